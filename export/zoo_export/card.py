@@ -1,0 +1,86 @@
+"""The model card of a release: its README.md, made from the manifest alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def model_card(manifest: Mapping[str, Any]) -> str:
+    """The text of README.md for a manifest, with the front matter that the Hugging Face Hub reads."""
+    name, card, provenance = manifest["name"], manifest["card"], manifest["provenance"]
+    data, recipe = provenance["data"], manifest["recipe"]
+    is_text = manifest["sample"]["x"]["kind"] == "text"
+    generates = manifest["generation"] is not None
+    sections = [
+        "---",
+        "library_name: genzoo",
+        f"tags: [zoo, onnx, {'text' if is_text else 'image'}-generation]",
+        "---",
+        "",
+        f"# {name}",
+        "",
+        f"{card['summary']} ({card['citation']}, <{card['paper']}>)",
+        "",
+    ]
+    if generates:
+        sections += [f"![Samples of {name}, seed 0](samples.png)", ""]
+    sections += ["## Run it", "", "```sh", "pip install 'genzoo[cpu]'"]
+    if generates:
+        sections.append("zoo generate . --seed 0" if is_text else "zoo generate . -n 16 --seed 0 -o samples.png")
+    sections += ["```", "", "```python", "import zoo", "", 'model = zoo.load("./")  # ONNX Runtime and numpy, no torch']
+    if generates and is_text:
+        sections.append("print(model.generate(1, seed=0)[0])")
+    elif generates:
+        sections.append(f"images = model.generate(16, seed=0)  # uint8 {_pictures(manifest)}")
+    sections += ["```", "", "## Tasks", "", "| task | takes | gives |", "| --- | --- | --- |"]
+    for task, entry in manifest["tasks"].items():
+        sections.append(f"| `{task}` | {_sides(entry['inputs'])} | {_sides(entry['outputs'])} |")
+    sections += ["", "## Measures", ""]
+    if manifest["measures"]:
+        sections += ["| measure | value | protocol |", "| --- | --- | --- |"]
+        for measure in manifest["measures"]:
+            sections.append(f"| {measure['name']} | {measure['value']:.4g} {measure['unit']} | {measure['protocol']} |")
+    else:
+        sections.append("None was taken.")
+    worst = max(gap for rows in manifest["parity"]["tasks"].values() for gap in rows.values())
+    sections += [
+        "",
+        "## Training",
+        "",
+        f"- Data: {data['name']}. {data['source']} Licence of the data: {data['licence']}.",
+        f"- Recipe: {recipe['steps']:,} steps of {recipe['batch']} samples, seed {recipe['seed']}; "
+        f"the whole recipe is in manifest.json.",
+        f"- Cost: {provenance['seconds']:.0f} s on {provenance['device']}, step {provenance['step']:,}.",
+        f"- Made by: {manifest['plugin']['distribution']} {manifest['plugin']['version']}, zoo {provenance['zoo']}, "
+        f"torch {provenance['torch']}.",
+        "",
+        "## Proof",
+        "",
+        f"Every task was run in torch and in ONNX Runtime {provenance['onnxruntime']} at batches "
+        f"{', '.join(map(str, manifest['parity']['batches']))}: the largest difference was {worst:.1e}. "
+        "`zoo verify .` checks every file against its SHA-256 and samples again.",
+        "",
+    ]
+    return "\n".join(sections)
+
+
+def _pictures(manifest: Mapping[str, Any]) -> str:
+    x = manifest["sample"]["x"]
+    size = f"{x['height']}, {x['width']}"
+    return f"(16, {size}, 3)" if x["channels"] == 3 else f"(16, {size})"
+
+
+def _sides(specs: Mapping[str, Mapping[str, Any]]) -> str:
+    return ", ".join(f"{name}: {_spec(spec)}" for name, spec in specs.items())
+
+
+def _spec(spec: Mapping[str, Any]) -> str:
+    if spec["kind"] == "image":
+        return f"picture {spec['height']}×{spec['width']}" + (" in colour" if spec["channels"] == 3 else "")
+    if spec["kind"] == "text":
+        return f"text of {spec['length']} characters"
+    if spec["kind"] == "label":
+        return f"label below {spec['classes']}"
+    shape = "×".join(map(str, spec.get("shape", ())))
+    return f"{spec['kind']} {shape}".strip()

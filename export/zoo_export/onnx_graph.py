@@ -1,0 +1,175 @@
+"""One task as an ONNX graph whose weights lie in the release's safetensors file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import struct
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from zoo.errors import ExportError, one_line
+from zoo.plugin import Task
+from zoo.release import WEIGHTS
+
+OPSET = 18  # widely accepted
+IR_VERSION = 10
+INSIDE = 1024  # bytes: the largest tensor that a graph may carry itself
+RESERVED = "zoo.constant."  # names, in the weights file, of constants that are no weights of the module
+
+
+class _Call(nn.Module):
+    """A module whose forward is one task's method."""
+
+    def __init__(self, module: nn.Module, task: Task) -> None:
+        super().__init__()
+        self.module = module
+        self.task = task
+
+    def forward(self, *inputs: Tensor) -> Any:
+        return self.task.method(*inputs)
+
+
+def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
+    """The graph of a task with a dynamic batch, its weights inside. Raises :class:`ExportError` that names the task."""
+    examples = tuple(torch.zeros((2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in task.inputs.values())
+    batch = torch.export.Dim("batch")
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # the exporter's own deprecations
+            program = torch.onnx.export(
+                _Call(module, task).eval(),
+                examples,
+                dynamo=True,
+                optimize=False,
+                external_data=False,
+                opset_version=OPSET,
+                input_names=list(task.inputs),
+                output_names=list(task.outputs),
+                dynamic_shapes=(tuple({0: batch} for _ in examples),),
+                verbose=False,
+            )
+    except Exception as error:
+        raise ExportError(f"Task {name!r} does not export to ONNX: {_cause(error)}") from error
+    finally:
+        logger.setLevel(level)
+    assert program is not None
+    graph = _clean(program.model_proto)
+    for side, values, specs in (
+        ("input", graph.graph.input, task.inputs),
+        ("output", graph.graph.output, task.outputs),
+    ):
+        if [value.name for value in values] != list(specs):
+            raise ExportError(
+                f"Task {name!r} declares the {side}s {list(specs)}; its graph has {[v.name for v in values]}."
+            )
+        for value, spec in zip(values, specs.values(), strict=True):
+            dims = value.type.tensor_type.shape.dim
+            if not dims or not dims[0].dim_param or tuple(dim.dim_value for dim in dims[1:]) != spec.shape:
+                found = [dim.dim_param or dim.dim_value for dim in dims]
+                raise ExportError(
+                    f"Task {name!r}: {side} {value.name!r} has shape {found}; declared is [batch, *{list(spec.shape)}]."
+                )
+    return graph
+
+
+def _cause(error: BaseException) -> str:
+    """The first words of what went wrong at the bottom of an exporter's chain of errors."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return one_line(error)[:300]
+
+
+def _clean(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Drop what ties a graph to the machine it was made on: paths, stack traces, stale shapes; and pin its versions."""
+    model.ir_version = IR_VERSION
+    model.producer_name, model.producer_version, model.doc_string = "zoo", "", ""
+    del model.metadata_props[:]
+    del model.graph.value_info[:]
+    model.graph.name, model.graph.doc_string = "task", ""
+    for part in (
+        *model.graph.node,
+        *model.graph.initializer,
+        *model.graph.input,
+        *model.graph.output,
+        *model.functions,
+    ):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    return model
+
+
+def take_out(graph: onnx.ModelProto, names: Mapping[str, str], constants: dict[str, NDArray[Any]]) -> list[str]:
+    """Empty a graph's weights and large constants and return the names, in the weights file, that it refers to.
+
+    `names` gives, for each name in the state dict, the one that its tensor is stored under (tied weights share one).
+    Any other constant over ``INSIDE`` bytes, such as a mask, is added to `constants`. Until :func:`point` is called
+    the graph refers to those names without offsets.
+    """
+    used = []
+    for initialiser in graph.graph.initializer:
+        key = initialiser.name.removeprefix("module.")
+        if key in names:
+            stored = names[key]
+        else:
+            value = onnx.numpy_helper.to_array(initialiser)
+            if value.nbytes <= INSIDE:
+                continue
+            stored = next((name for name, other in constants.items() if np.array_equal(other, value)), "")
+            if not stored:
+                stored = f"{RESERVED}{len(constants)}"
+                constants[stored] = value
+        _rename(graph, initialiser.name, key)
+        initialiser.ClearField("raw_data")
+        for field in ("float_data", "int32_data", "int64_data", "double_data", "uint64_data"):
+            initialiser.ClearField(field)
+        initialiser.data_location = onnx.TensorProto.EXTERNAL
+        initialiser.external_data.add(key="location", value=stored)
+        used.append(stored)
+    return used
+
+
+def _rename(graph: onnx.ModelProto, old: str, new: str) -> None:
+    if old == new:
+        return
+    for initialiser in graph.graph.initializer:
+        if initialiser.name == old:
+            initialiser.name = new
+    for node in graph.graph.node:
+        for index, name in enumerate(node.input):
+            if name == old:
+                node.input[index] = new
+
+
+def point(graph: onnx.ModelProto, weights: Path) -> None:
+    """Make every reference of :func:`take_out` point at its tensor's bytes inside the weights file."""
+    where = offsets(weights)
+    for initialiser in graph.graph.initializer:
+        if initialiser.data_location == onnx.TensorProto.EXTERNAL:
+            offset, length = where[initialiser.external_data[0].value]
+            del initialiser.external_data[:]
+            for key, value in (("location", WEIGHTS), ("offset", offset), ("length", length)):
+                initialiser.external_data.add(key=key, value=str(value))
+
+
+def offsets(weights: Path) -> dict[str, tuple[int, int]]:
+    """Offset and length in bytes of every tensor in a safetensors file."""
+    with open(weights, "rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(size))
+    return {
+        name: (8 + size + entry["data_offsets"][0], entry["data_offsets"][1] - entry["data_offsets"][0])
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }

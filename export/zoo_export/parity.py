@@ -1,0 +1,154 @@
+"""The proof: every task gives the same in torch and in ONNX Runtime, or there is no release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo import generation, noise
+from zoo.convert import from_batch
+from zoo.errors import ParityError
+from zoo.release import Release
+from zoo.runtime import Backend
+from zoo.specs import Autoregressive, Image, Label, Noise, OneShot, Spec, Text
+
+Array = NDArray[Any]
+
+BATCHES = (1, 3, 64)
+ATOL, RTOL = 1e-5, 1e-4
+MARGIN = 1e-4
+"""Where the best two tokens are closer than this, in logits, rounding may choose."""
+
+STEPS = 8
+"""Teacher-forced steps of an autoregressive task."""
+
+SEED = 0
+
+
+def prove(release: Release, torch: Backend, onnx: Backend) -> dict[str, Any]:
+    """Run every task on both backends at batches 1, 3 and 64, and the generation; return the worst differences.
+
+    Raises :class:`ParityError` for the first output that is further off than atol 1e-5 + rtol 1e-4, any picture by
+    more than one level, or any pick of a token whose margin exceeds 1e-4.
+    """
+    found: dict[str, Any] = {"atol": ATOL, "rtol": RTOL, "batches": list(BATCHES), "tasks": {}}
+    value = release.generation
+    for name, task in release.tasks.items():
+        forced = isinstance(value, Autoregressive) and value.task == name
+        found["tasks"][name] = {
+            str(batch): (_forced if forced else _once)(name, task.inputs, task.outputs, batch, torch, onnx)
+            for batch in BATCHES
+        }
+    if value is not None:
+        found["generate"] = _generation(release, torch, onnx)
+    return found
+
+
+def example(spec: Spec, batch: int, stream: int) -> Array:
+    """A batch of plausible input for a spec, the same on every machine."""
+    indices = np.arange(batch)
+    if isinstance(spec, (Label, Text)) or spec.dtype == "int64":
+        classes = spec.classes if isinstance(spec, Label) else len(spec.vocabulary) if isinstance(spec, Text) else 8
+        uniform = noise.draw("uniform", spec.shape, SEED, indices, stream)
+        return (uniform * classes).astype(np.int64)
+    if isinstance(spec, Image):
+        return np.rint(noise.draw("uniform", spec.shape, SEED, indices, stream) * np.float32(255)) / np.float32(255)
+    return noise.draw(spec.distribution if isinstance(spec, Noise) else "normal", spec.shape, SEED, indices, stream)
+
+
+def _once(
+    name: str, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], batch: int, torch: Backend, onnx: Backend
+) -> float:
+    feeds = {key: example(spec, batch, stream) for stream, (key, spec) in enumerate(inputs.items())}
+    return _compare(f"task {name!r} at batch {batch}", outputs, torch.run(name, feeds), onnx.run(name, feeds))
+
+
+def _forced(
+    name: str, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], batch: int, torch: Backend, onnx: Backend
+) -> float:
+    """Both backends are fed the same tokens, and each its own states."""
+    states = [generation.states(inputs, batch) for _ in range(2)]
+    worst = 0.0
+    for position in range(STEPS):
+        token = example(inputs["token"], batch, position)
+        left, right = (
+            backend.run(name, {"token": token, **state}) for backend, state in zip((torch, onnx), states, strict=True)
+        )
+        where = f"task {name!r} at batch {batch}, step {position}"
+        worst = max(worst, _compare(where, outputs, left, right))
+        _compare_picks(where, left["logits"], right["logits"], np.arange(batch), position)
+        states = [{key: out[f"next_{key}"] for key in state} for out, state in zip((left, right), states, strict=True)]
+    return worst
+
+
+def _compare(where: str, outputs: Mapping[str, Spec], torch: Mapping[str, Array], onnx: Mapping[str, Array]) -> float:
+    worst = 0.0
+    for key, spec in outputs.items():
+        left, right = torch[key], onnx[key]
+        if left.shape != right.shape or left.dtype != right.dtype:
+            raise ParityError(
+                f"Parity failed in {where}: {key} is {left.dtype} {left.shape} in torch, {right.dtype} {right.shape} in ONNX Runtime."
+            )
+        gap = np.abs(left.astype(np.float64) - right)
+        largest = float(gap.max(initial=0.0))
+        if not (np.isfinite(left).all() and np.isfinite(right).all()):
+            raise ParityError(f"Parity failed in {where}: {key} is not finite.")
+        if (gap > ATOL + RTOL * np.abs(left)).any():
+            raise ParityError(
+                f"Parity failed in {where}: {key} differs by up to {largest:.3g} between torch and ONNX Runtime, "
+                f"more than atol {ATOL} + rtol {RTOL}. Nothing was released."
+            )
+        if isinstance(spec, Image):
+            _compare_levels(f"{where}: {key}", from_batch(left, spec), from_batch(right, spec))
+        worst = max(worst, largest)
+    return worst
+
+
+def _compare_levels(where: str, left: Array, right: Array) -> int:
+    worst = int(np.abs(left.astype(int) - right).max())
+    if worst > 1:
+        raise ParityError(f"Parity failed in {where}: pixels differ by {worst} levels. Nothing was released.")
+    return worst
+
+
+def _compare_picks(where: str, left: Array, right: Array, indices: NDArray[np.int64], position: int) -> None:
+    """The picks, at temperature 1, must agree wherever the best two tokens are more than ``MARGIN`` apart."""
+    gumbel = noise.draw("gumbel", left.shape[1:], SEED, indices, stream=0, step=position)
+    scores = np.sort(left + gumbel, axis=-1)
+    clear = scores[:, -1] - scores[:, -2] > MARGIN if scores.shape[-1] > 1 else np.ones(len(left), bool)
+    if ((left + gumbel).argmax(-1) != (right + gumbel).argmax(-1))[clear].any():
+        raise ParityError(
+            f"Parity failed in {where}: torch and ONNX Runtime pick different tokens. Nothing was released."
+        )
+
+
+def _generation(release: Release, torch: Backend, onnx: Backend) -> dict[str, Any]:
+    """Generate the same samples on both backends and compare."""
+    value = release.generation
+    assert value is not None
+    task = release.tasks[value.task]
+    if isinstance(value, OneShot):
+        left, right = (
+            generation.generate(backend.run, value, task.inputs, task.outputs, release.sample, n=16, seed=SEED)
+            for backend in (torch, onnx)
+        )
+        if isinstance(next(iter(task.outputs.values())), Image):
+            return {"samples": 16, "levels": _compare_levels("generation", left, right)}
+        return {"samples": 16}
+    indices, total = np.arange(3), 2 * STEPS
+    none = np.zeros(0, np.int64)
+    tokens = generation.autoregress(onnx.run, value, task.inputs, indices, SEED, none, total, 1.0)
+    states = generation.states(task.inputs, len(indices))
+    token = np.zeros(len(indices), np.int64)
+    other = {key: array.copy() for key, array in states.items()}
+    for position in range(total):  # torch follows ONNX Runtime's tokens, and must pick the same ones
+        left = torch.run(value.task, {"token": token, **states})
+        right = onnx.run(value.task, {"token": token, **other})
+        _compare_picks(f"generation, token {position}", left["logits"], right["logits"], indices, position)
+        states = {key: left[f"next_{key}"] for key in states}
+        other = {key: right[f"next_{key}"] for key in other}
+        token = tokens[:, position]
+    return {"samples": len(indices), "tokens": total}

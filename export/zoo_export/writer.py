@@ -1,0 +1,183 @@
+"""Writes a release folder: weights, graphs, proof, picture, card and manifest, all or nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo import checkpoints, files, pictures, registry, runs
+from zoo.errors import ExportError, PluginError, SettingError, missing, one_line
+from zoo.plugin import Model, Task
+from zoo.release import FORMAT, MANIFEST, WEIGHTS, Release, parse, read, verify
+from zoo.runtime import LoadedModel, OnnxBackend
+from zoo.sources import RECIPE, find, is_path
+from zoo.specs import to_json
+from zoo.torch_backend import TorchBackend, fold
+
+try:
+    import onnx
+    import onnxruntime
+    import torch
+    from safetensors.torch import save_file
+except ImportError as error:
+    package = (error.name or "torch").partition(".")[0]
+    raise missing(package, "cpu" if package == "onnxruntime" else "train", "Writing a release") from error
+
+from zoo_export import onnx_graph, parity
+from zoo_export.card import model_card
+
+SAMPLES = "samples.png"
+TEXTS = "samples.txt"
+
+
+def is_run(source: str | Path) -> bool:
+    """Whether a SOURCE is a run folder."""
+    return is_path(source) and (Path(source).expanduser() / RECIPE).is_file()
+
+
+def copy(source: str | Path, to: Path, force: bool) -> Path:
+    """Copy a release, every file checked against its SHA-256 before and after."""
+    release = read(find(source))
+    verify(release)
+    with files.new_folder(to, force) as folder:
+        for name in (*release.files, MANIFEST):
+            shutil.copyfile(release.folder / name, folder / name)
+        verify(read(folder))
+    return to
+
+
+def write(run: Path, to: Path, checkpoint: str, force: bool) -> Path:
+    """Write the release of a run's checkpoint."""
+    run = run.expanduser()
+    about, model, recipe, sample = runs.model_of(run)
+    held = checkpoints.read(run, checkpoint)
+    files.check_free(to, force)
+    try:
+        module = model.build(recipe, sample)
+    except Exception as error:
+        raise PluginError(f"{about['name']} cannot be built: {one_line(error)}") from error
+    checkpoints.load_module(held, module)
+    module = fold(module).eval()
+    tasks = dict(model.tasks(module))
+    if not tasks:
+        raise ExportError(f"{about['name']} declares no tasks, so there is nothing to release.")
+
+    state = module.state_dict(keep_vars=True)
+    names = _stored_names(state)
+    constants: dict[str, NDArray[Any]] = {}
+    graphs: dict[str, onnx.ModelProto] = {}
+    used: set[str] = set()
+    for name, task in tasks.items():
+        graphs[name] = onnx_graph.trace(module, task, name)
+        used.update(onnx_graph.take_out(graphs[name], names, constants))
+    tensors = {name: state[name].detach().cpu().contiguous() for name in names.values() if name in used}
+    tensors |= {name: torch.from_numpy(np.array(value)) for name, value in constants.items()}
+
+    with files.new_folder(to, force) as folder:
+        save_file(tensors, folder / WEIGHTS, {"format": "pt"})
+        for name, graph in graphs.items():
+            onnx_graph.point(graph, folder / WEIGHTS)
+            _write_graph(folder / f"{name}.onnx", graph, name)
+        manifest = _manifest(run, about, model, tasks, held)
+        manifest["tied"] = {name: stored for name, stored in names.items() if name != stored and stored in used}
+        manifest["left_out"] = [name for name, stored in names.items() if stored not in used]
+        manifest["files"] = _hashes(folder)
+        release = parse(folder, json.loads(json.dumps(manifest)))
+        backend = OnnxBackend(release, "cpu")
+        manifest["parity"] = parity.prove(release, TorchBackend.of_module(module, tasks), backend)
+        if release.generation is not None:
+            _write_samples(folder, LoadedModel(release, backend))
+        backend.close()
+        files.write(folder / "README.md", model_card(manifest))
+        manifest["files"] = _hashes(folder)
+        files.write(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+        verify(read(folder))
+    return to
+
+
+def _stored_names(state: Mapping[str, Any]) -> dict[str, str]:
+    """For each name in a state dict, the first name that has the same tensor."""
+    first: dict[Any, str] = {}
+    return {name: first.setdefault((id(tensor)), name) for name, tensor in state.items()}
+
+
+def _write_graph(path: Path, graph: onnx.ModelProto, task: str) -> None:
+    """Write a graph, and check it as ONNX itself does, with strict shapes."""
+    path.write_bytes(graph.SerializeToString())
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except Exception as error:
+        raise ExportError(
+            f"Task {task!r} exports to a graph that is not valid ONNX: {one_line(error)[:300]}"
+        ) from error
+
+
+def _write_samples(folder: Path, model: LoadedModel) -> None:
+    """The picture of samples with seed 0, by ONNX Runtime; for text the text as well."""
+    if model.release.sample.x.kind == "image":
+        image = pictures.enlarge(pictures.grid(model.generate(64, seed=0)))
+    else:
+        texts = model.generate(1, seed=0, length=400)
+        files.write(folder / TEXTS, texts[0] + "\n")
+        image = pictures.of_texts(texts)
+    files.write(folder / SAMPLES, pictures.png(image))
+
+
+def _hashes(folder: Path) -> dict[str, dict[str, Any]]:
+    return {
+        path.name: {"sha256": files.sha256(path), "bytes": path.stat().st_size}
+        for path in sorted(folder.iterdir())
+        if path.name != MANIFEST
+    }
+
+
+def _manifest(
+    run: Path, about: Mapping[str, Any], model: Model, tasks: Mapping[str, Task], held: checkpoints.Checkpoint
+) -> dict[str, Any]:
+    """The manifest but for what is known only once the files are there."""
+    return {
+        "format": FORMAT,
+        "name": about["name"],
+        "card": dataclasses.asdict(model.card),
+        "plugin": about["plugin"],
+        "recipe": about["recipe"],
+        "sample": about["sample"],
+        "tasks": {
+            name: {
+                "graph": f"{name}.onnx",
+                "inputs": {key: to_json(spec) for key, spec in task.inputs.items()},
+                "outputs": {key: to_json(spec) for key, spec in task.outputs.items()},
+            }
+            for name, task in tasks.items()
+        },
+        "generation": None if model.generate is None else to_json(model.generate),
+        "measures": [
+            {
+                "name": measure.name,
+                "value": held.state.measures[measure.name],
+                "unit": measure.unit,
+                "protocol": f"{measure.protocol}; {held.state.measured:,} test samples of {about['data']['name']}",
+            }
+            for measure in model.measures
+            if measure.name in held.state.measures
+        ],
+        "provenance": {
+            "data": about["data"],
+            "step": held.state.step,
+            "seconds": round(held.state.seconds, 1),
+            "device": held.state.device,
+            "zoo": about["zoo"],
+            "commit": about["commit"],
+            "torch": torch.__version__,
+            "onnx": onnx.__version__,
+            "onnxruntime": onnxruntime.__version__,
+            "opset": onnx_graph.OPSET,
+        },
+    }

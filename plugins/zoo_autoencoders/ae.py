@@ -1,0 +1,113 @@
+"""Dense autoencoder.
+
+Hinton & Salakhutdinov 2006, "Reducing the dimensionality of data with neural networks",
+https://doi.org/10.1126/science.1127647. Trained end to end, with the mean squared error, and with a penalty on
+the code's length that keeps codes near the origin, so that a Gaussian fitted to them can be sampled.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+import zoo
+from zoo.batches import Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(zoo.Recipe):
+    hidden: tuple[int, ...] = zoo.setting((256, 64), "sizes of the hidden layers, from picture to code", least=1)
+    latent: int = zoo.setting(32, "numbers in a code", least=1)
+    penalty: float = zoo.setting(1e-3, "λ, the weight of ‖E(x)‖² in the loss", least=0)
+
+
+class Autoencoder(nn.Module):
+    """E: picture to code; D: code to picture; and a Gaussian over codes, fitted after training."""
+
+    prior_mean: Tensor
+    prior_factor: Tensor
+
+    def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
+        super().__init__()
+        self.sample, self.latent = sample, recipe.latent
+        sizes = (math.prod(sample.x.shape), *recipe.hidden, recipe.latent)
+        self.encoder = nn.Sequential(nn.Flatten(), *_layers(sizes))
+        self.decoder = nn.Sequential(*_layers(sizes[::-1]), nn.Sigmoid(), nn.Unflatten(1, sample.x.shape))
+        self.register_buffer("prior_mean", torch.zeros(recipe.latent))
+        self.register_buffer("prior_factor", torch.eye(recipe.latent))
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.encoder(x)  # (b, latent)
+
+    def decode(self, code: Tensor) -> Tensor:
+        return self.decoder(code)  # (b, c, h, w)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """A picture for standard normal noise: the code is mean + L·noise, L·Lᵀ the covariance of codes."""
+        return self.decode(self.prior_mean + noise @ self.prior_factor.T)
+
+
+def _layers(sizes: tuple[int, ...]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for inputs, outputs in itertools.pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return layers[:-1]
+
+
+def loss(ae: Autoencoder, batch: Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    """‖x − D(E(x))‖² + λ‖E(x)‖², summed over pixels and code, mean over pictures."""
+    code = ae.encode(batch.x)
+    error = (ae.decode(code) - batch.x).square().flatten(1).sum(1)
+    return {"reconstruction": error.mean(), "penalty": recipe.penalty * code.square().sum(1).mean()}
+
+
+def mse(ae: Autoencoder, batch: Batch, recipe: Recipe) -> Tensor:
+    return (ae.reconstruct(batch.x) - batch.x).square().mean()
+
+
+def fit_prior(ae: Autoencoder, batches: Iterable[Batch], recipe: Recipe) -> None:
+    """Fit the Gaussian over codes to the training data, as its mean and the Cholesky factor of its covariance."""
+    codes = torch.cat([ae.encode(batch.x) for batch in batches]).double().cpu()
+    ae.prior_mean.copy_(codes.mean(0))
+    centred = codes - codes.mean(0)
+    covariance = centred.T @ centred / len(codes) + 1e-6 * torch.eye(ae.latent, dtype=torch.float64)
+    ae.prior_factor.copy_(torch.linalg.cholesky(covariance))
+
+
+def tasks(ae: Autoencoder) -> Mapping[str, zoo.Task]:
+    image, code = ae.sample.x, zoo.Vector((ae.latent,))
+    return {
+        "encode": zoo.Task(ae.encode, {"image": image}, {"code": code}),
+        "decode": zoo.Task(ae.decode, {"code": code}, {"image": image}),
+        "reconstruct": zoo.Task(ae.reconstruct, {"image": image}, {"reconstruction": image}),
+        "draw": zoo.Task(ae.draw, {"noise": zoo.Noise((ae.latent,))}, {"image": image}),
+    }
+
+
+ae = zoo.Model(
+    card=zoo.Card(
+        title="Autoencoder",
+        summary="A dense encoder and decoder with a short code between them: compression, features, a simple generator.",
+        paper="https://doi.org/10.1126/science.1127647",
+        citation="Hinton & Salakhutdinov 2006",
+    ),
+    build=Autoencoder,
+    objectives=(zoo.Objective(loss),),
+    tasks=tasks,
+    generate=zoo.OneShot("draw"),
+    measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"),),
+    finish=fit_prior,
+    recipes={
+        "digits": Recipe(data="digits", hidden=(128, 64), latent=16, steps=3000, batch=100, lr=2e-3, decay="cosine"),
+        "mnist": Recipe(data="mnist", steps=9400, batch=128, lr=1e-3, warmup=100, decay="cosine"),
+        "tiny": Recipe(data="digits", hidden=(16,), latent=4, steps=20, batch=32),
+    },
+)

@@ -1,0 +1,120 @@
+"""Convolutional variational autoencoder.
+
+Kingma & Welling 2014, "Auto-encoding variational Bayes", https://arxiv.org/abs/1312.6114.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import zoo
+from zoo.batches import Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(zoo.Recipe):
+    latent: int = zoo.setting(32, "dimensions of z", least=1)
+    width: int = zoo.setting(32, "channels of the first convolution; the second has twice as many", least=1)
+    beta: float = zoo.setting(1.0, "weight of the KL term (β-VAE, Higgins et al. 2017)", least=0)
+
+
+class VAE(nn.Module):
+    """q(z|x) and p(x|z): two stages of convolutions, each halving or doubling the picture's sides."""
+
+    def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
+        super().__init__()
+        self.sample, self.latent = sample, recipe.latent
+        channels, height, width = sample.x.shape
+        self.grid = (2 * recipe.width, -(-height // 4), -(-width // 4))
+        cells, first, hidden = self.grid[0] * self.grid[1] * self.grid[2], recipe.width, 8 * recipe.width
+        self.encoder = nn.Sequential(
+            *_block(nn.Conv2d(channels, first, 3, 2, 1, bias=False)),
+            *_block(nn.Conv2d(first, 2 * first, 3, 2, 1, bias=False)),
+            *_block(nn.Conv2d(2 * first, 2 * first, 3, 1, 1, bias=False)),
+            nn.Flatten(),
+            *_block(nn.Linear(cells, hidden, bias=False)),
+            nn.Linear(hidden, 2 * recipe.latent),
+        )
+        self.decoder = nn.Sequential(
+            *_block(nn.Linear(recipe.latent, hidden, bias=False)),
+            *_block(nn.Linear(hidden, cells, bias=False)),
+            nn.Unflatten(1, self.grid),
+            *_block(nn.Conv2d(2 * first, 2 * first, 3, 1, 1, bias=False)),
+            *_block(nn.ConvTranspose2d(2 * first, first, 4, 2, 1, bias=False)),
+            nn.ConvTranspose2d(first, channels, 4, 2, 1),
+        )
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mean, logvar = self.encoder(x).chunk(2, dim=1)  # each (b, latent)
+        return mean, logvar
+
+    def logits(self, z: Tensor) -> Tensor:
+        _, height, width = self.sample.x.shape
+        return self.decoder(z)[:, :, :height, :width]  # (b, c, h, w)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The mean of q(z|x)."""
+        return self.posterior(x)[0]
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean of p(x|z)."""
+        return self.logits(z).sigmoid()
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
+
+
+def _block(layer: nn.Module) -> tuple[nn.Module, ...]:
+    if isinstance(layer, nn.Linear):
+        return layer, nn.BatchNorm1d(layer.out_features), nn.SiLU()
+    assert isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
+    return layer, nn.BatchNorm2d(layer.out_channels), nn.SiLU()
+
+
+def elbo(vae: VAE, batch: Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    """Negative evidence lower bound in nats an image (eq. 10), of pictures binarised at random (Bernoulli p(x|z))."""
+    x = torch.bernoulli(batch.x)
+    mean, logvar = vae.posterior(x)
+    z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
+    reconstruction = F.binary_cross_entropy_with_logits(vae.logits(z).float(), x, reduction="none").flatten(1).sum(1)
+    kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).float().sum(1)  # appendix B
+    return {"reconstruction": reconstruction.mean(), "kl": recipe.beta * kl.mean()}
+
+
+def negative_elbo(vae: VAE, batch: Batch, recipe: Recipe) -> Tensor:
+    terms = elbo(vae, batch, Recipe(beta=1.0))
+    return terms["reconstruction"] + terms["kl"]
+
+
+def tasks(vae: VAE) -> Mapping[str, zoo.Task]:
+    image, z = vae.sample.x, zoo.Vector((vae.latent,))
+    return {
+        "encode": zoo.Task(vae.encode, {"image": image}, {"z": z}),
+        "decode": zoo.Task(vae.decode, {"z": zoo.Noise((vae.latent,))}, {"image": image}),
+        "reconstruct": zoo.Task(vae.reconstruct, {"image": image}, {"reconstruction": image}),
+    }
+
+
+vae = zoo.Model(
+    card=zoo.Card(
+        title="Variational autoencoder",
+        summary="A convolutional encoder and decoder with a Gaussian latent space: smooth codes, and samples from noise.",
+        paper="https://arxiv.org/abs/1312.6114",
+        citation="Kingma & Welling 2014",
+    ),
+    build=VAE,
+    objectives=(zoo.Objective(elbo),),
+    tasks=tasks,
+    generate=zoo.OneShot("decode"),
+    measures=(zoo.Measure("negative_elbo", negative_elbo, "nats per image", "dynamically binarised, one z an image"),),
+    recipes={
+        "digits": Recipe(data="digits", latent=8, width=16, steps=1500, batch=100, lr=2e-3, warmup=100, decay="cosine"),
+        "mnist": Recipe(data="mnist", steps=6000, batch=128, lr=2e-3, warmup=200, decay="cosine"),
+        "tiny": Recipe(data="digits", latent=2, width=4, steps=20, batch=32),
+    },
+)

@@ -1,0 +1,1 @@
+"""Autoregressive models: one token at a time, each given those before it."""

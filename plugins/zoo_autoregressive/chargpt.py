@@ -1,0 +1,173 @@
+"""A small causal transformer on characters.
+
+The decoder of Vaswani et al. 2017 (https://arxiv.org/abs/1706.03762) as a language model (Radford et al. 2018),
+with pre-normalisation, rotary positions (Su et al. 2021, https://arxiv.org/abs/2104.09864) and the output
+layer tied to the embedding (Press & Wolf 2017, https://arxiv.org/abs/1608.05859).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import zoo
+from zoo.batches import Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(zoo.Recipe):
+    layers: int = zoo.setting(4, "transformer blocks", least=1)
+    heads: int = zoo.setting(4, "attention heads a block", least=1)
+    width: int = zoo.setting(128, "numbers that stand for one character; a multiple of 2 × heads", least=2)
+    dropout: float = zoo.setting(0.0, "share of activations dropped in training", least=0, most=0.9)
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.heads, self.dropout = recipe.heads, recipe.dropout
+        self.norm1, self.norm2 = nn.LayerNorm(recipe.width), nn.LayerNorm(recipe.width)
+        self.qkv = nn.Linear(recipe.width, 3 * recipe.width, bias=False)
+        self.out = nn.Linear(recipe.width, recipe.width, bias=False)
+        self.mlp = nn.Sequential(
+            nn.Linear(recipe.width, 4 * recipe.width, bias=False),
+            nn.GELU(),
+            nn.Linear(4 * recipe.width, recipe.width, bias=False),
+            nn.Dropout(recipe.dropout),
+        )
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """A whole text, (b, t, width); `cos` and `sin` are (t, head / 2)."""
+        q, k, v = self._qkv(x)  # each (b, heads, t, head)
+        mixed = F.scaled_dot_product_attention(
+            rotate(q, cos, sin),
+            rotate(k, cos, sin),
+            v,
+            is_causal=True,
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        return self._finish(x, mixed)
+
+    def step(
+        self, x: Tensor, cos: Tensor, sin: Tensor, cache: Tensor, here: Tensor, seen: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One character, (b, 1, width), given the keys and values before it.
+
+        `cache` is (b, 2, heads, length, head); `here` (b, length) marks this character's slot, `seen` the filled ones.
+        """
+        q, k, v = self._qkv(x)  # each (b, heads, 1, head)
+        fresh = torch.stack([rotate(k, cos, sin), v], dim=1)  # (b, 2, heads, 1, head)
+        cache = torch.where(here[:, None, None, :, None], fresh, cache)
+        scores = rotate(q, cos, sin) @ cache[:, 0].transpose(2, 3) / math.sqrt(q.shape[-1])  # (b, heads, 1, length)
+        weights = scores.masked_fill(~seen[:, None, None, :], -1e9).softmax(-1)
+        return self._finish(x, weights @ cache[:, 1]), cache
+
+    def _qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        parts = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1))  # (b, t, 3, heads, head)
+        q, k, v = parts.permute(2, 0, 3, 1, 4).unbind(0)
+        return q, k, v
+
+    def _finish(self, x: Tensor, mixed: Tensor) -> Tensor:
+        x = x + self.out(mixed.transpose(1, 2).flatten(2))
+        return x + self.mlp(self.norm2(x))
+
+
+class CharGPT(nn.Module):
+    """p(character | the characters before it)."""
+
+    def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
+        super().__init__()
+        if not isinstance(sample.x, zoo.Text):
+            raise ValueError(f"chargpt models text, and this data is {sample.x.kind}")
+        if recipe.width % (2 * recipe.heads):
+            raise ValueError(f"width (={recipe.width}) must be a multiple of 2 x heads (={2 * recipe.heads})")
+        self.sample, self.classes, self.length = sample, len(sample.x.vocabulary), sample.x.length
+        head = recipe.width // recipe.heads
+        self.cache = (recipe.layers, 2, recipe.heads, self.length, head)
+        self.embedding = nn.Embedding(self.classes, recipe.width)
+        self.blocks = nn.ModuleList(Block(recipe) for _ in range(recipe.layers))
+        self.norm = nn.LayerNorm(recipe.width)
+        self.head = nn.Linear(recipe.width, self.classes, bias=False)
+        for name, parameter in self.named_parameters():
+            if parameter.ndim == 2:  # residual branches start smaller, as in GPT-2 (Radford et al. 2019)
+                last = name.endswith(("out.weight", "mlp.2.weight"))
+                nn.init.normal_(parameter, std=0.02 / (math.sqrt(2 * recipe.layers) if last else 1.0))
+        self.head.weight = self.embedding.weight
+        self.register_buffer("frequency", 10000.0 ** -(torch.arange(0, head, 2) / head))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits of the character after each one: (b, t) to (b, t, classes)."""
+        cos, sin = self._angles(torch.arange(tokens.shape[1], device=tokens.device))
+        x = self.embedding(tokens)
+        for block in self.blocks:
+            x = block(x, cos, sin)
+        return self.head(self.norm(x))
+
+    def step(self, token: Tensor, position: Tensor, cache: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of the next character; the cache is a ring, so a text may be longer than what the model sees at once."""
+        slots = torch.arange(self.length, device=token.device)
+        here = slots == (position % self.length)[:, None]  # (b, length)
+        seen = slots <= position[:, None]
+        cos, sin = (angle[:, None, None, :] for angle in self._angles(position))  # (b, 1, 1, head / 2)
+        x = self.embedding(token)[:, None]  # (b, 1, width)
+        caches = []
+        for block, part in zip(self.blocks, cache.unbind(1), strict=True):
+            x, part = block.step(x, cos, sin, part, here, seen)
+            caches.append(part)
+        return self.head(self.norm(x))[:, 0], position + 1, torch.stack(caches, dim=1)
+
+    def _angles(self, position: Tensor) -> tuple[Tensor, Tensor]:
+        angle = position[:, None] * self.frequency
+        return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate pairs of numbers by their position's angles (Su et al. 2021, eq. 34)."""
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+
+
+def nll(gpt: CharGPT, batch: Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    """Negative log-likelihood in nats a character: each of a window but the first, given those before it."""
+    logits = gpt(batch.x[:, :-1])
+    return {"nll": F.cross_entropy(logits.flatten(0, 1).float(), batch.x[:, 1:].flatten())}
+
+
+def tasks(gpt: CharGPT) -> Mapping[str, zoo.Task]:
+    position, cache = zoo.Vector((), "int64"), zoo.Vector(gpt.cache)
+    inputs = {"token": zoo.Label(gpt.classes), "position": position, "cache": cache}
+    outputs = {"logits": zoo.Vector((gpt.classes,)), "next_position": position, "next_cache": cache}
+    return {"step": zoo.Task(gpt.step, inputs, outputs)}
+
+
+chargpt = zoo.Model(
+    card=zoo.Card(
+        title="Character transformer",
+        summary="A small causal transformer that writes text one character at a time.",
+        paper="https://arxiv.org/abs/1706.03762",
+        citation="Vaswani et al. 2017",
+    ),
+    build=CharGPT,
+    objectives=(zoo.Objective(nll, optimiser=zoo.AdamW(betas=(0.9, 0.99), weight_decay=0.1)),),
+    tasks=tasks,
+    generate=zoo.Autoregressive("step"),
+    measures=(
+        zoo.Measure(
+            "nll",
+            lambda *args: nll(*args)["nll"],
+            "nats per character",
+            "windows of the recipe's length, overlapping by one",
+        ),
+    ),
+    recipes={
+        "shakespeare": Recipe(data="shakespeare", steps=3000, batch=32, lr=2e-3, warmup=100, decay="cosine", clip=1.0),
+        "tiny": Recipe(data="shakespeare", length=16, layers=1, heads=2, width=16, steps=20, batch=8),
+    },
+)

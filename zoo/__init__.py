@@ -1,0 +1,75 @@
+"""Declare a generative model once, and get it trained, proven, published and served.
+
+    import zoo
+    zoo.list_models("vae*")
+    run = zoo.train("vae.digits")
+    model = zoo.load(run.folder)             # ONNX Runtime and numpy; torch is not imported
+    images = model.generate(16, seed=0)      # uint8 (16, 8, 8)
+
+What a plugin needs is in :mod:`zoo.plugin`, and can be imported from here. Nothing is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from zoo.errors import ZooError
+    from zoo.plugin import (
+        AdamW,
+        Autoregressive,
+        Card,
+        Image,
+        Label,
+        Measure,
+        Model,
+        Noise,
+        Objective,
+        OneShot,
+        Recipe,
+        RMSprop,
+        Sample,
+        Score,
+        Task,
+        Text,
+        Vector,
+        setting,
+    )
+    from zoo.registry import list_models
+    from zoo.runtime import LoadedModel, load
+    from zoo.torch_backend import load_module
+    from zoo.trainer import train
+    from zoo_export import export
+
+_HOME = {
+    "zoo.plugin": (
+        "AdamW", "Autoregressive", "Card", "Image", "Label", "Measure", "Model", "Noise", "Objective", "OneShot",
+        "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "setting",
+    ),
+    "zoo.errors": ("ZooError",),
+    "zoo.registry": ("list_models",),
+    "zoo.runtime": ("LoadedModel", "load"),
+    "zoo.torch_backend": ("load_module",),
+    "zoo.trainer": ("train",),
+    "zoo_export": ("export",),
+}  # fmt: skip
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "AdamW", "Autoregressive", "Card", "Image", "Label", "LoadedModel", "Measure", "Model", "Noise", "Objective",
+    "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "ZooError", "__version__",
+    "export", "list_models", "load", "load_module", "setting", "train",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    return getattr(import_module(_MODULE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,87 @@
+"""Batches of a data set on a device: batch k of a seed is always the same, so a run can go on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from zoo.specs import Text
+
+if TYPE_CHECKING:
+    from zoo.data import DataSet
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What an objective is given."""
+
+    x: Tensor
+    """Pictures: float32 (b, c, h, w) in [0, 1]. Text: int64 (b, length)."""
+    labels: Tensor
+    """int64 (b,); zeros where the data set has none."""
+    index: Tensor
+    """int64 (b,): the position of each sample in its data set."""
+    progress: Tensor
+    """float32 scalar: the part of the run that is done, 0 to 1."""
+
+
+def mix(*parts: object) -> int:
+    """A 63-bit seed for torch out of several values: a run's seed, a step, a phase, a purpose."""
+    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+class Batches:
+    """A data set in the memory of a device, as it lies on disk; converted to floats batch by batch."""
+
+    def __init__(self, data: DataSet, size: int, seed: int, device: torch.device) -> None:
+        self._text = data.sample.x if isinstance(data.sample.x, Text) else None
+        self._x = torch.from_numpy(data.x.astype("int64") if self._text else data.x).to(device)
+        self._labels = torch.from_numpy(data.labels).to(device) if data.labels is not None else None
+        self._count = len(data)
+        self._starts = len(data.x) - self._text.length + 1 if self._text else self._count
+        self._seed = seed
+        self._device = device
+        self.size = min(size, self._starts)
+        self.per_epoch = self._starts // self.size
+
+    def __len__(self) -> int:
+        return self._count
+
+    def train(self, k: int, progress: Tensor) -> Batch:
+        """Batch `k` of the run. Pictures: each once an epoch, in an order of (seed, epoch). Text: windows at random."""
+        if self._text:
+            generator = torch.Generator().manual_seed(mix(self._seed, "windows", k))
+            index = torch.randint(self._starts, (self.size,), generator=generator)
+        else:
+            epoch, place = divmod(k, self.per_epoch)
+            index = _order(self._count, self._seed, epoch)[place * self.size : (place + 1) * self.size]
+        return self._batch(index, index, progress)
+
+    def in_order(self, limit: int | None = None) -> Iterator[Batch]:
+        """Every sample once, in the order of the data set, or the first `limit` of them."""
+        done = torch.ones((), device=self._device)
+        count = self._count if limit is None else min(limit, self._count)
+        for start in range(0, count, self.size):
+            index = torch.arange(start, min(start + self.size, count))
+            yield self._batch(index, index * (self._text.length - 1) if self._text else index, done)
+
+    def _batch(self, index: Tensor, where: Tensor, progress: Tensor) -> Batch:
+        index, where = index.to(self._device), where.to(self._device)
+        if self._text:
+            x = self._x[where[:, None] + torch.arange(self._text.length, device=self._device)]
+        else:
+            x = self._x[where].float().div_(255)
+        labels = self._labels[where] if self._labels is not None else torch.zeros_like(index)
+        return Batch(x=x, labels=labels, index=index, progress=progress)
+
+
+@lru_cache(maxsize=2)
+def _order(count: int, seed: int, epoch: int) -> Tensor:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(mix(seed, "order", epoch)))

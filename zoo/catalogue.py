@@ -1,0 +1,139 @@
+"""Writes a distribution's ``registry.yaml`` from its code and its released weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zoo import files, registry, settings
+from zoo.errors import NotFoundError, PluginError, one_line, suggest
+from zoo.plugin import Model, Recipe
+from zoo.release import MANIFEST, read
+
+RELEASES = "releases"
+"""The folder, inside an import package, that holds the weights released with it."""
+
+HEADER = "# Made by `zoo catalogue build` from the code and the releases. Do not edit.\n"
+
+
+def build(distribution: str) -> str:
+    """The text of ``registry.yaml`` for the installed models of a distribution; imports every one of them."""
+    own = [
+        name
+        for name, claims in registry.plugins().items()
+        if any(plugin.distribution == distribution for plugin in claims)
+    ]
+    if not own:
+        known = {plugin.distribution for claims in registry.plugins().values() for plugin in claims}
+        raise NotFoundError(
+            f"No installed distribution named {distribution!r} brings models.{suggest(distribution, known)} "
+            "Install it first: pip install -e ."
+        )
+    content = {
+        "format": registry.CATALOGUE_FORMAT,
+        "distribution": distribution,
+        "models": {name: describe(name, registry.load(name)) for name in own},
+        "releases": releases(own),
+    }
+    problem = registry.problem_of(content)
+    if problem:
+        raise PluginError(f"The catalogue of {distribution} {problem}.")
+    return HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
+
+
+def describe(name: str, model: Model) -> dict[str, Any]:
+    """A model's entry: card, tasks, own settings, and what each recipe changes."""
+    if "tiny" not in model.recipes:
+        raise PluginError(f"Model {name!r} has no recipe 'tiny'.")
+    recipe_class = type(model.recipes["tiny"])
+    return {
+        **dataclasses.asdict(model.card),
+        "tasks": tasks(name, model),
+        "generates": model.generate is not None,
+        "settings": {
+            field.name: {
+                "default": _plain(field.default),
+                "type": settings.describe(recipe_class, field.name),
+                "help": field.metadata.get("help", ""),
+            }
+            for field in dataclasses.fields(recipe_class)
+            if field.name not in {base.name for base in dataclasses.fields(Recipe)}
+        },
+        "recipes": {key: recipe_entry(recipe) for key, recipe in model.recipes.items()},
+    }
+
+
+def tasks(name: str, model: Model) -> dict[str, str]:
+    """Each task as "inputs → outputs", read off the module of the recipe ``tiny``."""
+    from zoo import data
+    from zoo.trainer import build as build_module
+
+    recipe = model.recipes["tiny"]
+    sample = data.load(recipe.data, "train", length=recipe.length).sample
+    module = build_module(model, recipe, sample, f"{name}.tiny")
+    return {key: f"{', '.join(task.inputs)} → {', '.join(task.outputs)}" for key, task in model.tasks(module).items()}
+
+
+def recipe_entry(recipe: Recipe) -> dict[str, Any]:
+    """The data set of a recipe, and the fields that differ from the defaults."""
+    changed = {
+        field.name: _plain(getattr(recipe, field.name))
+        for field in dataclasses.fields(recipe)
+        if getattr(recipe, field.name) != field.default
+    }
+    return {"data": recipe.data, **changed}
+
+
+def releases(models: list[str]) -> dict[str, dict[str, Any]]:
+    """The weights that lie in the packages of these models, by name."""
+    found: dict[str, dict[str, Any]] = {}
+    for value in {registry.find(name).value for name in models}:
+        folder = registry.package_folder(value)
+        for manifest in sorted((folder or Path()).glob(f"{RELEASES}/*/{MANIFEST}")) if folder else []:
+            release = read(manifest.parent)
+            if release.name != manifest.parent.name:
+                raise PluginError(f"{manifest} is the release of {release.name!r}: name its folder so.")
+            found[release.name] = {
+                "package": folder.name if folder else "",
+                "folder": f"{RELEASES}/{release.name}",
+                "manifest_sha256": files.sha256(manifest),
+                "bytes": sum(path.stat().st_size for path in manifest.parent.iterdir()),
+                "data": release.manifest["provenance"]["data"]["name"],
+                "measures": [
+                    {"name": m["name"], "value": float(f"{m['value']:.4g}"), "unit": m["unit"]}
+                    for m in release.manifest["measures"]
+                ],
+            }
+    return dict(sorted(found.items()))
+
+
+def write(distribution: str, path: Path | None = None, check: bool = False) -> tuple[Path, bool]:
+    """Write ``registry.yaml`` and return its path, and whether it was stale. With `check` nothing is written."""
+    target = path or registry.catalogue_path(distribution)
+    if target is None:
+        raise NotFoundError(f"{distribution} has no package folder to write a catalogue into. Say where with -o.")
+    text = build(distribution)
+    try:
+        stale = not target.is_file() or target.read_text("utf-8") != text
+    except (OSError, ValueError) as error:
+        raise NotFoundError(f"{target} cannot be read: {one_line(error)}.") from error
+    if stale and not check:
+        files.write(target, text)
+        registry.catalogue.cache_clear()
+    return target, stale
+
+
+def _plain(value: Any) -> Any:
+    """A field's value as YAML writes it."""
+    plain: Any = json.loads(json.dumps(value))
+    return plain
+
+
+def figures(measures: list[Mapping[str, Any]]) -> str:
+    """Measures in a few words, for tables."""
+    return ", ".join(f"{measure['name']} {measure['value']:g}" for measure in measures)

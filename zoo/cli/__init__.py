@@ -1,0 +1,90 @@
+"""The command ``zoo``. Each command's code is imported when it is called, so ``zoo --help`` is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+COMMANDS = {
+    "list": ("zoo.cli.look", "List models and their recipes."),
+    "info": ("zoo.cli.look", "Show a model, a recipe, or a release."),
+    "train": ("zoo.cli.make", "Train a model and write its release."),
+    "export": ("zoo.cli.make", "Write the release of a run."),
+    "generate": ("zoo.cli.use", "Generate samples, without torch."),
+    "run": ("zoo.cli.use", "Run any task of a model on files, without torch."),
+    "verify": ("zoo.cli.use", "Check a release: hashes, graphs, samples."),
+    "doctor": ("zoo.cli.look", "Check this installation and every plugin."),
+    "catalogue": ("zoo.cli.look", "Build the static description of your models."),
+    "completion": ("zoo.cli.look", "Print the shell completion script."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that lists its commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(COMMANDS[cmd_name][0]), f"{cmd_name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from zoo.errors import suggest
+
+            ctx.fail(f"No command {args[0]!r}.{suggest(args[0], COMMANDS)} Run: zoo --help")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with:  zoo list,  then  zoo train vae.digits,  then  zoo generate runs/vae.digits",
+)
+@click.version_option(package_name="genzoo", prog_name="zoo", message="%(prog)s %(version)s")
+def cli() -> None:
+    """A zoo of generative models: train them, and run the same weights in PyTorch and ONNX Runtime.
+
+    A model with a recipe has a name such as vae.mnist. SOURCE is a released name, a run folder or a release folder.
+    """
+
+
+def main() -> None:
+    """Run the command line: errors that a person can mend are one line, and only a bug shows a traceback."""
+    from zoo.errors import ZooError
+
+    try:
+        cli(prog_name="zoo", standalone_mode=False)
+    except ZooError as error:
+        _fail(str(error), 130 if type(error).__name__ == "Interrupted" else 1)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        message = " ".join(error.format_message().split())
+        context = getattr(error, "ctx", None)
+        hint = f" Run: {context.command_path} --help" if context is not None and "Run:" not in message else ""
+        _fail(message + hint, error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("Interrupted.", 130)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(click.style("Error: ", fg="red", bold=True) + " ".join(message.splitlines()), err=True)
+    sys.exit(code)

@@ -1,0 +1,98 @@
+"""Arguments that several commands share, with their shell completion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+
+def complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names ``model.recipe``."""
+    from zoo import registry
+
+    rows = registry.rows()
+    return [CompletionItem(row.name, help=row.title or row.note) for row in rows if row.name.startswith(incomplete)]
+
+
+def complete_source(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Released names, and folders."""
+    from zoo import registry
+
+    names = [row.name for row in registry.rows(pretrained=True) if row.name.startswith(incomplete)]
+    return [*(CompletionItem(name) for name in names), CompletionItem(incomplete, type="dir")]
+
+
+def complete_setting(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """``KEY=`` for every recipe field of the model that is being trained."""
+    import dataclasses
+
+    from zoo import registry
+    from zoo.plugin import Recipe
+
+    known = {field.name: field.metadata["help"] for field in dataclasses.fields(Recipe)}
+    try:
+        plugin = registry.find(registry.split(ctx.params.get("name") or "")[0])
+        described = registry.catalogue(plugin.distribution).models.get(plugin.name, {})
+        known |= {key: entry["help"] for key, entry in described.get("settings", {}).items()}
+    except Exception:  # noqa: S110  completion offers less, it never complains
+        pass
+    return [CompletionItem(f"{key}=", help=text) for key, text in known.items() if key.startswith(incomplete)]
+
+
+def complete_task(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The tasks of the SOURCE that stands before."""
+    from zoo.release import read
+    from zoo.sources import find
+
+    try:
+        tasks = list(read(find(ctx.params.get("source") or "")).tasks)
+    except Exception:
+        return []
+    return [CompletionItem(task) for task in tasks if task.startswith(incomplete)]
+
+
+def source(function: Callable[..., Any]) -> Callable[..., Any]:
+    """SOURCE: a released name, a run folder or a release folder."""
+    return click.argument("source", shell_complete=complete_source)(function)
+
+
+def output(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``-o FILE`` and ``--force``."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        function = click.option("--force", is_flag=True, help="Replace what is there.")(function)
+        return click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help=help)(function)
+
+    return add
+
+
+def backend(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--backend`` and ``--device`` of commands that run a model."""
+    function = click.option(
+        "--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu or cuda; never a silent CPU."
+    )(function)
+    return click.option(
+        "--backend", type=click.Choice(["onnx", "torch"]), default="onnx", show_default=True, help="What computes."
+    )(function)
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on standard output."""
+    import json
+
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(rows: list[tuple[str, ...]]) -> None:
+    """Print rows under their headings, the first row, in aligned columns."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for number, row in enumerate(rows):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        click.echo(click.style(line, bold=True) if number == 0 else line)

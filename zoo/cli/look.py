@@ -1,0 +1,196 @@
+"""The commands that look and change nothing but a catalogue: list, info, doctor, catalogue, completion."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.cli.arguments import as_json, complete_name, print_json, table
+
+
+@click.command("list", epilog="Example:  zoo list 'vae*' --task reconstruct")
+@click.argument("pattern", default="*", shell_complete=complete_name)
+@click.option("--pretrained", is_flag=True, help="Only names whose weights are released.")
+@click.option("--task", metavar="TASK", help="Only models that have this task, such as encode.")
+@as_json
+def list_command(pattern: str, pretrained: bool, task: str | None, as_json: bool) -> None:
+    """List models and their recipes; PATTERN is a wildcard such as 'vae*' or '*.mnist'."""
+    from zoo import registry
+
+    rows = registry.rows(pattern, pretrained=pretrained, task=task)
+    if as_json:
+        print_json([dataclasses.asdict(row) for row in rows])
+        return
+    if not rows:
+        click.echo(f"No model matches {pattern!r} and the filters. Run: zoo list", err=True)
+        return
+    cells = [("NAME", "DATA", "WEIGHTS", "TASKS", "MODEL")]
+    for row in rows:
+        weights = "released" if row.pretrained else "-"
+        cells.append((row.name, row.data or "-", weights, " ".join(row.tasks) or "-", row.title or f"({row.note})"))
+    table(cells)
+
+
+@click.command("info", epilog="Example:  zoo info vae.mnist")
+@click.argument("name", shell_complete=complete_name)
+@as_json
+def info_command(name: str, as_json: bool) -> None:
+    """Show a model (vae), a recipe (vae.mnist), or a run or release folder."""
+    from zoo import sources
+
+    about = _about_release(name) if sources.is_path(name) else _about_name(name)
+    if as_json:
+        print_json(about)
+        return
+    width = max(len(key) for key in about)
+    for key, value in about.items():
+        if isinstance(value, dict):
+            click.echo(click.style(key, bold=True))
+            inner = max((len(str(part)) for part in value), default=0)
+            for part, text in value.items():
+                click.echo(f"  {str(part).ljust(inner)}  {_words(text)}")
+        else:
+            click.echo(f"{click.style(key.ljust(width), bold=True)}  {_words(value)}")
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(part)}" for key, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_words(part) for part in value) or "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _about_name(name: str) -> dict[str, Any]:
+    """What the static catalogue says of a model or of one of its recipes."""
+    from zoo import registry
+    from zoo.errors import NotFoundError, suggest
+    from zoo.plugin import Recipe
+
+    model, recipe = registry.split(name)
+    plugin = registry.find(model)
+    listed = registry.catalogue(plugin.distribution)
+    described = listed.models.get(model)
+    origin = f"{plugin.distribution} {plugin.version}"
+    if described is None:
+        note = f"not indexed: {listed.problem or 'its catalogue does not list it'}. In its project, run: zoo catalogue build"
+        return {"name": model, "from": origin, "note": note}
+    if recipe and recipe not in described["recipes"]:
+        names = ", ".join(f"{model}.{known}" for known in described["recipes"])
+        raise NotFoundError(
+            f"Model {model!r} has no recipe {recipe!r}.{suggest(recipe, described['recipes'])} There are: {names}."
+        )
+    about = {
+        "name": name,
+        "title": described["title"],
+        "summary": described["summary"],
+        "paper": f"{described['citation']}, {described['paper']}",
+        "from": origin,
+        "tasks": described["tasks"],
+    }
+    if not recipe:
+        return about | {"recipes": {f"{model}.{key}": fields for key, fields in described["recipes"].items()}}
+    fields: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Recipe)}
+    fields |= {key: entry["default"] for key, entry in described["settings"].items()}
+    return about | {
+        "recipe": fields | described["recipes"][recipe],
+        "weights": listed.releases.get(name, f"not released; zoo train {name} makes them"),
+    }
+
+
+def _about_release(source: str) -> dict[str, Any]:
+    """What a release's manifest says."""
+    from zoo.release import read
+    from zoo.sources import find
+
+    release = read(find(source))
+    manifest = release.manifest
+    return {
+        "name": release.name,
+        "folder": str(release.folder),
+        "title": manifest.get("card", {}).get("title", ""),
+        "tasks": {
+            name: f"{', '.join(task.inputs)} → {', '.join(task.outputs)}" for name, task in release.tasks.items()
+        },
+        "measures": {
+            m["name"]: f"{m['value']:.5g} {m['unit']} ({m['protocol']})" for m in manifest.get("measures", [])
+        },
+        "recipe": manifest.get("recipe", {}),
+        "files": {name: f"{entry.get('bytes', 0):,} bytes" for name, entry in manifest["files"].items()},
+    }
+
+
+@click.command("doctor", epilog="Example:  zoo doctor --json")
+@click.option("--timeout", type=click.FloatRange(min=0.1), default=60, show_default=True, help="Seconds for a plugin.")
+@as_json
+def doctor_command(timeout: float, as_json: bool) -> None:
+    """Check this installation and every plugin; exits with 1 if something is wrong."""
+    from zoo import doctor
+
+    findings = doctor.examine(timeout)
+    if as_json:
+        print_json(doctor.as_json(findings))
+    else:
+        for finding in findings:
+            mark = click.style("ok   ", fg="green") if finding.ok else click.style("WRONG", fg="red", bold=True)
+            click.echo(f"{mark}  {finding.kind:<9}  {finding.name:<14}  {finding.text}")
+    if not all(finding.ok for finding in findings):
+        sys.exit(1)
+
+
+@click.group("catalogue")
+def catalogue_command() -> None:
+    """Build the static description of your models, which zoo list reads without importing them."""
+
+
+@catalogue_command.command("build", epilog="Example:  zoo catalogue build --distribution genzoo --check")
+@click.option("--distribution", metavar="NAME", help="Whose models (default: the project in this folder).")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Where to write.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the file is stale.")
+def build_command(distribution: str | None, output: Path | None, check: bool) -> None:
+    """Write registry.yaml from the installed code and the released weights."""
+    from zoo import catalogue
+
+    path, stale = catalogue.write(distribution or _project_here(), output, check)
+    if check and stale:
+        click.echo(f"{path} is stale. Run: zoo catalogue build", err=True)
+        sys.exit(1)
+    click.echo(f"{path} {'written' if stale else 'is up to date'}")
+
+
+def _project_here() -> str:
+    """The name in ./pyproject.toml."""
+    import tomllib
+
+    from zoo.errors import NotFoundError
+
+    path = Path("pyproject.toml")
+    try:
+        return str(tomllib.loads(path.read_text("utf-8"))["project"]["name"])
+    except (OSError, ValueError, KeyError) as error:
+        raise NotFoundError(
+            "There is no pyproject.toml with a project name in this folder. Go there, or say --distribution NAME."
+        ) from error
+
+
+@click.command("completion", epilog='Example:  eval "$(zoo completion bash)"')
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion_command(shell: str) -> None:
+    """Print the script that completes commands, names and settings in your shell.
+
+    Put into ~/.bashrc:  eval "$(zoo completion bash)"   or ~/.zshrc:  eval "$(zoo completion zsh)"
+    or ~/.config/fish/config.fish:  zoo completion fish | source
+    """
+    from click.shell_completion import get_completion_class
+
+    from zoo.cli import cli
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(cli, {}, "zoo", "_ZOO_COMPLETE").source())

@@ -1,0 +1,95 @@
+"""The commands that need torch: train and export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from zoo.cli.arguments import complete_name, complete_setting, complete_source
+
+
+@click.command("train", epilog="Example:  zoo train vae.digits --set steps=500 --set latent=4 --out runs/small")
+@click.argument("name", shell_complete=complete_name)
+@click.option("--data", metavar="SET", help="A data set: digits, mnist, …, folder:DIR or text:FILE.")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    envvar="ZOO_DATA_DIR",
+    show_envvar=True,
+    metavar="DIR",
+    help="Where named data sets lie.",
+)
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", shell_complete=complete_setting,
+    help="Change a recipe field; may be repeated. zoo info NAME shows them.",
+)  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run folder.  [default: runs/NAME]")
+@click.option("--resume", is_flag=True, help="Go on with the run in that folder, exactly where it stopped.")
+@click.option("--force", is_flag=True, help="Replace the run in that folder.")
+@click.option("--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--precision", type=click.Choice(["fp32", "bf16"]), help="Overrides the recipe's.")
+@click.option("--compile", "compiled", is_flag=True, help="Compile each phase with torch.compile.")
+@click.option("--checkpoint-every", type=int, metavar="STEPS", help="Default: a tenth of the run.")
+@click.option("--no-release", is_flag=True, help="Train only; write no release at the end.")
+def train_command(
+    name: str,
+    data: str | None,
+    data_dir: Path | None,
+    assignments: tuple[str, ...],
+    out: Path | None,
+    resume: bool,
+    force: bool,
+    device: str,
+    precision: str | None,
+    compiled: bool,
+    checkpoint_every: int | None,
+    no_release: bool,
+) -> None:
+    """Train model.recipe, such as vae.mnist, and write its release into the run folder.
+
+    Ctrl-C writes a checkpoint; --resume goes on from it.
+    """
+    from zoo import registry, settings
+    from zoo.trainer import train
+
+    _, recipe = registry.load_recipe(name)
+    run = train(
+        name,
+        data=data,
+        data_dir=data_dir,
+        set=settings.parse(type(recipe), assignments),
+        out=out,
+        resume=resume,
+        force=force,
+        device=device,
+        precision=precision,  # type: ignore[arg-type]
+        compile=compiled,
+        checkpoint_every=checkpoint_every,
+        release=not no_release,
+    )
+    click.echo(f"Trained {name} in {run.seconds:.0f} s ({run.steps} steps).")
+    for measure, value in run.measures.items():
+        click.echo(f"  {measure}: {value:.4f}")
+    click.echo(f"  run:     {run.folder}  (metrics.jsonl, samples/, checkpoints/)")
+    if run.release is not None:
+        click.echo(f"  release: {run.release}")
+        click.echo(f"Next:  zoo generate {run.folder}   zoo verify {run.folder}   zoo info {run.release}")
+
+
+@click.command("export", epilog="Example:  zoo export runs/vae.digits --to releases/vae.digits --checkpoint best")
+@click.argument("source", shell_complete=complete_source)
+@click.option(
+    "--to", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The release folder to write."
+)
+@click.option("--checkpoint", default="last", show_default=True, metavar="WHICH", help="last, best or a step.")
+@click.option("--force", is_flag=True, help="Replace the release that is there.")
+def export_command(source: str, to: Path, checkpoint: str, force: bool) -> None:
+    """Write the release of a run, proven to give the same in torch and ONNX Runtime; or copy a release.
+
+    A mismatch is an error, and then nothing is written.
+    """
+    import zoo
+
+    folder = zoo.export(source, to, checkpoint=checkpoint, force=force)
+    click.echo(f"{folder} written. Next:  zoo verify {folder}   zoo generate {folder}")

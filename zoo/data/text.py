@@ -1,0 +1,104 @@
+"""Text, character by character: tiny Shakespeare, and the user's own file.
+
+shakespeare: 40,000 lines from the plays of Shakespeare, as collected by A. Karpathy for char-rnn (2015,
+https://github.com/karpathy/char-rnn); public domain. The first 90% of the characters are to train on, the last 10% to
+test, as in the literature on character models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.data.dataset import DataSet, Split
+from zoo.data.store import KnownFile, Progress, obtain, unreadable
+from zoo.errors import DataError
+from zoo.specs import Sample, Text
+
+LARGEST_VOCABULARY = 65_535
+
+SHAKESPEARE = KnownFile(
+    name="input.txt",
+    folders=("shakespeare", "tinyshakespeare", ""),
+    addresses=("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",),
+    size=1115394,
+    sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+)
+
+
+def shakespeare(split: Split, length: int, data_dir: Path, progress: Progress | None) -> DataSet:
+    """Tiny Shakespeare: 1,003,854 characters to train on, 111,540 to test, 65 different ones."""
+    return _of_content(
+        obtain(SHAKESPEARE, data_dir, progress),
+        "shakespeare",
+        split,
+        length,
+        source=f"Tiny Shakespeare; A. Karpathy, char-rnn, 2015, {SHAKESPEARE.addresses[0]}",
+        licence="public domain",
+    )
+
+
+def load(given: str, split: Split, length: int) -> DataSet:
+    """The user's own text: a file in UTF-8, split like Shakespeare."""
+    path = Path(os.path.expanduser(given))
+    if os.path.isdir(path):
+        raise DataError(f"{given!r} is a folder, and text: takes a file. Name a file in it; for pictures use folder:.")
+    if not os.path.isfile(path):
+        raise DataError(f"The text file {given!r} does not exist. Check the path after 'text:'.")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise unreadable(given, error) from error
+    return _of_content(
+        content, f"text:{path.name}", split, length, source=f"The user's own text file {path.name!r}", licence="unknown"
+    )
+
+
+def _of_content(content: bytes, name: str, split: Split, length: int, source: str, licence: str) -> DataSet:
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{name!r} is not UTF-8: the byte at {error.start} is 0x{content[error.start]:02x}. Save it as UTF-8."
+        ) from error
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")  # what Windows adds to a text is no part of it
+    vocabulary, ids = encode(text, name)
+    cut = len(ids) * 9 // 10
+    if min(cut, len(ids) - cut) < length:
+        raise DataError(
+            f"{name!r} has {len(ids):,} characters, of which {cut:,} are to train on and {len(ids) - cut:,} to test: "
+            f"too few for one window of {length:,}. Use a longer text or a smaller length."
+        )
+    return DataSet(
+        name=name,
+        split=split,
+        sample=Sample(Text(vocabulary, length)),
+        x=ids[:cut].copy() if split == "train" else ids[cut:].copy(),
+        labels=None,
+        source=source,
+        licence=licence,
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def encode(text: str, name: str) -> tuple[str, NDArray[np.uint8] | NDArray[np.uint16]]:
+    """The vocabulary of a text and the text as indices into it.
+
+    The newline comes first if there is one, the others sorted by code point: token 0 is what every generated sequence
+    starts from, and the start of a line is a good place.
+    """
+    codes = np.frombuffer(text.encode("utf-32-le"), "<u4")
+    used = np.unique(codes)
+    order = np.concatenate([used[used == ord("\n")], used[used != ord("\n")]])
+    if len(order) > LARGEST_VOCABULARY:
+        raise DataError(
+            f"{name!r} has {len(order):,} different characters, and a vocabulary has at most {LARGEST_VOCABULARY:,}. "
+            "Is it text? Use another file."
+        )
+    index = np.zeros(0x110000, np.uint8 if len(order) <= 256 else np.uint16)  # by code point
+    index[order] = np.arange(len(order))
+    return "".join(map(chr, order)), index[codes]

@@ -1,0 +1,43 @@
+"""Which torch device a person means, and an error where it is not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zoo.errors import DeviceError, SettingError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def torch_device(name: str) -> torch.device:
+    """``"auto"`` (CUDA where there is one, else the CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+
+    Raises :class:`DeviceError` for a device that is asked for by name and is not there.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
+        raise SettingError(f"device = {name!r} is not one of auto, cpu, cuda, cuda:N, mps.")
+    if kind == "cuda" and (not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count()):
+        raise DeviceError(
+            f"Device {name!r} was asked for, and torch {torch.__version__} finds {torch.cuda.device_count()} CUDA devices. "
+            "Use --device cpu, or install torch for CUDA (https://pytorch.org/get-started)."
+        )
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("Device 'mps' was asked for, and torch does not find it. Use --device cpu.")
+    return torch.device(name)
+
+
+def device_words(device: torch.device) -> str:
+    """A device as people know it: ``"NVIDIA H200"``, or the processor's kind and the threads that torch uses."""
+    import platform
+
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)

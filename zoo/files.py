@@ -1,0 +1,108 @@
+"""Files and folders that appear whole or not at all, and their SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from zoo.errors import ExistsError, NotFoundError, ZooError
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_free(path: Path, force: bool) -> None:
+    """Raise :class:`ExistsError` if something is at `path` and `force` is not given."""
+    if not force and os.path.lexists(path):
+        raise ExistsError(f"{path} exists already and was kept. Choose another path, or add --force to replace it.")
+
+
+def write(path: Path, content: bytes | str, force: bool = True) -> Path:
+    """Write a file beside its place, then rename it there; its folder is made if need be."""
+    check_free(path, force)
+    if path.is_dir():
+        raise ExistsError(f"{path} is a folder, and a file was to be written there. Choose another path.")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(beside, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        raise ZooError(f"{path} could not be written: {error.strerror or error}.") from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
+
+
+@contextmanager
+def new_folder(path: Path, force: bool) -> Iterator[Path]:
+    """A folder to fill, which becomes `path` when the block ends well and vanishes when it does not.
+
+    With `force` it replaces what is there, and only once it is complete.
+    """
+    check_free(path, force)
+    if force and path.exists() and not (path / "manifest.json").is_file() and (path.is_file() or any(path.iterdir())):
+        raise ExistsError(f"{path} is no release, so --force does not replace it. Choose another path.")
+    for ancestor in path.absolute().parents:
+        if ancestor.exists():
+            if not ancestor.is_dir():
+                raise ZooError(f"{path} cannot be made: {ancestor} is a file. Choose another path.")
+            break
+    _sweep(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    try:
+        beside.mkdir(parents=True)
+    except OSError as error:
+        raise ZooError(f"{path} could not be made: {error.strerror or error}.") from error
+    try:
+        yield beside
+        check_free(path, force)
+        if path.exists():
+            os.replace(path, old)
+        os.replace(beside, path)
+    except OSError as error:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        raise ZooError(f"{path} could not be written: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a killed process left beside `path`."""
+    for left in path.parent.glob(f".{path.name}.*.partial"):
+        pid = left.name.split(".")[-2]
+        if pid.isdigit() and not _alive(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    if sys.platform == "win32":  # os.kill(pid, 0) would end the process there
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def existing(path: Path, what: str) -> Path:
+    """`path`, or a :class:`NotFoundError` that says `what` is not there."""
+    if not path.exists():
+        raise NotFoundError(f"{what} {str(path)!r} does not exist.")
+    return path

@@ -1,0 +1,145 @@
+"""Runs a generation on any backend: draws the noise, calls the task, gives the samples of (seed, index)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo import noise
+from zoo.convert import from_batch, text_to_ids, to_batch
+from zoo.errors import SettingError
+from zoo.specs import Autoregressive, Generation, Label, Noise, OneShot, Sample, Spec, Text
+
+Array = NDArray[Any]
+Run = Callable[[str, Mapping[str, Array]], Mapping[str, Array]]
+"""Runs a task, by name, on named batches, and returns named batches."""
+
+CHUNK = 64
+"""The largest batch that is run at once; it never changes a sample."""
+
+
+def generate(
+    run: Run,
+    generation: Generation,
+    inputs: Mapping[str, Spec],
+    outputs: Mapping[str, Spec],
+    sample: Sample,
+    *,
+    n: int,
+    seed: int,
+    first: int = 0,
+    label: int | Sequence[int] | None = None,
+    prompt: str = "",
+    length: int | None = None,
+    temperature: float = 1.0,
+) -> Any:
+    """The samples `first` … `first` + `n` − 1 of a seed, as people want them (see :func:`zoo.convert.from_batch`).
+
+    `inputs` and `outputs` are the specs of the generation's task. Raises :class:`SettingError` for an option that
+    the model cannot follow.
+    """
+    noise.check_seed(seed, first, n)
+    indices = np.arange(first, first + n, dtype=np.int64)
+    labelled = any(isinstance(spec, Label) and name != "token" for name, spec in inputs.items())
+    if label is not None and not labelled:
+        raise SettingError("This model has no labels: leave the label out.")
+    if isinstance(generation, OneShot):
+        if prompt or length is not None or temperature != 1.0:
+            raise SettingError("Prompt, length and temperature are for autoregressive models; this one is not.")
+        batches = [
+            _one_shot(run, generation, inputs, outputs, indices[start : start + CHUNK], seed, _part(label, start, n))
+            for start in range(0, n, CHUNK)
+        ]
+        return from_batch(np.concatenate(batches), next(iter(outputs.values())))
+    assert isinstance(sample.x, Text)
+    if length is not None and length < 1:
+        raise SettingError(f"length = {length} is out of range: it must be at least 1.")
+    if not temperature >= 0 or temperature == float("inf"):
+        raise SettingError(f"temperature = {temperature} is out of range: it must be at least 0.")
+    given = text_to_ids(prompt, sample.x)
+    total = len(given) + (length if length is not None else sample.x.length)
+    tokens = [
+        autoregress(run, generation, inputs, indices[start : start + CHUNK], seed, given, total, temperature)
+        for start in range(0, n, CHUNK)
+    ]
+    return from_batch(np.concatenate(tokens), sample.x)
+
+
+def _part(label: int | Sequence[int] | None, start: int, n: int) -> int | Sequence[int] | None:
+    """The labels of one chunk."""
+    if label is None or isinstance(label, (int, np.integer)):
+        return label
+    if len(label) != n:
+        raise SettingError(f"There are {len(label)} labels for {n} samples: give one, or one a sample.")
+    return label[start : start + CHUNK]
+
+
+def labels_for(spec: Label, indices: NDArray[np.int64], label: int | Sequence[int] | None) -> Array:
+    """The label of each sample: what was asked for, or index % classes."""
+    if label is None:
+        return indices % spec.classes
+    if isinstance(label, (int, np.integer)):
+        label = [int(label)] * len(indices)
+    return to_batch(np.asarray(label), spec, "label")
+
+
+def _one_shot(
+    run: Run,
+    generation: OneShot,
+    inputs: Mapping[str, Spec],
+    outputs: Mapping[str, Spec],
+    indices: NDArray[np.int64],
+    seed: int,
+    label: int | Sequence[int] | None,
+) -> Array:
+    feeds: dict[str, Array] = {}
+    stream = 0
+    for name, spec in inputs.items():
+        if isinstance(spec, Noise):
+            feeds[name] = noise.draw(spec.distribution, spec.shape, seed, indices, stream)
+            stream += 1
+        elif isinstance(spec, Label):
+            feeds[name] = labels_for(spec, indices, label)
+    return run(generation.task, feeds)[next(iter(outputs))]
+
+
+def states(inputs: Mapping[str, Spec], count: int) -> dict[str, Array]:
+    """The first states of an autoregressive task: zeros for every input but ``token``."""
+    return {name: np.zeros((count, *spec.shape), spec.dtype) for name, spec in inputs.items() if name != "token"}
+
+
+def autoregress(
+    run: Run,
+    generation: Autoregressive,
+    inputs: Mapping[str, Spec],
+    indices: NDArray[np.int64],
+    seed: int,
+    prompt: NDArray[np.int64],
+    total: int,
+    temperature: float,
+) -> NDArray[np.int64]:
+    """Token by token: int64 (n, total), of which the first tokens are the prompt."""
+    count = len(indices)
+    tokens = np.zeros((count, total), np.int64)
+    state = states(inputs, count)
+    token = np.zeros(count, np.int64)  # token 0 starts every sequence
+    for position in range(total):
+        outputs = run(generation.task, {"token": token, **state})
+        state = {name: outputs[f"next_{name}"] for name in state}
+        if position < len(prompt):
+            token = np.full(count, prompt[position], np.int64)
+        else:
+            token = pick(outputs["logits"], seed, indices, position, temperature)
+        tokens[:, position] = token
+    return tokens
+
+
+def pick(logits: Array, seed: int, indices: NDArray[np.int64], position: int, temperature: float) -> NDArray[np.int64]:
+    """The next token of each sample: argmax(logits / temperature + Gumbel noise of stream 0, step = position)."""
+    if temperature == 0:
+        return logits.argmax(-1).astype(np.int64)
+    gumbel = noise.draw("gumbel", logits.shape[1:], seed, indices, stream=0, step=position)
+    return (logits / np.float32(temperature) + gumbel).argmax(-1).astype(np.int64)

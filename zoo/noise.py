@@ -1,0 +1,93 @@
+"""Seeded noise as a pure function of (seed, sample index, stream, step): part of the release format.
+
+The generator is Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3",
+https://doi.org/10.1145/2063384.2063405). Its key is the 64-bit seed, low word first; its counter is
+(sample index, stream, step, block). Block b gives the four 32-bit words of the elements 4b … 4b + 3.
+So sample i of a seed is the same alone or in a batch, and in every runtime.
+
+    uniform in [0, 1)   (word >> 8) · 2⁻²⁴, exact in float32
+    normal              TABLE[word >> 16], TABLE[k] = Φ⁻¹((k + ½) / 65536) as float32: |value| ≤ 4.33
+    Gumbel              −ln(−ln(((word >> 8) + ½) · 2⁻²⁴)), computed in float64, as float32
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.errors import SettingError
+
+_MASK = np.uint64(0xFFFFFFFF)
+_SHIFT = np.uint64(32)
+_MULTIPLY = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))  # Salmon et al. 2011, the constants of Philox4x32
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_ROUNDS = 10
+
+
+def philox(seed: int, counters: tuple[NDArray[np.uint64], ...]) -> NDArray[np.uint64]:
+    """Philox4x32-10 of four counter words, arrays of one shape: uint64 of shape (…, 4), each below 2³²."""
+    c0, c1, c2, c3 = counters
+    k0, k1 = seed & 0xFFFFFFFF, seed >> 32
+    for _ in range(_ROUNDS):
+        first, second = c0 * _MULTIPLY[0], c2 * _MULTIPLY[1]
+        c0, c1, c2, c3 = (
+            (second >> _SHIFT) ^ c1 ^ np.uint64(k0),
+            second & _MASK,
+            (first >> _SHIFT) ^ c3 ^ np.uint64(k1),
+            first & _MASK,
+        )
+        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
+    return np.stack([c0, c1, c2, c3], axis=-1)
+
+
+def words(seed: int, indices: NDArray[np.int64], stream: int, step: int, count: int) -> NDArray[np.uint64]:
+    """`count` random 32-bit words for each sample index: uint64 (n, count)."""
+    blocks = np.arange(-(-count // 4), dtype=np.uint64)[None, :]
+    index = np.asarray(indices, np.uint64)[:, None]
+    full = np.broadcast_shapes(index.shape, blocks.shape)
+    fixed = [np.full(full, value, np.uint64) for value in (stream, step)]
+    counters = (np.broadcast_to(index, full), *fixed, np.broadcast_to(blocks, full))
+    return philox(seed, counters).reshape(len(index), -1)[:, :count]
+
+
+def draw(
+    distribution: Literal["normal", "uniform", "gumbel"],
+    shape: tuple[int, ...],
+    seed: int,
+    indices: NDArray[np.int64],
+    stream: int = 0,
+    step: int = 0,
+) -> NDArray[np.float32]:
+    """Noise for the samples `indices` of a seed: float32 (n, *shape)."""
+    count = int(np.prod(shape, dtype=np.int64))
+    random = words(seed, indices, stream, step, count)
+    if distribution == "normal":
+        noise = normal_table()[random >> np.uint64(16)]
+    elif distribution == "uniform":
+        noise = (random >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)
+    else:
+        middle = ((random >> np.uint64(8)).astype(np.float64) + 0.5) * 2.0**-24
+        noise = (-np.log(-np.log(middle))).astype(np.float32)
+    return noise.reshape(len(random), *shape)
+
+
+@cache
+def normal_table() -> NDArray[np.float32]:
+    """The standard normal's inverse distribution function at the midpoints of 65,536 equal parts: float32 (65536,)."""
+    inverse = NormalDist().inv_cdf
+    half = np.array([inverse((k + 0.5) / 65536) for k in range(32768)], np.float32)
+    return np.concatenate([half, -half[::-1]])
+
+
+def check_seed(seed: int, first: int, n: int) -> None:
+    """Raise :class:`SettingError` unless the seed has 64 bits and the sample indices have 32."""
+    if not 0 <= seed < 2**64:
+        raise SettingError(f"seed = {seed} is out of range: it must be from 0 to 2**64 - 1.")
+    if n < 1 or first < 0 or first + n > 2**32:
+        raise SettingError(
+            f"n = {n} samples from index {first} is out of range: n must be at least 1, indices below 2**32."
+        )

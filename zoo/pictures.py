@@ -1,0 +1,66 @@
+"""Pictures for people: grids of samples, text as a picture, PNG bytes."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+
+
+def grid(images: Pixels, columns: int | None = None, gap: int = 1) -> Pixels:
+    """Pictures side by side on a grey ground, nearly square: uint8 (n, h, w) or (n, h, w, 3) to (H, W) or (H, W, 3)."""
+    count, height, width = images.shape[:3]
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = -(-count // columns)
+    size = (rows * (height + gap) + gap, columns * (width + gap) + gap, *images.shape[3:])
+    canvas = np.full(size, 96, np.uint8)
+    for index, image in enumerate(images):
+        top = gap + index // columns * (height + gap)
+        left = gap + index % columns * (width + gap)
+        canvas[top : top + height, left : left + width] = image
+    return canvas
+
+
+def enlarge(image: Pixels, least: int = 320) -> Pixels:
+    """The picture with each pixel made a square, so that its longer side has at least `least` pixels or so."""
+    factor = max(1, round(least / max(image.shape[:2])))
+    return image.repeat(factor, 0).repeat(factor, 1)
+
+
+def pairs(left: Pixels, right: Pixels, columns: int = 8) -> Pixels:
+    """Two sets of pictures as one grid: rows of the first, each above its row of the second."""
+    rows = [part[start : start + columns] for start in range(0, len(left), columns) for part in (left, right)]
+    return grid(np.concatenate(rows), columns=min(columns, len(left)))
+
+
+def png(image: Pixels) -> bytes:
+    """A picture, uint8 (h, w) or (h, w, 3), as the bytes of a PNG file."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def of_texts(texts: Sequence[str], columns: int = 72) -> Pixels:
+    """Texts set in a plain font, dark on light: uint8 (h, w)."""
+    import textwrap
+
+    from PIL import Image, ImageDraw, ImageFont
+
+    lines: list[str] = []
+    for text in texts:
+        for line in text.splitlines():
+            lines += textwrap.wrap(line, columns) or [""]
+        lines.append("")
+    font = ImageFont.load_default(14)
+    page = Image.new("L", (columns * 9 + 32, len(lines) * 20 + 24), 250)
+    drawing = ImageDraw.Draw(page)
+    for index, line in enumerate(lines):
+        drawing.text((16, 12 + index * 20), line, fill=30, font=font)
+    return np.asarray(page)

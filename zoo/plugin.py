@@ -1,0 +1,173 @@
+"""The plugin contract: everything that a model plugin says, and all that zoo knows of a model.
+
+A plugin is one frozen `Model` value, named by one entry point in the group ``zoo.models``:
+
+    [project.entry-points."zoo.models"]
+    vae = "zoo_autoencoders.vae:vae"
+
+An algorithm is made of values: an ordinary ``torch.nn.Module``, a few functions, and the `Model` that ties
+them together. Nothing inherits from zoo but recipes, which are plain frozen dataclasses. This file imports
+neither torch nor numpy, so describing a model costs nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from zoo.specs import Autoregressive, Generation, Image, Label, Noise, OneShot, Sample, Score, Spec, Text, Vector
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from zoo.batches import Batch
+
+__all__ = [
+    "AdamW", "Autoregressive", "Card", "Image", "Label", "Measure", "Model", "Noise", "Objective", "OneShot",
+    "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "setting",
+]  # fmt: skip
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+) -> Any:
+    """A recipe field with its help line and its range: `least` and `most` inclusive, `above` exclusive."""
+    metadata = {"help": help, "least": least, "most": most, "above": above}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a model is trained: the fields that every model has. A model adds its own in a subclass.
+
+    Fields are int, float, bool, str, tuples of these, or a `Literal` of strings; each can be set with
+    ``zoo train NAME --set KEY=VALUE``. A bad type or range is a :class:`zoo.errors.SettingError`.
+    """
+
+    data: str = setting("digits", "data set: a name, folder:DIR or text:FILE")
+    length: int = setting(128, "characters in one sample of a text; pictures ignore it", least=2)
+    steps: int = setting(1000, "training steps", least=1)
+    batch: int = setting(128, "samples in a batch", least=1)
+    lr: float = setting(1e-3, "peak learning rate", above=0)
+    warmup: int = setting(0, "steps of linear learning-rate warm-up", least=0)
+    decay: Literal["constant", "linear", "cosine"] = setting("constant", "learning rate after warm-up, down to 0")
+    clip: float = setting(0.0, "largest gradient norm of a phase; 0 leaves gradients as they are", least=0)
+    precision: Literal["fp32", "bf16"] = setting("fp32", "bf16 runs the network in bfloat16 autocast")
+    seed: int = setting(0, "seed of everything random", least=0, most=2**63 - 1)
+
+    def __post_init__(self) -> None:
+        from zoo.settings import check
+
+        check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamW:
+    """AdamW (Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101).
+
+    `lr` is a number, or the name of the recipe field that holds it. Weight decay acts on matrices and
+    convolution kernels, not on biases and norms.
+    """
+
+    lr: float | str = "lr"
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RMSprop:
+    """RMSprop (Hinton 2012). `lr` and weight decay are as in :class:`AdamW`."""
+
+    lr: float | str = "lr"
+    alpha: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One phase of training: what it minimises, which weights it moves, and when.
+
+    ``loss(module, batch, recipe)`` is a pure function that returns named scalar tensors; the trainer
+    minimises their sum and logs each. One training step runs the phases that are due in their order, each
+    on a fresh batch. Torch is seeded anew for each phase of each step, so a loss may use ``torch.randn_like``
+    and the like, and resume is still exact.
+    """
+
+    loss: Callable[[Any, Batch, Any], Mapping[str, Tensor]]
+    params: tuple[str, ...] = ()
+    """The submodules whose weights this phase moves; () means all of them."""
+    optimiser: AdamW | RMSprop = AdamW()
+    every: int = 1
+    """The phase is due when ``step % every == 0``."""
+    during: tuple[float, float] = (0.0, 1.0)
+    """The part of the run in which the phase is due: it starts at the first and ends before the second."""
+    after: Callable[[Any, Any], None] | None = None
+    """A projection ``after(module, recipe)`` that follows each step of the phase, such as weight clipping."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure of merit on the test split: ``fn(module, batch, recipe)`` is the mean over the batch, a scalar tensor."""
+
+    name: str
+    fn: Callable[[Any, Batch, Any], Tensor]
+    unit: str
+    protocol: str
+    """How it is measured, in a few words: "dynamically binarised, one sample of z an image"."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something a trained model does: ``method(*tensors)`` with one tensor an input, in order.
+
+    From this one declaration come the torch call, the ONNX graph, the runtime method, ``zoo run`` and the
+    parity row. `method` returns a tensor, or a tuple of one tensor an output, in order. Every tensor has the
+    batch as its first axis. Verbs are shared by all models: encode, decode, reconstruct, score, denoise, step.
+    """
+
+    method: Callable[..., Any]
+    inputs: Mapping[str, Spec]
+    outputs: Mapping[str, Spec]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a person reads of a model before anything else."""
+
+    title: str
+    summary: str
+    """One or two sentences: what it is, and what it is good for."""
+    paper: str
+    """The address of the paper."""
+    citation: str
+    """Authors and year, as in "Kingma & Welling 2014"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model: architecture, objectives, tasks, and the recipes that train it."""
+
+    card: Card
+    build: Callable[[Any, Sample], nn.Module]
+    """``build(recipe, sample)`` makes the module for samples of that form, with fresh weights."""
+    objectives: tuple[Objective, ...]
+    tasks: Callable[[Any], Mapping[str, Task]]
+    """``tasks(module)``: what the module does, by name."""
+    recipes: Mapping[str, Recipe]
+    """By name. One is called ``tiny`` and trains in a second or two."""
+    generate: Generation | None = None
+    measures: tuple[Measure, ...] = ()
+    """The first one, lower is better, chooses the checkpoint called "best"."""
+    finish: Callable[[Any, Iterable[Batch], Any], None] | None = None
+    """``finish(module, batches, recipe)`` runs before each checkpoint is written, on a module in eval mode and
+    without gradients: it fits what gradients do not, such as a prior over codes, into buffers that training
+    does not read. `batches` is one pass over the training data."""

@@ -1,0 +1,304 @@
+"""Which models there are: entry points and static catalogues, read without importing any plugin.
+
+Each distribution describes its models in a ``registry.yaml`` inside its import package (genzoo's lies at the
+top of the source tree and moves into ``zoo/`` in the wheel). ``zoo catalogue build`` writes it. Only the model
+that is asked for is ever imported.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import MissingPackageError, NotFoundError, PluginError, one_line, suggest
+
+if TYPE_CHECKING:
+    from zoo.plugin import Model, Recipe
+
+GROUP = "zoo.models"
+CATALOGUE = "registry.yaml"
+CATALOGUE_FORMAT = 1
+OWN = "genzoo"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point: a model's name, where its code is, and the distribution that brings it."""
+
+    name: str
+    value: str
+    distribution: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of ``zoo list``: a model with one of its recipes, or a model that its distribution does not describe."""
+
+    name: str
+    """``model.recipe``, or the model's name where `note` is set."""
+    model: str
+    distribution: str
+    title: str = ""
+    data: str = ""
+    tasks: tuple[str, ...] = ()
+    pretrained: bool = False
+    note: str = ""
+    """Why there is no more to say: "not indexed", or the distributions that claim the same name."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The static description of one distribution's models, as ``registry.yaml`` holds it."""
+
+    path: Path | None
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    releases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    problem: str = ""
+
+
+@cache
+def plugins() -> Mapping[str, tuple[Plugin, ...]]:
+    """Every installed model plugin by model name, sorted; more than one under a name is a conflict."""
+    from importlib.metadata import entry_points
+
+    found: dict[str, list[Plugin]] = {}
+    for point in entry_points(group=GROUP):
+        assert point.dist is not None
+        plugin = Plugin(point.name, point.value, point.dist.name, point.dist.version)
+        found.setdefault(point.name, []).append(plugin)
+    return {name: tuple(found[name]) for name in sorted(found)}
+
+
+def find(model: str) -> Plugin:
+    """The plugin of a model. Raises :class:`NotFoundError` or, where two distributions claim it, :class:`PluginError`."""
+    claims = plugins().get(model, ())
+    if not claims:
+        raise NotFoundError(f"No model named {model!r}.{suggest(model, plugins())} Run: zoo list")
+    if len(claims) > 1:
+        names = " and ".join(sorted(claim.distribution for claim in claims))
+        raise PluginError(f"The model name {model!r} is claimed by {names}. Uninstall one of them.")
+    return claims[0]
+
+
+@cache
+def load(model: str) -> Model:
+    """Import the plugin of a model and return its :class:`zoo.Model`.
+
+    Raises :class:`PluginError` if the import fails, :class:`MissingPackageError` if it fails for want of torch.
+    """
+    from importlib import import_module
+
+    from zoo.plugin import Model
+
+    plugin = find(model)
+    module_name, _, attribute = plugin.value.partition(":")
+    try:
+        value: Any = import_module(module_name.strip())
+        for part in attribute.strip().split("."):
+            value = getattr(value, part)
+    except ModuleNotFoundError as error:
+        if error.name == "torch":
+            raise MissingPackageError(
+                f"Model {model!r} needs torch for this, which is not installed. Run: pip install 'genzoo[train]'"
+            ) from error
+        raise _broken(plugin, error) from error
+    except Exception as error:
+        raise _broken(plugin, error) from error
+    except SystemExit as error:
+        raise _broken(plugin, error) from error
+    if not isinstance(value, Model):
+        raise PluginError(
+            f"Plugin {model!r} of {plugin.distribution} {plugin.version} is broken: {plugin.value} is "
+            f"{type(value).__name__}, not zoo.Model."
+        )
+    return value
+
+
+def _broken(plugin: Plugin, error: BaseException) -> PluginError:
+    return PluginError(
+        f"Plugin {plugin.name!r} of {plugin.distribution} {plugin.version} cannot be imported: {one_line(error)}. "
+        "Run: zoo doctor"
+    )
+
+
+def split(name: str) -> tuple[str, str]:
+    """``"vae.mnist"`` as ``("vae", "mnist")``; the recipe is ``""`` where none is named."""
+    model, _, recipe = name.partition(".")
+    return model, recipe
+
+
+def load_recipe(name: str) -> tuple[Model, Recipe]:
+    """The model and the recipe of ``model.recipe``; raises :class:`NotFoundError` for an unknown one."""
+    model_name, recipe = split(name)
+    described = catalogue(find(model_name).distribution).models.get(model_name)
+    known = list(described["recipes"]) if described else []
+    if described and recipe not in known:  # say so before anything heavy is imported
+        raise _no_recipe(model_name, recipe, known)
+    model = load(model_name)
+    if recipe not in model.recipes:
+        raise _no_recipe(model_name, recipe, list(model.recipes))
+    return model, model.recipes[recipe]
+
+
+def _no_recipe(model: str, recipe: str, known: list[str]) -> NotFoundError:
+    names = ", ".join(f"{model}.{name}" for name in known)
+    if not recipe:
+        return NotFoundError(f"{model!r} is a model; say which recipe: {names}.")
+    return NotFoundError(f"Model {model!r} has no recipe {recipe!r}.{suggest(recipe, known)} There are: {names}.")
+
+
+@cache
+def catalogue(distribution: str) -> Catalogue:
+    """What a distribution's ``registry.yaml`` says; an unreadable one is empty and says why in `problem`."""
+    path = catalogue_path(distribution)
+    if path is None or not path.is_file():
+        return Catalogue(path, problem=f"{distribution} has no {CATALOGUE}")
+    import yaml
+
+    try:
+        loaded = yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        return Catalogue(path, problem=f"{path} cannot be read: {one_line(error)}")
+    problem = problem_of(loaded)
+    if problem:
+        return Catalogue(path, problem=f"{path} {problem}")
+    return Catalogue(path, loaded["models"], loaded.get("releases") or {})
+
+
+def problem_of(loaded: Any) -> str:
+    """What is wrong with the content of a ``registry.yaml``, or ``""``."""
+    if not isinstance(loaded, dict) or loaded.get("format") != CATALOGUE_FORMAT:
+        return f"is not a catalogue of format {CATALOGUE_FORMAT}"
+    if not isinstance(loaded.get("models"), dict) or not isinstance(loaded.get("releases") or {}, dict):
+        return "has no models"
+    wanted = {
+        "title": str,
+        "summary": str,
+        "paper": str,
+        "citation": str,
+        "tasks": dict,
+        "recipes": dict,
+        "settings": dict,
+    }
+    for name, entry in loaded["models"].items():
+        for key, kind in wanted.items():
+            if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):
+                return f"has no usable {key} for model {name!r}"
+        if not all(
+            isinstance(recipe, dict) and isinstance(recipe.get("data"), str) for recipe in entry["recipes"].values()
+        ):
+            return f"has a recipe of model {name!r} without data"
+    for name, entry in (loaded.get("releases") or {}).items():
+        for key, kind in {"package": str, "folder": str, "manifest_sha256": str, "bytes": int}.items():
+            if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):
+                return f"has no usable {key} for release {name!r}"
+    return ""
+
+
+def catalogue_path(distribution: str) -> Path | None:
+    """Where a distribution's ``registry.yaml`` lies, or would lie."""
+    if distribution == OWN:
+        package = Path(__file__).parent
+        source = package.parent
+        return source / CATALOGUE if (source / "pyproject.toml").is_file() else package / CATALOGUE
+    values = [plugin.value for claims in plugins().values() for plugin in claims if plugin.distribution == distribution]
+    folders = [folder for value in values if (folder := package_folder(value)) is not None]
+    return next(
+        (folder / CATALOGUE for folder in folders if (folder / CATALOGUE).is_file()),
+        folders[0] / CATALOGUE if folders else None,
+    )
+
+
+def package_folder(value: str) -> Path | None:
+    """The folder of the top-level package that an entry point's value starts with; nothing is imported."""
+    from importlib.util import find_spec
+
+    top = value.partition(":")[0].strip().partition(".")[0]
+    if top in sys.modules:
+        where = getattr(sys.modules[top], "__path__", None)
+    else:
+        try:
+            spec = find_spec(top)
+        except (ImportError, ValueError):
+            return None
+        where = spec.submodule_search_locations if spec else None
+    return Path(next(iter(where))) if where else None
+
+
+def rows(pattern: str = "*", *, pretrained: bool = False, task: str | None = None) -> list[Row]:
+    """The lines of ``zoo list``: names that match a wildcard, and the filters."""
+    found: list[Row] = []
+    for model, claims in plugins().items():
+        if len(claims) > 1:
+            names = " and ".join(sorted(claim.distribution for claim in claims))
+            found.append(Row(model, model, names, note=f"claimed by {names}: uninstall one"))
+            continue
+        listed = catalogue(claims[0].distribution)
+        described = listed.models.get(model)
+        if described is None:
+            note = "not indexed" + (
+                f" ({listed.problem})" if listed.problem and listed.path and listed.path.is_file() else ""
+            )
+            found.append(Row(model, model, claims[0].distribution, note=note))
+            continue
+        for recipe, fields in described["recipes"].items():
+            name = f"{model}.{recipe}"
+            found.append(
+                Row(
+                    name,
+                    model,
+                    claims[0].distribution,
+                    described["title"],
+                    fields["data"],
+                    tuple(described["tasks"]),
+                    name in listed.releases,
+                )
+            )
+    return [
+        row
+        for row in found
+        if (fnmatchcase(row.name, pattern) or fnmatchcase(row.model, pattern))
+        and (row.pretrained or not pretrained)
+        and (task is None or task in row.tasks)
+    ]
+
+
+def list_models(pattern: str = "*", *, pretrained: bool = False, task: str | None = None) -> list[str]:
+    """The names ``model.recipe`` that match a wildcard, sorted by model.
+
+    With `pretrained`, those whose weights are released; with `task`, those that have that task. A model
+    whose distribution does not describe it is listed by its own name.
+    """
+    return [row.name for row in rows(pattern, pretrained=pretrained, task=task)]
+
+
+def released_folder(name: str) -> tuple[Path, Mapping[str, Any]]:
+    """The folder of the weights released under a name, and their catalogue entry; :class:`NotFoundError` if none."""
+    model, recipe = split(name)
+    plugin = find(model)
+    listed = catalogue(plugin.distribution)
+    if name not in listed.releases:
+        described = listed.models.get(model)
+        if described and recipe not in described["recipes"]:
+            raise _no_recipe(model, recipe, list(described["recipes"]))
+        raise NotFoundError(
+            f"No weights are released under {name!r}. Train it: zoo train {name}, then load runs/{name}."
+        )
+    entry = listed.releases[name]
+    folder = package_folder(entry["package"])
+    if folder is None:
+        raise NotFoundError(
+            f"The weights of {name!r} should be in the package {entry['package']!r}, which is not there."
+        )
+    path = (folder / entry["folder"]).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise PluginError(
+            f"The catalogue of {plugin.distribution} puts {name!r} outside its package: {entry['folder']!r}."
+        )
+    return path, entry

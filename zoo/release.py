@@ -1,0 +1,172 @@
+"""A release on disk: reads its manifest, checks every file against its SHA-256, and says what it holds.
+
+    vae.mnist/
+      manifest.json        what it is, and the SHA-256 of every other file
+      model.safetensors    the weights, once
+      encode.onnx …        graphs whose external data lies inside model.safetensors
+      samples.png          README.md
+
+A manifest names a plugin, and never code to import.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo import files
+from zoo.errors import NotFoundError, ReleaseError
+from zoo.specs import Generation, Sample, Spec, generation_from_json, spec_from_json
+
+FORMAT = 1
+"""The version of the release format; a change that an older zoo would misread adds one (docs/format.md)."""
+
+MANIFEST = "manifest.json"
+WEIGHTS = "model.safetensors"
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_TASK_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class ReleasedTask:
+    """A task as a release holds it: its graph's file name, and its inputs and outputs by name."""
+
+    graph: str
+    inputs: Mapping[str, Spec]
+    outputs: Mapping[str, Spec]
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release folder whose manifest has been read. Make one with :func:`read`."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    name: str
+    sample: Sample
+    tasks: Mapping[str, ReleasedTask]
+    generation: Generation | None
+    files: Mapping[str, str]
+    """SHA-256 by file name."""
+
+    def path(self, name: str) -> Path:
+        """The path of one of its files, checked against its SHA-256 just now; :class:`ReleaseError` if altered."""
+        path = self.folder / name
+        if name not in self.files:
+            raise ReleaseError(f"{self.folder}: {name} is not in the manifest.")
+        if path.is_symlink() or not path.is_file():
+            raise ReleaseError(f"{path} is missing. Get the release again.")
+        found = files.sha256(path)
+        if found != self.files[name]:
+            raise ReleaseError(
+                f"{path} is damaged or altered: expected SHA-256 {self.files[name]}, found {found}. Get the release again."
+            )
+        return path
+
+
+def read(folder: Path) -> Release:
+    """The release in `folder`. Raises :class:`ReleaseError` for one that is damaged or of a newer format."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise NotFoundError(f"{folder} is no release: it has no {MANIFEST}.")
+    try:
+        manifest = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError, OSError) as error:
+        raise ReleaseError(
+            f"{path} is damaged: it is not JSON ({str(error).splitlines()[0]}). Get the release again."
+        ) from error
+    return parse(folder, manifest)
+
+
+def parse(folder: Path, manifest: Any) -> Release:
+    """The release that a manifest declares; :class:`ReleaseError` where it does not keep to the format."""
+    where = str(folder / MANIFEST)
+    if not isinstance(manifest, dict):
+        raise ReleaseError(f"{where} is damaged: it is not a JSON object. Get the release again.")
+    version = manifest.get("format")
+    if type(version) is int and version > FORMAT:
+        raise ReleaseError(
+            f"{where} has format {version}, and this zoo reads up to {FORMAT}. Run: pip install --upgrade genzoo"
+        )
+    if version != FORMAT:
+        raise ReleaseError(f"{where} is damaged: format is {str(version)[:40]!r}, not {FORMAT}. Get the release again.")
+
+    listed = {
+        _file_name(name, where): _text(_get(entry, "sha256", str, where), where)
+        for name, entry in _get(manifest, "files", dict, where).items()
+    }
+    tasks = {
+        name: _task(name, entry, f"{where}: task {name!r}")
+        for name, entry in _get(manifest, "tasks", dict, where).items()
+    }
+    for name in (WEIGHTS, *(task.graph for task in tasks.values())):
+        if name not in listed:
+            raise ReleaseError(f"{where} is damaged: {name} is not among its files. Get the release again.")
+    generation = manifest.get("generation")
+    sample = _get(manifest, "sample", dict, where)
+    classes = sample.get("classes", 0)
+    x = spec_from_json(sample.get("x"), f"{where}: sample")
+    if x.kind not in ("image", "text") or type(classes) is not int or classes < 0:
+        raise ReleaseError(f"{where} is damaged: its sample is neither picture nor text. Get the release again.")
+    release = Release(
+        folder=folder,
+        manifest=manifest,
+        name=_text(manifest.get("name"), f"{where}: name"),
+        sample=Sample(x, classes),  # type: ignore[arg-type]
+        tasks=tasks,
+        generation=None if generation is None else generation_from_json(generation, f"{where}: generation"),
+        files=listed,
+    )
+    if release.generation is not None and release.generation.task not in tasks:
+        raise ReleaseError(f"{where} is damaged: generation uses task {release.generation.task!r}, which is not there.")
+    return release
+
+
+def verify(release: Release) -> int:
+    """Check every file of a release against its SHA-256 and return how many there are.
+
+    Raises :class:`ReleaseError` for the first file that is missing, altered, or not in the manifest.
+    """
+    for path in sorted(release.folder.iterdir()):
+        if path.name != MANIFEST and path.name not in release.files:
+            raise ReleaseError(f"{path} is not in the manifest. Remove it, or get the release again.")
+    for name in release.files:
+        release.path(name)
+    return len(release.files)
+
+
+def _get(value: Any, key: str, kind: type, where: str) -> Any:
+    found = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(found, kind):
+        raise ReleaseError(f"{where} is damaged: {key} is missing or not of the right type. Get the release again.")
+    return found
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise ReleaseError(f"{where} is {str(value)[:40]!r}, and should be text. Get the release again.")
+    return value
+
+
+def _file_name(name: str, where: str) -> str:
+    if not _FILE_NAME.fullmatch(name):
+        raise ReleaseError(f"{where} lists the file name {name[:80]!r}, which is not allowed.")
+    return name
+
+
+def _task(name: str, entry: Any, where: str) -> ReleasedTask:
+    if not _TASK_NAME.fullmatch(name):
+        raise ReleaseError(f"{where} has a name that is not allowed.")
+    specs = {
+        side: {
+            _text(key, where): spec_from_json(value, f"{where}, {key!r}")
+            for key, value in _get(entry, side, dict, where).items()
+        }
+        for side in ("inputs", "outputs")
+    }
+    return ReleasedTask(_file_name(_text(entry.get("graph"), where), where), specs["inputs"], specs["outputs"])

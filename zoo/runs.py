@@ -1,0 +1,159 @@
+"""A run folder: what it holds, how it starts, and how it is found again.
+
+runs/vae.mnist/
+  recipe.json       what is trained, from which data, by which plugin
+  metrics.jsonl     loss terms and measures by step
+  samples/          what the model generates, by step
+  checkpoints/      the newest two and the best
+  release/          the release, once the run is complete
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo import __version__, files, registry, settings
+from zoo.errors import ExistsError, NotFoundError, TrainingError, ZooError
+from zoo.sources import RECIPE
+from zoo.specs import Sample, spec_from_json, to_json
+
+if TYPE_CHECKING:
+    from zoo.data import DataSet
+    from zoo.plugin import Model, Recipe
+
+FORMAT = 1
+METRICS = "metrics.jsonl"
+SAMPLES = "samples"
+
+
+def check_free(folder: Path, force: bool) -> None:
+    """Raise :class:`ExistsError` where a new run would write over something that is not to be lost."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ExistsError(f"{folder} is a file, and a run is a folder. Choose another --out.")
+    if not any(folder.iterdir()):
+        return
+    if not (folder / RECIPE).is_file():
+        raise ExistsError(f"{folder} exists already, is no run, and was kept. Choose another --out.")
+    if not force:
+        raise ExistsError(
+            f"{folder} holds a run already, and it was kept. "
+            "Go on with --resume, replace it with --force, or choose another --out."
+        )
+
+
+def start(folder: Path, name: str, recipe: Recipe, data: DataSet) -> None:
+    """Make the folder of a new run; an older run there is removed."""
+    plugin = registry.find(registry.split(name)[0])
+    described = {
+        "format": FORMAT,
+        "name": name,
+        "recipe": dataclasses.asdict(recipe),
+        "sample": {"x": to_json(data.sample.x), "classes": data.sample.classes},
+        "data": {"name": data.name, "source": data.source, "licence": data.licence, "sha256": data.sha256},
+        "plugin": {"distribution": plugin.distribution, "version": plugin.version},
+        "zoo": __version__,
+        "commit": _commit(),
+    }
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        (folder / SAMPLES).mkdir()
+    except OSError as error:
+        raise ZooError(f"{folder} could not be made: {error.strerror or error}. Choose another --out.") from error
+    files.write(folder / RECIPE, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
+
+
+def described(folder: Path) -> dict[str, Any]:
+    """What ``recipe.json`` says. Raises :class:`NotFoundError` for no run, :class:`TrainingError` for a damaged one."""
+    path = folder / RECIPE
+    if not path.is_file():
+        raise NotFoundError(f"{folder} is no run folder: it has no {RECIPE}.")
+    try:
+        loaded = json.loads(path.read_text("utf-8"))
+        if loaded["format"] > FORMAT:
+            raise TrainingError(
+                f"{path} was written by a newer zoo ({loaded['zoo']}). Run: pip install --upgrade genzoo"
+            )
+        for key, kind in {
+            "name": str,
+            "recipe": dict,
+            "sample": dict,
+            "data": dict,
+            "plugin": dict,
+            "zoo": str,
+        }.items():
+            if not isinstance(loaded[key], kind):
+                raise TypeError(key)
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{path} is damaged: {error}. Start the run again with --force.") from error
+    return dict(loaded)
+
+
+def model_of(folder: Path) -> tuple[dict[str, Any], Model, Recipe, Sample]:
+    """What a run trains: its description, the model, the recipe and the form of its samples."""
+    about = described(folder)
+    model_name, recipe_name = registry.split(about["name"])
+    model = registry.load(model_name)
+    base = model.recipes.get(recipe_name) or next(iter(model.recipes.values()))
+    recipe = settings.from_json(type(base), about["recipe"])
+    x = spec_from_json(about["sample"]["x"], f"{folder / RECIPE}: sample")
+    return about, model, recipe, Sample(x, about["sample"]["classes"])  # type: ignore[arg-type]
+
+
+def check_same(folder: Path, recipe: Recipe, data: DataSet) -> None:
+    """Raise :class:`TrainingError` where a resumed run would differ from the one in the folder."""
+    about = described(folder)
+    for key, value in json.loads(json.dumps(dataclasses.asdict(recipe))).items():
+        if about["recipe"].get(key) != value:
+            raise TrainingError(
+                f"{folder} was started with {key} = {about['recipe'].get(key)!r}, and now {key} is {value!r}. "
+                "Resume with the same settings, or start anew with --force."
+            )
+    if about["data"].get("sha256") != data.sha256:
+        raise TrainingError(
+            f"{folder} was trained on other data: {data.name} has changed since. Start anew with --force."
+        )
+
+
+def cut_metrics(folder: Path, step: int) -> None:
+    """Keep the lines of ``metrics.jsonl`` up to a step; the rest will be written again."""
+    path = folder / METRICS
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text("utf-8").splitlines():
+        try:
+            if json.loads(line)["step"] > step:
+                break
+        except (ValueError, KeyError, TypeError):
+            break  # cut short by a kill
+        kept.append(line + "\n")
+    files.write(path, "".join(kept))
+
+
+def append_metrics(folder: Path, line: Mapping[str, Any]) -> None:
+    """Add a line to ``metrics.jsonl``."""
+    with open(folder / METRICS, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _commit() -> str:
+    """The commit of the source tree that zoo runs from, or ""."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return ""
+    try:
+        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()

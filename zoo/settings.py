@@ -1,0 +1,146 @@
+"""Recipe fields as typed settings: checks types and ranges, and parses ``KEY=VALUE``."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from zoo.errors import SettingError, suggest
+
+if TYPE_CHECKING:
+    from zoo.plugin import Recipe
+
+
+@cache
+def types_of(cls: type[Recipe]) -> dict[str, Any]:
+    """The annotated type of every field of a recipe class."""
+    hints = get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def check(recipe: Recipe) -> None:
+    """Raise :class:`SettingError` unless every field has its declared type and range."""
+    for field in dataclasses.fields(recipe):
+        value = getattr(recipe, field.name)
+        fitted = _fit(value, types_of(type(recipe))[field.name])
+        if fitted is _NO:
+            raise SettingError(f"{field.name} = {value!r} is not {describe(type(recipe), field.name)}.")
+        object.__setattr__(recipe, field.name, fitted)
+        for item in fitted if isinstance(fitted, tuple) else (fitted,):
+            if not _in_range(item, field.metadata):
+                raise SettingError(
+                    f"{field.name} = {value!r} is out of range: it must be {describe(type(recipe), field.name)}."
+                )
+
+
+def parse(cls: type[Recipe], assignments: Iterable[str]) -> dict[str, Any]:
+    """``["lr=1e-3", "steps=10"]`` as the values of those fields.
+
+    Raises :class:`SettingError` for an unknown key (it suggests the nearest) or text that is not of the type.
+    """
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise SettingError(f"{assignment!r} is not KEY=VALUE. Example: --set steps=100")
+        known(cls, key)
+        value = _from_text(text, types_of(cls)[key])
+        if value is _NO:
+            raise SettingError(f"{key} = {text!r} is not {describe(cls, key)}.")
+        values[key] = value
+    return values
+
+
+def known(cls: type[Recipe], key: str) -> None:
+    """Raise :class:`SettingError` unless `key` is a field of the recipe class."""
+    names = [field.name for field in dataclasses.fields(cls)]
+    if key not in names:
+        raise SettingError(f"No recipe field named {key!r}.{suggest(key, names)} Fields: {', '.join(names)}.")
+
+
+def replace(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """The recipe with some fields changed; :class:`SettingError` for a key or value that it cannot have."""
+    for key in values:
+        known(type(recipe), key)
+    return dataclasses.replace(recipe, **values)
+
+
+def from_json(cls: type[Recipe], values: Mapping[str, Any]) -> Recipe:
+    """The recipe that :func:`dataclasses.asdict` and JSON made `values` from."""
+    for key in values:
+        known(cls, key)
+    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+
+def at_least(name: str, value: int | None, least: int) -> None:
+    """Raise :class:`SettingError` for an option that is given and too small."""
+    if value is not None and value < least:
+        raise SettingError(f"{name} = {value} is out of range: it must be at least {least}.")
+
+
+def describe(cls: type[Recipe], name: str) -> str:
+    """The type and range of a field in words: ``"an integer of at least 1"``."""
+    (field,) = (field for field in dataclasses.fields(cls) if field.name == name)
+    limits = []
+    for key, words in (("least", "of at least"), ("most", "of at most"), ("above", "above")):
+        if field.metadata.get(key) is not None:
+            limits.append(f"{words} {field.metadata[key]}")
+    return " ".join([_words(types_of(cls)[name]), " and ".join(limits)]).strip()
+
+
+_NO = object()  # what a value that does not fit becomes
+_WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
+
+
+def _words(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(get_args(hint))
+    if get_origin(hint) is tuple:
+        return f"a list ({_words(get_args(hint)[0])}, …), written with commas"
+    return _WORDS.get(hint, str(hint))
+
+
+def _fit(value: Any, hint: Any) -> Any:
+    """`value` as the type `hint` (an int passes for a float), or ``_NO``."""
+    if get_origin(hint) is Literal:
+        return value if value in get_args(hint) else _NO
+    if get_origin(hint) is tuple:
+        if not isinstance(value, (tuple, list)):
+            return _NO
+        item = get_args(hint)[0]
+        fitted = tuple(_fit(part, item) for part in value)
+        return _NO if any(part is _NO for part in fitted) else fitted
+    if get_origin(hint) in (Union, types.UnionType):
+        raise TypeError(f"a recipe field cannot be a union ({hint})")
+    if hint is float and type(value) is int:
+        return float(value)
+    return value if type(value) is hint else _NO
+
+
+def _from_text(text: str, hint: Any) -> Any:
+    if get_origin(hint) is tuple:
+        parts = [_from_text(part.strip(), get_args(hint)[0]) for part in text.split(",") if part.strip()]
+        return _NO if any(part is _NO for part in parts) else tuple(parts)
+    if get_origin(hint) is Literal or hint is str:
+        return _fit(text, hint)
+    if hint is bool:
+        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(text.lower(), _NO)
+    try:
+        return hint(text)
+    except ValueError:
+        return _NO
+
+
+def _in_range(value: Any, metadata: Mapping[str, Any]) -> bool:
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    least, most, above = (metadata.get(key) for key in ("least", "most", "above"))
+    return not (
+        (least is not None and value < least)
+        or (most is not None and value > most)
+        or (above is not None and value <= above)
+    )

@@ -1,0 +1,167 @@
+"""What goes in and out of a task, and how a sample is generated: closed sets of values.
+
+A spec is the form of ONE item, the batch axis left out. The trainer, the exporter, the runtime and the
+manifest all read the same values, so a tool works on a model that it has never seen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from zoo.errors import ReleaseError
+
+LARGEST = 2**31  # elements of one item: what a manifest may ask for, so that none can ask for all memory
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture. Graphs: float32 (channels, height, width) in [0, 1]. Runtime: uint8 (h, w), or (h, w, 3) in colour."""
+
+    channels: int
+    height: int
+    width: int
+    kind: ClassVar[str] = "image"
+    dtype: ClassVar[str] = "float32"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.channels, self.height, self.width)
+
+
+@dataclass(frozen=True)
+class Text:
+    """Characters. Graphs: int64 (length,), each an index into `vocabulary`. Runtime: str."""
+
+    vocabulary: str
+    length: int
+    kind: ClassVar[str] = "text"
+    dtype: ClassVar[str] = "int64"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.length,)
+
+
+@dataclass(frozen=True)
+class Vector:
+    """Numbers of any shape: a code, logits, a cache. `dtype` is float32 or int64."""
+
+    shape: tuple[int, ...]
+    dtype: Literal["float32", "int64"] = "float32"
+    kind: ClassVar[str] = "vector"
+
+
+@dataclass(frozen=True)
+class Label:
+    """A class, or a token: int64 in [0, classes). `shape` is () for one label an item."""
+
+    classes: int
+    shape: tuple[int, ...] = ()
+    kind: ClassVar[str] = "label"
+    dtype: ClassVar[str] = "int64"
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Randomness as an input: float32, standard normal, or uniform in [0, 1)."""
+
+    shape: tuple[int, ...]
+    distribution: Literal["normal", "uniform"] = "normal"
+    kind: ClassVar[str] = "noise"
+    dtype: ClassVar[str] = "float32"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One float32 an item; the higher, the stranger the item is to the model."""
+
+    shape: ClassVar[tuple[int, ...]] = ()
+    kind: ClassVar[str] = "score"
+    dtype: ClassVar[str] = "float32"
+
+
+Spec = Image | Text | Vector | Label | Noise | Score
+SPECS: dict[str, type[Spec]] = {spec.kind: spec for spec in (Image, Text, Vector, Label, Noise, Score)}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one item of a data set is: its form, and the number of classes (0 where it has no labels)."""
+
+    x: Image | Text
+    classes: int = 0
+
+
+@dataclass(frozen=True)
+class OneShot:
+    """One call of `task`: its `Noise` inputs are drawn, its `Label` inputs given (default: index % classes)."""
+
+    task: str
+    kind: ClassVar[str] = "one-shot"
+
+
+@dataclass(frozen=True)
+class Autoregressive:
+    """Token by token. `task` takes ``token`` (a Label) and states, and gives ``logits`` and a ``next_NAME`` for each state NAME.
+
+    States start as zeros, token 0 is fed first and is no part of the sample, and each next token is
+    argmax(logits / temperature + Gumbel noise) (Gumbel-max sampling; Maddison et al. 2014, https://arxiv.org/abs/1411.0030).
+    """
+
+    task: str
+    kind: ClassVar[str] = "autoregressive"
+
+
+Generation = OneShot | Autoregressive
+GENERATIONS: dict[str, type[Generation]] = {value.kind: value for value in (OneShot, Autoregressive)}
+
+
+def to_json(value: Spec | Generation) -> dict[str, Any]:
+    """The JSON object for a spec or a generation, as it stands in a manifest."""
+    return {"kind": value.kind, **dataclasses.asdict(value)}
+
+
+def spec_from_json(value: Any, where: str) -> Spec:
+    """The spec that a manifest's JSON object declares; a :class:`ReleaseError` that names `where` if it is none."""
+    spec: Spec = _from_json(value, SPECS, where)
+    if any(size < 1 for size in spec.shape) or math.prod(spec.shape) > LARGEST:
+        raise ReleaseError(f"{where} has the shape {list(spec.shape)}, which is not usable.")
+    return spec
+
+
+def generation_from_json(value: Any, where: str) -> Generation:
+    """The generation that a manifest's JSON object declares; a :class:`ReleaseError` that names `where` if it is none."""
+    generation: Generation = _from_json(value, GENERATIONS, where)
+    return generation
+
+
+def _from_json(value: Any, kinds: Mapping[str, Any], where: str) -> Any:
+    if not isinstance(value, dict) or value.get("kind") not in kinds:
+        raise ReleaseError(f"{where} is {str(value)[:80]!r}; its kind must be one of {', '.join(kinds)}.")
+    cls = kinds[value["kind"]]
+    given = {key: tuple(v) if isinstance(v, list) else v for key, v in value.items() if key != "kind"}
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    wanted = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
+    if not wanted <= given.keys() <= fields.keys():
+        raise ReleaseError(f"{where} has the fields {sorted(given)}; a {value['kind']} has {sorted(fields)}.")
+    for name, item in given.items():
+        if not _fits(name, item):
+            raise ReleaseError(f"{where} has {name} = {str(item)[:80]!r}, which is not of the right type.")
+    return cls(**given)
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether `value` has the type that the field `name` has in every spec."""
+    if name == "shape":
+        return isinstance(value, tuple) and all(type(size) is int for size in value)
+    if name == "dtype":
+        return value in ("float32", "int64")
+    if name == "distribution":
+        return value in ("normal", "uniform")
+    if name in ("vocabulary", "task"):
+        return isinstance(value, str) and value != ""
+    return type(value) is int and value > 0

@@ -1,0 +1,367 @@
+"""The one trainer: runs a model's objectives as phases, writes checkpoints, resumes exactly, and ends with a release."""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+try:
+    import torch
+except ImportError as error:
+    from zoo.errors import missing
+
+    raise missing("torch", "train", "Training") from error
+
+from torch import Tensor, nn
+
+from zoo import checkpoints, data, files, generation, pictures, registry, runs, settings
+from zoo.batches import Batch, Batches, mix
+from zoo.devices import device_words, torch_device
+from zoo.errors import PluginError, TrainingError, missing, one_line
+from zoo.plugin import AdamW, Model, Objective, Recipe
+from zoo.progress import Progress
+from zoo.sources import RELEASE
+from zoo.specs import Sample
+from zoo.torch_backend import TorchBackend
+
+WATCHED = 2000
+"""Test samples on which measures are taken while a run goes on; all of them at its end."""
+
+SHOWN = 16
+"""Samples that are generated at each checkpoint."""
+
+
+class Interrupted(TrainingError):
+    """A run was stopped from outside, after it wrote a checkpoint."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is complete."""
+
+    folder: Path
+    release: Path | None
+    steps: int
+    seconds: float
+    measures: Mapping[str, float]
+
+
+def train(
+    name: str,
+    *,
+    data: str | None = None,
+    data_dir: str | Path | None = None,
+    set: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    force: bool = False,
+    device: str = "auto",
+    precision: Literal["fp32", "bf16"] | None = None,
+    compile: bool = False,
+    checkpoint_every: int | None = None,
+    release: bool = True,
+    quiet: bool = False,
+) -> Run:
+    """Train ``model.recipe`` and write its release into the run folder (default ``runs/NAME``).
+
+    `set` changes recipe fields. `checkpoint_every` is in steps (default: a tenth of the run). A run that was
+    stopped goes on with `resume`, and ends bit for bit as if it had not been stopped (on one device, eager).
+    Raises :class:`ZooError` for anything that a person can mend.
+    """
+    model, recipe = registry.load_recipe(name)
+    changes = dict(set or {})
+    changes |= {key: value for key, value in (("data", data), ("precision", precision)) if value is not None}
+    recipe = settings.replace(recipe, changes)
+    settings.at_least("checkpoint_every", checkpoint_every, 1)
+    folder = Path(out) if out is not None else Path("runs") / name
+    if resume:
+        runs.described(folder)
+    else:
+        runs.check_free(folder, force)
+    if release:
+        for package, extra in (("onnx", "train"), ("onnxscript", "train"), ("onnxruntime", "cpu")):
+            if find_spec(package) is None:
+                raise missing(package, extra, "Writing the release at the end (--no-release leaves it out)")
+    where = torch_device(device)
+    with _signals() as stopped:
+        run = _Run(name, model, recipe, folder, where, data_dir, compile, resume, quiet, stopped)
+        run.train(checkpoint_every or max(1, recipe.steps // 10))
+    target = folder / RELEASE
+    if release:
+        from zoo_export import export
+
+        if not quiet:
+            print("Writing the release and proving that torch and ONNX Runtime agree …", file=sys.stderr)
+        export(folder, target, force=True)
+    return Run(folder, target if release else None, recipe.steps, run.seconds, run.measures)
+
+
+class _Run:
+    """A run under way: its data, module and optimisers."""
+
+    def __init__(
+        self,
+        name: str,
+        model: Model,
+        recipe: Recipe,
+        folder: Path,
+        device: torch.device,
+        data_dir: str | Path | None,
+        compiled: bool,
+        resume: bool,
+        quiet: bool,
+        stopped: Callable[[], str],
+    ) -> None:
+        self.name, self.model, self.recipe, self.folder, self.device = name, model, recipe, folder, device
+        self.quiet, self.stopped = quiet, stopped
+        training, test = (
+            data.load(recipe.data, split, data_dir=data_dir, length=recipe.length) for split in ("train", "test")
+        )
+        self.sample = training.sample
+        self.batches = Batches(training, recipe.batch, recipe.seed, device)
+        self.test = Batches(test, max(recipe.batch, 100), recipe.seed, device)
+        self.module = build(model, recipe, training.sample, name).to(device)
+        self.phases = [_Phase(objective, self.module, recipe, device, compiled) for objective in model.objectives]
+        self.optimisers = [phase.optimiser for phase in self.phases]
+        self.step, self.seconds = 0, 0.0
+        self.measures: Mapping[str, float] = {}
+        if resume:
+            runs.check_same(folder, recipe, training)
+            if checkpoints.steps(folder):
+                checkpoint = checkpoints.read(folder)
+                checkpoints.restore(checkpoint, self.module, self.optimisers)
+                self.step, self.seconds = checkpoint.state.step, checkpoint.state.seconds
+                self.measures = checkpoint.state.measures
+            runs.cut_metrics(folder, self.step)
+        else:
+            runs.start(folder, name, recipe, training)
+
+    def train(self, checkpoint_every: int) -> None:
+        """Run the steps that are left."""
+        steps, first, began = self.recipe.steps, self.step, time.monotonic() - self.seconds
+        draws = sum(self._due(phase, step) for step in range(first) for phase in self.phases)
+        drawn = draws
+        shown: dict[str, float] = {}
+        log_every = max(1, steps // 500)
+        unit = "windows" if self.sample.x.kind == "text" else "images"
+        self.module.train()
+        with Progress(f"Training {self.name}", steps, first, unit, self.quiet) as progress:
+            progress.say(self._introduction(first))
+            while self.step < steps:
+                done = torch.tensor(self.step / steps, device=self.device)
+                for number, phase in enumerate(self.phases):
+                    if self._due(phase, self.step):
+                        torch.manual_seed(mix(self.recipe.seed, "step", self.step, number))
+                        terms = phase.move(self.batches.train(draws, done), self.step)
+                        draws += 1
+                        if (self.step + 1) % log_every == 0 or self.step + 1 == steps:
+                            shown |= {key: float(value) for key, value in terms.items()}
+                self.step += 1
+                self.seconds = time.monotonic() - began
+                if self.step % log_every == 0 or self.step == steps:
+                    self._check_finite(shown)
+                    line = {
+                        "step": self.step,
+                        "terms": shown,
+                        "lr": self.phases[0].lr,
+                        "seconds": round(self.seconds, 3),
+                    }
+                    runs.append_metrics(self.folder, line)
+                    progress.update(self.step, shown, (draws - drawn) * self.batches.size)
+                reason = self.stopped()
+                if self.step % checkpoint_every == 0 or self.step == steps or reason:
+                    self._checkpoint(began, progress)
+                    if reason and self.step < steps:
+                        raise Interrupted(
+                            f"{reason} at step {self.step}. The checkpoint is "
+                            f"{checkpoints.path_of(self.folder, self.step)}. Go on with the same command and --resume."
+                        )
+
+    def _introduction(self, first: int) -> str:
+        count = sum(parameter.numel() for parameter in self.module.parameters())
+        going_on = f", going on from step {first}" if first else ""
+        return f"{self.name}: {count:,} parameters on {self.device}, into {self.folder}{going_on}"
+
+    def _due(self, phase: _Phase, step: int) -> bool:
+        start, end = phase.objective.during
+        return step % phase.objective.every == 0 and start <= step / self.recipe.steps < end
+
+    def _check_finite(self, terms: Mapping[str, float]) -> None:
+        bad = next((name for name, value in terms.items() if not math.isfinite(value)), None)
+        if bad is not None:
+            held = checkpoints.steps(self.folder)
+            last = (
+                f"The last checkpoint is {checkpoints.path_of(self.folder, held[-1])}"
+                if held
+                else "There is no checkpoint yet"
+            )
+            raise TrainingError(
+                f"{self.name} stopped at step {self.step}: the loss term {bad!r} is {terms[bad]}. {last}. "
+                "Try a lower lr, or clip=1."
+            )
+
+    def _checkpoint(self, began: float, progress: Progress) -> None:
+        """Fit, measure, write and show the model as it is now."""
+        self.module.eval()
+        torch.manual_seed(mix(self.recipe.seed, "finish"))
+        with torch.no_grad():
+            if self.model.finish is not None:
+                self.model.finish(self.module, self.batches.in_order(), self.recipe)
+        measured = len(self.test) if self.step == self.recipe.steps else min(WATCHED, len(self.test))
+        self.measures = self._measure(measured)
+        if self.measures:
+            runs.append_metrics(self.folder, {"step": self.step, "measures": self.measures, "measured": measured})
+        self.seconds = time.monotonic() - began
+        state = checkpoints.State(
+            step=self.step,
+            seconds=self.seconds,
+            device=device_words(self.device),
+            measures=self.measures,
+            measured=measured,
+        )
+        checkpoints.write(self.folder, state, self.module, self.optimisers)
+        self._show()
+        figures = "".join(f"  {m.name} {self.measures[m.name]:.4g} {m.unit}" for m in self.model.measures)
+        progress.say(f"step {self.step}: checkpoint written{figures}")
+        self.module.train()
+
+    @torch.no_grad()
+    def _measure(self, count: int) -> dict[str, float]:
+        """Each measure's mean over the first `count` samples of the test split."""
+        sums: dict[str, float] = {measure.name: 0.0 for measure in self.model.measures}
+        for number, batch in enumerate(self.test.in_order(count) if sums else ()):
+            for measure in self.model.measures:
+                torch.manual_seed(mix(self.recipe.seed, "measure", number))
+                sums[measure.name] += float(measure.fn(self.module, batch, self.recipe)) * len(batch.x)
+        return {name: total / count for name, total in sums.items()}
+
+    def _show(self) -> None:
+        """Write what the model generates into ``samples/``."""
+        if self.model.generate is None:
+            return
+        tasks = self.model.tasks(self.module)
+        task = tasks[self.model.generate.task]
+        samples = generation.generate(
+            TorchBackend.of_module(self.module, tasks).run, self.model.generate, task.inputs, task.outputs, self.sample,
+            n=SHOWN if self.sample.x.kind == "image" else 1, seed=0,
+        )  # fmt: skip
+        path = self.folder / runs.SAMPLES / f"step-{self.step:08d}"
+        if self.sample.x.kind == "image":
+            files.write(path.with_suffix(".png"), pictures.png(pictures.enlarge(pictures.grid(samples))))
+        else:
+            files.write(path.with_suffix(".txt"), samples[0] + "\n")
+
+
+class _Phase:
+    """An objective with its optimiser."""
+
+    def __init__(
+        self, objective: Objective, module: nn.Module, recipe: Recipe, device: torch.device, compiled: bool
+    ) -> None:
+        self.objective, self.module, self.recipe = objective, module, recipe
+        self.parameters = _parameters(module, objective.params)
+        self.frozen = [p for p in module.parameters() if not any(p is own for own in self.parameters)]
+        rate = objective.optimiser.lr
+        self.peak = float(getattr(recipe, rate)) if isinstance(rate, str) else rate
+        self.lr = 0.0
+        self.optimiser = _optimiser(objective.optimiser, self.parameters, self.peak, device)
+        self.loss = torch.compile(objective.loss) if compiled else objective.loss
+        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16")
+
+    def move(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
+        """Take one step of this phase and return its loss terms."""
+        for parameter in self.parameters:
+            parameter.requires_grad_(True)
+        for parameter in self.frozen:
+            parameter.requires_grad_(False)
+        with self.autocast:
+            terms = self.loss(self.module, batch, self.recipe)
+        total = sum(terms.values())
+        if not isinstance(total, Tensor) or total.ndim:
+            raise PluginError(f"The loss {self.objective.loss.__name__!r} must return named scalar tensors.")
+        total.backward()  # type: ignore[no-untyped-call]
+        if self.recipe.clip:
+            nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
+        self.lr = self.peak * schedule(step, self.recipe)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.lr
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        if self.objective.after is not None:
+            with torch.no_grad():
+                self.objective.after(self.module, self.recipe)
+        return {name: term.detach() for name, term in terms.items()}
+
+
+def build(model: Model, recipe: Recipe, sample: Sample, name: str) -> nn.Module:
+    """A fresh module with the weights of the recipe's seed; :class:`PluginError` if the plugin cannot make it."""
+    torch.manual_seed(mix(recipe.seed, "weights"))
+    try:
+        return model.build(recipe, sample)
+    except Exception as error:
+        form = f"{sample.x.kind} data of shape {sample.x.shape}"
+        raise PluginError(f"{name} cannot be built for {form}: {one_line(error)}") from error
+
+
+def schedule(step: int, recipe: Recipe) -> float:
+    """The factor on the learning rate at a step: linear warm-up, then constant, linear or cosine decay to 0."""
+    if step < recipe.warmup:
+        return (step + 1) / recipe.warmup
+    if recipe.decay == "constant":
+        return 1.0
+    part = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return 1.0 - part if recipe.decay == "linear" else 0.5 * (1.0 + math.cos(math.pi * part))
+
+
+def _parameters(module: nn.Module, names: tuple[str, ...]) -> list[nn.Parameter]:
+    if not names:
+        return list(module.parameters())
+    try:
+        parts = [module.get_submodule(name) for name in names]
+    except AttributeError as error:
+        raise PluginError(f"An objective moves {names}, and the module lacks one of them: {error}.") from error
+    return [parameter for part in parts for parameter in part.parameters()]
+
+
+def _optimiser(value: Any, parameters: list[nn.Parameter], lr: float, device: torch.device) -> torch.optim.Optimizer:
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": value.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if isinstance(value, AdamW):
+        betas = tuple(float(beta) for beta in value.betas)
+        return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=value.eps, fused=device.type in ("cpu", "cuda"))
+    return torch.optim.RMSprop(groups, lr=lr, alpha=value.alpha, eps=value.eps)
+
+
+@contextmanager
+def _signals() -> Iterator[Callable[[], str]]:
+    """Turns Ctrl-C and SIGTERM into a word that the loop asks for after each step; a second Ctrl-C stops at once."""
+    reason = ""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal reason
+        if reason and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        reason = "Interrupted" if number == signal.SIGINT else "Terminated"
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: reason
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: reason
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
