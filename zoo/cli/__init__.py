@@ -9,6 +9,7 @@ from importlib import import_module
 import click
 
 COMMANDS = {
+    "demo": ("zoo.cli.make", "Train a small model and use it without torch, in a minute."),
     "list": ("zoo.cli.look", "List models and their recipes."),
     "info": ("zoo.cli.look", "Show a model, a recipe, or a release."),
     "train": ("zoo.cli.make", "Train a model and write its release."),
@@ -52,7 +53,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with:  zoo list,  then  zoo train vae.digits,  then  zoo generate runs/vae.digits",
+    epilog="Start with:  zoo demo   Then:  zoo list,  zoo train vae.digits,  zoo generate runs/vae.digits",
 )
 @click.version_option(package_name="genzoo", prog_name="zoo", message="%(prog)s %(version)s")
 def cli() -> None:

@@ -1,4 +1,4 @@
-"""The commands that need torch: train and export."""
+"""The commands that need torch: demo, train and export."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ from pathlib import Path
 import click
 
 from zoo.cli.arguments import complete_name, complete_setting, complete_source
+
+
+@click.command("demo", epilog="Example:  zoo demo --to demo")
+@click.option("--to", default="demo", show_default=True, type=click.Path(path_type=Path), metavar="DIR", help="Where.")
+@click.option("--force", is_flag=True, help="Replace an earlier demo there.")
+def demo_command(to: Path, force: bool) -> None:
+    """Train vae.digits, prove its release, and sample from it in a process without torch. Takes about a minute."""
+    from zoo.demo import demo
+
+    demo(to, force)
 
 
 @click.command("train", epilog="Example:  zoo train vae.digits --set steps=500 --set latent=4 --out runs/small")

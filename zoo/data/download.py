@@ -129,7 +129,7 @@ def _receive(address: str, known: KnownFile, part: _Part, timeout: float, progre
 
 def _append(response: HTTPResponse, done: int, limit: int, name: str, part: _Part, progress: Progress | None) -> None:
     length = response.headers.get("Content-Length", "")
-    total = done + int(length) if length.isdecimal() else None
+    total = done + int(length) if length.isdecimal() and len(length) < 20 else None
     while chunk := response.read1(CHUNK):
         done += len(chunk)
         if done > limit:
@@ -181,7 +181,7 @@ def _shared(final: Path) -> _Part | None:
 
 def _own(final: Path) -> _Part:
     path = final.with_name(f"{final.name}.{uuid4().hex}.part")
-    return _Part(path, open(path, "xb"), locked=False)  # noqa: SIM115  (closed by _part)
+    return _Part(path, open(path, "xb"), locked=False)
 
 
 @contextmanager

@@ -151,8 +151,6 @@ def _pixels(paths: list[Path], channels: int, height: int, width: int) -> NDArra
         ) from error
     for index, path in enumerate(paths):
         with _opened(path) as image:
-            image.load()
-            image.info.pop("transparency", None)  # Pillow warns of a transparency that the new mode cannot hold
             if image.mode.startswith("I"):  # 16 bits
                 x[index] = np.asarray(image).clip(0, 65535) >> 8
             elif channels == 1:
@@ -174,13 +172,12 @@ def _opened(path: Path) -> Iterator[Pillow.Image]:
     """A picture, opened; whatever goes wrong while it is read becomes a :class:`DataError` that names it."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata
-            warnings.simplefilter("error", Pillow.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata, and of a transparency that is dropped
             with Pillow.open(path, formats=FORMATS) as image:
                 yield image
     except (DataError, MemoryError):
         raise
-    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
+    except Pillow.DecompressionBombError as error:
         raise DataError(_too_large(path)) from error
     except PermissionError as error:
         raise unreadable(path, error) from error

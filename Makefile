@@ -1,0 +1,48 @@
+# make demo: train a model and use it without torch.   make test: run every check.
+# Both set themselves up in .venv and need Python 3.11 or newer. Another Python: make demo PYTHON=python3.12
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUNTIME := $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test check format clean help
+
+help:
+	@echo "make demo    train vae.digits, prove it, and sample from it without torch"
+	@echo "make test    run the tests, the linter and the type checker"
+	@echo "make format  format the code"
+	@echo "make clean   remove .venv and what the demo wrote"
+
+demo: $(VENV)/.demo
+	@$(BIN)/zoo demo --to demo --force
+
+test: $(VENV)/.test check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/.test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) demo
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"zoo needs Python 3.11 or newer, and {sys.executable} is {sys.version.split()[0]}. Try: make PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing genzoo[$(RUNTIME),train] into $(VENV); torch is large, so this takes minutes the first time …"
+	@$(PIP) --editable '.[$(RUNTIME),train]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing genzoo[$(RUNTIME),train,dev] into $(VENV); torch is large, so this takes minutes the first time …"
+	@$(PIP) --editable '.[$(RUNTIME),train,dev]'
+	@touch $@ $(VENV)/.demo

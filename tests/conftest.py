@@ -1,0 +1,97 @@
+"""What the tests share: each registered model trained and released once a session, and a command line to call."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+import zoo
+from zoo import registry
+
+MODELS = tuple(registry.plugins())
+
+
+class Shelf:
+    """Tiny runs by model name, each trained with its release on first use."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._runs: dict[str, Path] = {}
+
+    def run(self, model: str) -> Path:
+        """The run folder of ``model.tiny``. Read only: copy it before changing anything."""
+        if model not in self._runs:
+            folder = self._folder / f"{model}.tiny"
+            zoo.train(f"{model}.tiny", out=folder, quiet=True)
+            self._runs[model] = folder
+        return self._runs[model]
+
+    def release(self, model: str) -> Path:
+        """Its release folder."""
+        return self.run(model) / "release"
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    return Shelf(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(params=MODELS)
+def model_name(request: pytest.FixtureRequest) -> str:
+    """Each registered model in turn."""
+    return str(request.param)
+
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def zoo_command(tmp_path: Path) -> Command:
+    """Runs ``zoo ARGUMENTS`` in a process of its own, in an empty folder, with its output as text."""
+
+    def run(
+        *arguments: str | Path, cwd: Path = tmp_path, env: Mapping[str, str] | None = None, timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "zoo", *map(str, arguments)]
+        return subprocess.run(
+            command, cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=timeout
+        )
+
+    return run
+
+
+def one_error(done: subprocess.CompletedProcess[str], *words: str) -> str:
+    """Assert that a command failed with one ``Error:`` line, no traceback, and these words; return the line."""
+    assert done.returncode not in (0, None), done.stdout
+    assert "Traceback" not in done.stderr, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(lines) == 1, done.stderr
+    assert done.stderr.splitlines()[-1] == lines[0], done.stderr
+    for word in words:
+        assert word in lines[0], lines[0]
+    return lines[0]
+
+
+BLOCK = """
+import sys
+class Block:
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] in {names}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Block())
+"""
+
+
+def python(code: str, *arguments: str | Path, block: Sequence[str] = (), cwd: Path | None = None) -> str:
+    """Run code in a fresh Python in which the packages in `block` cannot be imported; return what it printed."""
+    prelude = BLOCK.format(names=set(block))
+    done = subprocess.run(
+        [sys.executable, "-c", prelude + code, *map(str, arguments)], capture_output=True, text=True, timeout=120, cwd=cwd
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

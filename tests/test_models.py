@@ -1,0 +1,195 @@
+"""What must hold for every registered model: the same checks, whatever kind of model it is."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import zoo
+from conftest import Shelf
+from zoo import checkpoints, noise, registry, runs
+from zoo.release import WEIGHTS, read
+from zoo.specs import Autoregressive
+from zoo_export import parity
+from zoo_export.onnx_graph import INSIDE
+
+LEVEL = 1  # of 255
+
+
+def test_card_is_complete(model_name: str) -> None:
+    card = registry.load(model_name).card
+    assert card.title
+    assert len(card.summary.split()) > 5
+    assert card.paper.startswith("https://")
+    assert card.citation[-4:].isdigit()
+    described = registry.catalogue(registry.find(model_name).distribution).models[model_name]
+    assert described["title"] == card.title
+
+
+def test_recipes_have_tiny_and_a_real_one(model_name: str) -> None:
+    recipes = registry.load(model_name).recipes
+    assert "tiny" in recipes
+    assert len(recipes) > 1
+
+
+def test_trains_with_finite_loss(model_name: str, shelf: Shelf) -> None:
+    lines = [json.loads(line) for line in (shelf.run(model_name) / runs.METRICS).read_text().splitlines()]
+    terms = [value for line in lines for value in line.get("terms", {}).values()]
+    assert len(terms) >= registry.load(model_name).recipes["tiny"].steps
+    assert all(math.isfinite(term) for term in terms)
+
+
+def test_same_seed_gives_the_same_weights(model_name: str, shelf: Shelf, tmp_path: Path) -> None:
+    again = zoo.train(f"{model_name}.tiny", out=tmp_path / "again", release=False, quiet=True)
+    assert _equal(_checkpoint(again.folder), _checkpoint(shelf.run(model_name)))
+    other = zoo.train(f"{model_name}.tiny", set={"seed": 1}, out=tmp_path / "other", release=False, quiet=True)
+    assert not _equal(_checkpoint(other.folder), _checkpoint(shelf.run(model_name)))
+
+
+def test_resume_is_exact(model_name: str, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped after 7 steps and resumed, a run ends with the same weights, optimisers and metrics, bit for bit."""
+    with monkeypatch.context() as patch:
+        patch.setattr("zoo.trainer._Run._due", _stop_at(7))
+        with pytest.raises(_Stopped):
+            zoo.train(f"{model_name}.tiny", out=tmp_path / "run", release=False, quiet=True, checkpoint_every=2)
+    assert checkpoints.steps(tmp_path / "run")[-1] == 6
+    run = zoo.train(f"{model_name}.tiny", out=tmp_path / "run", release=False, quiet=True, checkpoint_every=2, resume=True)
+    assert _equal(_checkpoint(run.folder), _checkpoint(shelf.run(model_name)))
+    assert _metrics(run.folder) == _metrics(shelf.run(model_name))
+
+
+def test_release_holds_what_the_checkpoint_holds(model_name: str, shelf: Shelf) -> None:
+    module = zoo.load_module(shelf.release(model_name))
+    weights = load_file(shelf.release(model_name) / WEIGHTS)
+    trained = {key[7:]: value for key, value in _checkpoint(shelf.run(model_name)).items() if key.startswith("module.")}
+    state = module.state_dict()
+    kept = [name for name in state if name in weights]
+    assert kept
+    for name in kept:
+        assert torch.equal(state[name], trained[name]), name
+
+
+def test_graphs_carry_no_weights(model_name: str, shelf: Shelf) -> None:
+    for path in shelf.release(model_name).glob("*.onnx"):
+        graph = onnx.load(path, load_external_data=False)
+        for tensor in graph.graph.initializer:
+            inside = tensor.data_location != onnx.TensorProto.EXTERNAL
+            assert not inside or tensor.ByteSize() <= INSIDE, tensor.name
+            assert inside or {entry.key: entry.value for entry in tensor.external_data}["location"] == WEIGHTS
+        for node in graph.graph.node:
+            assert not node.op_type.startswith("Random")
+            assert not node.metadata_props
+            for attribute in node.attribute:
+                assert attribute.t.ByteSize() <= INSIDE, node.name
+        assert b"site-packages" not in path.read_bytes()
+        assert b".py" not in path.read_bytes()
+        assert graph.ir_version == 10
+        assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", 18)]
+
+
+def test_every_task_matches_at_other_batches_than_the_gate_tried(model_name: str, shelf: Shelf) -> None:
+    release = read(shelf.release(model_name))
+    eager, fast = (zoo.load(release.folder, backend=backend) for backend in ("torch", "onnx"))
+    for name, task in release.tasks.items():
+        for batch in (2, 70):
+            feeds = {key: parity.example(spec, batch, stream + 5) for stream, (key, spec) in enumerate(task.inputs.items())}
+            left, right = eager._backend.run(name, feeds), fast._backend.run(name, feeds)
+            for key in task.outputs:
+                np.testing.assert_allclose(right[key], left[key], rtol=1e-4, atol=1e-5, err_msg=f"{name}.{key}")
+
+
+def test_parity_is_recorded_for_every_task_and_batch(model_name: str, shelf: Shelf) -> None:
+    release = read(shelf.release(model_name))
+    proof = release.manifest["parity"]
+    assert set(proof["tasks"]) == set(release.tasks)
+    for rows in proof["tasks"].values():
+        assert set(rows) == {"1", "3", "64"}
+        assert max(rows.values()) < 1e-4
+
+
+def test_samples_are_the_same_alone_in_a_batch_and_on_both_backends(model_name: str, shelf: Shelf) -> None:
+    fast, eager = (zoo.load(shelf.release(model_name), backend=backend) for backend in ("onnx", "torch"))
+    together = fast.generate(5, seed=3)
+    alone = [fast.generate(1, seed=3, first=index)[0] for index in range(5)]
+    by_torch = eager.generate(5, seed=3)
+    if isinstance(fast.release.generation, Autoregressive):
+        assert len(together) == 5
+        assert all(len(text) == fast.release.sample.x.shape[0] for text in together)
+        _same_texts(fast, together, alone)
+        _same_texts(fast, together, by_torch)
+        assert fast.generate(5, seed=4) != together
+        return
+    shape = fast.release.sample.x.shape
+    assert together.dtype == np.uint8
+    assert together.shape == (5, *shape[1:], *(shape[:1] if shape[0] > 1 else ()))
+    for other in (np.stack(alone), by_torch):
+        assert np.abs(together.astype(int) - other).max() <= LEVEL
+    assert np.abs(fast.generate(5, seed=4).astype(int) - together).max() > LEVEL
+
+
+def test_loading_twice_gives_equal_bits(model_name: str, shelf: Shelf) -> None:
+    first, second = (zoo.load(shelf.release(model_name)).generate(3, seed=1) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def _same_texts(model: zoo.LoadedModel, left: list[str], right: list[str]) -> None:
+    """Equal, or different from a character on at which the two best were closer than the margin of the proof."""
+    for index, (one, other) in enumerate(zip(left, right, strict=True)):
+        if one != other:
+            position = next(place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+            scores = _scores(model, one, index, position)
+            assert scores[-1] - scores[-2] <= parity.MARGIN
+
+
+def _scores(model: zoo.LoadedModel, text: str, index: int, position: int) -> list[float]:
+    """The sorted scores from which the character at a position was picked."""
+    from zoo import generation
+    from zoo.convert import text_to_ids
+
+    release = model.release
+    inputs = release.tasks["step"].inputs
+    state, token = generation.states(inputs, 1), np.zeros(1, np.int64)
+    for identity in [*text_to_ids(text[:position], release.sample.x), 0]:
+        outputs = model._backend.run("step", {"token": token, **state})
+        state = {name: outputs[f"next_{name}"] for name in state}
+        token = np.array([identity])
+    gumbel = noise.draw("gumbel", outputs["logits"].shape[1:], 3, np.array([index]), step=position)
+    return sorted((outputs["logits"] + gumbel)[0].tolist())
+
+
+class _Stopped(Exception):
+    """Stands for a process that ends at once."""
+
+
+def _stop_at(stop: int):  # type: ignore[no-untyped-def]
+    from zoo.trainer import _Run
+
+    due = _Run._due
+
+    def stopping(self, phase, step):  # type: ignore[no-untyped-def]
+        if step == stop and self.step == stop:
+            raise _Stopped
+        return due(self, phase, step)
+
+    return stopping
+
+
+def _checkpoint(run: Path) -> dict[str, torch.Tensor]:
+    return dict(checkpoints.read(run).tensors)
+
+
+def _equal(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+def _metrics(run: Path) -> list[dict[str, object]]:
+    """The lines but for their times and the measures, which are taken at each checkpoint."""
+    lines = [json.loads(line) for line in (run / runs.METRICS).read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines if "terms" in line]

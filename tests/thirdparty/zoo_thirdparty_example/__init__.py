@@ -1,0 +1,1 @@
+"""A plugin that knows zoo only by what ``import zoo`` offers."""
