@@ -81,7 +81,7 @@ def known(address: str, content: bytes = NOISE, name: str = "noise.bin", *more: 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("mnits", ["'mnits'", "Did you mean 'mnist'?", "digits, mnist, shakespeare", "folder:DIR", "text:FILE"]),
+        ("mnits", ["'mnits'", "Did you mean 'mnist'?", "digits, mnist, shakespeare, descriptions", "folder:DIR", "text:FILE"]),
         ("foldr:pics", ["'foldr:pics'", "Did you mean 'folder'?"]),
         ("mnist:train", ["'mnist:train'", "Did you mean 'mnist'?"]),
         ("", ["''", "digits"]),
@@ -324,6 +324,15 @@ def test_shakespeare_as_published(real: Path) -> None:
     assert train.sha256 == text.SHAKESPEARE.sha256
     assert len(train) == (1003854 - 1) // 127
     usable(train)
+
+
+def test_descriptions_need_no_download(tmp_path: Path) -> None:
+    train, test = (load("descriptions", split, data_dir=tmp_path, length=16) for split in ("train", "test"))
+    assert len(train.x) > 8 * len(test.x) > 8_000
+    assert train.sample == test.sample
+    words = "".join(train.sample.x.vocabulary[index] for index in train.x)
+    assert "Fisher" in words
+    assert not list(tmp_path.iterdir())
 
 
 def test_shakespeare_is_looked_for_in_three_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1021,4 +1030,4 @@ def test_a_disk_that_is_full(server: Server, tmp_path: Path) -> None:
 
 
 def test_names_are_what_load_takes() -> None:
-    assert zoo.data.NAMES == ("digits", "mnist", "shakespeare")
+    assert zoo.data.NAMES == ("digits", "mnist", "shakespeare", "descriptions")

@@ -18,6 +18,9 @@ from zoo.release import MANIFEST, read
 RELEASES = "releases"
 """The folder, inside an import package, that holds the weights released with it."""
 
+MARKS = ("<!-- made by zoo catalogue build: models -->", "<!-- end -->")
+"""Where the model table stands in the README beside ``pyproject.toml``."""
+
 HEADER = "# Made by `zoo catalogue build` from the code and the releases. Do not edit.\n"
 
 
@@ -113,27 +116,43 @@ def releases(models: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def write(distribution: str, path: Path | None = None, check: bool = False) -> tuple[Path, bool]:
-    """Write ``registry.yaml`` and return its path, and whether it was stale. With `check` nothing is written."""
+    """Write ``registry.yaml``, and the model table of a README beside it; return its path, and whether either was stale.
+
+    With `check` nothing is written.
+    """
     target = path or registry.catalogue_path(distribution)
     if target is None:
         raise NotFoundError(f"{distribution} has no package folder to write a catalogue into. Say where with -o.")
-    text = build(distribution)
+    wanted = {target: build(distribution)}
+    readme = target.parent / "README.md"
     try:
-        stale = not target.is_file() or target.read_text("utf-8") != text
+        if readme.is_file():
+            wanted[readme] = readme_table(readme.read_text("utf-8"), yaml.safe_load(wanted[target]))
+        stale = [file for file, text in wanted.items() if not file.is_file() or file.read_text("utf-8") != text]
     except (OSError, ValueError) as error:
         raise NotFoundError(f"{target} cannot be read: {one_line(error)}.") from error
-    if stale and not check:
-        files.write(target, text)
+    if not check:
+        for file in stale:
+            files.write(file, wanted[file])
         registry.catalogue.cache_clear()
-    return target, stale
+    return target, bool(stale)
+
+
+def readme_table(text: str, content: Mapping[str, Any]) -> str:
+    """A README with its model table made anew, between the marks; without marks it is left as it is."""
+    before, mark, rest = text.partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not mark or not end:
+        return text
+    lines = ["| model | recipes | tasks | paper |", "| --- | --- | --- | --- |"]
+    for name, entry in content["models"].items():
+        recipes = ", ".join(f"`{name}.{key}`" for key in entry["recipes"] if key != "tiny")
+        tasks = ", ".join(entry["tasks"])
+        lines.append(f"| {entry['title']} | {recipes} | {tasks} | [{entry['citation']}]({entry['paper']}) |")
+    return "\n".join([f"{before}{mark}", *lines, f"{end}{after}"])
 
 
 def _plain(value: Any) -> Any:
     """A field's value as YAML writes it."""
     plain: Any = json.loads(json.dumps(value))
     return plain
-
-
-def figures(measures: list[Mapping[str, Any]]) -> str:
-    """Measures in a few words, for tables."""
-    return ", ".join(f"{measure['name']} {measure['value']:g}" for measure in measures)

@@ -82,6 +82,16 @@ def suggest(word: str, choices: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+def installed(package: str) -> bool:
+    """Whether a package can be imported; it is not imported here."""
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 def missing(package: str, extra: str, purpose: str) -> MissingPackageError:
     """The error for an optional package that is not there, with the line that installs it."""
     return MissingPackageError(f"{purpose} needs {package}, which is not installed. Run: pip install 'genzoo[{extra}]'")

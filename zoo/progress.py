@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -58,3 +58,21 @@ class Progress:
             self._bar.console.print(text, highlight=False, markup=False)
         elif not self._quiet:
             print(text, file=sys.stderr, flush=True)
+
+
+def downloads(quiet: bool) -> Callable[[int, int | None, str], None]:
+    """A watcher for downloads: one line on a terminal that counts up, one line a file elsewhere."""
+    seen: set[str] = set()
+
+    def watch(done: int, total: int | None, name: str) -> None:
+        if quiet:
+            return
+        if sys.stderr.isatty():
+            of = f" of {total / 1e6:.1f}" if total else ""
+            end = "\n" if done == total else ""
+            print(f"\rDownloading {name}: {done / 1e6:.1f}{of} MB", end=end, file=sys.stderr, flush=True)
+        elif name not in seen:
+            seen.add(name)
+            print(f"Downloading {name} …", file=sys.stderr, flush=True)
+
+    return watch

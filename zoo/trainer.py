@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
@@ -27,9 +26,9 @@ from torch import Tensor, nn
 from zoo import checkpoints, data, files, generation, pictures, registry, runs, settings
 from zoo.batches import Batch, Batches, mix
 from zoo.devices import device_words, torch_device
-from zoo.errors import PluginError, TrainingError, missing, one_line
+from zoo.errors import PluginError, TrainingError, installed, missing, one_line
 from zoo.plugin import AdamW, Model, Objective, Recipe
-from zoo.progress import Progress
+from zoo.progress import Progress, downloads
 from zoo.sources import RELEASE
 from zoo.specs import Sample
 from zoo.torch_backend import TorchBackend
@@ -90,7 +89,7 @@ def train(
         runs.check_free(folder, force)
     if release:
         for package, extra in (("onnx", "train"), ("onnxscript", "train"), ("onnxruntime", "cpu")):
-            if find_spec(package) is None:
+            if not installed(package):
                 raise missing(package, extra, "Writing the release at the end (--no-release leaves it out)")
     where = torch_device(device)
     with _signals() as stopped:
@@ -125,7 +124,8 @@ class _Run:
         self.name, self.model, self.recipe, self.folder, self.device = name, model, recipe, folder, device
         self.quiet, self.stopped = quiet, stopped
         training, test = (
-            data.load(recipe.data, split, data_dir=data_dir, length=recipe.length) for split in ("train", "test")
+            data.load(recipe.data, split, data_dir=data_dir, length=recipe.length, progress=downloads(quiet))
+            for split in ("train", "test")
         )
         self.sample = training.sample
         self.batches = Batches(training, recipe.batch, recipe.seed, device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from zoo import pictures, registry
 from zoo import release as releases
-from zoo.errors import ReleaseError, one_line
+from zoo.errors import ReleaseError, installed, one_line
 from zoo.runtime import LoadedModel, OnnxBackend
 from zoo.sources import find
 
@@ -28,7 +27,7 @@ def verify(source: str | Path) -> dict[str, str]:
     if SAMPLES in release.files and release.generation is not None:
         found["samples"] = _samples(model)
     plugin = registry.plugins().get(registry.split(release.name)[0])
-    if find_spec("torch") is None or find_spec("onnx") is None:
+    if not (installed("torch") and installed("onnx")):
         found["parity"] = "as released; torch is not installed to prove it again"
     elif not plugin:
         found["parity"] = "as released; the plugin is not installed to prove it again"

@@ -25,7 +25,7 @@ try:
     import onnx
     import onnxruntime
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 except ImportError as error:
     package = (error.name or "torch").partition(".")[0]
     raise missing(package, "cpu" if package == "onnxruntime" else "train", "Writing a release") from error
@@ -81,7 +81,7 @@ def write(run: Path, to: Path, checkpoint: str, force: bool) -> Path:
     tensors |= {name: torch.from_numpy(np.array(value)) for name, value in constants.items()}
 
     with files.new_folder(to, force) as folder:
-        save_file(tensors, folder / WEIGHTS, {"format": "pt"})
+        files.write(folder / WEIGHTS, save(tensors, {"format": "pt"}))
         for name, graph in graphs.items():
             onnx_graph.point(graph, folder / WEIGHTS)
             _write_graph(folder / f"{name}.onnx", graph, name)
@@ -147,7 +147,7 @@ def _manifest(
         "name": about["name"],
         "card": dataclasses.asdict(model.card),
         "plugin": about["plugin"],
-        "recipe": about["recipe"],
+        "recipe": about["recipe"] | {"data": about["data"]["name"]},  # a user's own data may name private folders
         "sample": about["sample"],
         "tasks": {
             name: {

@@ -167,7 +167,7 @@ chargpt = zoo.Model(
         ),
     ),
     recipes={
-        "shakespeare": Recipe(data="shakespeare", steps=3000, batch=32, lr=2e-3, warmup=100, decay="cosine", clip=1.0),
-        "tiny": Recipe(data="shakespeare", length=16, layers=1, heads=2, width=16, steps=20, batch=8),
+        "shakespeare": Recipe(data="shakespeare", steps=2000, batch=32, lr=2e-3, warmup=100, decay="cosine", clip=1.0),
+        "tiny": Recipe(data="descriptions", length=16, layers=1, heads=2, width=16, steps=20, batch=8),
     },
 )

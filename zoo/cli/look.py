@@ -144,7 +144,7 @@ def doctor_command(timeout: float, as_json: bool) -> None:
         sys.exit(1)
 
 
-@click.group("catalogue")
+@click.group("catalogue", epilog="Example:  zoo catalogue build")
 def catalogue_command() -> None:
     """Build the static description of your models, which zoo list reads without importing them."""
 

@@ -3,6 +3,7 @@
     digits        1,797 pictures of 8x8, part of scikit-learn: no download
     mnist         70,000 pictures of 28x28
     shakespeare   1.1 million characters
+    descriptions  15,000 characters, part of scikit-learn: no download
     folder:DIR    your own pictures; subfolders are classes
     text:FILE     your own UTF-8 text
 
@@ -22,7 +23,7 @@ from zoo.errors import DataError, SettingError, suggest
 
 __all__ = ["NAMES", "DataSet", "data_folder", "load"]
 
-NAMES = ("digits", "mnist", "shakespeare")
+NAMES = ("digits", "mnist", "shakespeare", "descriptions")
 
 
 def load(
@@ -49,6 +50,8 @@ def load(
         return mnist.load(split, data_folder(data_dir), progress)
     if name == "shakespeare":
         return text.shakespeare(split, length, data_folder(data_dir), progress)
+    if name == "descriptions":
+        return text.descriptions(split, length)
     if kind == "folder" and rest:
         return folder.load(rest, split)
     if kind == "text" and rest:

@@ -1,8 +1,10 @@
-"""Text, character by character: tiny Shakespeare, and the user's own file.
+"""Text, character by character: tiny Shakespeare, the user's own file, and a little English that needs no download.
 
 shakespeare: 40,000 lines from the plays of Shakespeare, as collected by A. Karpathy for char-rnn (2015,
 https://github.com/karpathy/char-rnn); public domain. The first 90% of the characters are to train on, the last 10% to
 test, as in the literature on character models.
+
+descriptions: what scikit-learn says of the six data sets that it bundles; BSD 3-Clause. Split in the same way.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from zoo.data.dataset import DataSet, Split
 from zoo.data.store import KnownFile, Progress, obtain, unreadable
-from zoo.errors import DataError
+from zoo.errors import DataError, missing
 from zoo.specs import Sample, Text
 
 LARGEST_VOCABULARY = 65_535
@@ -39,6 +41,24 @@ def shakespeare(split: Split, length: int, data_dir: Path, progress: Progress | 
         length,
         source=f"Tiny Shakespeare; A. Karpathy, char-rnn, 2015, {SHAKESPEARE.addresses[0]}",
         licence="public domain",
+    )
+
+
+def descriptions(split: Split, length: int) -> DataSet:
+    """About 15,000 characters of English, as bundled with scikit-learn: enough to try a model of text, not to judge it."""
+    try:
+        from sklearn import datasets
+    except ImportError as error:
+        raise missing("scikit-learn", "train", "The data set 'descriptions'") from error
+    names = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")
+    content = "\n".join(getattr(datasets, f"load_{name}")().DESCR for name in names).encode()
+    return _of_content(
+        content,
+        "descriptions",
+        split,
+        length,
+        source="The descriptions of the six data sets bundled with scikit-learn, https://scikit-learn.org",
+        licence="BSD-3-Clause",
     )
 
 

@@ -54,7 +54,7 @@ class SparseAutoencoder(nn.Module):
         return self.decode(self.encode(x))
 
     def draw(self, u: Tensor) -> Tensor:
-        """A picture for uniform noise: the prior that |code| stands for is exponential, so code = −scale · log(1 − u)."""
+        """A picture for uniform noise: the prior behind |code| is exponential, so code = −scale · log(1 − u)."""
         return self.decode(-self.scale * (1 - u).log())
 
 

@@ -1,0 +1,75 @@
+"""What runs without torch, and what is not even imported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import Shelf, python
+
+HEAVY = ("torch", "onnx", "onnxruntime", "numpy", "sklearn", "zoo_autoencoders", "zoo_gans", "zoo_autoregressive")
+TRAINING = ("torch", "onnx", "onnxscript", "sklearn", "scipy")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["info", "vae.mnist"], ["train", "--help"]])
+def test_looking_imports_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys, zoo.cli\n"
+        f"sys.argv = ['zoo', *{arguments!r}]\n"
+        "try: zoo.cli.main()\n"
+        "except SystemExit as done: assert not done.code, done.code\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    assert python(code).splitlines()[-1] == "[]"
+
+
+def test_a_release_is_used_without_what_training_needs(model_name: str, shelf: Shelf, tmp_path: Path) -> None:
+    code = """
+import sys, json, zoo
+assert f"{sys.argv[2]}.tiny" in zoo.list_models()
+with zoo.load(sys.argv[1]) as model:
+    samples = model.generate(2, seed=0)
+    print(json.dumps([len(samples), sorted(model.tasks), model.providers, "torch" in sys.modules]))
+"""
+    count, tasks, providers, torch = json.loads(python(code, shelf.release(model_name), model_name, block=TRAINING))
+    assert count == 2
+    assert tasks == sorted(path.stem for path in shelf.release(model_name).glob("*.onnx"))
+    assert providers
+    assert not torch
+
+
+def test_the_command_line_works_without_what_training_needs(shelf: Shelf, tmp_path: Path) -> None:
+    code = """
+import sys
+from zoo.cli import main
+try: main()
+except SystemExit as done: assert not done.code, done.code
+"""
+    release = shelf.release("vae")
+    for arguments in (
+        ["list"],
+        ["info", str(release)],
+        ["generate", str(release), "-n", "4", "-o", "a.png"],
+        ["run", str(release), "encode", str(_picture(tmp_path))],
+        ["verify", str(release)],
+        ["doctor"],
+    ):
+        python(f"import sys; sys.argv = ['zoo', *{arguments!r}]\n{code}", block=TRAINING, cwd=tmp_path)
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_python_m_zoo_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "zoo", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("zoo ")
+
+
+def _picture(folder: Path) -> Path:
+    from PIL import Image
+
+    path = folder / "digit.png"
+    Image.new("L", (8, 8), 200).save(path)
+    return path

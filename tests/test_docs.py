@@ -1,0 +1,104 @@
+"""What people read first is true: the README's commands, the plugin guide's code, the generated parts."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import Command
+from zoo import catalogue, registry
+from zoo.cli import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def test_the_registry_and_the_readme_table_are_up_to_date() -> None:
+    path, stale = catalogue.write("genzoo", check=True)
+    assert path == ROOT / "registry.yaml"
+    assert not stale, "run: zoo catalogue build"
+
+
+def test_the_catalogue_has_no_problem() -> None:
+    listed = registry.catalogue("genzoo")
+    assert listed.problem == ""
+    assert set(listed.models) == {"ae", "vae", "dcgan", "chargpt"}
+
+
+def test_make_demo_trains_releases_and_samples_without_torch(tmp_path: Path) -> None:
+    """The README's first command, in this environment instead of a new .venv."""
+    venv = tmp_path / "venv" / "bin"
+    venv.mkdir(parents=True)
+    for name in ("python", "zoo"):
+        (venv / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {"-m zoo " if name == "zoo" else ""}"$@"\n')
+        (venv / name).chmod(0o755)
+    (tmp_path / "venv" / ".demo").touch()
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_text((ROOT / name).read_text("utf-8"))
+        os.utime(tmp_path / name, (0, 0))
+    done = subprocess.run(["make", "demo", "VENV=venv"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "torch in memory: False" in done.stdout
+    for name in ("samples.png", "reconstructions.png", "vae.digits/release/manifest.json"):
+        assert (tmp_path / "demo" / name).is_file()
+    following = done.stdout.split("Try next:\n")[1].splitlines()
+    assert len(following) == 3
+    assert all(" zoo " in f" {line}" for line in following)
+
+
+def test_the_tour_runs(tmp_path: Path, zoo_command: Command) -> None:
+    """The README's shell lines and Python lines, with the recipe ``tiny`` for speed."""
+    shell = re.findall(r"^(zoo [^#\n]*)", README.split("## Five minutes")[1].split("```python")[0], re.M)
+    assert len(shell) >= 7
+    from PIL import Image
+
+    for name in ("a.png", "b.png"):
+        Image.new("L", (8, 8)).save(tmp_path / name)
+    for line in shell:
+        done = zoo_command(*line.replace("vae.digits", "vae.tiny").split()[1:])
+        assert done.returncode == 0, (line, done.stderr)
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    script = code.replace("vae.digits", "vae.tiny")
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_plugin_guide_is_a_working_plugin(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "plugins.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    package = tmp_path / "zoo_mine"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "mine.py").write_text(code)
+    info = tmp_path / "zoo_mine-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo-mine\nVersion: 0.1.0\n")
+    (point,) = re.findall(r'^mine = ".*$', text, re.M)
+    (info / "entry_points.txt").write_text(f"[zoo.models]\n{point.replace(chr(34), '')}\n")
+    script = "import zoo; run = zoo.train('mine.tiny', quiet=True); print(zoo.load(run.folder).generate(2).shape)"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "(2, 8, 8)"
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "catalogue build"])
+def test_every_command_has_help_with_an_example(name: str, zoo_command: Command) -> None:
+    done = zoo_command(*name.split(), "--help")
+    assert done.returncode == 0
+    assert "Example:" in done.stdout
+    assert len(done.stdout.splitlines()) > 5
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completion(shell: str, zoo_command: Command) -> None:
+    script = zoo_command("completion", shell)
+    assert "_ZOO_COMPLETE" in script.stdout
+    words = "zoo train vae.d"
+    done = zoo_command(env={"_ZOO_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": "2" if shell != "fish" else "vae.d"})
+    assert "vae.digits" in done.stdout
