@@ -91,7 +91,11 @@ def python(code: str, *arguments: str | Path, block: Sequence[str] = (), cwd: Pa
     """Run code in a fresh Python in which the packages in `block` cannot be imported; return what it printed."""
     prelude = BLOCK.format(names=set(block))
     done = subprocess.run(
-        [sys.executable, "-c", prelude + code, *map(str, arguments)], capture_output=True, text=True, timeout=120, cwd=cwd
+        [sys.executable, "-c", prelude + code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=cwd,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -81,7 +81,10 @@ def known(address: str, content: bytes = NOISE, name: str = "noise.bin", *more: 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("mnits", ["'mnits'", "Did you mean 'mnist'?", "digits, mnist, shakespeare, descriptions", "folder:DIR", "text:FILE"]),
+        (
+            "mnits",
+            ["'mnits'", "Did you mean 'mnist'?", "digits, mnist, shakespeare, descriptions", "folder:DIR", "text:FILE"],
+        ),
         ("foldr:pics", ["'foldr:pics'", "Did you mean 'folder'?"]),
         ("mnist:train", ["'mnist:train'", "Did you mean 'mnist'?"]),
         ("", ["''", "digits"]),

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from conftest import Command
+
 from zoo import catalogue, registry
 from zoo.cli import COMMANDS
 
@@ -100,5 +100,11 @@ def test_shell_completion(shell: str, zoo_command: Command) -> None:
     script = zoo_command("completion", shell)
     assert "_ZOO_COMPLETE" in script.stdout
     words = "zoo train vae.d"
-    done = zoo_command(env={"_ZOO_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": "2" if shell != "fish" else "vae.d"})
+    done = zoo_command(
+        env={
+            "_ZOO_COMPLETE": f"{shell}_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": "2" if shell != "fish" else "vae.d",
+        }
+    )
     assert "vae.digits" in done.stdout

@@ -10,10 +10,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from conftest import Shelf
 from safetensors.torch import load_file
 
 import zoo
-from conftest import Shelf
 from zoo import checkpoints, noise, registry, runs
 from zoo.release import WEIGHTS, read
 from zoo.specs import Autoregressive
@@ -60,7 +60,9 @@ def test_resume_is_exact(model_name: str, shelf: Shelf, tmp_path: Path, monkeypa
         with pytest.raises(_Stopped):
             zoo.train(f"{model_name}.tiny", out=tmp_path / "run", release=False, quiet=True, checkpoint_every=2)
     assert checkpoints.steps(tmp_path / "run")[-1] == 6
-    run = zoo.train(f"{model_name}.tiny", out=tmp_path / "run", release=False, quiet=True, checkpoint_every=2, resume=True)
+    run = zoo.train(
+        f"{model_name}.tiny", out=tmp_path / "run", release=False, quiet=True, checkpoint_every=2, resume=True
+    )
     assert _equal(_checkpoint(run.folder), _checkpoint(shelf.run(model_name)))
     assert _metrics(run.folder) == _metrics(shelf.run(model_name))
 
@@ -99,7 +101,9 @@ def test_every_task_matches_at_other_batches_than_the_gate_tried(model_name: str
     eager, fast = (zoo.load(release.folder, backend=backend) for backend in ("torch", "onnx"))
     for name, task in release.tasks.items():
         for batch in (2, 70):
-            feeds = {key: parity.example(spec, batch, stream + 5) for stream, (key, spec) in enumerate(task.inputs.items())}
+            feeds = {
+                key: parity.example(spec, batch, stream + 5) for stream, (key, spec) in enumerate(task.inputs.items())
+            }
             left, right = eager._backend.run(name, feeds), fast._backend.run(name, feeds)
             for key in task.outputs:
                 np.testing.assert_allclose(right[key], left[key], rtol=1e-4, atol=1e-5, err_msg=f"{name}.{key}")

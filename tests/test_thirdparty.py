@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import Command, Shelf, one_error, python
 from safetensors.torch import load_file
 
 import zoo
-from conftest import Command, Shelf, one_error, python
 from zoo import checkpoints, registry
 from zoo.errors import PluginError, ZooError
 

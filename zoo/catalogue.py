@@ -116,7 +116,7 @@ def releases(models: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def write(distribution: str, path: Path | None = None, check: bool = False) -> tuple[Path, bool]:
-    """Write ``registry.yaml``, and the model table of a README beside it; return its path, and whether either was stale.
+    """Write ``registry.yaml``, and the model table of a README beside it; return its path, and whether one was stale.
 
     With `check` nothing is written.
     """

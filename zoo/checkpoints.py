@@ -140,7 +140,7 @@ def load_module(checkpoint: Checkpoint, module: nn.Module) -> None:
 
 
 def best(run: Path) -> int | None:
-    """The step whose first measure is the lowest, among the checkpoints that are there; None where nothing is measured."""
+    """The step whose first measure is the lowest of the checkpoints that are there; None where none is measured."""
     scores = {}
     for step in steps(run):
         try:

@@ -37,13 +37,13 @@ def to_batch(value: Any, spec: Spec, name: str) -> Array:
         array = array[None]
     if array.shape[1:] != spec.shape or array.ndim == 0:
         raise SettingError(f"{name} has shape {array.shape}; it must be (n, {', '.join(map(str, spec.shape))}).")
-    if isinstance(spec, Label) and array.size and not (0 <= array.min() and array.max() < spec.classes):
+    if isinstance(spec, Label) and array.size and not (array.min() >= 0 and array.max() < spec.classes):
         raise SettingError(f"{name} has a value outside 0 to {spec.classes - 1}.")
     return np.ascontiguousarray(array, spec.dtype)
 
 
 def from_batch(array: Array, spec: Spec) -> Any:
-    """What a graph gives, as people want it: pictures uint8 (n, h, w) or (n, h, w, 3), text a list of str, else arrays."""
+    """What a graph gives, as people want it: pictures uint8 (n, h, w) or (n, h, w, 3), a list of str, or an array."""
     if isinstance(spec, Image):
         levels = np.rint(np.clip(array, 0.0, 1.0) * 255.0).astype(np.uint8)
         return levels[:, 0] if spec.channels == 1 else np.ascontiguousarray(levels.transpose(0, 2, 3, 1))
@@ -53,7 +53,7 @@ def from_batch(array: Array, spec: Spec) -> Any:
 
 
 def text_to_ids(text: str, spec: Text, length: int | None = None) -> NDArray[np.int64]:
-    """A text as indices into the vocabulary, int64 (length,); :class:`SettingError` for a character that is not in it."""
+    """A text as indices into the vocabulary, int64 (length,); :class:`SettingError` for a character not in it."""
     index = {character: position for position, character in enumerate(spec.vocabulary)}
     unknown = next((character for character in text if character not in index), None)
     if unknown is not None:
@@ -97,7 +97,8 @@ def _one_image(item: Any, spec: Image, name: str) -> Array:
     if hasattr(item, "convert"):
         if item.size != (spec.width, spec.height):
             raise DataError(
-                f"{label} is {item.size[0]}×{item.size[1]} pixels; this model takes {spec.width}×{spec.height}. Resize it first."
+                f"{label} is {item.size[0]}×{item.size[1]} pixels; this model takes {spec.width}×{spec.height}. "
+                "Resize it first."
             )
         item = np.asarray(item.convert("L" if spec.channels == 1 else "RGB"))
     return _image_array(np.asarray(item), spec, label)

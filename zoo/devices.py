@@ -24,7 +24,8 @@ def torch_device(name: str) -> torch.device:
         raise SettingError(f"device = {name!r} is not one of auto, cpu, cuda, cuda:N, mps.")
     if kind == "cuda" and (not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count()):
         raise DeviceError(
-            f"Device {name!r} was asked for, and torch {torch.__version__} finds {torch.cuda.device_count()} CUDA devices. "
+            f"Device {name!r} was asked for, and torch {torch.__version__} finds "
+            f"{torch.cuda.device_count()} CUDA devices. "
             "Use --device cpu, or install torch for CUDA (https://pytorch.org/get-started)."
         )
     if kind == "mps" and not torch.backends.mps.is_available():

@@ -44,7 +44,7 @@ class Finding:
 
 
 def examine(timeout: float = TIMEOUT, watch: Callable[[str], None] = lambda name: None) -> list[Finding]:
-    """Look at the Python, the packages, the catalogues, and every plugin. `watch` is told each name before it is tried."""
+    """Look at Python, the packages, the catalogues and every plugin; `watch` is told each name before it is tried."""
     return [
         Finding("python", platform.python_version(), sys.version_info >= (3, 11), platform.platform()),
         Finding("package", "genzoo", True, __version__),
@@ -76,7 +76,7 @@ def _runtime() -> list[Finding]:
     held = {d.metadata["Name"].lower(): d.version for d in distributions() if d.metadata["Name"]}
     builds = [name for name in ("onnxruntime", "onnxruntime-gpu") if name in held]
     if len(builds) == 2:
-        text = "both builds are installed and overwrite each other. Run: pip uninstall onnxruntime onnxruntime-gpu, then install one"
+        text = "both builds are installed and overwrite each other. Uninstall both, then install one"
         return [Finding("package", "onnxruntime", False, text)]
     try:
         import onnxruntime

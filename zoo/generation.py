@@ -140,6 +140,6 @@ def autoregress(
 def pick(logits: Array, seed: int, indices: NDArray[np.int64], position: int, temperature: float) -> NDArray[np.int64]:
     """The next token of each sample: argmax(logits / temperature + Gumbel noise of stream 0, step = position)."""
     if temperature == 0:
-        return logits.argmax(-1).astype(np.int64)
+        return np.asarray(logits.argmax(-1), np.int64)
     gumbel = noise.draw("gumbel", logits.shape[1:], seed, indices, stream=0, step=position)
-    return (logits / np.float32(temperature) + gumbel).argmax(-1).astype(np.int64)
+    return np.asarray((logits / np.float32(temperature) + gumbel).argmax(-1), np.int64)

@@ -65,6 +65,7 @@ def draw(
     """Noise for the samples `indices` of a seed: float32 (n, *shape)."""
     count = int(np.prod(shape, dtype=np.int64))
     random = words(seed, indices, stream, step, count)
+    noise: NDArray[np.float32]
     if distribution == "normal":
         noise = normal_table()[random >> np.uint64(16)]
     elif distribution == "uniform":

@@ -116,7 +116,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure of merit on the test split: ``fn(module, batch, recipe)`` is the mean over the batch, a scalar tensor."""
+    """A figure of merit on the test split: ``fn(module, batch, recipe)`` is its mean over the batch, a scalar."""
 
     name: str
     fn: Callable[[Any, Batch, Any], Tensor]

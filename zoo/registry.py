@@ -76,7 +76,7 @@ def plugins() -> Mapping[str, tuple[Plugin, ...]]:
 
 
 def find(model: str) -> Plugin:
-    """The plugin of a model. Raises :class:`NotFoundError` or, where two distributions claim it, :class:`PluginError`."""
+    """The plugin of a model; :class:`NotFoundError`, or :class:`PluginError` where two distributions claim it."""
     claims = plugins().get(model, ())
     if not claims:
         raise NotFoundError(f"No model named {model!r}.{suggest(model, plugins())} Run: zoo list")
@@ -177,7 +177,7 @@ def problem_of(loaded: Any) -> str:
         return f"is not a catalogue of format {CATALOGUE_FORMAT}"
     if not isinstance(loaded.get("models"), dict) or not isinstance(loaded.get("releases") or {}, dict):
         return "has no models"
-    wanted = {
+    wanted: dict[str, type] = {
         "title": str,
         "summary": str,
         "paper": str,

@@ -64,7 +64,8 @@ class Release:
         found = files.sha256(path)
         if found != self.files[name]:
             raise ReleaseError(
-                f"{path} is damaged or altered: expected SHA-256 {self.files[name]}, found {found}. Get the release again."
+                f"{path} is damaged or altered: expected SHA-256 {self.files[name]}, found {found}. "
+                "Get the release again."
             )
         return path
 

@@ -1,4 +1,4 @@
-"""A released model, ready to use: ``zoo.load``. The ONNX Runtime backend needs numpy and onnxruntime, and never torch."""
+"""A released model, ready to use: ``zoo.load``. ONNX Runtime and numpy run it; torch is never imported for that."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class OnnxBackend:
         return cuda if device == "cuda" else [*cuda, "CPUExecutionProvider"]
 
     def session(self, task: str) -> Any:
-        """The ONNX Runtime session of a task. Raises :class:`ReleaseError` for a graph that is altered or does not load."""
+        """The ONNX Runtime session of a task; :class:`ReleaseError` for a graph that is altered or does not load."""
         with self._lock:
             if task not in self._sessions:
                 self._sessions[task] = self._open(task)

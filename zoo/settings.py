@@ -6,7 +6,6 @@ import dataclasses
 import math
 import types
 from collections.abc import Iterable, Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from zoo.errors import SettingError, suggest
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from zoo.plugin import Recipe
 
 
-@cache
 def types_of(cls: type[Recipe]) -> dict[str, Any]:
     """The annotated type of every field of a recipe class."""
     hints = get_type_hints(cls)
@@ -73,7 +71,8 @@ def from_json(cls: type[Recipe], values: Mapping[str, Any]) -> Recipe:
     """The recipe that :func:`dataclasses.asdict` and JSON made `values` from."""
     for key in values:
         known(cls, key)
-    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    return cls(**fields)
 
 
 def at_least(name: str, value: int | None, least: int) -> None:

@@ -51,7 +51,8 @@ def find(source: str | Path) -> Path:
         found = files.sha256(manifest)
         if found != entry["manifest_sha256"]:
             raise ReleaseError(
-                f"{manifest} is altered: expected SHA-256 {entry['manifest_sha256']}, found {found}. Install the package again."
+                f"{manifest} is altered: expected SHA-256 {entry['manifest_sha256']}, found {found}. "
+                "Install the package again."
             )
         return folder
     path = files.existing(Path(source).expanduser(), "SOURCE")

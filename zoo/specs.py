@@ -106,7 +106,7 @@ class OneShot:
 
 @dataclass(frozen=True)
 class Autoregressive:
-    """Token by token. `task` takes ``token`` (a Label) and states, and gives ``logits`` and a ``next_NAME`` for each state NAME.
+    """Token by token. `task` takes ``token`` (a Label) and states; it gives ``logits``, and ``next_X`` for each state X.
 
     States start as zeros, token 0 is fed first and is no part of the sample, and each next token is
     argmax(logits / temperature + Gumbel noise) (Gumbel-max sampling; Maddison et al. 2014, https://arxiv.org/abs/1411.0030).
@@ -134,7 +134,7 @@ def spec_from_json(value: Any, where: str) -> Spec:
 
 
 def generation_from_json(value: Any, where: str) -> Generation:
-    """The generation that a manifest's JSON object declares; a :class:`ReleaseError` that names `where` if it is none."""
+    """The generation that a manifest's JSON object declares; :class:`ReleaseError` that names `where` if none."""
     generation: Generation = _from_json(value, GENERATIONS, where)
     return generation
 

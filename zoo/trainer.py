@@ -1,4 +1,4 @@
-"""The one trainer: runs a model's objectives as phases, writes checkpoints, resumes exactly, and ends with a release."""
+"""The one trainer: runs a model's objectives as phases, writes checkpoints, resumes exactly, ends with a release."""
 
 from __future__ import annotations
 
@@ -340,7 +340,7 @@ def _optimiser(value: Any, parameters: list[nn.Parameter], lr: float, device: to
     ]
     groups = [group for group in groups if group["params"]]
     if isinstance(value, AdamW):
-        betas = tuple(float(beta) for beta in value.betas)
+        betas = (float(value.betas[0]), float(value.betas[1]))  # torch refuses (0, 0.9)
         return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=value.eps, fused=device.type in ("cpu", "cuda"))
     return torch.optim.RMSprop(groups, lr=lr, alpha=value.alpha, eps=value.eps)
 

@@ -54,7 +54,8 @@ def _graphs(model: LoadedModel) -> str:
             for key, spec in task.outputs.items():
                 if outputs[key].shape != (batch, *spec.shape) or not np.isfinite(outputs[key]).all():
                     raise ReleaseError(
-                        f"{model.release.folder}: task {name!r} gives {key} of shape {outputs[key].shape}, not what it declares."
+                        f"{model.release.folder}: task {name!r} gives {key} of shape {outputs[key].shape}, "
+                        "or values that are not finite, which is not what it declares."
                     )
     return f"{', '.join(model.tasks)} run at batches 1 and 3"
 

@@ -55,7 +55,8 @@ def example(spec: Spec, batch: int, stream: int) -> Array:
         uniform = noise.draw("uniform", spec.shape, SEED, indices, stream)
         return (uniform * classes).astype(np.int64)
     if isinstance(spec, Image):
-        return np.rint(noise.draw("uniform", spec.shape, SEED, indices, stream) * np.float32(255)) / np.float32(255)
+        levels: Array = np.rint(noise.draw("uniform", spec.shape, SEED, indices, stream) * np.float32(255))
+        return levels / np.float32(255)
     return noise.draw(spec.distribution if isinstance(spec, Noise) else "normal", spec.shape, SEED, indices, stream)
 
 
@@ -90,7 +91,8 @@ def _compare(where: str, outputs: Mapping[str, Spec], torch: Mapping[str, Array]
         left, right = torch[key], onnx[key]
         if left.shape != right.shape or left.dtype != right.dtype:
             raise ParityError(
-                f"Parity failed in {where}: {key} is {left.dtype} {left.shape} in torch, {right.dtype} {right.shape} in ONNX Runtime."
+                f"Parity failed in {where}: {key} is {left.dtype} {left.shape} in torch, "
+                f"{right.dtype} {right.shape} in ONNX Runtime. Nothing was released."
             )
         gap = np.abs(left.astype(np.float64) - right)
         largest = float(gap.max(initial=0.0))

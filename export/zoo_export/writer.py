@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import checkpoints, files, pictures, registry, runs
-from zoo.errors import ExportError, PluginError, SettingError, missing, one_line
+from zoo import checkpoints, files, pictures, runs
+from zoo.errors import ExportError, PluginError, missing, one_line
 from zoo.plugin import Model, Task
-from zoo.release import FORMAT, MANIFEST, WEIGHTS, Release, parse, read, verify
+from zoo.release import FORMAT, MANIFEST, WEIGHTS, parse, read, verify
 from zoo.runtime import LoadedModel, OnnxBackend
 from zoo.sources import RECIPE, find, is_path
 from zoo.specs import to_json

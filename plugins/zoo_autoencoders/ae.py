@@ -95,7 +95,7 @@ def tasks(ae: Autoencoder) -> Mapping[str, zoo.Task]:
 ae = zoo.Model(
     card=zoo.Card(
         title="Autoencoder",
-        summary="A dense encoder and decoder with a short code between them: compression, features, a simple generator.",
+        summary="A dense encoder and decoder with a short code between: compression, features, a simple generator.",
         paper="https://doi.org/10.1126/science.1127647",
         citation="Hinton & Salakhutdinov 2006",
     ),

@@ -103,7 +103,7 @@ def tasks(vae: VAE) -> Mapping[str, zoo.Task]:
 vae = zoo.Model(
     card=zoo.Card(
         title="Variational autoencoder",
-        summary="A convolutional encoder and decoder with a Gaussian latent space: smooth codes, and samples from noise.",
+        summary="A convolutional encoder and decoder with Gaussian codes: smooth latent space, samples from noise.",
         paper="https://arxiv.org/abs/1312.6114",
         citation="Kingma & Welling 2014",
     ),

@@ -111,7 +111,7 @@ class CharGPT(nn.Module):
         return self.head(self.norm(x))
 
     def step(self, token: Tensor, position: Tensor, cache: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of the next character; the cache is a ring, so a text may be longer than what the model sees at once."""
+        """Logits of the next character. The cache is a ring: a text may be longer than what the model sees at once."""
         slots = torch.arange(self.length, device=token.device)
         here = slots == (position % self.length)[:, None]  # (b, length)
         seen = slots <= position[:, None]

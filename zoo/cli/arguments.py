@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def complete_setting(ctx: click.Context, param: click.Parameter, incomplete: str
         plugin = registry.find(registry.split(ctx.params.get("name") or "")[0])
         described = registry.catalogue(plugin.distribution).models.get(plugin.name, {})
         known |= {key: entry["help"] for key, entry in described.get("settings", {}).items()}
-    except Exception:  # noqa: S110  completion offers less, it never complains
+    except Exception:
         pass
     return [CompletionItem(f"{key}=", help=text) for key, text in known.items() if key.startswith(incomplete)]
 
@@ -90,7 +90,7 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def table(rows: list[tuple[str, ...]]) -> None:
+def table(rows: Sequence[tuple[str, ...]]) -> None:
     """Print rows under their headings, the first row, in aligned columns."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):

@@ -79,7 +79,8 @@ def _about_name(name: str) -> dict[str, Any]:
     described = listed.models.get(model)
     origin = f"{plugin.distribution} {plugin.version}"
     if described is None:
-        note = f"not indexed: {listed.problem or 'its catalogue does not list it'}. In its project, run: zoo catalogue build"
+        why = listed.problem or "its catalogue does not list it"
+        note = f"not indexed: {why}. In its project, run: zoo catalogue build"
         return {"name": model, "from": origin, "note": note}
     if recipe and recipe not in described["recipes"]:
         names = ", ".join(f"{model}.{known}" for known in described["recipes"])

@@ -70,7 +70,8 @@ def run_command(
 ) -> None:
     """Run a task on files: pictures, .npy arrays, or text.
 
-    For a task with one input, all files together are its batch. For a task with several, give each its .npy file, in order.
+    For a task with one input, all files together are its batch. For a task with several, give one .npy file for each,
+    in order.
     """
     import zoo
     from zoo.errors import NotFoundError, SettingError

@@ -45,7 +45,7 @@ def shakespeare(split: Split, length: int, data_dir: Path, progress: Progress | 
 
 
 def descriptions(split: Split, length: int) -> DataSet:
-    """About 15,000 characters of English, as bundled with scikit-learn: enough to try a model of text, not to judge it."""
+    """About 15,000 characters of English, bundled with scikit-learn: enough to try a model of text, not to judge it."""
     try:
         from sklearn import datasets
     except ImportError as error:
