@@ -22,9 +22,10 @@ def types_of(cls: type[Recipe]) -> dict[str, Any]:
 
 def check(recipe: Recipe) -> None:
     """Raise :class:`SettingError` unless every field has its declared type and range."""
+    hints = types_of(type(recipe))
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
-        fitted = _fit(value, types_of(type(recipe))[field.name])
+        fitted = _fit(value, hints[field.name])
         if fitted is _NO:
             raise SettingError(f"{field.name} = {value!r} is not {describe(type(recipe), field.name)}.")
         object.__setattr__(recipe, field.name, fitted)

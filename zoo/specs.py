@@ -106,7 +106,7 @@ class OneShot:
 
 @dataclass(frozen=True)
 class Autoregressive:
-    """Token by token. `task` takes ``token`` (a Label) and states; it gives ``logits``, and ``next_X`` for each state X.
+    """Token by token. `task` takes ``token`` (a Label) and states; it gives ``logits`` and each state X as ``next_X``.
 
     States start as zeros, token 0 is fed first and is no part of the sample, and each next token is
     argmax(logits / temperature + Gumbel noise) (Gumbel-max sampling; Maddison et al. 2014, https://arxiv.org/abs/1411.0030).

@@ -114,7 +114,7 @@ vae = zoo.Model(
     measures=(zoo.Measure("negative_elbo", negative_elbo, "nats per image", "dynamically binarised, one z an image"),),
     recipes={
         "digits": Recipe(data="digits", latent=8, steps=1500, batch=100, lr=2e-3, warmup=100, decay="cosine"),
-        "mnist": Recipe(data="mnist", steps=6000, batch=128, lr=2e-3, warmup=200, decay="cosine"),
+        "mnist": Recipe(data="mnist", steps=4500, batch=128, lr=2e-3, warmup=200, decay="cosine"),
         "tiny": Recipe(data="digits", latent=2, width=4, steps=20, batch=32),
     },
 )
