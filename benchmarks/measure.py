@@ -20,7 +20,9 @@ class Cost:
     megabytes: float
 
 
-def compare(commands: Mapping[str, Sequence[str]], rounds: int, env: Mapping[str, str] | None = None) -> dict[str, Cost]:
+def compare(
+    commands: Mapping[str, Sequence[str]], rounds: int, env: Mapping[str, str] | None = None
+) -> dict[str, Cost]:
     """Run every command once a round, after one round that does not count, and return its cost by name."""
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     megabytes: dict[str, list[float]] = {name: [] for name in commands}

@@ -1,7 +1,8 @@
-"""What goes wrong is one line, with the value and the next step, and nothing is lost: no file changed, none half-written."""
+"""What goes wrong is one line, with the value and the next step, and nothing is lost or left half-written."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import json
@@ -14,7 +15,6 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,6 @@ from zoo.errors import (
     DataError,
     DeviceError,
     ExistsError,
-    MissingPackageError,
     NotFoundError,
     ParityError,
     PluginError,
@@ -46,6 +45,7 @@ from zoo.release import MANIFEST, WEIGHTS
 from zoo_export import onnx_graph
 
 Refused = Callable[..., str]
+Words = tuple[object, ...]
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
@@ -56,10 +56,10 @@ def contents(folder: Path) -> dict[str, bytes | None]:
 
 @pytest.fixture
 def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Calls ``zoo ARGUMENTS`` in the test's folder: it must fail with one line that has these words, and change nothing."""
+    """Calls ``zoo ARGUMENTS`` in the test's folder: it fails with one line that has these words, and changes nothing."""
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: str | Path, says: tuple[object, ...]) -> str:
+    def call(*arguments: str | Path, says: Words) -> str:
         before = contents(tmp_path)
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["zoo", *map(str, arguments)])
@@ -73,7 +73,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return call
 
 
-@contextmanager
+@contextlib.contextmanager
 def raises(kind: type[ZooError], *words: object) -> Iterator[None]:
     """The block raises exactly this kind of error, in one line that has these words."""
     with pytest.raises(kind) as caught:
@@ -165,7 +165,7 @@ class Recipe(zoo.Recipe):
         ("data=", ("No data set named ''", "digits")),
     ],
 )
-def test_a_bad_setting(assignment: str, says: tuple[str, ...], refused: Refused) -> None:
+def test_a_bad_setting(assignment: str, says: Words, refused: Refused) -> None:
     refused("train", "ae.tiny", "--set", assignment, says=says)
 
 
@@ -304,7 +304,7 @@ def test_inputs_too_few_and_of_two_sizes(gpt: Path, refused: Refused, tmp_path: 
 
 
 def test_a_method_that_is_no_task(release: Path) -> None:
-    with zoo.load(release) as model, pytest.raises(AttributeError, match="no task 'paint'. It has: encode"):
+    with zoo.load(release) as model, pytest.raises(AttributeError, match=r"no task 'paint'\. It has: encode"):
         model.paint()
 
 
@@ -343,7 +343,7 @@ def test_a_picture_model_refuses(
         (("-o", "x.png"), ("'x.png' ends in '.png'; it must end in .txt",)),
     ],
 )
-def test_a_text_model_refuses(options: tuple[str, ...], says: tuple[str, ...], gpt: Path, refused: Refused) -> None:
+def test_a_text_model_refuses(options: tuple[str, ...], says: Words, gpt: Path, refused: Refused) -> None:
     refused("generate", gpt, *options, says=says)
 
 
@@ -410,6 +410,10 @@ def flip(path: Path) -> None:
 
 def empty(path: Path) -> None:
     path.write_bytes(b"")
+
+
+def scramble(path: Path) -> None:
+    path.write_bytes(b"\xff" * 100)
 
 
 @pytest.mark.parametrize("damage", [cut, flip, empty])
@@ -600,7 +604,10 @@ def spoiled(manifest: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     "key",
-    ["name", "card", "plugin", "recipe", "sample", "tasks", "generation", "measures", "provenance", "tied", "left_out", "files"],
+    [
+        "name", "card", "plugin", "recipe", "sample", "tasks", "generation", "measures", "provenance", "tied",
+        "left_out", "files",
+    ],
 )  # fmt: skip
 def test_whatever_a_manifest_says_there_is_no_traceback(
     key: str, release: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -609,9 +616,8 @@ def test_whatever_a_manifest_says_there_is_no_traceback(
 
     def info() -> None:
         monkeypatch.setattr(sys, "argv", ["zoo", "info", str(release)])
-        with pytest.raises(SystemExit):
+        with contextlib.suppress(SystemExit):
             main()
-            sys.exit(0)
 
     def torch_module() -> None:
         zoo.load_module(release)
@@ -745,10 +751,8 @@ def test_export_without_what_it_needs(
 
 
 def test_load_module_without_torch(release: Path) -> None:
-    code = "import zoo\ntry: zoo.load_module(sys.argv[1])\nexcept zoo.ZooError as error: print(type(error).__name__, error)"
-    said = python(code, release, block=["torch"])
-    assert said.startswith(MissingPackageError.__name__)
-    assert "pip install 'genzoo[train]'" in said
+    code = "import zoo\ntry: zoo.load_module(sys.argv[1])\nexcept zoo.ZooError as error: print(error)"
+    assert "pip install 'genzoo[train]'" in python(code, release, block=["torch"])
 
 
 # Devices that are not there
@@ -863,7 +867,7 @@ LONG = ("train", "ae.tiny", "--set", f"steps={STEPS}", "--checkpoint-every", str
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
     """The tensors of the last checkpoint, the optimiser's too."""
-    return dict(checkpoints.read(run).tensors)
+    return {name: tensor.clone() for name, tensor in checkpoints.read(run).tensors.items()}
 
 
 def equal(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
@@ -932,7 +936,7 @@ def test_resume_where_there_is_no_run(refused: Refused, tmp_path: Path) -> None:
     refused("train", "ae.tiny", "--out", "file", "--resume", says=("file is no run folder",))
 
 
-@pytest.mark.parametrize("damage", [cut, flip_header := lambda path: path.write_bytes(b"\xff" * 100), empty])
+@pytest.mark.parametrize("damage", [cut, scramble, empty])
 def test_a_damaged_checkpoint(damage: Callable[[Path], object], run: Path, refused: Refused) -> None:
     before = weights(run)
     last = checkpoints.path_of(run, 20)

@@ -39,6 +39,8 @@ class State:
     measures: Mapping[str, float] = dataclasses.field(default_factory=dict)
     measured: int = 0
     """Test samples that the measures are the mean over."""
+    rank: float | None = None
+    """The first measure on the samples that every checkpoint is measured on: the lowest is the best."""
 
 
 @dataclass(frozen=True)
@@ -140,14 +142,14 @@ def load_module(checkpoint: Checkpoint, module: nn.Module) -> None:
 
 
 def best(run: Path) -> int | None:
-    """The step whose first measure is the lowest of the checkpoints that are there; None where none is measured."""
-    scores = {}
+    """The step of the best of the checkpoints that are there; None where none is measured."""
+    ranks = {}
     for step in steps(run):
         try:
             with safe_open(path_of(run, step), "pt") as file:
-                measures = json.loads(file.metadata()["zoo"])["measures"]
+                rank = json.loads(file.metadata()["zoo"])["rank"]
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             continue
-        if measures:
-            scores[step] = next(iter(measures.values()))
-    return min(scores, key=lambda step: (scores[step], -step)) if scores else None
+        if rank is not None:
+            ranks[step] = rank
+    return min(ranks, key=lambda step: (ranks[step], -step)) if ranks else None

@@ -96,7 +96,12 @@ class OnnxBackend:
     def run(self, task: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run a task on named batches of one size, and return its named outputs."""
         names = list(self._release.tasks[task].outputs)
-        return dict(zip(names, self.session(task).run(names, dict(inputs)), strict=True))
+        session = self.session(task)
+        try:
+            return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+        except Exception as error:
+            path = self._release.folder / self._release.tasks[task].graph
+            raise ReleaseError(f"{path} does not run: {_reason(error)}.") from error
 
     def close(self) -> None:
         """Close every session."""

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from zoo.errors import ReleaseError
 
-LARGEST = 2**31  # elements of one item: what a manifest may ask for, so that none can ask for all memory
+LARGEST = 2**28  # elements of one item: what a manifest may ask for, so that none can ask for all memory
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,16 @@ except ImportError as error:
 
     raise missing("torch", "train", "Training") from error
 
-from torch import Tensor, nn
+from torch import nn
 
 from zoo import checkpoints, data, files, generation, pictures, registry, runs, settings
-from zoo.batches import Batch, Batches, mix
+from zoo.batches import Batches, mix
 from zoo.devices import device_words, torch_device
 from zoo.errors import PluginError, TrainingError, installed, missing, one_line
-from zoo.plugin import AdamW, Model, Objective, Recipe
+from zoo.phases import Phase
+from zoo.plugin import Model, Recipe
 from zoo.progress import Progress, downloads
+from zoo.release import MANIFEST
 from zoo.sources import RELEASE
 from zoo.specs import Sample
 from zoo.torch_backend import TorchBackend
@@ -96,12 +98,17 @@ def train(
         run = _Run(name, model, recipe, folder, where, data_dir, compile, resume, quiet, stopped)
         run.train(checkpoint_every or max(1, recipe.steps // 10))
     target = folder / RELEASE
-    if release:
+    if release and not (run.complete and (target / MANIFEST).is_file()):
         from zoo_export import export
 
         if not quiet:
             print("Writing the release and proving that torch and ONNX Runtime agree …", file=sys.stderr)
-        export(folder, target, force=True)
+        try:
+            export(folder, target, force=True)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"Interrupted while writing the release; the training is complete. Run: zoo export {folder} --to DIR"
+            ) from None
     return Run(folder, target if release else None, recipe.steps, run.seconds, run.measures)
 
 
@@ -131,10 +138,12 @@ class _Run:
         self.batches = Batches(training, recipe.batch, recipe.seed, device)
         self.test = Batches(test, max(recipe.batch, 100), recipe.seed, device)
         self.module = build(model, recipe, training.sample, name).to(device)
-        self.phases = [_Phase(objective, self.module, recipe, device, compiled) for objective in model.objectives]
+        self.phases = [Phase(objective, self.module, recipe, device, compiled) for objective in model.objectives]
         self.optimisers = [phase.optimiser for phase in self.phases]
         self.step, self.seconds = 0, 0.0
         self.measures: Mapping[str, float] = {}
+        self.complete = False
+        """Whether there was nothing left to do."""
         if resume:
             runs.check_same(folder, recipe, training)
             if checkpoints.steps(folder):
@@ -142,6 +151,7 @@ class _Run:
                 checkpoints.restore(checkpoint, self.module, self.optimisers)
                 self.step, self.seconds = checkpoint.state.step, checkpoint.state.seconds
                 self.measures = checkpoint.state.measures
+                self.complete = self.step == recipe.steps
             runs.cut_metrics(folder, self.step)
         else:
             runs.start(folder, name, recipe, training)
@@ -189,10 +199,10 @@ class _Run:
 
     def _introduction(self, first: int) -> str:
         count = sum(parameter.numel() for parameter in self.module.parameters())
-        going_on = f", going on from step {first}" if first else ""
+        going_on = f", going on from step {first} of {self.recipe.steps}" if first else ""
         return f"{self.name}: {count:,} parameters on {self.device}, into {self.folder}{going_on}"
 
-    def _due(self, phase: _Phase, step: int) -> bool:
+    def _due(self, phase: Phase, step: int) -> bool:
         start, end = phase.objective.during
         return step % phase.objective.every == 0 and start <= step / self.recipe.steps < end
 
@@ -217,8 +227,12 @@ class _Run:
         with torch.no_grad():
             if self.model.finish is not None:
                 self.model.finish(self.module, self.batches.in_order(), self.recipe)
-        measured = len(self.test) if self.step == self.recipe.steps else min(WATCHED, len(self.test))
+        measured = min(WATCHED, len(self.test))
         self.measures = self._measure(measured)
+        rank = next(iter(self.measures.values()), None)
+        if self.step == self.recipe.steps and measured < len(self.test):
+            measured = len(self.test)
+            self.measures = self._measure(measured)
         if self.measures:
             runs.append_metrics(self.folder, {"step": self.step, "measures": self.measures, "measured": measured})
         self.seconds = time.monotonic() - began
@@ -228,6 +242,7 @@ class _Run:
             device=device_words(self.device),
             measures=self.measures,
             measured=measured,
+            rank=rank,
         )
         checkpoints.write(self.folder, state, self.module, self.optimisers)
         self._show()
@@ -262,47 +277,6 @@ class _Run:
             files.write(path.with_suffix(".txt"), samples[0] + "\n")
 
 
-class _Phase:
-    """An objective with its optimiser."""
-
-    def __init__(
-        self, objective: Objective, module: nn.Module, recipe: Recipe, device: torch.device, compiled: bool
-    ) -> None:
-        self.objective, self.module, self.recipe = objective, module, recipe
-        self.parameters = _parameters(module, objective.params)
-        self.frozen = [p for p in module.parameters() if not any(p is own for own in self.parameters)]
-        rate = objective.optimiser.lr
-        self.peak = float(getattr(recipe, rate)) if isinstance(rate, str) else rate
-        self.lr = 0.0
-        self.optimiser = _optimiser(objective.optimiser, self.parameters, self.peak, device)
-        self.loss = torch.compile(objective.loss) if compiled else objective.loss
-        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16")
-
-    def move(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
-        """Take one step of this phase and return its loss terms."""
-        for parameter in self.parameters:
-            parameter.requires_grad_(True)
-        for parameter in self.frozen:
-            parameter.requires_grad_(False)
-        with self.autocast:
-            terms = self.loss(self.module, batch, self.recipe)
-        total = sum(terms.values())
-        if not isinstance(total, Tensor) or total.ndim:
-            raise PluginError(f"The loss {self.objective.loss.__name__!r} must return named scalar tensors.")
-        total.backward()  # type: ignore[no-untyped-call]
-        if self.recipe.clip:
-            nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
-        self.lr = self.peak * schedule(step, self.recipe)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.lr
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
-        if self.objective.after is not None:
-            with torch.no_grad():
-                self.objective.after(self.module, self.recipe)
-        return {name: term.detach() for name, term in terms.items()}
-
-
 def build(model: Model, recipe: Recipe, sample: Sample, name: str) -> nn.Module:
     """A fresh module with the weights of the recipe's seed; :class:`PluginError` if the plugin cannot make it."""
     torch.manual_seed(mix(recipe.seed, "weights"))
@@ -311,38 +285,6 @@ def build(model: Model, recipe: Recipe, sample: Sample, name: str) -> nn.Module:
     except Exception as error:
         form = f"{sample.x.kind} data of shape {sample.x.shape}"
         raise PluginError(f"{name} cannot be built for {form}: {one_line(error)}") from error
-
-
-def schedule(step: int, recipe: Recipe) -> float:
-    """The factor on the learning rate at a step: linear warm-up, then constant, linear or cosine decay to 0."""
-    if step < recipe.warmup:
-        return (step + 1) / recipe.warmup
-    if recipe.decay == "constant":
-        return 1.0
-    part = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
-    return 1.0 - part if recipe.decay == "linear" else 0.5 * (1.0 + math.cos(math.pi * part))
-
-
-def _parameters(module: nn.Module, names: tuple[str, ...]) -> list[nn.Parameter]:
-    if not names:
-        return list(module.parameters())
-    try:
-        parts = [module.get_submodule(name) for name in names]
-    except AttributeError as error:
-        raise PluginError(f"An objective moves {names}, and the module lacks one of them: {error}.") from error
-    return [parameter for part in parts for parameter in part.parameters()]
-
-
-def _optimiser(value: Any, parameters: list[nn.Parameter], lr: float, device: torch.device) -> torch.optim.Optimizer:
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": value.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if isinstance(value, AdamW):
-        betas = (float(value.betas[0]), float(value.betas[1]))  # torch refuses (0, 0.9)
-        return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=value.eps, fused=device.type in ("cpu", "cuda"))
-    return torch.optim.RMSprop(groups, lr=lr, alpha=value.alpha, eps=value.eps)
 
 
 @contextmanager

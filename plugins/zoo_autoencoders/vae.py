@@ -76,19 +76,25 @@ def _block(layer: nn.Module) -> tuple[nn.Module, ...]:
     return layer, nn.BatchNorm2d(layer.out_channels), nn.SiLU()
 
 
-def elbo(vae: VAE, batch: Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    """Negative evidence lower bound in nats an image (eq. 10), of pictures binarised at random (Bernoulli p(x|z))."""
-    x = torch.bernoulli(batch.x)
+def bound(vae: VAE, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Both terms of the negative evidence lower bound (eq. 10) in nats, of pictures binarised at random: each (b,)."""
+    x = torch.bernoulli(images)
     mean, logvar = vae.posterior(x)
     z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
     reconstruction = F.binary_cross_entropy_with_logits(vae.logits(z).float(), x, reduction="none").flatten(1).sum(1)
     kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).float().sum(1)  # appendix B
+    return reconstruction, kl
+
+
+def loss(vae: VAE, batch: Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    """−log p(x|z) + β KL(q(z|x) ‖ p(z)), in nats an image; β = 1 is the negative ELBO."""
+    reconstruction, kl = bound(vae, batch.x)
     return {"reconstruction": reconstruction.mean(), "kl": recipe.beta * kl.mean()}
 
 
 def negative_elbo(vae: VAE, batch: Batch, recipe: Recipe) -> Tensor:
-    terms = elbo(vae, batch, Recipe(beta=1.0))
-    return terms["reconstruction"] + terms["kl"]
+    reconstruction, kl = bound(vae, batch.x)
+    return (reconstruction + kl).mean()
 
 
 def tasks(vae: VAE) -> Mapping[str, zoo.Task]:
@@ -108,7 +114,7 @@ vae = zoo.Model(
         citation="Kingma & Welling 2014",
     ),
     build=VAE,
-    objectives=(zoo.Objective(elbo),),
+    objectives=(zoo.Objective(loss),),
     tasks=tasks,
     generate=zoo.OneShot("decode"),
     measures=(zoo.Measure("negative_elbo", negative_elbo, "nats per image", "dynamically binarised, one z an image"),),

@@ -81,6 +81,8 @@ def main() -> None:
         _fail(message + hint, error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("Interrupted.", 130)
+    except MemoryError:
+        _fail("There is not enough memory for that. Ask for fewer samples at once, or use a smaller model.", 1)
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

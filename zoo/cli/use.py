@@ -111,9 +111,15 @@ def verify_command(source: str, as_json: bool) -> None:
 
     Where torch and the plugin are installed, parity is proven again too.
     """
+    from zoo.errors import ZooError
     from zoo.verify import verify
 
-    lines = verify(source)
+    try:
+        lines = verify(source)
+    except ZooError as error:
+        if as_json:
+            print_json({"ok": False, "error": str(error)})
+        raise
     if as_json:
         print_json({"ok": True, **lines})
     else:
