@@ -9,11 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
 import zoo
 from zoo import registry
 
 MODELS = tuple(registry.plugins())
+
+# One thread: tiny models gain nothing from more, and threads that wait for each other are slow on a busy machine.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
 
 
 class Shelf:

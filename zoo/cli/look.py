@@ -52,6 +52,8 @@ def info_command(name: str, as_json: bool) -> None:
             click.echo(click.style(key, bold=True))
             inner = max((len(str(part)) for part in value), default=0)
             for part, text in value.items():
+                if isinstance(text, dict) and text.keys() == {"value", "help"}:
+                    text = f"{_words(text['value']):<12}  {text['help']}"
                 click.echo(f"  {str(part).ljust(inner)}  {_words(text)}")
         else:
             click.echo(f"{click.style(key.ljust(width), bold=True)}  {_words(value)}")
@@ -97,10 +99,14 @@ def _about_name(name: str) -> dict[str, Any]:
     }
     if not recipe:
         return about | {"recipes": {f"{model}.{key}": fields for key, fields in described["recipes"].items()}}
-    fields: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Recipe)}
-    fields |= {key: entry["default"] for key, entry in described["settings"].items()}
+    values: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Recipe)}
+    helps: dict[str, str] = {field.name: field.metadata["help"] for field in dataclasses.fields(Recipe)}
+    for key, entry in described["settings"].items():
+        values[key], helps[key] = entry["default"], entry["help"]
     return about | {
-        "recipe": fields | described["recipes"][recipe],
+        "recipe": {
+            key: {"value": value, "help": helps[key]} for key, value in (values | described["recipes"][recipe]).items()
+        },
         "weights": listed.releases.get(name, f"not released; zoo train {name} makes them"),
     }
 

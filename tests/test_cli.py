@@ -1,0 +1,198 @@
+"""The commands as people and scripts use them, on real input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import zoo
+from conftest import Command, Shelf
+from zoo import checkpoints, data, runs
+from zoo.release import read
+
+
+def digits(folder: Path, count: int = 3) -> list[Path]:
+    """Test digits as PNG files."""
+    paths = []
+    for number, pixels in enumerate(data.load("digits", "test").x[:count, 0]):
+        paths.append(folder / f"digit{number}.png")
+        Image.fromarray(pixels).save(paths[-1])
+    return paths
+
+
+def test_list_filters_and_json(zoo_command: Command) -> None:
+    rows = json.loads(zoo_command("list", "--json").stdout)
+    names = [row["name"] for row in rows]
+    assert {"ae.mnist", "vae.mnist", "dcgan.digits", "chargpt.shakespeare"} <= set(names)
+    assert names == zoo.list_models()
+    assert {row["model"] for row in json.loads(zoo_command("list", "--task", "encode", "--json").stdout)} == {"ae", "vae"}
+    assert [line.split()[0] for line in zoo_command("list", "*.mnist").stdout.splitlines()[1:]] == [
+        "ae.mnist",
+        "dcgan.mnist",
+        "vae.mnist",
+    ]
+    nothing = zoo_command("list", "nothing*")
+    assert nothing.returncode == 0
+    assert "No model matches" in nothing.stderr
+
+
+def test_info_of_a_model_a_recipe_and_a_release(zoo_command: Command, shelf: Shelf) -> None:
+    assert "vae.mnist" in json.loads(zoo_command("info", "vae", "--json").stdout)["recipes"]
+    recipe = json.loads(zoo_command("info", "vae.mnist", "--json").stdout)["recipe"]
+    assert recipe["data"]["value"] == "mnist"
+    about = json.loads(zoo_command("info", str(shelf.run("ae")), "--json").stdout)
+    assert about["name"] == "ae.tiny"
+    assert "encode" in about["tasks"]
+
+
+def test_a_run_folder_holds_what_the_guide_says(shelf: Shelf) -> None:
+    run = shelf.run("vae")
+    described = json.loads((run / "recipe.json").read_text())
+    assert described["name"] == "vae.tiny"
+    assert described["data"]["name"] == "digits"
+    assert len(described["data"]["sha256"]) == 64
+    assert (run / runs.METRICS).is_file()
+    assert checkpoints.steps(run)[-1] == 20
+    assert len(checkpoints.steps(run)) <= 3
+    assert len(list((run / runs.SAMPLES).glob("*.png"))) == 10
+
+
+def test_a_release_folder_holds_what_the_guide_says(model_name: str, shelf: Shelf) -> None:
+    release = read(shelf.release(model_name))
+    names = {path.name for path in release.folder.iterdir()}
+    graphs = {f"{task}.onnx" for task in release.tasks}
+    assert {"README.md", "manifest.json", "model.safetensors", "samples.png"} <= names
+    assert names - {"samples.txt"} == {"README.md", "manifest.json", "model.safetensors", "samples.png"} | graphs
+    assert set(release.files) == names - {"manifest.json"}
+    card = (release.folder / "README.md").read_text()
+    assert card.startswith("---\n")
+    assert release.manifest["card"]["paper"] in card
+    for task in release.tasks:
+        assert f"`{task}`" in card
+
+
+def test_generate_writes_pictures_or_arrays(zoo_command: Command, shelf: Shelf, tmp_path: Path) -> None:
+    source = shelf.run("dcgan")
+    assert zoo_command("generate", source, "-n", "4").stdout == "dcgan.tiny-seed0.png written\n"
+    with Image.open(tmp_path / "dcgan.tiny-seed0.png") as picture:
+        assert picture.size[0] == picture.size[1] >= 300
+    for seed, name in (("5", "a.npy"), ("5", "b.npy"), ("6", "c.npy")):
+        assert zoo_command("generate", source, "-n", "4", "--seed", seed, "-o", name).returncode == 0
+    a, b, c = (np.load(tmp_path / name) for name in ("a.npy", "b.npy", "c.npy"))
+    assert a.shape == (4, 8, 8)
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+    assert zoo_command("generate", source, "-n", "1", "--first", "2", "--seed", "5", "-o", "d.npy").returncode == 0
+    assert np.abs(np.load(tmp_path / "d.npy")[0].astype(int) - a[2]).max() <= 1
+
+
+def test_generate_writes_text(zoo_command: Command, shelf: Shelf, tmp_path: Path) -> None:
+    done = zoo_command("generate", shelf.run("chargpt"), "--prompt", "The ", "--length", "40")
+    assert done.stdout.startswith("The ")
+    assert len(done.stdout) == 45  # and a line end
+    again = zoo_command("generate", shelf.run("chargpt"), "--prompt", "The ", "--length", "40", "-o", "a.txt")
+    assert again.returncode == 0
+    assert (tmp_path / "a.txt").read_text() == done.stdout
+    cold = zoo_command("generate", shelf.run("chargpt"), "--temperature", "0", "--length", "9", "-n", "2").stdout
+    one, other = cold[:-1].split("\n\n", 1)
+    assert len(one) == 9
+    assert one == other
+
+
+def test_text_may_be_longer_than_what_the_model_sees(shelf: Shelf) -> None:
+    model = zoo.load(shelf.release("chargpt"))
+    assert len(model.generate(1, length=50)[0]) == 50 > model.release.sample.x.shape[0]
+
+
+def test_run_takes_pictures_and_arrays(zoo_command: Command, shelf: Shelf, tmp_path: Path) -> None:
+    source, pictures = shelf.run("ae"), digits(tmp_path)
+    assert zoo_command("run", source, "reconstruct", *pictures).stdout == "reconstruct.png written\n"
+    printed = json.loads(zoo_command("run", source, "encode", *pictures).stdout)
+    assert np.shape(printed) == (3, 4)
+    assert zoo_command("run", source, "encode", *pictures, "-o", "codes.npy").returncode == 0
+    np.testing.assert_allclose(np.load(tmp_path / "codes.npy"), printed, rtol=1e-5)
+    assert zoo_command("run", source, "decode", "codes.npy", "-o", "back.npy").returncode == 0
+    assert zoo_command("run", source, "reconstruct", *pictures, "-o", "same.npy").returncode == 0
+    back, same = np.load(tmp_path / "back.npy").astype(int), np.load(tmp_path / "same.npy")
+    assert back.shape == (3, 8, 8)
+    assert np.abs(back - same).max() <= 1
+    by_torch = zoo_command("run", source, "encode", *pictures, "--backend", "torch")
+    np.testing.assert_allclose(json.loads(by_torch.stdout), printed, rtol=1e-4, atol=1e-5)
+
+
+def test_tasks_are_methods_with_help(shelf: Shelf, tmp_path: Path) -> None:
+    model = zoo.load(shelf.release("ae"))
+    pixels = data.load("digits", "test").x[:70, 0]
+    codes = model.encode(pixels)
+    assert codes.shape == (70, 4)
+    assert codes.dtype == np.float32
+    np.testing.assert_allclose(model.encode(image=pixels[:1] / np.float32(255)), codes[:1], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(model.encode([Image.fromarray(pixels[0])]), codes[:1], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(model.encode(str(digits(tmp_path)[0])), codes[:1], rtol=1e-4, atol=1e-6)
+    assert "image" in (model.encode.__doc__ or "")
+    assert "encode" in repr(model)
+    with pytest.raises(AttributeError, match="no task 'translate'"):
+        _ = model.translate
+
+
+def test_verify_says_what_it_checked(zoo_command: Command, shelf: Shelf) -> None:
+    found = json.loads(zoo_command("verify", shelf.run("vae"), "--json").stdout)
+    assert found["ok"]
+    assert set(found) == {"ok", "files", "graphs", "samples", "parity"}
+    assert "largest difference" in found["parity"]
+
+
+def test_export_of_a_step_of_the_best_and_of_a_release(zoo_command: Command, shelf: Shelf, tmp_path: Path) -> None:
+    run = shelf.run("vae")
+    older = checkpoints.steps(run)[-2]
+    assert zoo_command("export", run, "--to", "older", "--checkpoint", str(older)).returncode == 0
+    assert read(tmp_path / "older").manifest["provenance"]["step"] == older
+    assert zoo.export(run, tmp_path / "best", checkpoint="best") == tmp_path / "best"
+    copied = zoo.export(tmp_path / "best", tmp_path / "copy")
+    assert (copied / "manifest.json").read_bytes() == (tmp_path / "best" / "manifest.json").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "copy", "older"]
+
+
+@pytest.mark.parametrize("name", ["ae.tiny", "vae.tiny", "dcgan.tiny"])
+def test_own_colour_pictures_of_an_odd_size(name: str, tmp_path: Path) -> None:
+    """folder:DIR, 13 × 10 pixels: trained, released, generated and reconstructed in colour."""
+    random = np.random.default_rng(0)
+    (tmp_path / "pictures").mkdir()
+    for number in range(40):
+        pixels = random.integers(0, 256, (13, 10, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{number:02}.png")
+    run = zoo.train(name, data=f"folder:{tmp_path / 'pictures'}", out=tmp_path / "run", quiet=True)
+    model = zoo.load(run.folder)
+    images = model.generate(3)
+    assert images.shape == (3, 13, 10, 3)
+    if "reconstruct" in model.tasks:
+        assert model.reconstruct(images).shape == (3, 13, 10, 3)
+    assert str(tmp_path) not in (run.folder / "release" / "manifest.json").read_text()
+
+
+def test_own_text(tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_text("åäö to be or not to be, that is the question. " * 20, "utf-8")
+    run = zoo.train("chargpt.tiny", data=f"text:{tmp_path / 'own.txt'}", out=tmp_path / "run", quiet=True)
+    (text,) = zoo.load(run.folder).generate(1, prompt="å", length=10)
+    assert len(text) == 11
+    assert text[0] == "å"
+
+
+def test_settings_change_the_run_and_are_kept(zoo_command: Command, tmp_path: Path) -> None:
+    done = zoo_command(
+        "train", "ae.tiny", "--set", "hidden=12,6", "--set", "steps=3", "--set", "decay=linear", "--no-release"
+    )
+    assert done.returncode == 0, done.stderr
+    recipe = json.loads((tmp_path / "runs" / "ae.tiny" / "recipe.json").read_text())["recipe"]
+    assert recipe["hidden"] == [12, 6]
+    assert recipe["decay"] == "linear"
+    assert not (tmp_path / "runs" / "ae.tiny" / "release").exists()
+
+
+def test_bf16_trains(tmp_path: Path) -> None:
+    run = zoo.train("vae.tiny", precision="bf16", set={"steps": 3}, out=tmp_path / "run", quiet=True)
+    assert zoo.load(run.folder).generate(1).shape == (1, 8, 8)
