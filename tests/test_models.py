@@ -17,7 +17,7 @@ import zoo
 from zoo import checkpoints, noise, registry, runs
 from zoo.release import WEIGHTS, read
 from zoo.specs import Autoregressive
-from zoo_export import parity
+from zoo_export import onnx_graph, parity
 from zoo_export.onnx_graph import INSIDE
 
 LEVEL = 1  # of 255
@@ -197,3 +197,26 @@ def _metrics(run: Path) -> list[dict[str, object]]:
     """The lines but for their times and the measures, which are taken at each checkpoint."""
     lines = [json.loads(line) for line in (run / runs.METRICS).read_text().splitlines()]
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines if "terms" in line]
+
+
+FORMS = {
+    "digits": zoo.Sample(zoo.Image(1, 8, 8), 10),
+    "mnist": zoo.Sample(zoo.Image(1, 28, 28), 10),
+    "shakespeare": zoo.Sample(zoo.Text("".join(map(chr, range(32, 97))), 128)),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in zoo.list_models() if not name.endswith(".tiny")])
+def test_graphs_are_small_beside_the_weights(name: str) -> None:
+    """For every recipe that is not tiny, all graphs together are under 5% of the weights."""
+    model, recipe = registry.load_recipe(name)
+    module = model.build(recipe, FORMS[recipe.data]).eval()
+    names = {key: key for key in module.state_dict()}
+    used: set[str] = set()
+    graphs = 0
+    for task_name, task in model.tasks(module).items():
+        graph = onnx_graph.trace(module, task, task_name)
+        used.update(onnx_graph.take_out(graph, names, {}))
+        graphs += graph.ByteSize() + 50 * len(graph.graph.initializer)  # the references that `point` adds
+    weights = sum(module.state_dict()[key].nbytes for key in used)
+    assert graphs < 0.05 * weights, f"{graphs:,} of {weights:,} bytes"

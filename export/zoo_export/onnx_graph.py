@@ -107,6 +107,8 @@ def _clean(model: onnx.ModelProto) -> onnx.ModelProto:
     ):
         part.doc_string = ""
         del part.metadata_props[:]
+    for node in model.graph.node:
+        node.name = ""  # tensors are named; names of nodes only make small graphs large
     return model
 
 
