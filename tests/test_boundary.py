@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from conftest import Shelf, python
 
 HEAVY = ("torch", "onnx", "onnxruntime", "numpy", "sklearn", "zoo_autoencoders", "zoo_gans", "zoo_autoregressive")

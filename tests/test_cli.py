@@ -29,7 +29,10 @@ def test_list_filters_and_json(zoo_command: Command) -> None:
     names = [row["name"] for row in rows]
     assert {"ae.mnist", "vae.mnist", "dcgan.digits", "chargpt.shakespeare"} <= set(names)
     assert names == zoo.list_models()
-    assert {row["model"] for row in json.loads(zoo_command("list", "--task", "encode", "--json").stdout)} == {"ae", "vae"}
+    assert {row["model"] for row in json.loads(zoo_command("list", "--task", "encode", "--json").stdout)} == {
+        "ae",
+        "vae",
+    }
     assert [line.split()[0] for line in zoo_command("list", "*.mnist").stdout.splitlines()[1:]] == [
         "ae.mnist",
         "dcgan.mnist",

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Command
 
+from conftest import Command
 from zoo import catalogue, registry
 from zoo.cli import COMMANDS
 

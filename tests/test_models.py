@@ -10,10 +10,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from conftest import Shelf
 from safetensors.torch import load_file
 
 import zoo
+from conftest import Shelf
 from zoo import checkpoints, noise, registry, runs
 from zoo.release import WEIGHTS, read
 from zoo.specs import Autoregressive

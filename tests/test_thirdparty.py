@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import Command, Shelf, one_error, python
+import yaml
 from safetensors.torch import load_file
 
 import zoo
+from conftest import Command, Shelf, one_error, python
 from zoo import checkpoints, registry
+from zoo.cli import main
 from zoo.errors import PluginError, ZooError
 
 PROJECT = Path(__file__).parent / "thirdparty"
@@ -41,7 +44,7 @@ SOUND = "from zoo_thirdparty_example.sparse import sparse as model"
 
 def environment(*folders: Path) -> dict[str, str]:
     """Variables of a process that has the distributions in these folders installed."""
-    return {"PYTHONPATH": os.pathsep.join(map(str, folders)), "OMP_NUM_THREADS": "1"}
+    return {"PYTHONPATH": os.pathsep.join(map(str, folders))}
 
 
 def install(folder: Path, distribution: str, model: str, code: str, catalogue: str | None = None) -> None:
@@ -95,6 +98,8 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     install(folder, "left-twin", "twin", SOUND)
     install(folder, "right-twin", "twin", SOUND)
     install(folder, "impostor", "vae", SOUND)
+    install(folder, "half-removed", "nameless", SOUND)
+    (folder / "half_removed-1.0.dist-info" / "METADATA").unlink()
     return folder
 
 
@@ -143,9 +148,7 @@ def test_verify_without_the_plugin_checks_the_rest(run: Path, zoo_command: Comma
 
 
 def test_generates_the_same_without_torch_and_the_plugin(example: Path, run: Path, tmp_path: Path) -> None:
-    generate = (
-        "import sys, zoo, numpy; numpy.save(sys.argv[3], zoo.load(sys.argv[1], backend=sys.argv[2]).generate(70))"
-    )
+    generate = "import numpy, zoo; numpy.save(sys.argv[3], zoo.load(sys.argv[1], backend=sys.argv[2]).generate(70))"
     python(generate, run, "onnx", tmp_path / "onnx.npy", block=["torch", "zoo_thirdparty_example"])
     python(f"sys.path.insert(0, {str(example)!r})\n{generate}", run, "torch", tmp_path / "torch.npy")
     left, right = (np.load(tmp_path / name).astype(int) for name in ("onnx.npy", "torch.npy"))
@@ -161,6 +164,11 @@ def test_spectral_norm_is_folded(run: Path) -> None:
     trained = checkpoints.read(run).tensors
     w, u, v = (trained[f"module.dictionary.parametrizations.weight.{name}"] for name in ("original", "0._u", "0._v"))
     torch.testing.assert_close(released["dictionary.weight"], w / (u @ w @ v), rtol=1e-6, atol=0)
+
+
+def test_whoever_may_read_the_card_may_read_the_weights(run: Path) -> None:
+    modes = {path.name: path.stat().st_mode for path in (run / "release").iterdir()}
+    assert modes == dict.fromkeys(modes, modes["README.md"])
 
 
 def test_module_of_a_release_has_plain_weights(example: Path, run: Path) -> None:
@@ -182,7 +190,7 @@ def test_list_goes_on(broken: Path, example: Path, zoo_command: Command) -> None
     assert (done.returncode, done.stderr) == (0, "")
     notes = {row["name"]: row["note"] for row in json.loads(done.stdout)}
     assert notes["ae.tiny"] == notes["sparse.tiny"] == ""
-    assert all(notes[model] == "not indexed" for model in (*BROKEN, *DEADLY, "unindexed"))
+    assert all(notes[model] == "not indexed" for model in (*BROKEN, *DEADLY, "unindexed", "nameless"))
     assert notes["misindexed"].startswith("not indexed (")
     assert "cannot be read" in notes["misindexed"]
     assert notes["twin"] == "claimed by left-twin and right-twin: uninstall one"
@@ -194,6 +202,42 @@ def test_other_models_go_on(broken: Path, shelf: Shelf, zoo_command: Command) ->
     assert zoo_command("generate", shelf.run("vae"), env=with_broken).returncode == 0
     done = zoo_command("train", "ae.tiny", "--set", "steps=1", "--no-release", env=with_broken)
     assert done.returncode == 0, done.stderr
+
+
+BAD_ENTRIES: list[Callable[[dict[str, Any]], object]] = [
+    lambda entry: entry.clear(),
+    lambda entry: entry.pop("summary"),
+    lambda entry: entry.update(title=3),
+    lambda entry: entry.update(tasks=["encode"]),
+    lambda entry: entry.update(settings={"atoms": 3}),
+    lambda entry: entry["settings"]["atoms"].pop("default"),
+    lambda entry: entry.update(recipes={"tiny": 3}),
+    lambda entry: entry["recipes"]["tiny"].pop("data"),
+    lambda entry: entry["recipes"]["tiny"].update(data=3),
+    lambda entry: entry["recipes"]["tiny"].update(a_field_of_a_newer_zoo=3),
+]
+BAD_CATALOGUES = ["", "[]", "models: [", "\0", "format: 9\nmodels: {}", "format: 1", "format: 1\nmodels: {a: 3}"]
+
+
+@pytest.mark.parametrize("damage", [*BAD_ENTRIES, *BAD_CATALOGUES], ids=range(len(BAD_ENTRIES) + len(BAD_CATALOGUES)))
+@pytest.mark.usefixtures("among_broken")
+def test_a_damaged_catalogue(
+    damage: str | Callable[[dict[str, Any]], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """List and info go on, and say less of that model."""
+    if not isinstance(damage, str):
+        content = yaml.safe_load((PROJECT / "zoo_thirdparty_example" / registry.CATALOGUE).read_text("utf-8"))
+        damage(content["models"]["sparse"])
+        damage = yaml.safe_dump(content | {"models": {"misindexed": content["models"]["sparse"]}})
+    file, where = tmp_path / registry.CATALOGUE, registry.catalogue_path
+    file.write_text(damage)
+    monkeypatch.setattr(registry, "catalogue_path", lambda name: file if name == "bad-catalogue" else where(name))
+    assert "ae.tiny" in registry.list_models()
+    assert registry.list_models("misindexed*")
+    for name in ("misindexed", "misindexed.tiny"):
+        monkeypatch.setattr(sys, "argv", ["zoo", "info", name])
+        with contextlib.suppress(SystemExit):
+            main()
 
 
 @pytest.mark.parametrize("model", ["unindexed", "misindexed"])

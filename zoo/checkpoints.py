@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from zoo import files
 from zoo.errors import NotFoundError, TrainingError, ZooError, one_line
 
 FOLDER = "checkpoints"
@@ -74,6 +75,7 @@ def write(run: Path, state: State, module: nn.Module, optimisers: Sequence[torch
     beside = path.with_name(f".{path.name}.partial")
     try:
         save_file(tensors, beside, {"zoo": json.dumps(dataclasses.asdict(state))})
+        files.share(beside)
         with open(beside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)

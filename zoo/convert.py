@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -87,21 +88,28 @@ def _one_image(item: Any, spec: Image, name: str) -> Array:
     if isinstance(item, (str, Path)):
         label = str(item)
         try:
-            with Pillow.open(item) as opened:
-                opened.load()
-                item = opened.copy()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # the size is checked first
+                with Pillow.open(item) as opened:
+                    _check_size(opened, spec, label)
+                    opened.load()
+                    item = opened.copy()
         except FileNotFoundError as error:
             raise DataError(f"{label} does not exist.") from error
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
             raise DataError(f"{label} is no picture that can be read, or it is damaged.") from error
     if hasattr(item, "convert"):
-        if item.size != (spec.width, spec.height):
-            raise DataError(
-                f"{label} is {item.size[0]}×{item.size[1]} pixels; this model takes {spec.width}×{spec.height}. "
-                "Resize it first."
-            )
+        _check_size(item, spec, label)
         item = np.asarray(item.convert("L" if spec.channels == 1 else "RGB"))
     return _image_array(np.asarray(item), spec, label)
+
+
+def _check_size(picture: Any, spec: Image, label: str) -> None:
+    if picture.size != (spec.width, spec.height):
+        raise DataError(
+            f"{label} is {picture.size[0]}×{picture.size[1]} pixels; this model takes {spec.width}×{spec.height}. "
+            "Resize it first."
+        )
 
 
 def _image_array(array: Array, spec: Image, name: str) -> Array:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from zoo.errors import ExistsError, NotFoundError, ZooError
@@ -41,8 +42,16 @@ def write(path: Path, content: bytes | str, force: bool = True) -> Path:
     except OSError as error:
         raise ZooError(f"{path} could not be written: {error.strerror or error}.") from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
     return path
+
+
+def share(path: Path) -> None:
+    """Give a file the permissions that new files have for this user: safetensors makes files only for its owner."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
 
 
 @contextmanager
@@ -51,6 +60,7 @@ def new_folder(path: Path, force: bool) -> Iterator[Path]:
 
     With `force` it replaces what is there, and only once it is complete.
     """
+    _sweep(path.absolute())
     check_free(path, force)
     if force and path.exists() and not (path / "manifest.json").is_file() and (path.is_file() or any(path.iterdir())):
         raise ExistsError(f"{path} is no release, so --force does not replace it. Choose another path.")
@@ -59,9 +69,9 @@ def new_folder(path: Path, force: bool) -> Iterator[Path]:
             if not ancestor.is_dir():
                 raise ZooError(f"{path} cannot be made: {ancestor} is a file. Choose another path.")
             break
-    _sweep(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    place = path.absolute()  # a name such as "." has no parent
+    beside = place.with_name(f".{place.name}.{os.getpid()}.partial")
+    old = place.with_name(f".{place.name}.{os.getpid()}.old")
     try:
         beside.mkdir(parents=True)
     except OSError as error:
@@ -82,10 +92,14 @@ def new_folder(path: Path, force: bool) -> Iterator[Path]:
 
 
 def _sweep(path: Path) -> None:
-    """Remove what a killed process left beside `path`."""
-    for left in path.parent.glob(f".{path.name}.*.partial"):
-        pid = left.name.split(".")[-2]
-        if pid.isdigit() and not _alive(int(pid)):
+    """Clear up what a killed process left beside `path`, and put back what it had moved away to replace."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        pid, _, kind = left.name.removeprefix(f".{path.name}.").partition(".")
+        if kind not in ("partial", "old") or not pid.isdigit() or _alive(int(pid)):
+            continue
+        if kind == "old" and not os.path.lexists(path):
+            os.replace(left, path)
+        else:
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -103,6 +117,6 @@ def _alive(pid: int) -> bool:
 
 def existing(path: Path, what: str) -> Path:
     """`path`, or a :class:`NotFoundError` that says `what` is not there."""
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists, False for a name that is too long
         raise NotFoundError(f"{what} {str(path)!r} does not exist.")
     return path

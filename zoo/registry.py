@@ -70,7 +70,8 @@ def plugins() -> Mapping[str, tuple[Plugin, ...]]:
     found: dict[str, list[Plugin]] = {}
     for point in entry_points(group=GROUP):
         assert point.dist is not None
-        plugin = Plugin(point.name, point.value, point.dist.name, point.dist.version)
+        origin = (point.dist.name or "(no name)", point.dist.version or "?")  # neither, where pip was interrupted
+        plugin = Plugin(point.name, point.value, *origin)
         found.setdefault(point.name, []).append(plugin)
     return {name: tuple(found[name]) for name in sorted(found)}
 
@@ -115,7 +116,7 @@ def load(model: str) -> Model:
     if not isinstance(value, Model):
         raise PluginError(
             f"Plugin {model!r} of {plugin.distribution} {plugin.version} is broken: {plugin.value} is "
-            f"{type(value).__name__}, not zoo.Model."
+            f"{type(value).__name__}, not zoo.Model. Run: zoo doctor"
         )
     return value
 
@@ -194,6 +195,10 @@ def problem_of(loaded: Any) -> str:
             isinstance(recipe, dict) and isinstance(recipe.get("data"), str) for recipe in entry["recipes"].values()
         ):
             return f"has a recipe of model {name!r} without data"
+        if not all(
+            isinstance(field, dict) and {"default", "help"} <= field.keys() for field in entry["settings"].values()
+        ):
+            return f"has a setting of model {name!r} without default or help"
     for name, entry in (loaded.get("releases") or {}).items():
         for key, kind in {"package": str, "folder": str, "manifest_sha256": str, "bytes": int}.items():
             if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):

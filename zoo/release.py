@@ -20,7 +20,18 @@ from typing import Any
 
 from zoo import files
 from zoo.errors import NotFoundError, ReleaseError
-from zoo.specs import Generation, Sample, Spec, generation_from_json, spec_from_json
+from zoo.specs import (
+    Generation,
+    Label,
+    Noise,
+    OneShot,
+    Sample,
+    Spec,
+    Text,
+    Vector,
+    generation_from_json,
+    spec_from_json,
+)
 
 FORMAT = 1
 """The version of the release format; a change that an older zoo would misread adds one (docs/format.md)."""
@@ -30,6 +41,8 @@ WEIGHTS = "model.safetensors"
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _TASK_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_NAME = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+")
+_TAKEN = ("close", "generate", "name", "providers", "release", "run", "tasks")  # by zoo.runtime.LoadedModel
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,9 @@ class Release:
         path = self.folder / name
         if name not in self.files:
             raise ReleaseError(f"{self.folder}: {name} is not in the manifest.")
-        if path.is_symlink() or not path.is_file():
+        if path.is_symlink():
+            raise ReleaseError(f"{path} is a link, and a release holds real files. Get the release again.")
+        if not path.is_file():
             raise ReleaseError(f"{path} is missing. Get the release again.")
         found = files.sha256(path)
         if found != self.files[name]:
@@ -108,6 +123,7 @@ def parse(folder: Path, manifest: Any) -> Release:
     for name in (WEIGHTS, *(task.graph for task in tasks.values())):
         if name not in listed:
             raise ReleaseError(f"{where} is damaged: {name} is not among its files. Get the release again.")
+    _check_details(manifest, where)
     generation = manifest.get("generation")
     sample = _get(manifest, "sample", dict, where)
     classes = sample.get("classes", 0)
@@ -117,15 +133,59 @@ def parse(folder: Path, manifest: Any) -> Release:
     release = Release(
         folder=folder,
         manifest=manifest,
-        name=_text(manifest.get("name"), f"{where}: name"),
+        name=_model_name(manifest.get("name"), where),
         sample=Sample(x, classes),  # type: ignore[arg-type]
         tasks=tasks,
         generation=None if generation is None else generation_from_json(generation, f"{where}: generation"),
         files=listed,
     )
-    if release.generation is not None and release.generation.task not in tasks:
-        raise ReleaseError(f"{where} is damaged: generation uses task {release.generation.task!r}, which is not there.")
+    if release.generation is not None:
+        _check_generation(release.generation, release, where)
     return release
+
+
+def _check_details(manifest: Mapping[str, Any], where: str) -> None:
+    """Raise :class:`ReleaseError` unless what tools read beside the tasks has the right types."""
+    for part, keys in (("card", ("title", "summary", "paper", "citation")), ("plugin", ("distribution", "version"))):
+        entry = _get(manifest, part, dict, where)
+        for key in keys:
+            _get(entry, key, str, f"{where}: {part}")
+    for part in ("recipe", "provenance", "tied"):
+        _get(manifest, part, dict, where)
+    for measure in _get(manifest, "measures", list, where):
+        for key, kind in (("name", str), ("value", (int, float)), ("unit", str), ("protocol", str)):
+            _get(measure, key, kind, f"{where}: measures")
+    for name in (*_get(manifest, "left_out", list, where), *manifest["tied"].values()):
+        _text(name, f"{where}: left_out or tied")
+    for name, entry in manifest["files"].items():
+        _get(entry, "bytes", int, f"{where}: {name}")
+
+
+def _check_generation(generation: Generation, release: Release, where: str) -> None:
+    """Raise :class:`ReleaseError` unless its task is there, takes what is drawn, and gives what the release is of."""
+    task = release.tasks.get(generation.task)
+    if task is None:
+        raise ReleaseError(f"{where} is damaged: generation uses task {generation.task!r}, which is not there.")
+    if not (_draws if isinstance(generation, OneShot) else _steps)(task, release.sample):
+        raise ReleaseError(
+            f"{where} is damaged: task {generation.task!r} is not of the form that {generation.kind} generation needs."
+        )
+
+
+def _draws(task: ReleasedTask, sample: Sample) -> bool:
+    """Whether a task makes samples of noise and labels."""
+    made = next(iter(task.outputs.values()))
+    return made.kind == sample.x.kind and all(isinstance(spec, (Noise, Label)) for spec in task.inputs.values())
+
+
+def _steps(task: ReleasedTask, sample: Sample) -> bool:
+    """Whether a task makes logits and the next states of a token and states."""
+    token, logits = task.inputs.get("token"), task.outputs.get("logits")
+    if not (isinstance(sample.x, Text) and isinstance(token, Label) and isinstance(logits, Vector)):
+        return False
+    states = {f"next_{name}": spec for name, spec in task.inputs.items() if name != "token"}
+    classes = len(sample.x.vocabulary)
+    return token.classes == classes and logits.shape == (classes,) and states.items() <= task.outputs.items()
 
 
 def verify(release: Release) -> int:
@@ -141,7 +201,7 @@ def verify(release: Release) -> int:
     return len(release.files)
 
 
-def _get(value: Any, key: str, kind: type, where: str) -> Any:
+def _get(value: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:
     found = value.get(key) if isinstance(value, dict) else None
     if not isinstance(found, kind):
         raise ReleaseError(f"{where} is damaged: {key} is missing or not of the right type. Get the release again.")
@@ -154,6 +214,12 @@ def _text(value: Any, where: str) -> str:
     return value
 
 
+def _model_name(name: Any, where: str) -> str:
+    if not _NAME.fullmatch(_text(name, f"{where}: name")):
+        raise ReleaseError(f"{where} has the name {name[:80]!r}, which is not allowed.")
+    return str(name)
+
+
 def _file_name(name: str, where: str) -> str:
     if not _FILE_NAME.fullmatch(name):
         raise ReleaseError(f"{where} lists the file name {name[:80]!r}, which is not allowed.")
@@ -161,7 +227,7 @@ def _file_name(name: str, where: str) -> str:
 
 
 def _task(name: str, entry: Any, where: str) -> ReleasedTask:
-    if not _TASK_NAME.fullmatch(name):
+    if not _TASK_NAME.fullmatch(name) or name in _TAKEN:
         raise ReleaseError(f"{where} has a name that is not allowed.")
     specs = {
         side: {
@@ -170,4 +236,6 @@ def _task(name: str, entry: Any, where: str) -> ReleasedTask:
         }
         for side in ("inputs", "outputs")
     }
+    if not specs["inputs"] or not specs["outputs"]:
+        raise ReleaseError(f"{where} has no inputs or no outputs. Get the release again.")
     return ReleasedTask(_file_name(_text(entry.get("graph"), where), where), specs["inputs"], specs["outputs"])

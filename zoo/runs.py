@@ -63,9 +63,9 @@ def start(folder: Path, name: str, recipe: Recipe, data: DataSet) -> None:
         "commit": _commit(),
     }
     try:
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.iterdir():  # not the folder itself, which may be the one we are in
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
         (folder / SAMPLES).mkdir()
     except OSError as error:
         raise ZooError(f"{folder} could not be made: {error.strerror or error}. Choose another --out.") from error
@@ -83,17 +83,17 @@ def described(folder: Path) -> dict[str, Any]:
             raise TrainingError(
                 f"{path} was written by a newer zoo ({loaded['zoo']}). Run: pip install --upgrade genzoo"
             )
-        for key, kind in {
-            "name": str,
-            "recipe": dict,
-            "sample": dict,
-            "data": dict,
-            "plugin": dict,
-            "zoo": str,
-        }.items():
-            if not isinstance(loaded[key], kind):
-                raise TypeError(key)
-    except (ValueError, KeyError, TypeError) as error:
+        for value, kind in (
+            *((loaded[key], str) for key in ("name", "zoo", "commit")),
+            *((loaded["data"][key], str) for key in ("name", "source", "licence", "sha256")),
+            *((loaded["plugin"][key], str) for key in ("distribution", "version")),
+            *((loaded[key], dict) for key in ("recipe", "sample")),
+            (loaded["sample"]["x"], dict),
+            (loaded["sample"]["classes"], int),
+        ):
+            if not isinstance(value, kind):
+                raise TypeError(f"{value!r} is not {kind.__name__}")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise TrainingError(f"{path} is damaged: {error}. Start the run again with --force.") from error
     return dict(loaded)
 
@@ -109,9 +109,11 @@ def model_of(folder: Path) -> tuple[dict[str, Any], Model, Recipe, Sample]:
     return about, model, recipe, Sample(x, about["sample"]["classes"])  # type: ignore[arg-type]
 
 
-def check_same(folder: Path, recipe: Recipe, data: DataSet) -> None:
+def check_same(folder: Path, name: str, recipe: Recipe, data: DataSet) -> None:
     """Raise :class:`TrainingError` where a resumed run would differ from the one in the folder."""
     about = described(folder)
+    if about["name"] != name:
+        raise TrainingError(f"{folder} is a run of {about['name']}, not of {name}. Choose another --out.")
     for key, value in json.loads(json.dumps(dataclasses.asdict(recipe))).items():
         if about["recipe"].get(key) != value:
             raise TrainingError(

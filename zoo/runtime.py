@@ -101,7 +101,7 @@ class OnnxBackend:
             return dict(zip(names, session.run(names, dict(inputs)), strict=True))
         except Exception as error:
             path = self._release.folder / self._release.tasks[task].graph
-            raise ReleaseError(f"{path} does not run: {_reason(error)}.") from error
+            raise ReleaseError(f"{path} does not run: {_reason(error)}. Get the release again.") from error
 
     def close(self) -> None:
         """Close every session."""

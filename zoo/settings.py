@@ -89,7 +89,10 @@ def describe(cls: type[Recipe], name: str) -> str:
     for key, words in (("least", "of at least"), ("most", "of at most"), ("above", "above")):
         if field.metadata.get(key) is not None:
             limits.append(f"{words} {field.metadata[key]}")
-    return " ".join([_words(types_of(cls)[name]), " and ".join(limits)]).strip()
+    hint = types_of(cls)[name]
+    many = get_origin(hint) is tuple
+    one = " ".join([_words(get_args(hint)[0] if many else hint), " and ".join(limits)]).strip()
+    return f"a list with commas, each {one}" if many else one
 
 
 _NO = object()  # what a value that does not fit becomes
@@ -99,8 +102,6 @@ _WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "tex
 def _words(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(get_args(hint))
-    if get_origin(hint) is tuple:
-        return f"a list ({_words(get_args(hint)[0])}, …), written with commas"
     return _WORDS.get(hint, str(hint))
 
 

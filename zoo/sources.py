@@ -18,10 +18,14 @@ RECIPE = "recipe.json"
 
 def is_path(source: str | Path) -> bool:
     """Whether a SOURCE is a path: it has a separator or a leading dot or ~, or is a folder and no model's name."""
+    if isinstance(source, str) and source.startswith("hub:"):
+        return False
+    if not str(source):
+        return True
     if isinstance(source, Path) or any(mark in source for mark in (os.sep, "/")) or source.startswith((".", "~")):
         return True
     model, _ = registry.split(source)
-    return Path(source).is_dir() and model not in registry.plugins()
+    return os.path.isdir(source) and model not in registry.plugins()
 
 
 def find(source: str | Path) -> Path:
@@ -38,7 +42,7 @@ def find(source: str | Path) -> Path:
         try:
             folder, entry = registry.released_folder(name)
         except NotFoundError as error:
-            if Path(name).is_dir():
+            if os.path.isdir(name):
                 raise NotFoundError(
                     f"No weights are released under {name!r}. For the folder of that name, write ./{name}."
                 ) from error
@@ -55,7 +59,9 @@ def find(source: str | Path) -> Path:
                 "Install the package again."
             )
         return folder
-    path = files.existing(Path(source).expanduser(), "SOURCE")
+    if not str(source):
+        raise NotFoundError("SOURCE is empty. Give a released name, a run folder or a release folder.")
+    path = files.existing(Path(os.path.expanduser(source)), "SOURCE")
     if (path / MANIFEST).is_file():
         return path
     if (path / RELEASE / MANIFEST).is_file():

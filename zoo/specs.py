@@ -140,7 +140,7 @@ def generation_from_json(value: Any, where: str) -> Generation:
 
 
 def _from_json(value: Any, kinds: Mapping[str, Any], where: str) -> Any:
-    if not isinstance(value, dict) or value.get("kind") not in kinds:
+    if not isinstance(value, dict) or not isinstance(value.get("kind"), str) or value["kind"] not in kinds:
         raise ReleaseError(f"{where} is {str(value)[:80]!r}; its kind must be one of {', '.join(kinds)}.")
     cls = kinds[value["kind"]]
     given = {key: tuple(v) if isinstance(v, list) else v for key, v in value.items() if key != "kind"}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from zoo import registry, settings
 from zoo.devices import torch_device
-from zoo.errors import PluginError, ReleaseError, missing, one_line
+from zoo.errors import NotFoundError, PluginError, ReleaseError, missing, one_line
 from zoo.release import WEIGHTS, Release, read
 from zoo.sources import find
 
@@ -83,7 +83,13 @@ def module_of(release: Release) -> nn.Module:
         from safetensors.torch import load_file
     except ImportError as error:
         raise missing("torch", "train", "The torch backend") from error
-    model = registry.load(registry.split(release.name)[0])
+    name, origin = registry.split(release.name)[0], release.manifest["plugin"]
+    if name not in registry.plugins():
+        raise NotFoundError(
+            f"The plugin of {name!r} is not installed, and torch needs it. It comes with {origin.get('distribution')} "
+            f"{origin.get('version')}; ONNX Runtime does without."
+        )
+    model = registry.load(name)
     recipe = settings.from_json(type(next(iter(model.recipes.values()))), release.manifest["recipe"])
     path = release.path(WEIGHTS)
     torch.manual_seed(recipe.seed)

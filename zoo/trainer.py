@@ -45,6 +45,18 @@ SHOWN = 16
 class Interrupted(TrainingError):
     """A run was stopped from outside, after it wrote a checkpoint."""
 
+    exit_code = 130
+
+
+class Terminated(Interrupted):
+    """A run was stopped by SIGTERM, as when a machine is taken back."""
+
+    exit_code = 143
+
+
+Stopped = Callable[[], type[Interrupted] | None]
+"""Says whether a run is to stop, and as what."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -126,7 +138,7 @@ class _Run:
         compiled: bool,
         resume: bool,
         quiet: bool,
-        stopped: Callable[[], str],
+        stopped: Stopped,
     ) -> None:
         self.name, self.model, self.recipe, self.folder, self.device = name, model, recipe, folder, device
         self.quiet, self.stopped = quiet, stopped
@@ -145,7 +157,7 @@ class _Run:
         self.complete = False
         """Whether there was nothing left to do."""
         if resume:
-            runs.check_same(folder, recipe, training)
+            runs.check_same(folder, name, recipe, training)
             if checkpoints.steps(folder):
                 checkpoint = checkpoints.read(folder)
                 checkpoints.restore(checkpoint, self.module, self.optimisers)
@@ -192,8 +204,8 @@ class _Run:
                 if self.step % checkpoint_every == 0 or self.step == steps or reason:
                     self._checkpoint(began, progress)
                     if reason and self.step < steps:
-                        raise Interrupted(
-                            f"{reason} at step {self.step}. The checkpoint is "
+                        raise reason(
+                            f"{reason.__name__} at step {self.step}. The checkpoint is "
                             f"{checkpoints.path_of(self.folder, self.step)}. Go on with the same command and --resume."
                         )
 
@@ -284,19 +296,21 @@ def build(model: Model, recipe: Recipe, sample: Sample, name: str) -> nn.Module:
         return model.build(recipe, sample)
     except Exception as error:
         form = f"{sample.x.kind} data of shape {sample.x.shape}"
-        raise PluginError(f"{name} cannot be built for {form}: {one_line(error)}") from error
+        raise PluginError(
+            f"{name} cannot be built for {form}: {one_line(error)[:200]}. Try other data, or other settings."
+        ) from error
 
 
 @contextmanager
-def _signals() -> Iterator[Callable[[], str]]:
-    """Turns Ctrl-C and SIGTERM into a word that the loop asks for after each step; a second Ctrl-C stops at once."""
-    reason = ""
+def _signals() -> Iterator[Stopped]:
+    """Turns Ctrl-C and SIGTERM into an error that the loop asks for after each step; a second Ctrl-C stops at once."""
+    reason: type[Interrupted] | None = None
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal reason
         if reason and number == signal.SIGINT:
             raise KeyboardInterrupt
-        reason = "Interrupted" if number == signal.SIGINT else "Terminated"
+        reason = Interrupted if number == signal.SIGINT else Terminated
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +40,7 @@ TEXTS = "samples.txt"
 
 def is_run(source: str | Path) -> bool:
     """Whether a SOURCE is a run folder."""
-    return is_path(source) and (Path(source).expanduser() / RECIPE).is_file()
+    return is_path(source) and os.path.isfile(os.path.join(os.path.expanduser(source), RECIPE))
 
 
 def copy(source: str | Path, to: Path, force: bool) -> Path:
@@ -64,7 +65,7 @@ def write(run: Path, to: Path, checkpoint: str, force: bool) -> Path:
     except Exception as error:
         raise PluginError(f"{about['name']} cannot be built: {one_line(error)}") from error
     checkpoints.load_module(held, module)
-    module = fold(module).eval()
+    module = fold(module.eval())  # in training mode, reading a spectrally normalised weight would change it
     tasks = dict(model.tasks(module))
     if not tasks:
         raise ExportError(f"{about['name']} declares no tasks, so there is nothing to release.")

@@ -70,7 +70,7 @@ def main() -> None:
     try:
         cli(prog_name="zoo", standalone_mode=False)
     except ZooError as error:
-        _fail(str(error), 130 if type(error).__name__ == "Interrupted" else 1)
+        _fail(str(error), getattr(error, "exit_code", 1))
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
@@ -86,6 +86,8 @@ def main() -> None:
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:  # a full disk, a file that may not be read
+        _fail(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}.", 1)
 
 
 def _fail(message: str, code: int) -> None:

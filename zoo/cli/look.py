@@ -105,7 +105,8 @@ def _about_name(name: str) -> dict[str, Any]:
         values[key], helps[key] = entry["default"], entry["help"]
     return about | {
         "recipe": {
-            key: {"value": value, "help": helps[key]} for key, value in (values | described["recipes"][recipe]).items()
+            key: {"value": value, "help": helps.get(key, "")}
+            for key, value in (values | described["recipes"][recipe]).items()
         },
         "weights": listed.releases.get(name, f"not released; zoo train {name} makes them"),
     }
