@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ import torch
 
 import zoo
 from zoo import registry
+from zoo.cli import main
+from zoo.errors import ZooError
 
 MODELS = tuple(registry.plugins())
 
@@ -104,3 +108,82 @@ def python(code: str, *arguments: str | Path, block: Sequence[str] = (), cwd: Pa
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+Refused = Callable[..., str]
+Words = tuple[object, ...]
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """Everything under a folder: what must be the same after an error."""
+    paths = sorted(folder.rglob("*"))
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in paths}
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Calls ``zoo ARGUMENTS`` in the test's folder: it fails with one line that has these words and changes nothing."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str | Path, says: Words) -> str:
+        before = contents(tmp_path)
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["zoo", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        done = subprocess.CompletedProcess(arguments, int(ended.value.code or 0), *capsys.readouterr())
+        line = one_error(done, *map(str, says))
+        assert contents(tmp_path) == before
+        return line
+
+    return call
+
+
+@contextlib.contextmanager
+def raises(kind: type[ZooError], *words: object) -> Iterator[None]:
+    """The block raises exactly this kind of error, in one line that has these words."""
+    with pytest.raises(kind) as caught:
+        yield
+    assert type(caught.value) is kind
+    assert len(str(caught.value).splitlines()) == 1
+    for word in words:
+        assert str(word) in str(caught.value)
+
+
+@pytest.fixture
+def release(shelf: Shelf, tmp_path: Path) -> Path:
+    """A release of a VAE to spoil."""
+    return Path(shutil.copytree(shelf.release("vae"), tmp_path / "release"))
+
+
+@pytest.fixture
+def run(shelf: Shelf, tmp_path: Path) -> Path:
+    """A run to spoil."""
+    return Path(shutil.copytree(shelf.run("ae"), tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def gpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a text model that knows the characters of one sentence."""
+    folder = tmp_path_factory.mktemp("gpt")
+    (folder / "text.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 10)
+    text = f"text:{folder / 'text.txt'}"
+    return zoo.train("chargpt.tiny", data=text, out=folder / "run", set={"steps": 2}, quiet=True).folder
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def scramble(path: Path) -> None:
+    path.write_bytes(b"\xff" * 100)

@@ -26,7 +26,7 @@ def grid(images: Pixels, columns: int | None = None, gap: int = 1) -> Pixels:
     return canvas
 
 
-def enlarge(image: Pixels, least: int = 320) -> Pixels:
+def enlarge(image: Pixels, least: int = 512) -> Pixels:
     """The picture with each pixel made a square, so that its longer side has at least `least` pixels or so."""
     factor = max(1, round(least / max(image.shape[:2])))
     return image.repeat(factor, 0).repeat(factor, 1)

@@ -1,0 +1,303 @@
+"""Damaged, altered or hostile releases: always one line, never a traceback, nothing touched outside."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from PIL import Image
+
+import zoo
+from conftest import Command, Refused, cut, empty, flip, one_error, raises
+from zoo import files
+from zoo.cli import main
+from zoo.errors import (
+    ReleaseError,
+    ZooError,
+)
+from zoo.release import MANIFEST, WEIGHTS
+
+# Damaged releases
+
+
+@pytest.mark.parametrize("damage", [cut, flip, empty])
+@pytest.mark.parametrize("name", [WEIGHTS, "decode.onnx"])
+def test_an_altered_file_is_found_whoever_reads_it(
+    name: str, damage: Callable[[Path], None], release: Path, refused: Refused
+) -> None:
+    expected = files.sha256(release / name)
+    damage(release / name)
+    says = (name, "damaged or altered", f"expected SHA-256 {expected}", f"found {files.sha256(release / name)}")
+    refused("verify", release, says=says)
+    refused("generate", release, says=says)
+    refused("export", release, "--to", "copy", says=says)
+    with raises(ReleaseError, *says):
+        zoo.load(release).generate()
+
+
+def test_altered_weights_are_found_by_torch(release: Path) -> None:
+    flip(release / WEIGHTS)
+    with raises(ReleaseError, WEIGHTS, "expected SHA-256"):
+        zoo.load(release, backend="torch")
+    with raises(ReleaseError, WEIGHTS, "expected SHA-256"):
+        zoo.load_module(release)
+
+
+@pytest.mark.parametrize("name", ["samples.png", "README.md"])
+def test_an_altered_picture_or_card_is_found_by_verify(name: str, release: Path, refused: Refused) -> None:
+    flip(release / name)
+    refused("verify", release, says=(name, "expected SHA-256"))
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, "decode.onnx", "samples.png"])
+def test_a_missing_file(name: str, release: Path, refused: Refused) -> None:
+    (release / name).unlink()
+    refused("verify", release, says=(f"{name} is missing", "Get the release again"))
+    if name != "samples.png":
+        refused("generate", release, says=(f"{name} is missing",))
+
+
+def test_a_link_is_no_file(release: Path, refused: Refused, tmp_path: Path) -> None:
+    """ONNX Runtime refuses links, so a release has none."""
+    shutil.move(release / WEIGHTS, tmp_path / "elsewhere")
+    (release / WEIGHTS).symlink_to(tmp_path / "elsewhere")
+    refused("generate", release, says=(WEIGHTS, "link"))
+
+
+def test_a_file_too_many(release: Path, refused: Refused) -> None:
+    (release / "extra.bin").write_bytes(b"x")
+    refused("verify", release, says=("extra.bin is not in the manifest", "Remove it"))
+    refused("export", release, "--to", "copy", says=("extra.bin is not in the manifest",))
+
+
+def test_samples_that_the_weights_do_not_give(release: Path, refused: Refused) -> None:
+    """All hashes are right, and still the picture is of something else."""
+    buffer = io.BytesIO()
+    with Image.open(release / "samples.png") as image:
+        Image.new("L", image.size).save(buffer, "PNG")
+    put(release, "samples.png", buffer.getvalue())
+    refused("verify", release, says=("samples of seed 0 are not those in samples.png",))
+
+
+def test_the_catalogue_pins_the_manifest(release: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned = {"manifest_sha256": "0" * 64}
+    monkeypatch.setattr("zoo.registry.released_folder", lambda name: (release, pinned))
+    refused("generate", "vae.tiny", says=(MANIFEST, "expected SHA-256 000", files.sha256(release / MANIFEST)))
+
+
+# Damaged manifests
+
+
+def edit(release: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a manifest."""
+    manifest = json.loads((release / MANIFEST).read_text("utf-8"))
+    change(manifest)
+    (release / MANIFEST).write_text(json.dumps(manifest), "utf-8")
+
+
+def put(release: Path, name: str, content: bytes) -> None:
+    """Replace a file of a release, and its hash in the manifest."""
+    (release / name).write_bytes(content)
+    edit(release, lambda manifest: manifest["files"][name].update(sha256=files.sha256(release / name)))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is not JSON"),
+        (b'{"format": 1', "is not JSON"),
+        (b"\xff\xfe\x00", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"1" * 10_000, "is not JSON"),
+        (b'{"a": ' * 100_000, "is not JSON"),
+        (b"[]", "is not a JSON object"),
+        (b"null", "is not a JSON object"),
+        (b"{}", "format is 'None', not 1"),
+        (b'{"format": "1"}', "format is '1', not 1"),
+        (b'{"format": 2}', "format 2, and this zoo reads up to 1. Run: pip install --upgrade genzoo"),
+        (b'{"format": 1}', "files is missing"),
+    ],
+)
+def test_a_manifest_that_is_none(content: bytes, says: str, release: Path, refused: Refused) -> None:
+    (release / MANIFEST).write_bytes(content)
+    refused("verify", release, says=(MANIFEST, says))
+    with raises(ReleaseError, MANIFEST, says):
+        zoo.load(release)
+
+
+def test_a_manifest_that_is_missing(release: Path, refused: Refused) -> None:
+    (release / MANIFEST).unlink()
+    refused("verify", release, says=("neither a run folder nor a release folder", MANIFEST))
+
+
+BAD_MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "no name": (lambda m: m.pop("name"), "name"),
+    "no files": (lambda m: m.pop("files"), "files is missing"),
+    "no tasks": (lambda m: m.pop("tasks"), "tasks is missing"),
+    "no sample": (lambda m: m.pop("sample"), "sample is missing"),
+    "no weights": (lambda m: m["files"].pop(WEIGHTS), WEIGHTS),
+    "no graph": (lambda m: m["files"].pop("decode.onnx"), "decode.onnx is not among its files"),
+    "tasks is a list": (lambda m: m.update(tasks=[]), "tasks is missing or not of the right type"),
+    "a hash is a number": (lambda m: m["files"][WEIGHTS].update(sha256=1), "sha256 is missing or not of the right"),
+    "a name with a path": (lambda m: m.update(name="../../vae.tiny"), "../../vae.tiny"),
+    "a file with ..": (lambda m: m["files"].update({"../x": {"sha256": "0"}}), "'../x', which is not allowed"),
+    "a file that is ..": (lambda m: m["files"].update({"..": {"sha256": "0"}}), "'..', which is not allowed"),
+    "a file with /": (lambda m: m["files"].update({"/etc/passwd": {"sha256": "0"}}), "'/etc/passwd', which is not"),
+    "a graph elsewhere": (
+        lambda m: m["tasks"]["decode"].update(graph="../decode.onnx"),
+        "'../decode.onnx', which is not",
+    ),
+    "a task with spaces": (lambda m: m["tasks"].update({"de code": m["tasks"]["decode"]}), "'de code'"),
+    "a task with __": (lambda m: m["tasks"].update({"__init__": m["tasks"]["decode"]}), "'__init__'"),
+    "a task like a method": (lambda m: m["tasks"].update({"generate": m["tasks"]["decode"]}), "'generate'"),
+    "no inputs": (lambda m: m["tasks"]["decode"].update(inputs={}), "'decode'"),
+    "no outputs": (lambda m: m["tasks"]["decode"].update(outputs={}), "'decode'"),
+    "a kind that is none": (lambda m: m["sample"]["x"].update(kind="video"), "its kind must be one of"),
+    "a negative size": (lambda m: m["sample"]["x"].update(width=-8), "width = '-8', which is not of the right type"),
+    "a size that is text": (
+        lambda m: m["sample"]["x"].update(width="8"),
+        "width = '8', which is not of the right type",
+    ),
+    "a gigantic picture": (lambda m: m["sample"]["x"].update(width=2**40), "not usable"),
+    "gigantic noise": (lambda m: m["tasks"]["decode"]["inputs"]["z"].update(shape=[2**20, 2**20]), "not usable"),
+    "a field too many": (lambda m: m["sample"]["x"].update(depth=3), "depth"),
+    "a generation of nothing": (lambda m: m["generation"].update(task="paint"), "'paint', which is not there"),
+    "a generation of noise by text": (lambda m: m["generation"].update(kind="autoregressive"), "generation"),
+    "a generation from pictures": (lambda m: m["generation"].update(task="reconstruct"), "generation"),
+    "pictures said to be text": (
+        lambda m: m["sample"].update(x={"kind": "text", "vocabulary": "abc", "length": 8}),
+        "generation",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_MANIFESTS)
+def test_a_bad_manifest(case: str, release: Path, refused: Refused) -> None:
+    change, says = BAD_MANIFESTS[case]
+    edit(release, change)
+    refused("generate", release, says=(MANIFEST, says))
+    refused("verify", release, says=(MANIFEST, says))
+
+
+def test_a_manifest_that_lies_about_its_graphs(release: Path, refused: Refused) -> None:
+    edit(release, lambda manifest: manifest["tasks"]["decode"]["inputs"]["z"].update(shape=[3]))
+    refused("generate", release, says=("decode", "Get the release again"))
+
+
+def places(value: Any) -> Iterator[tuple[str | int, ...]]:
+    """The path of everything inside a JSON value."""
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield (key,)
+        yield from ((key, *rest) for rest in places(value[key]))
+
+
+def spoiled(manifest: dict[str, Any], key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The manifest with one thing under `key` left out or made something else, and what that is, in words."""
+    for path in [(key,), *((key, *rest) for rest in places(manifest[key]))]:
+        for wrong in (None, -1, "../x", [], {"x": [1]}, "left out"):
+            changed: Any = copy.deepcopy(manifest)
+            inner = changed
+            for part in path[:-1]:
+                inner = inner[part]
+            if wrong == "left out":
+                del inner[path[-1]]
+            else:
+                inner[path[-1]] = wrong
+            yield f"{'.'.join(map(str, path))} {wrong}", changed
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["name", "card", "plugin", "recipe", "sample", "tasks", "generation", "measures", "provenance", "tied", "left_out"],
+)
+def test_whatever_a_manifest_says_there_is_no_traceback(
+    key: str, release: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is changed in it, a release works as before, or a ZooError says why it does not."""
+
+    def info() -> None:
+        with contextlib.suppress(SystemExit):
+            main()
+
+    def sample() -> None:
+        with zoo.load(release) as model:
+            model.generate()
+
+    def module() -> None:
+        zoo.load_module(release)
+
+    monkeypatch.setattr(sys, "argv", ["zoo", "info", str(release)])
+    only_torch_reads = ("recipe", "plugin", "tied", "left_out")
+    uses = [info, module] if key in only_torch_reads else [info, sample]
+    tracebacks = []
+    for what, changed in spoiled(json.loads((release / MANIFEST).read_text("utf-8")), key):
+        (release / MANIFEST).write_text(json.dumps(changed), "utf-8")
+        for use in uses:
+            try:
+                use()
+            except ZooError:
+                pass
+            except Exception as error:
+                tracebacks.append(f"{use.__name__}, {what}: {error!r}"[:200])
+    assert not tracebacks, "\n".join(tracebacks)
+
+
+def test_sizes_that_are_no_sizes(release: Path, refused: Refused) -> None:
+    edit(release, lambda manifest: manifest["files"][WEIGHTS].update(bytes="many"))
+    refused("info", release, says=(MANIFEST, "bytes"))
+
+
+# Graphs whose weights lie elsewhere
+
+
+def redirect(release: Path, **changes: str) -> None:
+    """Point the graph's external data elsewhere; the manifest has the right hash of the graph."""
+    graph = onnx.load(release / "decode.onnx", load_external_data=False)
+    for initialiser in graph.graph.initializer:
+        for entry in initialiser.external_data:
+            entry.value = changes.get(entry.key, entry.value)
+    put(release, "decode.onnx", graph.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"location": "../elsewhere.bin"},
+        {"location": "nosuch.bin"},
+        {"offset": "1000000000"},
+        {"offset": "-8"},
+        {"offset": "x"},
+        {"length": "1000000000"},
+    ],
+    ids=str,
+)
+def test_external_data_elsewhere(changes: dict[str, str], release: Path, zoo_command: Command, tmp_path: Path) -> None:
+    shutil.copy(release / WEIGHTS, tmp_path / "elsewhere.bin")
+    redirect(release, **changes)
+    one_error(zoo_command("generate", release), "decode.onnx", "cannot be loaded by ONNX Runtime")
+
+
+def test_external_data_anywhere_on_the_machine(release: Path, zoo_command: Command, tmp_path: Path) -> None:
+    shutil.copy(release / WEIGHTS, tmp_path / "elsewhere.bin")
+    redirect(release, location=str(tmp_path / "elsewhere.bin"))
+    one_error(zoo_command("generate", release), "decode.onnx", "cannot be loaded by ONNX Runtime")
+
+
+def test_a_graph_that_is_none(release: Path, refused: Refused) -> None:
+    put(release, "decode.onnx", b"this is no graph")
+    refused("generate", release, says=("decode.onnx cannot be loaded by ONNX Runtime",))
+
+
+def test_weights_that_are_none(release: Path) -> None:
+    put(release, WEIGHTS, b"these are no weights")
+    with raises(ReleaseError, WEIGHTS, "cannot be read"):
+        zoo.load_module(release)

@@ -1,0 +1,271 @@
+"""Runs and exports that are stopped, killed or refused: resumed exactly, and nothing lost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+import zoo
+from conftest import Refused, Shelf, contents, cut, empty, one_error, raises, scramble
+from zoo import checkpoints, files, runs
+from zoo.cli import main
+from zoo.errors import (
+    ExistsError,
+    ParityError,
+    TrainingError,
+    ZooError,
+)
+from zoo_export import onnx_graph
+
+# Runs that are stopped, and resumed
+
+
+STEPS = 3000
+LONG = ("train", "ae.tiny", "--set", f"steps={STEPS}", "--checkpoint-every", str(STEPS), "--no-release", "--out", "run")
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    """The tensors of the last checkpoint, the optimiser's too."""
+    return {name: tensor.clone() for name, tensor in checkpoints.read(run).tensors.items()}
+
+
+def equal(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """What the long run ends with if nobody stops it."""
+    run = tmp_path_factory.mktemp("uninterrupted") / "run"
+    zoo.train("ae.tiny", set={"steps": STEPS}, out=run, checkpoint_every=STEPS, release=False, quiet=True)
+    return weights(run)
+
+
+@pytest.mark.parametrize(
+    ("number", "word", "code"),
+    [(signal.SIGINT, "Interrupted", 130), (signal.SIGTERM, "Terminated", 143)],
+    ids=["SIGINT", "SIGTERM"],
+)
+def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(
+    number: signal.Signals,
+    word: str,
+    code: int,
+    uninterrupted: dict[str, torch.Tensor],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = [sys.executable, "-m", "zoo", *LONG]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as training:
+        metrics = Path("run/metrics.jsonl")
+        while training.poll() is None and not (metrics.is_file() and metrics.stat().st_size):
+            time.sleep(0.005)
+        training.send_signal(number)
+        _, said = training.communicate()
+    done = subprocess.CompletedProcess(command, training.returncode, "", said)
+    assert done.returncode == code
+    (step,) = checkpoints.steps(Path("run"))
+    assert 0 < step < STEPS
+    one_error(done, f"{word} at step {step}", f"{checkpoints.path_of(Path('run'), step)}", "--resume")
+
+    monkeypatch.setattr(sys, "argv", ["zoo", *LONG, "--resume"])
+    main()
+    assert equal(weights(Path("run")), uninterrupted)
+
+
+@pytest.mark.parametrize(
+    ("setting", "was", "now"),
+    [("latent=8", "latent = 4", "8"), ("hidden=8,8", "hidden = [16]", "[8, 8]"), ("steps=40", "steps = 20", "40")],
+)
+def test_resume_with_another_recipe(setting: str, was: str, now: str, run: Path, refused: Refused) -> None:
+    resume = ("train", "ae.tiny", "--out", run, "--resume")
+    refused(*resume, "--set", setting, says=("run was started with", was, f"is {now}", "--force"))
+
+
+def test_resume_as_another_model(run: Path, refused: Refused) -> None:
+    refused("train", "vae.tiny", "--out", run, "--resume", says=("run", "ae.tiny", "vae.tiny"))
+
+
+def test_resume_on_other_data(run: Path, refused: Refused) -> None:
+    described = json.loads((run / "recipe.json").read_text())
+    described["data"]["sha256"] = "0" * 64
+    (run / "recipe.json").write_text(json.dumps(described))
+    refused("train", "ae.tiny", "--out", run, "--resume", says=("run was trained on other data: digits", "--force"))
+
+
+def test_resume_where_there_is_no_run(refused: Refused, tmp_path: Path) -> None:
+    refused("train", "ae.tiny", "--resume", says=("runs/ae.tiny is no run folder", "recipe.json"))
+    (tmp_path / "file").write_text("mine")
+    refused("train", "ae.tiny", "--out", "file", "--resume", says=("file is no run folder",))
+
+
+@pytest.mark.parametrize("damage", [cut, scramble, empty])
+def test_a_damaged_checkpoint(damage: Callable[[Path], object], run: Path, refused: Refused) -> None:
+    before = weights(run)
+    last = checkpoints.path_of(run, 20)
+    damage(last)
+    says = (f"{last} is damaged", "Remove it to go on from step 18")
+    refused("train", "ae.tiny", "--out", run, "--resume", says=says)
+    refused("export", run, "--to", "new", says=says)
+    last.unlink()  # as it said
+    zoo.train("ae.tiny", out=run, resume=True, release=False, quiet=True)
+    assert equal(weights(run), before)
+
+
+def test_no_checkpoint_that_is_sound(run: Path, refused: Refused) -> None:
+    checkpoints.path_of(run, 18).unlink()
+    cut(checkpoints.path_of(run, 20))
+    refused("train", "ae.tiny", "--out", run, "--resume", says=("is damaged", "Remove the run folder and train again"))
+
+
+def test_a_checkpoint_that_is_not_there(run: Path, refused: Refused, shelf: Shelf) -> None:
+    refused("export", run, "--to", "new", "--checkpoint", "7", says=("run has no checkpoint '7'", "last, best, 18, 20"))
+    best = ("export", shelf.run("dcgan"), "--to", "new", "--checkpoint", "best")
+    refused(*best, says=("has no best checkpoint: its model has no measure", "--checkpoint last"))
+    shutil.rmtree(run / "checkpoints")
+    refused("export", run, "--to", "new", says=("run holds no checkpoint",))
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '{"format": "x"}', "[" * 100_000])
+def test_a_damaged_recipe_file(content: str, run: Path, refused: Refused) -> None:
+    (run / "recipe.json").write_text(content)
+    refused("train", "ae.tiny", "--out", run, "--resume", says=("recipe.json is damaged", "--force"))
+    refused("export", run, "--to", "new", says=("recipe.json is damaged",))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": None}, {"name": "vae"}, {"name": "vea.tiny"}, {"recipe": []}, {"recipe": {"steps": "x"}},
+        {"recipe": {"nosuch": 1}}, {"sample": []}, {"sample": {}}, {"sample": {"x": {"kind": []}, "classes": 10}},
+        {"sample": {"x": {"kind": "image", "channels": 1, "height": 8, "width": 8}, "classes": "x"}},
+        {"data": None}, {"data": {}}, {"plugin": {}}, {"zoo": 1}, {"commit": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_recipe_file_with_wrong_values(wrong: dict[str, Any], run: Path) -> None:
+    described = json.loads((run / "recipe.json").read_text())
+    (run / "recipe.json").write_text(json.dumps(described | wrong))
+    with pytest.raises(ZooError):
+        runs.model_of(run)
+
+
+def test_a_run_of_a_newer_zoo(run: Path, refused: Refused) -> None:
+    described = json.loads((run / "recipe.json").read_text())
+    (run / "recipe.json").write_text(json.dumps(described | {"format": 2, "zoo": "9.0"}))
+    refused("export", run, "--to", "new", says=("newer zoo (9.0)", "pip install --upgrade genzoo"))
+
+
+def test_a_loss_that_is_not_finite(refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with raises(TrainingError, "ae.tiny stopped at step", "'reconstruction' is", "lower lr"):
+        zoo.train("ae.tiny", set={"lr": 1e30}, out=tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run" / "release").exists()
+
+
+# Exports that are stopped
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError, OSError(28, "No space left on device")], ids=repr)
+def test_a_stopped_export_leaves_nothing(
+    stop: Any, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def prove(*_: object) -> None:
+        raise stop
+
+    monkeypatch.setattr("zoo_export.parity.prove", prove)
+    with pytest.raises((KeyboardInterrupt, RuntimeError, ZooError)):
+        zoo.export(shelf.run("dcgan"), tmp_path / "new")
+    assert contents(tmp_path) == {}
+
+
+def test_a_killed_export_can_be_done_again(shelf: Shelf, tmp_path: Path) -> None:
+    code = """
+        import os, signal, sys, zoo
+        from zoo_export import parity
+        parity.prove = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        zoo.export(sys.argv[1], sys.argv[2])
+    """
+    killed = subprocess.run([sys.executable, "-c", _script(code), str(shelf.run("dcgan")), str(tmp_path / "new")])
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / "new").exists()
+    zoo.export(shelf.run("dcgan"), tmp_path / "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_a_release_is_not_lost_when_its_replacement_is_killed(release: Path) -> None:
+    """Between the two renames, the old release is out of the way and the new one not yet in its place."""
+    code = """
+        import os, signal, sys
+        from pathlib import Path
+        from zoo import files
+        rename = os.replace
+        os.replace = lambda old, new: (rename(old, new), os.kill(os.getpid(), signal.SIGKILL))
+        with files.new_folder(Path(sys.argv[1]), force=True) as folder:
+            (folder / "manifest.json").write_text("new")
+    """
+    before = contents(release)
+    killed = subprocess.run([sys.executable, "-c", _script(code), str(release)])
+    assert killed.returncode == -signal.SIGKILL
+    with pytest.raises(ExistsError), files.new_folder(release, force=False):  # the next export finds it again
+        pass
+    assert contents(release) == before
+    assert [path.name for path in release.parent.iterdir()] == ["release"]
+
+
+def _script(code: str) -> str:
+    return "\n".join(line[8:] for line in code.splitlines())
+
+
+# Parity is a gate
+
+
+def off_by(amount: float, task: str) -> Callable[..., onnx.ModelProto]:
+    """``onnx_graph.trace``, but the graph of one task adds a number to its first output."""
+    trace = onnx_graph.trace
+
+    def broken(module: Any, declared: Any, name: str) -> onnx.ModelProto:
+        model = trace(module, declared, name)
+        if name == task:
+            output = model.graph.output[0].name
+            (last,) = (node for node in model.graph.node if output in node.output)
+            last.output[list(last.output).index(output)] = "exact"
+            model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(amount), "amount"))
+            model.graph.node.append(onnx.helper.make_node("Add", ["exact", "amount"], [output]))
+        return model
+
+    return broken
+
+
+@pytest.mark.parametrize("task", ["encode", "decode"])
+def test_a_graph_that_computes_something_else_is_not_released(
+    task: str, shelf: Shelf, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_graph, "trace", off_by(1e-3, task))
+    refused("export", shelf.run("vae"), "--to", "new", says=("Parity failed", f"task '{task}'", "0.001", "Nothing was"))
+
+
+def test_a_text_graph_that_computes_something_else_is_not_released(
+    gpt: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_graph, "trace", off_by(1e-2, "step"))
+    refused("export", gpt, "--to", "new", says=("Parity failed", "task 'step'", "Nothing was released"))
+
+
+def test_a_run_whose_release_fails_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(onnx_graph, "trace", off_by(1e-3, "decode"))
+    with pytest.raises(ParityError):
+        zoo.train("dcgan.tiny", set={"steps": 1}, out=tmp_path / "run", quiet=True)
+    assert checkpoints.steps(tmp_path / "run") == [1]
+    assert not [path for path in (tmp_path / "run").iterdir() if "release" in path.name]
