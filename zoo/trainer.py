@@ -106,9 +106,9 @@ def train(
             if not installed(package):
                 raise missing(package, extra, "Writing the release at the end (--no-release leaves it out)")
     where = torch_device(device)
+    run = _Run(name, model, recipe, folder, where, data_dir, compile, resume, quiet)
     with _signals() as stopped:
-        run = _Run(name, model, recipe, folder, where, data_dir, compile, resume, quiet, stopped)
-        run.train(checkpoint_every or max(1, recipe.steps // 10))
+        run.train(checkpoint_every or max(1, recipe.steps // 10), stopped)
     target = folder / RELEASE
     if release and not (run.complete and (target / MANIFEST).is_file()):
         from zoo_export import export
@@ -138,10 +138,9 @@ class _Run:
         compiled: bool,
         resume: bool,
         quiet: bool,
-        stopped: Stopped,
     ) -> None:
         self.name, self.model, self.recipe, self.folder, self.device = name, model, recipe, folder, device
-        self.quiet, self.stopped = quiet, stopped
+        self.quiet = quiet
         training, test = (
             data.load(recipe.data, split, data_dir=data_dir, length=recipe.length, progress=downloads(quiet))
             for split in ("train", "test")
@@ -168,8 +167,8 @@ class _Run:
         else:
             runs.start(folder, name, recipe, training)
 
-    def train(self, checkpoint_every: int) -> None:
-        """Run the steps that are left."""
+    def train(self, checkpoint_every: int, stopped: Stopped) -> None:
+        """Run the steps that are left, or those until `stopped` says to stop."""
         steps, first, began = self.recipe.steps, self.step, time.monotonic() - self.seconds
         draws = sum(self._due(phase, step) for step in range(first) for phase in self.phases)
         drawn = draws
@@ -180,27 +179,27 @@ class _Run:
         with Progress(f"Training {self.name}", steps, first, unit, self.quiet) as progress:
             progress.say(self._introduction(first))
             while self.step < steps:
+                logged = (self.step + 1) % log_every == 0 or self.step + 1 == steps
+                line: dict[str, float] = {}  # the terms of the phases that are due now
                 done = torch.tensor(self.step / steps, device=self.device)
                 for number, phase in enumerate(self.phases):
                     if self._due(phase, self.step):
                         torch.manual_seed(mix(self.recipe.seed, "step", self.step, number))
                         terms = phase.move(self.batches.train(draws, done), self.step)
                         draws += 1
-                        if (self.step + 1) % log_every == 0 or self.step + 1 == steps:
-                            shown |= {key: float(value) for key, value in terms.items()}
+                        if logged:
+                            line |= {key: float(value) for key, value in terms.items()}
                 self.step += 1
                 self.seconds = time.monotonic() - began
-                if self.step % log_every == 0 or self.step == steps:
-                    self._check_finite(shown)
-                    line = {
-                        "step": self.step,
-                        "terms": shown,
-                        "lr": self.phases[0].lr,
-                        "seconds": round(self.seconds, 3),
-                    }
-                    runs.append_metrics(self.folder, line)
+                if logged:
+                    self._refuse(
+                        [f"the loss term {key!r} ({value})" for key, value in line.items() if not math.isfinite(value)]
+                    )
+                    entry = {"step": self.step, "terms": line, "lr": self.phases[0].lr}
+                    runs.append_metrics(self.folder, entry | {"seconds": round(self.seconds, 3)})
+                    shown |= line
                     progress.update(self.step, shown, (draws - drawn) * self.batches.size)
-                reason = self.stopped()
+                reason = stopped()
                 if self.step % checkpoint_every == 0 or self.step == steps or reason:
                     self._checkpoint(began, progress)
                     if reason and self.step < steps:
@@ -218,22 +217,23 @@ class _Run:
         start, end = phase.objective.during
         return step % phase.objective.every == 0 and start <= step / self.recipe.steps < end
 
-    def _check_finite(self, terms: Mapping[str, float]) -> None:
-        bad = next((name for name, value in terms.items() if not math.isfinite(value)), None)
-        if bad is not None:
-            held = checkpoints.steps(self.folder)
-            last = (
-                f"The last checkpoint is {checkpoints.path_of(self.folder, held[-1])}"
-                if held
-                else "There is no checkpoint yet"
-            )
-            raise TrainingError(
-                f"{self.name} stopped at step {self.step}: the loss term {bad!r} is {terms[bad]}. {last}. "
-                "Try a lower lr, or clip=1."
-            )
+    def _refuse(self, not_finite: list[str]) -> None:
+        """Stop the run if a loss term or a weight is no longer a number."""
+        if not not_finite:
+            return
+        held = checkpoints.steps(self.folder)
+        last = (
+            f"The last checkpoint is {checkpoints.path_of(self.folder, held[-1])}" if held else "There is no checkpoint"
+        )
+        raise TrainingError(
+            f"{self.name} stopped at step {self.step}: {not_finite[0]} is not finite. {last}. Lower lr, or set clip=1."
+        )
 
     def _checkpoint(self, began: float, progress: Progress) -> None:
         """Fit, measure, write and show the model as it is now."""
+        self._refuse(
+            [f"the weight {key}" for key, value in self.module.named_parameters() if not value.isfinite().all()]
+        )
         self.module.eval()
         torch.manual_seed(mix(self.recipe.seed, "finish"))
         with torch.no_grad():
