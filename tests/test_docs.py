@@ -41,7 +41,9 @@ def test_make_demo_trains_releases_and_samples_without_torch(tmp_path: Path) -> 
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         (tmp_path / name).write_text((ROOT / name).read_text("utf-8"))
         os.utime(tmp_path / name, (0, 0))
-    done = subprocess.run(["make", "--no-print-directory", "demo", "VENV=venv"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "demo", "VENV=venv"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert "torch in memory: False" in done.stdout
     for name in ("samples.png", "reconstructions.png", "vae.digits/release/manifest.json"):

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 import zoo
 from conftest import Shelf
-from zoo import checkpoints, noise, registry, runs
+from zoo import checkpoints, generation, noise, registry, runs
 from zoo.release import WEIGHTS, read
 from zoo.specs import Autoregressive
 from zoo_export import onnx_graph, parity
@@ -104,7 +104,7 @@ def test_every_task_matches_at_other_batches_than_the_gate_tried(model_name: str
             feeds = {
                 key: parity.example(spec, batch, stream + 5) for stream, (key, spec) in enumerate(task.inputs.items())
             }
-            left, right = eager._backend.run(name, feeds), fast._backend.run(name, feeds)
+            left, right = eager.backend.run(name, feeds), fast.backend.run(name, feeds)
             for key in task.outputs:
                 np.testing.assert_allclose(right[key], left[key], rtol=1e-4, atol=1e-5, err_msg=f"{name}.{key}")
 
@@ -149,7 +149,7 @@ def _same_texts(model: zoo.LoadedModel, left: list[str], right: list[str]) -> No
         if one != other:
             position = next(place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
             scores = _scores(model, one, index, position)
-            assert scores[-1] - scores[-2] <= parity.MARGIN
+            assert scores[-1] - scores[-2] <= generation.MARGIN
 
 
 def _scores(model: zoo.LoadedModel, text: str, index: int, position: int) -> list[float]:
@@ -161,7 +161,7 @@ def _scores(model: zoo.LoadedModel, text: str, index: int, position: int) -> lis
     inputs = release.tasks["step"].inputs
     state, token = generation.states(inputs, 1), np.zeros(1, np.int64)
     for identity in [*text_to_ids(text[:position], release.sample.x), 0]:
-        outputs = model._backend.run("step", {"token": token, **state})
+        outputs = model.backend.run("step", {"token": token, **state})
         state = {name: outputs[f"next_{name}"] for name in state}
         token = np.array([identity])
     gumbel = noise.draw("gumbel", outputs["logits"].shape[1:], 3, np.array([index]), step=position)

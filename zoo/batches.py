@@ -38,7 +38,7 @@ def mix(*parts: object) -> int:
 
 
 class Batches:
-    """A data set in the memory of a device, as it lies on disk; converted to floats batch by batch."""
+    """A data set in the memory of a device: pictures as bytes, made floats batch by batch; text as indices."""
 
     def __init__(self, data: DataSet, size: int, seed: int, device: torch.device) -> None:
         self._text = data.sample.x if isinstance(data.sample.x, Text) else None

@@ -81,7 +81,7 @@ def write(run: Path, state: State, module: nn.Module, optimisers: Sequence[torch
         os.replace(beside, path)
     except (OSError, SafetensorError) as error:
         raise TrainingError(
-            f"{path} could not be written: {one_line(error)}. The older checkpoints are kept."
+            f"{path} could not be written: {one_line(error)}. Checkpoints that are there are kept."
         ) from error
     finally:
         beside.unlink(missing_ok=True)

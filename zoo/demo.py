@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo import files, pictures
-from zoo.errors import ZooError
+from zoo.errors import TrainingError, ZooError
 
 NAME = "vae.digits"
 SAMPLES = "samples.png"
@@ -27,11 +27,16 @@ def demo(folder: Path, force: bool) -> None:
     for name in (SAMPLES, PAIRS):
         files.check_free(folder / name, force)
     print(f"1. Train {NAME} on 1,500 real handwritten digits, and write its release.", flush=True)
-    trained = zoo.train(NAME, out=run, force=force)
+    try:
+        trained = zoo.train(NAME, out=run, force=force)
+    except TrainingError as error:
+        if getattr(error, "exit_code", 0):  # stopped from outside
+            raise type(error)(f"The demo was stopped. Start it again: zoo demo --to {folder} --force") from error
+        raise
     for measure, value in trained.measures.items():
         print(f"   {measure} {value:.2f} on the test digits, after {trained.seconds:.0f} s.")
     print("2. Load the release in a fresh process in which torch cannot be imported.", flush=True)
-    done = subprocess.run([sys.executable, "-m", "zoo.demo", str(folder)])
+    done = subprocess.run([sys.executable, "-P", "-m", "zoo.demo", str(folder)])
     if done.returncode:
         raise ZooError(f"The process without torch ended with exit code {done.returncode}.")
     command = _command()

@@ -116,7 +116,7 @@ def _plugins(timeout: float, watch: Callable[[str], None]) -> list[Finding]:
         origin = f"{claims[0].distribution} {claims[0].version}"
         try:
             done = subprocess.run(
-                [sys.executable, "-c", _CHECK, name],
+                [sys.executable, "-P", "-c", _CHECK, name],
                 capture_output=True,
                 text=True,
                 timeout=timeout,

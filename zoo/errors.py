@@ -92,6 +92,16 @@ def installed(package: str) -> bool:
         return False
 
 
+def unusable(error: ImportError, package: str, extra: str, purpose: str) -> MissingPackageError:
+    """The error for a package whose import failed: because it is not there, or because it is broken."""
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == package:
+        return missing(package, extra, purpose)
+    return MissingPackageError(
+        f"{purpose} needs {package}, which cannot be imported: {one_line(error)}. "
+        f"Run: pip install --force-reinstall 'genzoo[{extra}]'"
+    )
+
+
 def missing(package: str, extra: str, purpose: str) -> MissingPackageError:
     """The error for an optional package that is not there, with the line that installs it."""
     return MissingPackageError(f"{purpose} needs {package}, which is not installed. Run: pip install 'genzoo[{extra}]'")

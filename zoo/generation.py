@@ -17,6 +17,12 @@ Array = NDArray[Any]
 Run = Callable[[str, Mapping[str, Array]], Mapping[str, Array]]
 """Runs a task, by name, on named batches, and returns named batches."""
 
+MARGIN = 1e-4
+"""Where the best two scores are closer than this, rounding may choose the token."""
+
+COLD = 1e-6
+"""Temperatures below this are 0."""
+
 CHUNK = 64
 """The largest batch that is run at once; it never changes a sample."""
 
@@ -45,7 +51,7 @@ def generate(
     indices = np.arange(first, first + n, dtype=np.int64)
     labelled = any(isinstance(spec, Label) and name != "token" for name, spec in inputs.items())
     if label is not None and not labelled:
-        raise SettingError("This model has no labels: leave the label out.")
+        raise SettingError(f"This model has no labels: leave the label {label!r} out.")
     if isinstance(generation, OneShot):
         if prompt or length is not None or temperature != 1.0:
             raise SettingError("Prompt, length and temperature are for autoregressive models; this one is not.")
@@ -55,9 +61,11 @@ def generate(
         ]
         return from_batch(np.concatenate(batches), next(iter(outputs.values())))
     assert isinstance(sample.x, Text)
-    if length is not None and length < 1:
+    if not isinstance(prompt, str):
+        raise SettingError(f"prompt = {prompt!r} is not text.")
+    if length is not None and not (isinstance(length, int) and length >= 1):
         raise SettingError(f"length = {length} is out of range: it must be at least 1.")
-    if not temperature >= 0 or temperature == float("inf"):
+    if not (isinstance(temperature, (int, float)) and 0 <= temperature < float("inf")):
         raise SettingError(f"temperature = {temperature} is out of range: it must be at least 0.")
     given = text_to_ids(prompt, sample.x)
     total = len(given) + (length if length is not None else sample.x.length)
@@ -72,6 +80,8 @@ def _part(label: int | Sequence[int] | None, start: int, n: int) -> int | Sequen
     """The labels of one chunk."""
     if label is None or isinstance(label, (int, np.integer)):
         return label
+    if isinstance(label, (str, float)) or not hasattr(label, "__len__"):
+        raise SettingError(f"label = {label!r} is not an integer, nor a list of them.")
     if len(label) != n:
         raise SettingError(f"There are {len(label)} labels for {n} samples: give one, or one a sample.")
     return label[start : start + CHUNK]
@@ -138,8 +148,13 @@ def autoregress(
 
 
 def pick(logits: Array, seed: int, indices: NDArray[np.int64], position: int, temperature: float) -> NDArray[np.int64]:
-    """The next token of each sample: argmax(logits / temperature + Gumbel noise of stream 0, step = position)."""
-    if temperature == 0:
-        return np.asarray(logits.argmax(-1), np.int64)
+    """The next token of each sample: argmax(logits / temperature + Gumbel noise), at temperature 0 argmax(logits)."""
+    return np.asarray(scores(logits, seed, indices, position, temperature).argmax(-1), np.int64)
+
+
+def scores(logits: Array, seed: int, indices: NDArray[np.int64], position: int, temperature: float) -> Array:
+    """What the pick is the argmax of: logits / temperature + Gumbel noise of stream 0, step = position."""
+    if temperature < COLD:
+        return logits
     gumbel = noise.draw("gumbel", logits.shape[1:], seed, indices, stream=0, step=position)
-    return np.asarray((logits / np.float32(temperature) + gumbel).argmax(-1), np.int64)
+    return logits / np.float32(temperature) + gumbel

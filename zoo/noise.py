@@ -86,6 +86,9 @@ def normal_table() -> NDArray[np.float32]:
 
 def check_seed(seed: int, first: int, n: int) -> None:
     """Raise :class:`SettingError` unless the seed has 64 bits and the sample indices have 32."""
+    for name, value in (("seed", seed), ("first", first), ("n", n)):
+        if not isinstance(value, (int, np.integer)):
+            raise SettingError(f"{name} = {value!r} is not an integer.")
     if not 0 <= seed < 2**64:
         raise SettingError(f"seed = {seed} is out of range: it must be from 0 to 2**64 - 1.")
     if n < 1 or first < 0 or first + n > 2**32:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.batches import Batch
-from zoo.errors import PluginError
+from zoo.errors import PluginError, one_line
 from zoo.plugin import AdamW, Objective, Recipe, RMSprop
 
 
@@ -22,9 +22,12 @@ class Phase:
         self.objective, self.module, self.recipe = objective, module, recipe
         self.parameters = _parameters(module, objective.params)
         self.frozen = [p for p in module.parameters() if not any(p is own for own in self.parameters)]
-        rate = objective.optimiser.lr
-        self.peak = float(getattr(recipe, rate)) if isinstance(rate, str) else rate
-        self.lr = 0.0
+        lr = objective.optimiser.lr
+        peak = getattr(recipe, lr, None) if isinstance(lr, str) else float(lr)
+        if not isinstance(peak, float) or not self.parameters:
+            what = f"takes its learning rate from {lr!r}" if self.parameters else f"moves {objective.params or 'all'}"
+            raise PluginError(f"A phase {what}, and there is no such number or weight. Mend the plugin.")
+        self.peak = peak
         self.optimiser = _optimiser(objective.optimiser, self.parameters, self.peak, device)
         self.loss = torch.compile(objective.loss) if compiled else objective.loss
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16")
@@ -35,24 +38,33 @@ class Phase:
             parameter.requires_grad_(True)
         for parameter in self.frozen:
             parameter.requires_grad_(False)
-        with self.autocast:
-            terms = self.loss(self.module, batch, self.recipe)
-        total = sum(terms.values())
-        if not isinstance(total, Tensor) or total.ndim:
-            name = getattr(self.objective.loss, "__name__", "of a phase")
-            raise PluginError(f"The loss {name!r} must return named scalar tensors.")
-        total.backward()  # type: ignore[no-untyped-call]
+        name = getattr(self.objective.loss, "__name__", "of a phase")
+        try:
+            with self.autocast:
+                terms = self.loss(self.module, batch, self.recipe)
+            total = sum(terms.values())
+            if not isinstance(total, Tensor) or total.ndim:
+                raise TypeError("it must return named scalar tensors")
+            total.backward()  # type: ignore[no-untyped-call]
+        except Exception as error:
+            raise PluginError(
+                f"The loss {name!r} fails at step {step} on a batch of {tuple(batch.x.shape)}: "
+                f"{one_line(error)[:200]}. Try other settings or data; ZOO_DEBUG=1 shows where."
+            ) from error
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
-        self.lr = self.peak * schedule(step, self.recipe)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.lr
+            group["lr"] = self.rate(step)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         if self.objective.after is not None:
             with torch.no_grad():
                 self.objective.after(self.module, self.recipe)
         return {name: term.detach() for name, term in terms.items()}
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        return self.peak * schedule(step, self.recipe)
 
 
 def schedule(step: int, recipe: Recipe) -> float:

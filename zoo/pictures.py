@@ -33,9 +33,9 @@ def enlarge(image: Pixels, least: int = 512) -> Pixels:
 
 
 def pairs(left: Pixels, right: Pixels, columns: int = 8) -> Pixels:
-    """Two sets of pictures as one grid: rows of the first, each above its row of the second."""
-    rows = [part[start : start + columns] for start in range(0, len(left), columns) for part in (left, right)]
-    return grid(np.concatenate(rows), columns=min(columns, len(left)))
+    """Two sets of pictures as one grid, each of the first above its partner of the second."""
+    line = np.full_like(left[:, :1], 96)
+    return grid(np.concatenate([left, line, right], axis=1), columns=min(columns, len(left)), gap=3)
 
 
 def png(image: Pixels) -> bytes:

@@ -24,11 +24,15 @@ class Progress:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
+            from rich.table import Column
 
             columns = (
-                TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(),
-                TextColumn("{task.fields[terms]}"), TimeRemainingColumn(),
-            )  # fmt: skip
+                TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+                MofNCompleteColumn(table_column=Column(no_wrap=True)),
+                TimeRemainingColumn(table_column=Column(no_wrap=True)),
+                BarColumn(None, table_column=Column(ratio=1, max_width=40)),
+                TextColumn("{task.fields[terms]}", table_column=Column(ratio=3, no_wrap=True, overflow="ellipsis")),
+            )
             self._bar = Bar(*columns, console=Console(stderr=True), expand=True, refresh_per_second=4)
             self._task = self._bar.add_task(self._what, total=self._total, completed=self._first, terms="")
             self._bar.start()

@@ -11,6 +11,7 @@ A manifest names a plugin, and never code to import.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -96,7 +97,21 @@ def read(folder: Path) -> Release:
         raise ReleaseError(
             f"{path} is damaged: it is not JSON ({str(error).splitlines()[0]}). Get the release again."
         ) from error
-    return parse(folder, manifest)
+    release = parse(folder, manifest)
+    expected, found = manifest.get("sha256"), seal(manifest)["sha256"]
+    if expected != found:
+        raise ReleaseError(
+            f"{path} is damaged or altered: expected SHA-256 {str(expected)[:64]}, found {found}. "
+            "Get the release again."
+        )
+    return release
+
+
+def seal(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with the SHA-256 of its own content: its JSON with sorted keys and no spaces, without `sha256`."""
+    content = {key: value for key, value in manifest.items() if key != "sha256"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return {**content, "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def parse(folder: Path, manifest: Any) -> Release:
@@ -159,6 +174,12 @@ def _check_details(manifest: Mapping[str, Any], where: str) -> None:
         _text(name, f"{where}: left_out or tied")
     for name, entry in manifest["files"].items():
         _get(entry, "bytes", int, f"{where}: {name}")
+    if "samples" in manifest:
+        made = _get(manifest, "samples", dict, where)
+        _get(made, "file", str, f"{where}: samples")
+        for key in ("seed", *(("n", "columns", "gap", "scale") if made["file"].endswith(".png") else ())):
+            if not 0 <= _get(made, key, int, f"{where}: samples") <= 4096 or (key == "scale" and made[key] == 0):
+                raise ReleaseError(f"{where}: samples has {key} = {made[key]}, which is out of range.")
 
 
 def _check_generation(generation: Generation, release: Release, where: str) -> None:

@@ -14,7 +14,9 @@ import dataclasses
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 METRICS = "metrics.jsonl"
+LOCK = ".lock"
 SAMPLES = "samples"
 
 
@@ -38,7 +41,7 @@ def check_free(folder: Path, force: bool) -> None:
         return
     if not folder.is_dir():
         raise ExistsError(f"{folder} is a file, and a run is a folder. Choose another --out.")
-    if not any(folder.iterdir()):
+    if all(path.name == LOCK for path in folder.iterdir()):
         return
     if not (folder / RECIPE).is_file():
         raise ExistsError(f"{folder} exists already, is no run, and was kept. Choose another --out.")
@@ -47,6 +50,30 @@ def check_free(folder: Path, force: bool) -> None:
             f"{folder} holds a run already, and it was kept. "
             "Go on with --resume, replace it with --force, or choose another --out."
         )
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold a run folder for this process. Raises :class:`TrainingError` where another one trains there."""
+    if sys.platform == "win32":  # it has no flock
+        yield
+        return
+    import fcntl
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / LOCK, "a")  # noqa: SIM115 (held until the run ends)
+    except OSError as error:
+        raise ZooError(f"{folder} could not be made: {error.strerror or error}. Choose another --out.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise TrainingError(f"{folder} is being trained by another process. Choose another --out.") from error
+        try:
+            yield
+        finally:
+            (folder / LOCK).unlink(missing_ok=True)
 
 
 def start(folder: Path, name: str, recipe: Recipe, data: DataSet) -> None:
@@ -64,7 +91,9 @@ def start(folder: Path, name: str, recipe: Recipe, data: DataSet) -> None:
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.iterdir():  # not the folder itself, which may be the one we are in
+        for old in (
+            path for path in folder.iterdir() if path.name != LOCK
+        ):  # not the folder itself, which may be the one we are in
             shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
         (folder / SAMPLES).mkdir()
     except OSError as error:

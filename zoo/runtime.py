@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from zoo import generation
 from zoo.convert import from_batch, to_batch
-from zoo.errors import DeviceError, NotFoundError, ReleaseError, SettingError, missing, one_line
+from zoo.errors import DeviceError, NotFoundError, ReleaseError, SettingError, one_line, unusable
 from zoo.release import WEIGHTS, Release, ReleasedTask, read
 from zoo.sources import find
 from zoo.specs import Spec
@@ -43,7 +43,7 @@ class OnnxBackend:
         try:
             import onnxruntime
         except ImportError as error:
-            raise missing("onnxruntime", "cpu", "Running a release") from error
+            raise unusable(error, "onnxruntime", "cpu", "Running a release") from error
         self._ort = onnxruntime
         self._release = release
         self._threads = threads or _cores()
@@ -125,7 +125,7 @@ class LoadedModel:
 
     def __init__(self, release: Release, backend: Backend) -> None:
         self.release = release
-        self._backend = backend
+        self.backend = backend
         for name, task in release.tasks.items():
             if not hasattr(type(self), name):
                 setattr(self, name, self._method(name, task))
@@ -157,11 +157,11 @@ class LoadedModel:
     @property
     def providers(self) -> list[str]:
         """What really computes: ONNX Runtime's execution providers, or torch's device."""
-        return self._backend.providers
+        return self.backend.providers
 
     def close(self) -> None:
         """Free everything that the model holds."""
-        self._backend.close()
+        self.backend.close()
 
     def run(self, task: str, *values: Any, **named: Any) -> Any:
         """Run a task on its inputs, given in order or by name, of any batch size.
@@ -181,7 +181,7 @@ class LoadedModel:
         if count == 0:
             raise SettingError(f"{task} was given an empty batch.")
         parts = [
-            self._backend.run(task, {name: feed[start : start + generation.CHUNK] for name, feed in feeds.items()})
+            self.backend.run(task, {name: feed[start : start + generation.CHUNK] for name, feed in feeds.items()})
             for start in range(0, count, generation.CHUNK)
         ]
         results = {
@@ -212,7 +212,7 @@ class LoadedModel:
             raise SettingError(f"{self.name} does not generate. It has: {', '.join(self.tasks)}.")
         task = self.release.tasks[value.task]
         return generation.generate(
-            self._backend.run, value, task.inputs, task.outputs, self.release.sample,
+            self.backend.run, value, task.inputs, task.outputs, self.release.sample,
             n=n, seed=seed, first=first, label=label, prompt=prompt, length=length, temperature=temperature,
         )  # fmt: skip
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from zoo import registry, settings
 from zoo.devices import torch_device
-from zoo.errors import NotFoundError, PluginError, ReleaseError, missing, one_line
+from zoo.errors import NotFoundError, PluginError, ReleaseError, one_line, unusable
 from zoo.release import WEIGHTS, Release, read
 from zoo.sources import find
 
@@ -82,7 +82,7 @@ def module_of(release: Release) -> nn.Module:
         import torch
         from safetensors.torch import load_file
     except ImportError as error:
-        raise missing("torch", "train", "The torch backend") from error
+        raise unusable(error, "torch", "train", "The torch backend") from error
     name, origin = registry.split(release.name)[0], release.manifest["plugin"]
     if name not in registry.plugins():
         raise NotFoundError(
@@ -92,9 +92,10 @@ def module_of(release: Release) -> nn.Module:
     model = registry.load(name)
     recipe = settings.from_json(type(next(iter(model.recipes.values()))), release.manifest["recipe"])
     path = release.path(WEIGHTS)
-    torch.manual_seed(recipe.seed)
     try:
-        module = fold(model.build(recipe, release.sample))
+        with torch.random.fork_rng():  # the caller's generator stays as it is
+            torch.manual_seed(recipe.seed)
+            module = fold(model.build(recipe, release.sample).eval())
     except Exception as error:
         raise PluginError(f"Plugin {release.name!r} cannot build its module: {one_line(error)}.") from error
     try:

@@ -17,9 +17,9 @@ from typing import Any, Literal
 try:
     import torch
 except ImportError as error:
-    from zoo.errors import missing
+    from zoo.errors import unusable
 
-    raise missing("torch", "train", "Training") from error
+    raise unusable(error, "torch", "train", "Training") from error
 
 from torch import nn
 
@@ -106,9 +106,10 @@ def train(
             if not installed(package):
                 raise missing(package, extra, "Writing the release at the end (--no-release leaves it out)")
     where = torch_device(device)
-    run = _Run(name, model, recipe, folder, where, data_dir, compile, resume, quiet)
-    with _signals() as stopped:
-        run.train(checkpoint_every or max(1, recipe.steps // 10), stopped)
+    with runs.lock(folder):
+        run = _Run(name, model, recipe, folder, where, data_dir, compile, resume, quiet)
+        with _signals() as stopped:
+            run.train(checkpoint_every or max(1, recipe.steps // 10), stopped)
     target = folder / RELEASE
     if release and not (run.complete and (target / MANIFEST).is_file()):
         from zoo_export import export
@@ -195,13 +196,15 @@ class _Run:
                     self._refuse(
                         [f"the loss term {key!r} ({value})" for key, value in line.items() if not math.isfinite(value)]
                     )
-                    entry = {"step": self.step, "terms": line, "lr": self.phases[0].lr}
+                    lr = self.phases[0].rate(self.step - 1)
+                    entry = {"step": self.step, "terms": line, "lr": lr}
                     runs.append_metrics(self.folder, entry | {"seconds": round(self.seconds, 3)})
                     shown |= line
                     progress.update(self.step, shown, (draws - drawn) * self.batches.size)
                 reason = stopped()
-                if self.step % checkpoint_every == 0 or self.step == steps or reason:
-                    self._checkpoint(began, progress)
+                planned = self.step % checkpoint_every == 0 or self.step == steps
+                if planned or reason:
+                    self._checkpoint(began, progress, planned)
                     if reason and self.step < steps:
                         raise reason(
                             f"{reason.__name__} at step {self.step}. The checkpoint is "
@@ -229,8 +232,8 @@ class _Run:
             f"{self.name} stopped at step {self.step}: {not_finite[0]} is not finite. {last}. Lower lr, or set clip=1."
         )
 
-    def _checkpoint(self, began: float, progress: Progress) -> None:
-        """Fit, measure, write and show the model as it is now."""
+    def _checkpoint(self, began: float, progress: Progress, planned: bool) -> None:
+        """Fit, measure, write and show the model as it is now; one that was not planned leaves no trace in the run."""
         self._refuse(
             [f"the weight {key}" for key, value in self.module.named_parameters() if not value.isfinite().all()]
         )
@@ -239,7 +242,7 @@ class _Run:
         with torch.no_grad():
             if self.model.finish is not None:
                 self.model.finish(self.module, self.batches.in_order(), self.recipe)
-        measured = min(WATCHED, len(self.test))
+        measured = min(WATCHED, len(self.test)) if planned else 0
         self.measures = self._measure(measured)
         rank = next(iter(self.measures.values()), None)
         if self.step == self.recipe.steps and measured < len(self.test):
@@ -257,15 +260,16 @@ class _Run:
             rank=rank,
         )
         checkpoints.write(self.folder, state, self.module, self.optimisers)
-        self._show()
-        figures = "".join(f"  {m.name} {self.measures[m.name]:.4g} {m.unit}" for m in self.model.measures)
+        if planned:
+            self._show()
+        figures = "".join(f"  {m.name} {self.measures[m.name]:.4g} {m.unit}" for m in self.model.measures if planned)
         progress.say(f"step {self.step}: checkpoint written{figures}")
         self.module.train()
 
     @torch.no_grad()
     def _measure(self, count: int) -> dict[str, float]:
-        """Each measure's mean over the first `count` samples of the test split."""
-        sums: dict[str, float] = {measure.name: 0.0 for measure in self.model.measures}
+        """Each measure's mean over the first `count` samples of the test split; none for no samples."""
+        sums: dict[str, float] = {measure.name: 0.0 for measure in self.model.measures if count}
         for number, batch in enumerate(self.test.in_order(count) if sums else ()):
             for measure in self.model.measures:
                 torch.manual_seed(mix(self.recipe.seed, "measure", number))
@@ -297,7 +301,8 @@ def build(model: Model, recipe: Recipe, sample: Sample, name: str) -> nn.Module:
     except Exception as error:
         form = f"{sample.x.kind} data of shape {sample.x.shape}"
         raise PluginError(
-            f"{name} cannot be built for {form}: {one_line(error)[:200]}. Try other data, or other settings."
+            f"{name} cannot be built for {form}: {one_line(error)[:200]}. "
+            "Try other data or settings; ZOO_DEBUG=1 shows where."
         ) from error
 
 

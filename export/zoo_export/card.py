@@ -27,7 +27,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         sections += [f"![Samples of {name}, seed 0](samples.png)", ""]
     sections += ["## Run it", "", "```sh", "pip install 'genzoo[cpu]'"]
     if generates:
-        sections.append("zoo generate . --seed 0" if is_text else "zoo generate . -n 16 --seed 0 -o samples.png")
+        sections.append("zoo generate . --seed 0" if is_text else f"zoo generate . -n 16 --seed 0 -o ../{name}.png")
     sections += ["```", "", "```python", "import zoo", "", 'model = zoo.load("./")  # ONNX Runtime and numpy, no torch']
     if generates and is_text:
         sections.append("print(model.generate(1, seed=0)[0])")
@@ -48,7 +48,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         "",
         "## Training",
         "",
-        f"- Data: {data['name']}. {data['source']} Licence of the data: {data['licence']}.",
+        f"- Data: {data['name']}. {data['source'].rstrip('.')}. Licence of the data: {data['licence']}.",
         f"- Recipe: {recipe['steps']:,} steps of {recipe['batch']} samples, seed {recipe['seed']}; "
         f"the whole recipe is in manifest.json.",
         f"- Cost: {provenance['seconds']:.0f} s on {provenance['device']}, step {provenance['step']:,}.",

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from zoo.errors import ExportError, one_line
 from zoo.plugin import Task
 from zoo.release import WEIGHTS
+from zoo.specs import Spec
 
 OPSET = 18  # widely accepted
 IR_VERSION = 10
@@ -66,22 +67,27 @@ def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
         logger.setLevel(level)
     assert program is not None
     graph = _clean(program.model_proto)
-    for side, values, specs in (
-        ("input", graph.graph.input, task.inputs),
-        ("output", graph.graph.output, task.outputs),
-    ):
-        if [value.name for value in values] != list(specs):
-            raise ExportError(
-                f"Task {name!r} declares the {side}s {list(specs)}; its graph has {[v.name for v in values]}."
-            )
-        for value, spec in zip(values, specs.values(), strict=True):
-            dims = value.type.tensor_type.shape.dim
-            if not dims or not dims[0].dim_param or tuple(dim.dim_value for dim in dims[1:]) != spec.shape:
-                found = [dim.dim_param or dim.dim_value for dim in dims]
-                raise ExportError(
-                    f"Task {name!r}: {side} {value.name!r} has shape {found}; declared is [batch, *{list(spec.shape)}]."
-                )
+    _check_form(name, "input", graph.graph.input, task.inputs, graph)
+    _check_form(name, "output", graph.graph.output, task.outputs, graph)
     return graph
+
+
+def _check_form(name: str, side: str, values: Any, specs: Mapping[str, Spec], graph: onnx.ModelProto) -> None:
+    """Raise :class:`ExportError` unless inputs or outputs are what the task declares, of one symbolic batch."""
+    if [value.name for value in values] != list(specs):
+        raise ExportError(
+            f"Task {name!r} declares the {side}s {list(specs)}; its graph has {[v.name for v in values]}."
+        )
+    batch = graph.graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    for value, spec in zip(values, specs.values(), strict=True):
+        tensor = value.type.tensor_type
+        found = [dim.dim_param or dim.dim_value for dim in tensor.shape.dim]
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+        if not batch or found != [batch, *spec.shape] or dtype != spec.dtype:
+            declared = [batch or "batch", *spec.shape]
+            raise ExportError(
+                f"Task {name!r}: {side} {value.name!r} is {dtype} {found}; declared is {spec.dtype} {declared}."
+            )
 
 
 def _cause(error: BaseException) -> str:
@@ -128,7 +134,7 @@ def take_out(graph: onnx.ModelProto, names: Mapping[str, str], constants: dict[s
             value = onnx.numpy_helper.to_array(initialiser)
             if value.nbytes <= INSIDE:
                 continue
-            stored = next((name for name, other in constants.items() if np.array_equal(other, value)), "")
+            stored = next((name for name, other in constants.items() if _identical(other, value)), "")
             if not stored:
                 stored = f"{RESERVED}{len(constants)}"
                 constants[stored] = value
@@ -142,8 +148,15 @@ def take_out(graph: onnx.ModelProto, names: Mapping[str, str], constants: dict[s
     return used
 
 
+def _identical(left: NDArray[Any], right: NDArray[Any]) -> bool:
+    return left.dtype == right.dtype and np.array_equal(left, right)
+
+
 def _rename(graph: onnx.ModelProto, old: str, new: str) -> None:
-    if old == new:
+    """Give an initialiser its name in the state dict, unless an input or another tensor of the graph has that name."""
+    taken = {value.name for value in (*graph.graph.input, *graph.graph.output, *graph.graph.initializer)}
+    taken.update(name for node in graph.graph.node for name in node.output)
+    if new in taken:
         return
     for initialiser in graph.graph.initializer:
         if initialiser.name == old:

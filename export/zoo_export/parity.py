@@ -19,9 +19,6 @@ Array = NDArray[Any]
 
 BATCHES = (1, 3, 64)
 ATOL, RTOL = 1e-5, 1e-4
-MARGIN = 1e-4
-"""Where the best two tokens are closer than this, in logits, rounding may choose."""
-
 STEPS = 8
 """Teacher-forced steps of an autoregressive task."""
 
@@ -64,7 +61,7 @@ def _once(
     name: str, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], batch: int, torch: Backend, onnx: Backend
 ) -> float:
     feeds = {key: example(spec, batch, stream) for stream, (key, spec) in enumerate(inputs.items())}
-    return _compare(f"task {name!r} at batch {batch}", outputs, torch.run(name, feeds), onnx.run(name, feeds))
+    return _compare(f"task {name!r} at batch {batch}", outputs, batch, torch.run(name, feeds), onnx.run(name, feeds))
 
 
 def _forced(
@@ -79,34 +76,49 @@ def _forced(
             backend.run(name, {"token": token, **state}) for backend, state in zip((torch, onnx), states, strict=True)
         )
         where = f"task {name!r} at batch {batch}, step {position}"
-        worst = max(worst, _compare(where, outputs, left, right))
+        worst = max(worst, _compare(where, outputs, batch, left, right))
         _compare_picks(where, left["logits"], right["logits"], np.arange(batch), position)
         states = [{key: out[f"next_{key}"] for key in state} for out, state in zip((left, right), states, strict=True)]
     return worst
 
 
-def _compare(where: str, outputs: Mapping[str, Spec], torch: Mapping[str, Array], onnx: Mapping[str, Array]) -> float:
+def _compare(
+    where: str, outputs: Mapping[str, Spec], batch: int, torch: Mapping[str, Array], onnx: Mapping[str, Array]
+) -> float:
+    """The largest difference; each output must also be what the task declares: its shape, dtype and range."""
     worst = 0.0
     for key, spec in outputs.items():
+        for side, array in (("torch", torch[key]), ("ONNX Runtime", onnx[key])):
+            _check_form(f"{where}: {key} in {side}", spec, batch, array)
         left, right = torch[key], onnx[key]
-        if left.shape != right.shape or left.dtype != right.dtype:
-            raise ParityError(
-                f"Parity failed in {where}: {key} is {left.dtype} {left.shape} in torch, "
-                f"{right.dtype} {right.shape} in ONNX Runtime. Nothing was released."
-            )
         gap = np.abs(left.astype(np.float64) - right)
         largest = float(gap.max(initial=0.0))
-        if not (np.isfinite(left).all() and np.isfinite(right).all()):
-            raise ParityError(f"Parity failed in {where}: {key} is not finite.")
-        if (gap > ATOL + RTOL * np.abs(left)).any():
+        allowed = ATOL + RTOL * np.abs(left) if spec.dtype == "float32" else 0.0
+        if not (gap <= allowed).all():
             raise ParityError(
                 f"Parity failed in {where}: {key} differs by up to {largest:.3g} between torch and ONNX Runtime, "
-                f"more than atol {ATOL} + rtol {RTOL}. Nothing was released."
+                f"more than atol {ATOL} + rtol {RTOL} (0 for integers). Nothing was released."
             )
         if isinstance(spec, Image):
             _compare_levels(f"{where}: {key}", from_batch(left, spec), from_batch(right, spec))
         worst = max(worst, largest)
     return worst
+
+
+def _check_form(where: str, spec: Spec, batch: int, array: Array) -> None:
+    wanted = (batch, *spec.shape)
+    if array.shape != wanted or array.dtype != spec.dtype:
+        raise ParityError(
+            f"Parity failed in {where}: it is {array.dtype} {array.shape}, and the task declares "
+            f"{spec.dtype} {wanted}. Nothing was released."
+        )
+    if not np.isfinite(array).all():
+        raise ParityError(f"Parity failed in {where}: it is not finite. Nothing was released.")
+    if isinstance(spec, Image) and not (array.min() >= -ATOL and array.max() <= 1 + ATOL):
+        raise ParityError(
+            f"Parity failed in {where}: a picture has values from {array.min():.3g} to {array.max():.3g}, "
+            "and must lie in [0, 1]. Nothing was released."
+        )
 
 
 def _compare_levels(where: str, left: Array, right: Array) -> int:
@@ -120,7 +132,7 @@ def _compare_picks(where: str, left: Array, right: Array, indices: NDArray[np.in
     """The picks, at temperature 1, must agree wherever the best two tokens are more than ``MARGIN`` apart."""
     gumbel = noise.draw("gumbel", left.shape[1:], SEED, indices, stream=0, step=position)
     scores = np.sort(left + gumbel, axis=-1)
-    clear = scores[:, -1] - scores[:, -2] > MARGIN if scores.shape[-1] > 1 else np.ones(len(left), bool)
+    clear = scores[:, -1] - scores[:, -2] > generation.MARGIN if scores.shape[-1] > 1 else np.ones(len(left), bool)
     if ((left + gumbel).argmax(-1) != (right + gumbel).argmax(-1))[clear].any():
         raise ParityError(
             f"Parity failed in {where}: torch and ONNX Runtime pick different tokens. Nothing was released."
@@ -139,6 +151,8 @@ def _generation(release: Release, torch: Backend, onnx: Backend) -> dict[str, An
         )
         if isinstance(next(iter(task.outputs.values())), Image):
             return {"samples": 16, "levels": _compare_levels("generation", left, right)}
+        if isinstance(release.sample.x, Text) and left != right:
+            raise ParityError("Parity failed in generation: the texts differ. Nothing was released.")
         return {"samples": 16}
     indices, total = np.arange(3), 2 * STEPS
     none = np.zeros(0, np.int64)

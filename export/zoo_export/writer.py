@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo import checkpoints, files, pictures, runs
-from zoo.errors import ExportError, PluginError, missing, one_line
+from zoo.errors import ExportError, PluginError, one_line, unusable
 from zoo.plugin import Model, Task
-from zoo.release import FORMAT, MANIFEST, WEIGHTS, parse, read, verify
+from zoo.release import FORMAT, MANIFEST, WEIGHTS, parse, read, seal, verify
 from zoo.runtime import LoadedModel, OnnxBackend
-from zoo.sources import RECIPE, find, is_path
-from zoo.specs import to_json
+from zoo.specs import Autoregressive, to_json
 from zoo.torch_backend import TorchBackend, fold
 
 try:
@@ -29,29 +26,14 @@ try:
     from safetensors.torch import save
 except ImportError as error:
     package = (error.name or "torch").partition(".")[0]
-    raise missing(package, "cpu" if package == "onnxruntime" else "train", "Writing a release") from error
+    raise unusable(error, package, "cpu" if package == "onnxruntime" else "train", "Writing a release") from error
 
 from zoo_export import onnx_graph, parity
 from zoo_export.card import model_card
 
 SAMPLES = "samples.png"
 TEXTS = "samples.txt"
-
-
-def is_run(source: str | Path) -> bool:
-    """Whether a SOURCE is a run folder."""
-    return is_path(source) and os.path.isfile(os.path.join(os.path.expanduser(source), RECIPE))
-
-
-def copy(source: str | Path, to: Path, force: bool) -> Path:
-    """Copy a release, every file checked against its SHA-256 before and after."""
-    release = read(find(source))
-    verify(release)
-    with files.new_folder(to, force) as folder:
-        for name in (*release.files, MANIFEST):
-            shutil.copyfile(release.folder / name, folder / name)
-        verify(read(folder))
-    return to
+TEXT_LENGTH = 400
 
 
 def write(run: Path, to: Path, checkpoint: str, force: bool) -> Path:
@@ -94,11 +76,11 @@ def write(run: Path, to: Path, checkpoint: str, force: bool) -> Path:
         backend = OnnxBackend(release, "cpu")
         manifest["parity"] = parity.prove(release, TorchBackend.of_module(module, tasks), backend)
         if release.generation is not None:
-            _write_samples(folder, LoadedModel(release, backend))
+            manifest["samples"] = _write_samples(folder, LoadedModel(release, backend))
         backend.close()
         files.write(folder / "README.md", model_card(manifest))
         manifest["files"] = _hashes(folder)
-        files.write(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+        files.write(folder / MANIFEST, json.dumps(seal(manifest), indent=2, ensure_ascii=False) + "\n")
         verify(read(folder))
     return to
 
@@ -120,15 +102,21 @@ def _write_graph(path: Path, graph: onnx.ModelProto, task: str) -> None:
         ) from error
 
 
-def _write_samples(folder: Path, model: LoadedModel) -> None:
-    """The picture of samples with seed 0, by ONNX Runtime; for text the text as well."""
+def _write_samples(folder: Path, model: LoadedModel) -> dict[str, Any]:
+    """Write the picture of samples with seed 0, by ONNX Runtime, and for text the text; return how they were made."""
     if model.release.sample.x.kind == "image":
-        image = pictures.enlarge(pictures.grid(model.generate(64, seed=0)))
+        layout = {"n": 64, "columns": 8, "gap": 1}
+        grid = pictures.grid(model.generate(layout["n"], seed=0), layout["columns"], layout["gap"])
+        image = pictures.enlarge(grid)
+        made = {"file": SAMPLES, "seed": 0, **layout, "scale": len(image) // len(grid)}
     else:
-        texts = model.generate(1, seed=0, length=400)
+        any_length = isinstance(model.release.generation, Autoregressive)
+        texts = model.generate(1, seed=0, length=TEXT_LENGTH if any_length else None)
         files.write(folder / TEXTS, texts[0] + "\n")
         image = pictures.of_texts(texts)
+        made = {"file": TEXTS, "seed": 0}
     files.write(folder / SAMPLES, pictures.png(image))
+    return made
 
 
 def _hashes(folder: Path) -> dict[str, dict[str, Any]]:

@@ -34,6 +34,8 @@ class Autoencoder(nn.Module):
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
+        if not isinstance(sample.x, zoo.Image):
+            raise ValueError(f"ae models pictures, and this data is {sample.x.kind}")
         self.sample, self.latent = sample, recipe.latent
         sizes = (math.prod(sample.x.shape), *recipe.hidden, recipe.latent)
         self.encoder = nn.Sequential(nn.Flatten(), *_layers(sizes))

@@ -28,6 +28,8 @@ class VAE(nn.Module):
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
+        if not isinstance(sample.x, zoo.Image):
+            raise ValueError(f"vae models pictures, and this data is {sample.x.kind}")
         self.sample, self.latent = sample, recipe.latent
         channels, height, width = sample.x.shape
         self.grid = (2 * recipe.width, -(-height // 4), -(-width // 4))
@@ -50,7 +52,7 @@ class VAE(nn.Module):
         )
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mean, logvar = self.encoder(x).chunk(2, dim=1)  # each (b, latent)
+        mean, logvar = self.encoder(x).float().chunk(2, dim=1)  # each (b, latent); the KL needs more than bfloat16
         return mean, logvar
 
     def logits(self, z: Tensor) -> Tensor:
@@ -82,7 +84,7 @@ def bound(vae: VAE, images: Tensor) -> tuple[Tensor, Tensor]:
     mean, logvar = vae.posterior(x)
     z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
     reconstruction = F.binary_cross_entropy_with_logits(vae.logits(z).float(), x, reduction="none").flatten(1).sum(1)
-    kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).float().sum(1)  # appendix B
+    kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(1)  # appendix B
     return reconstruction, kl
 
 

@@ -30,6 +30,8 @@ class DCGAN(nn.Module):
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
+        if not isinstance(sample.x, zoo.Image):
+            raise ValueError(f"dcgan models pictures, and this data is {sample.x.kind}")
         self.sample, self.latent = sample, recipe.latent
         channels, height, width = sample.x.shape
         first = recipe.width

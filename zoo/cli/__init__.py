@@ -70,6 +70,8 @@ def main() -> None:
     try:
         cli(prog_name="zoo", standalone_mode=False)
     except ZooError as error:
+        if os.environ.get("ZOO_DEBUG"):
+            raise
         _fail(str(error), getattr(error, "exit_code", 1))
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,27 @@ def complete_setting(ctx: click.Context, param: click.Parameter, incomplete: str
     from zoo.plugin import Recipe
 
     known = {field.name: field.metadata["help"] for field in dataclasses.fields(Recipe)}
+    words = os.environ.get("COMP_WORDS", "").split()  # click has not parsed NAME yet when an option is left open
+    models = [registry.split(word)[0] for word in words if registry.split(word)[0] in registry.plugins()]
     try:
-        plugin = registry.find(registry.split(ctx.params.get("name") or "")[0])
+        plugin = registry.find(models[0])
         described = registry.catalogue(plugin.distribution).models.get(plugin.name, {})
         known |= {key: entry["help"] for key, entry in described.get("settings", {}).items()}
     except Exception:
         pass
     return [CompletionItem(f"{key}=", help=text) for key, text in known.items() if key.startswith(incomplete)]
+
+
+def complete_data(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of data sets, and the forms of one's own."""
+    from zoo.data import NAMES
+
+    return [CompletionItem(name) for name in (*NAMES, "folder:", "text:") if name.startswith(incomplete)]
+
+
+def complete_device(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of devices."""
+    return [CompletionItem(name) for name in ("auto", "cpu", "cuda", "mps") if name.startswith(incomplete)]
 
 
 def complete_task(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -73,7 +88,12 @@ def output(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 def backend(function: Callable[..., Any]) -> Callable[..., Any]:
     """``--backend`` and ``--device`` of commands that run a model."""
     function = click.option(
-        "--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu or cuda; never a silent CPU."
+        "--device",
+        default="auto",
+        show_default=True,
+        metavar="DEVICE",
+        shell_complete=complete_device,
+        help="auto, cpu or cuda; never a silent CPU.",
     )(function)
     return click.option(
         "--backend", type=click.Choice(["onnx", "torch"]), default="onnx", show_default=True, help="What computes."

@@ -71,7 +71,7 @@ def _words(value: Any) -> str:
 
 def _about_name(name: str) -> dict[str, Any]:
     """What the static catalogue says of a model or of one of its recipes."""
-    from zoo import registry
+    from zoo import registry, settings
     from zoo.errors import NotFoundError, suggest
     from zoo.plugin import Recipe
 
@@ -100,9 +100,12 @@ def _about_name(name: str) -> dict[str, Any]:
     if not recipe:
         return about | {"recipes": {f"{model}.{key}": fields for key, fields in described["recipes"].items()}}
     values: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Recipe)}
-    helps: dict[str, str] = {field.name: field.metadata["help"] for field in dataclasses.fields(Recipe)}
+    helps = {
+        field.name: f"{field.metadata['help']} ({settings.describe(Recipe, field.name)})"
+        for field in dataclasses.fields(Recipe)
+    }
     for key, entry in described["settings"].items():
-        values[key], helps[key] = entry["default"], entry["help"]
+        values[key], helps[key] = entry["default"], f"{entry['help']} ({entry.get('type', '')})"
     return about | {
         "recipe": {
             key: {"value": value, "help": helps.get(key, "")}

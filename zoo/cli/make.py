@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
 
 import click
 
-from zoo.cli.arguments import complete_name, complete_setting, complete_source
+from zoo.cli.arguments import complete_data, complete_device, complete_name, complete_setting, complete_source
 
 
 @click.command("demo", epilog="Example:  zoo demo --to demo")
@@ -14,6 +16,7 @@ from zoo.cli.arguments import complete_name, complete_setting, complete_source
 @click.option("--force", is_flag=True, help="Replace an earlier demo there.")
 def demo_command(to: Path, force: bool) -> None:
     """Train vae.digits, prove its release, and sample from it in a process without torch. Takes about a minute."""
+    _calm()
     from zoo.demo import demo
 
     demo(to, force)
@@ -21,7 +24,9 @@ def demo_command(to: Path, force: bool) -> None:
 
 @click.command("train", epilog="Example:  zoo train vae.digits --set steps=500 --set latent=4 --out runs/small")
 @click.argument("name", shell_complete=complete_name)
-@click.option("--data", metavar="SET", help="A data set: digits, mnist, …, folder:DIR or text:FILE.")
+@click.option(
+    "--data", metavar="SET", shell_complete=complete_data, help="A data set: digits, mnist, …, folder:DIR or text:FILE."
+)
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
@@ -37,7 +42,14 @@ def demo_command(to: Path, force: bool) -> None:
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run folder.  [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder, exactly where it stopped.")
 @click.option("--force", is_flag=True, help="Replace the run in that folder.")
-@click.option("--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="DEVICE",
+    shell_complete=complete_device,
+    help="auto, cpu, cuda, cuda:N or mps.",
+)
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), help="Overrides the recipe's.")
 @click.option("--compile", "compiled", is_flag=True, help="Compile each phase with torch.compile.")
 @click.option("--checkpoint-every", type=int, metavar="STEPS", help="Default: a tenth of the run.")
@@ -60,6 +72,7 @@ def train_command(
 
     Ctrl-C writes a checkpoint; --resume goes on from it.
     """
+    _calm()
     from zoo import registry, settings
     from zoo.trainer import train
 
@@ -84,7 +97,8 @@ def train_command(
     click.echo(f"  run:     {run.folder}  (metrics.jsonl, samples/, checkpoints/)")
     if run.release is not None:
         click.echo(f"  release: {run.release}")
-        click.echo(f"Next:  zoo generate {run.folder}   zoo verify {run.folder}   zoo info {run.release}")
+        folder = shlex.quote(str(run.folder))
+        click.echo(f"Next:  zoo generate {folder}   zoo verify {folder}   zoo info {folder}")
 
 
 @click.command("export", epilog="Example:  zoo export runs/vae.digits --to releases/vae.digits --checkpoint best")
@@ -92,9 +106,9 @@ def train_command(
 @click.option(
     "--to", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The release folder to write."
 )
-@click.option("--checkpoint", default="last", show_default=True, metavar="WHICH", help="last, best or a step.")
+@click.option("--checkpoint", metavar="WHICH", help="last, best or a step of a run.  [default: last]")
 @click.option("--force", is_flag=True, help="Replace the release that is there.")
-def export_command(source: str, to: Path, checkpoint: str, force: bool) -> None:
+def export_command(source: str, to: Path, checkpoint: str | None, force: bool) -> None:
     """Write the release of a run, proven to give the same in torch and ONNX Runtime; or copy a release.
 
     A mismatch is an error, and then nothing is written.
@@ -102,4 +116,10 @@ def export_command(source: str, to: Path, checkpoint: str, force: bool) -> None:
     import zoo
 
     folder = zoo.export(source, to, checkpoint=checkpoint, force=force)
-    click.echo(f"{folder} written. Next:  zoo verify {folder}   zoo generate {folder}")
+    place = shlex.quote(str(folder) if folder.is_absolute() else f"./{folder}")
+    click.echo(f"{folder} written. Next:  zoo verify {place}   zoo generate {place}")
+
+
+def _calm() -> None:
+    """Let torch's threads wait quietly, before torch is imported: docs/benchmarks.md, "Training on a busy machine"."""
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")

@@ -39,7 +39,6 @@ def generate_command(
 ) -> None:
     """Generate samples: pictures as a grid, text on the terminal."""
     import zoo
-    from zoo.files import check_free
 
     with zoo.load(source, backend=backend, device=device) as model:  # type: ignore[arg-type]
         is_text = model.release.sample.x.kind == "text"
@@ -48,8 +47,7 @@ def generate_command(
         if output is None and not is_text:
             output = Path(f"{model.name}-seed{seed}.png")
         if output is not None:
-            check_free(output, force)
-            _check_ending(output, (".txt",) if is_text else (".png", ".npy"))
+            _check_output(output, (".txt",) if is_text else (".png", ".npy"), force)
         samples = model.generate(
             count, seed=seed, first=first, label=label, prompt=prompt, length=length, temperature=temperature
         )
@@ -75,7 +73,6 @@ def run_command(
     """
     import zoo
     from zoo.errors import NotFoundError, SettingError
-    from zoo.files import check_free
 
     with zoo.load(source, backend=backend, device=device) as model:  # type: ignore[arg-type]
         if task not in model.tasks:
@@ -86,8 +83,7 @@ def run_command(
         if output is None and gives_pictures:
             output = Path(f"{task}.png")
         if output is not None:
-            check_free(output, force)
-            _check_ending(output, (".png", ".npy") if gives_pictures else (".npy", ".json"))
+            _check_output(output, (".png", ".npy") if gives_pictures else (".npy", ".json"), force)
         if len(specs) == 1:
             values: list[Any] = [_read_all(inputs, specs[0].kind)]
         elif len(inputs) == len(specs):
@@ -127,9 +123,17 @@ def verify_command(source: str, as_json: bool) -> None:
             click.echo(f"{click.style('ok', fg='green')}  {what}: {text}")
 
 
-def _check_ending(path: Path, allowed: tuple[str, ...]) -> None:
+def _check_output(path: Path, allowed: tuple[str, ...], force: bool) -> None:
+    """Raise unless the path is free, ends as it must, and is not inside a release, which never changes."""
     from zoo.errors import SettingError
+    from zoo.files import check_free
+    from zoo.release import MANIFEST
 
+    if (path.parent / MANIFEST).is_file():
+        raise SettingError(
+            f"{path.parent.absolute()} is a release, and never changes. Write elsewhere: -o ../{path.name}"
+        )
+    check_free(path, force)
     if path.suffix not in allowed:
         raise SettingError(
             f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; it must end in {' or '.join(allowed)}."
