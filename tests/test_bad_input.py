@@ -134,6 +134,35 @@ def test_data_that_the_model_cannot_take(refused: Refused) -> None:
     refused("train", "chargpt.tiny", "--data", "digits", says=("chargpt models text, and this data is image",))
 
 
+@pytest.mark.parametrize("name", ["ae.tiny", "vae.tiny", "dcgan.tiny"])
+def test_pictures_models_on_text(name: str, tmp_path: Path) -> None:
+    with raises(PluginError, name, "models pictures", "text"):
+        zoo.train(name, data="descriptions", out=tmp_path / "run", quiet=True)
+
+
+def test_a_loss_that_fails_is_one_line(tmp_path: Path) -> None:
+    with raises(PluginError, "'loss' fails at step 0", "ZOO_DEBUG=1"):
+        zoo.train("vae.tiny", set={"batch": 1}, out=tmp_path / "run", quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"n": 2.5}, "n = 2.5 is not an integer"),
+        ({"seed": "1"}, "seed = '1' is not an integer"),
+        ({"label": 1.5}, "1.5"),
+        ({"prompt": 5}, "Prompt"),
+    ],
+)
+def test_bad_types_in_python(options: dict[str, Any], says: str, release: Path) -> None:
+    with pytest.raises(SettingError, match=says.split()[0]):
+        zoo.load(release).generate(**options)
+
+
+def test_nothing_is_written_into_a_release(release: Path, refused: Refused) -> None:
+    refused("generate", release, "-o", release / "new.png", says=("is a release, and never changes", "../new.png"))
+
+
 # Inputs of a task
 
 

@@ -24,7 +24,7 @@ from zoo.errors import (
     ReleaseError,
     ZooError,
 )
-from zoo.release import MANIFEST, WEIGHTS
+from zoo.release import MANIFEST, WEIGHTS, seal
 
 # Damaged releases
 
@@ -94,14 +94,21 @@ def test_the_catalogue_pins_the_manifest(release: Path, refused: Refused, monkey
     refused("generate", "vae.tiny", says=(MANIFEST, "expected SHA-256 000", files.sha256(release / MANIFEST)))
 
 
+def test_an_altered_manifest_is_found(release: Path, refused: Refused) -> None:
+    text = (release / MANIFEST).read_text("utf-8")
+    (release / MANIFEST).write_text(text.replace('"step": 20', '"step": 99'), "utf-8")
+    for command in ("verify", "generate", "info"):
+        refused(command, release, says=(MANIFEST, "expected SHA-256", "found"))
+
+
 # Damaged manifests
 
 
 def edit(release: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change a manifest."""
+    """Change a manifest, and seal it again."""
     manifest = json.loads((release / MANIFEST).read_text("utf-8"))
     change(manifest)
-    (release / MANIFEST).write_text(json.dumps(manifest), "utf-8")
+    (release / MANIFEST).write_text(json.dumps(seal(manifest)), "utf-8")
 
 
 def put(release: Path, name: str, content: bytes) -> None:
@@ -240,7 +247,7 @@ def test_whatever_a_manifest_says_there_is_no_traceback(
     uses = [info, module] if key in only_torch_reads else [info, sample]
     tracebacks = []
     for what, changed in spoiled(json.loads((release / MANIFEST).read_text("utf-8")), key):
-        (release / MANIFEST).write_text(json.dumps(changed), "utf-8")
+        (release / MANIFEST).write_text(json.dumps(seal(changed)), "utf-8")
         for use in uses:
             try:
                 use()

@@ -110,3 +110,8 @@ def test_shell_completion(shell: str, zoo_command: Command) -> None:
         }
     )
     assert "vae.digits" in done.stdout
+
+
+def test_settings_of_the_model_are_completed(zoo_command: Command) -> None:
+    words = {"COMP_WORDS": "zoo train vae.tiny --set lat", "COMP_CWORD": "4", "_ZOO_COMPLETE": "bash_complete"}
+    assert "latent=" in zoo_command(env=words).stdout

@@ -174,6 +174,12 @@ def test_a_loss_that_is_not_finite(refused: Refused, monkeypatch: pytest.MonkeyP
     assert not (tmp_path / "run" / "release").exists()
 
 
+def test_two_trainings_in_one_folder(refused: Refused, tmp_path: Path) -> None:
+    with runs.lock(tmp_path / "runs" / "ae.tiny"):
+        refused("train", "ae.tiny", says=("runs/ae.tiny", "being trained by another process", "--out"))
+    assert not list(tmp_path.iterdir())
+
+
 # Exports that are stopped
 
 

@@ -51,7 +51,7 @@ def generate(
     indices = np.arange(first, first + n, dtype=np.int64)
     labelled = any(isinstance(spec, Label) and name != "token" for name, spec in inputs.items())
     if label is not None and not labelled:
-        raise SettingError(f"This model has no labels: leave the label {label!r} out.")
+        raise SettingError(f"label = {label!r}: this model has no labels; leave the label out.")
     if isinstance(generation, OneShot):
         if prompt or length is not None or temperature != 1.0:
             raise SettingError("Prompt, length and temperature are for autoregressive models; this one is not.")

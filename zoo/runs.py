@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,7 @@ def lock(folder: Path) -> Iterator[None]:
         return
     import fcntl
 
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / LOCK, "a")  # noqa: SIM115 (held until the run ends)
@@ -74,6 +75,9 @@ def lock(folder: Path) -> Iterator[None]:
             yield
         finally:
             (folder / LOCK).unlink(missing_ok=True)
+            with suppress(OSError):  # a run that could not start leaves no empty folders
+                for place in made:
+                    place.rmdir()
 
 
 def start(folder: Path, name: str, recipe: Recipe, data: DataSet) -> None:
