@@ -42,6 +42,7 @@ def test_the_wheel_holds_our_packages_and_the_registry(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
     assert "zoo/registry.yaml" in names
     assert "zoo/py.typed" in names
+    assert "zoo_autoencoders/releases/vae.digits/model.safetensors" in names
     assert [name for name in names if name.endswith("LICENSE")]
 
 
@@ -57,6 +58,7 @@ def test_an_installation_works_from_any_folder(wheel: Path, editable: bool, tmp_
     site.mkdir()
     _run(environment, site, "-c", USE)
     _run(environment, site, "-m", "zoo", "list")
+    _run(environment, site, "-m", "zoo", "generate", "vae.digits")
     _run(environment, site, "-m", "zoo", "train", "vae.tiny")
     _run(environment, site, "-m", "zoo", "generate", "runs/vae.tiny", "-o", "a.png")
     assert (site / "a.png").is_file()

@@ -1,0 +1,43 @@
+"""The weights that come with the package load by name, without torch, and are what the catalogue pins."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import zoo
+from conftest import python
+from zoo import registry, verify
+from zoo.errors import ReleaseError
+from zoo.sources import find
+
+RELEASED = zoo.list_models(pretrained=True)
+
+
+def test_some_weights_are_released() -> None:
+    assert "vae.digits" in RELEASED
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_released_weights_are_well(name: str) -> None:
+    found = verify.verify(name)
+    assert "agree on every task" in found["parity"]
+    release = json.loads((find(name) / "manifest.json").read_text("utf-8"))
+    assert release["name"] == name
+    assert "dirty" not in release["provenance"]["commit"]
+    assert release["provenance"]["step"] == release["recipe"]["steps"]
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_released_weights_load_by_name_without_torch(name: str, tmp_path: Path) -> None:
+    code = "import sys, zoo; print(len(zoo.load(sys.argv[1]).generate(3)), 'torch' in sys.modules)"
+    assert python(code, name, block=["torch", "onnx"], cwd=tmp_path) == "3 False\n"
+
+
+def test_a_name_is_pinned_by_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, entry = registry.released_folder("vae.digits")
+    monkeypatch.setattr(registry, "released_folder", lambda name: (folder, {**entry, "manifest_sha256": "0" * 64}))
+    with pytest.raises(ReleaseError, match="expected SHA-256 000"):
+        zoo.load("vae.digits")
