@@ -160,7 +160,12 @@ def test_bad_types_in_python(options: dict[str, Any], says: str, release: Path) 
 
 
 def test_nothing_is_written_into_a_release(release: Path, refused: Refused) -> None:
-    refused("generate", release, "-o", release / "new.png", says=("is a release, and never changes", "../new.png"))
+    words = ("inside the release", "never changes")
+    refused("generate", release, "-o", release / "new.png", says=words)
+    refused("generate", release, "-o", release / "sub" / "new.png", says=words)
+    refused("export", release, "--to", release / "copy", says=words)
+    refused("train", "ae.tiny", "--out", release / "run", says=words)
+    refused("demo", "--to", release / "demo", says=words)
 
 
 # Inputs of a task

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 import zoo
-from zoo.errors import ExportError, ParityError
+from conftest import Shelf
+from zoo.errors import ExportError, ParityError, PluginError
 from zoo_export import onnx_graph, parity
 
 VECTOR = {"x": zoo.Vector((3,))}
@@ -50,6 +51,7 @@ def test_a_task_that_does_not_export_is_named() -> None:
         (zoo.Vector((1,)), [[np.nan]], [[np.nan]], "not finite"),
         (zoo.Vector((1,)), [1.0], [1.0], r"declares float32 \(1, 1\)"),
         (zoo.Vector((1,), "int64"), [[50_000]], [[50_001]], "differs by up to 1"),
+        (zoo.Label(4), [4], [4], "must lie in 0 to 3"),
         (zoo.Image(1, 1, 1), [[[[9.0]]]], [[[[9.0]]]], r"must lie in \[0, 1\]"),
     ],
 )
@@ -57,6 +59,23 @@ def test_a_difference_is_refused(spec: Any, left: list[Any], right: list[Any], s
     values = [{"y": np.array(value, spec.dtype)} for value in (left, right)]
     with pytest.raises(ParityError, match=says):
         parity._compare("task 'odd'", {"y": spec}, 1, *values)
+
+
+def test_an_item_that_depends_on_its_batch_is_refused(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every sample less the mean of its batch: torch and ONNX Runtime agree, and it is still not releasable."""
+    from zoo_autoencoders.ae import Autoencoder
+
+    run, whole = shelf.run("ae"), Autoencoder.encode
+    monkeypatch.setattr(Autoencoder, "encode", lambda ae, x: whole(ae, x) - whole(ae, x).mean(0))
+    with pytest.raises(ParityError, match=r"'encode', an item alone and in a batch of 3"):
+        zoo.export(run, run.parent / "never")
+    assert not (run.parent / "never").exists()
+
+
+@pytest.mark.parametrize("options", [{"every": 0}, {"during": (0.9, 0.1)}, {"during": (0.0, 2.0)}])
+def test_an_objective_that_is_never_due(options: dict[str, Any]) -> None:
+    with pytest.raises(PluginError, match="every must be at least 1"):
+        zoo.Objective(lambda *args: {}, **options)
 
 
 class Constants(nn.Module):

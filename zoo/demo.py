@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from zoo import files, pictures
-from zoo.errors import TrainingError, ZooError
+from zoo.errors import ExistsError, TrainingError, ZooError
+from zoo.sources import RECIPE
 
 NAME = "vae.digits"
 SAMPLES = "samples.png"
@@ -24,6 +25,9 @@ def demo(folder: Path, force: bool) -> None:
     import zoo
 
     run = folder / NAME
+    files.check_outside_releases(folder / NAME)
+    if (run / RECIPE).is_file() and not force:
+        raise ExistsError(f"{run} is there from an earlier demo, and it was kept. Add --force, or choose another --to.")
     for name in (SAMPLES, PAIRS):
         files.check_free(folder / name, force)
     print(f"1. Train {NAME} on 1,500 real handwritten digits, and write its release.", flush=True)

@@ -26,6 +26,14 @@ def check_free(path: Path, force: bool) -> None:
         raise ExistsError(f"{path} exists already and was kept. Choose another path, or add --force to replace it.")
 
 
+def check_outside_releases(path: Path) -> None:
+    """Raise :class:`ExistsError` if `path` would lie inside a release, which never changes."""
+    for folder in path.expanduser().resolve().parents:
+        manifest = folder / "manifest.json"
+        if manifest.is_file() and (folder / "model.safetensors").is_file():
+            raise ExistsError(f"{path} would lie inside the release {folder}, which never changes. Write elsewhere.")
+
+
 def write(path: Path, content: bytes | str, force: bool = True) -> Path:
     """Write a file beside its place, then rename it there; its folder is made if need be."""
     check_free(path, force)
@@ -60,6 +68,7 @@ def new_folder(path: Path, force: bool) -> Iterator[Path]:
 
     With `force` it replaces what is there, and only once it is complete.
     """
+    check_outside_releases(path)
     _sweep(path.absolute())
     check_free(path, force)
     if force and path.exists() and not (path / "manifest.json").is_file() and (path.is_file() or any(path.iterdir())):

@@ -24,9 +24,9 @@ class Phase:
         self.frozen = [p for p in module.parameters() if not any(p is own for own in self.parameters)]
         lr = objective.optimiser.lr
         peak = getattr(recipe, lr, None) if isinstance(lr, str) else float(lr)
-        if not isinstance(peak, float) or not self.parameters:
-            what = f"takes its learning rate from {lr!r}" if self.parameters else f"moves {objective.params or 'all'}"
-            raise PluginError(f"A phase {what}, and there is no such number or weight. Mend the plugin.")
+        if not isinstance(peak, float) or not 0 < peak < math.inf or not self.parameters:
+            what = f"has the learning rate {lr!r}" if self.parameters else f"moves {objective.params or 'all'}"
+            raise PluginError(f"A phase {what}, and there is no such number above 0, or no weight. Mend the plugin.")
         self.peak = peak
         self.optimiser = _optimiser(objective.optimiser, self.parameters, self.peak, device)
         self.loss = torch.compile(objective.loss) if compiled else objective.loss

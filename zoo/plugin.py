@@ -113,6 +113,16 @@ class Objective:
     after: Callable[[Any, Any], None] | None = None
     """A projection ``after(module, recipe)`` that follows each step of the phase, such as weight clipping."""
 
+    def __post_init__(self) -> None:
+        start, end = self.during
+        if self.every < 1 or not 0 <= start < end <= 1:
+            from zoo.errors import PluginError
+
+            raise PluginError(
+                f"An objective has every = {self.every} and during = {self.during}: every must be at least 1, "
+                "and during two parts of the run, 0 ≤ start < end ≤ 1."
+            )
+
 
 @dataclass(frozen=True)
 class Measure:

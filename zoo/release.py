@@ -92,7 +92,7 @@ def read(folder: Path) -> Release:
     if not path.is_file():
         raise NotFoundError(f"{folder} is no release: it has no {MANIFEST}.")
     try:
-        manifest = json.loads(path.read_text("utf-8"))
+        manifest = json.loads(path.read_text("utf-8"), object_pairs_hook=_once)
     except (ValueError, RecursionError, OSError) as error:
         raise ReleaseError(
             f"{path} is damaged: it is not JSON ({str(error).splitlines()[0]}). Get the release again."
@@ -105,6 +105,14 @@ def read(folder: Path) -> Release:
             "Get the release again."
         )
     return release
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object in which no key stands twice, since readers differ in which one they take."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
 
 
 def seal(manifest: Mapping[str, Any]) -> dict[str, Any]:

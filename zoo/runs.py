@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,7 @@ SAMPLES = "samples"
 
 def check_free(folder: Path, force: bool) -> None:
     """Raise :class:`ExistsError` where a new run would write over something that is not to be lost."""
+    files.check_outside_releases(folder)
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -71,6 +73,8 @@ def lock(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise TrainingError(f"{folder} is being trained by another process. Choose another --out.") from error
+        if not os.path.exists(folder / LOCK) or os.stat(folder / LOCK).st_ino != os.fstat(file.fileno()).st_ino:
+            raise TrainingError(f"{folder} was just left by another process. Try again.")
         try:
             yield
         finally:

@@ -60,6 +60,9 @@ class TorchBackend:
             ]
             outputs = declared.method(*tensors)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        if len(outputs) != len(declared.outputs) or not all(isinstance(out, torch.Tensor) for out in outputs):
+            names = ", ".join(declared.outputs)
+            raise PluginError(f"Task {task!r} must return a tensor, or a tuple with one tensor for each of: {names}.")
         return {name: out.cpu().numpy() for name, out in zip(declared.outputs, outputs, strict=True)}
 
     def close(self) -> None:

@@ -36,12 +36,20 @@ class _Call(nn.Module):
         self.task = task
 
     def forward(self, *inputs: Tensor) -> Any:
-        return self.task.method(*inputs)
+        outputs = self.task.method(*inputs)
+        if isinstance(outputs, tuple):  # clones: a graph's output must be no input, and no two the same tensor
+            return tuple(output.clone() for output in outputs)
+        return outputs.clone()
 
 
 def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
     """The graph of a task with a dynamic batch, its weights inside. Raises :class:`ExportError` that names the task."""
     examples = tuple(torch.zeros((2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in task.inputs.values())
+    both = set(task.inputs) & set(task.outputs)
+    if both:
+        raise ExportError(
+            f"Task {name!r} has {', '.join(sorted(both))} as input and output: give them different names."
+        )
     batch = torch.export.Dim("batch")
     logger = logging.getLogger("torch.onnx")
     level = logger.level

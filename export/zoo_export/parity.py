@@ -61,7 +61,13 @@ def _once(
     name: str, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], batch: int, torch: Backend, onnx: Backend
 ) -> float:
     feeds = {key: example(spec, batch, stream) for stream, (key, spec) in enumerate(inputs.items())}
-    return _compare(f"task {name!r} at batch {batch}", outputs, batch, torch.run(name, feeds), onnx.run(name, feeds))
+    left, right = torch.run(name, feeds), onnx.run(name, feeds)
+    worst = _compare(f"task {name!r} at batch {batch}", outputs, batch, left, right)
+    if batch > 1:  # an item must not depend on those beside it
+        alone = onnx.run(name, {key: feed[-1:] for key, feed in feeds.items()})
+        last = {key: value[-1:] for key, value in right.items()}
+        _compare(f"task {name!r}, an item alone and in a batch of {batch},", outputs, 1, alone, last)
+    return worst
 
 
 def _forced(
@@ -96,8 +102,8 @@ def _compare(
         allowed = ATOL + RTOL * np.abs(left) if spec.dtype == "float32" else 0.0
         if not (gap <= allowed).all():
             raise ParityError(
-                f"Parity failed in {where}: {key} differs by up to {largest:.3g} between torch and ONNX Runtime, "
-                f"more than atol {ATOL} + rtol {RTOL} (0 for integers). Nothing was released."
+                f"Parity failed in {where}: {key} differs by up to {largest:.3g} (torch against ONNX Runtime, or alone "
+                f"against in a batch), more than atol {ATOL} + rtol {RTOL}, 0 for integers. Nothing was released."
             )
         if isinstance(spec, Image):
             _compare_levels(f"{where}: {key}", from_batch(left, spec), from_batch(right, spec))
@@ -114,6 +120,12 @@ def _check_form(where: str, spec: Spec, batch: int, array: Array) -> None:
         )
     if not np.isfinite(array).all():
         raise ParityError(f"Parity failed in {where}: it is not finite. Nothing was released.")
+    classes = spec.classes if isinstance(spec, Label) else len(spec.vocabulary) if isinstance(spec, Text) else None
+    if classes is not None and not (array.min() >= 0 and array.max() < classes):
+        raise ParityError(
+            f"Parity failed in {where}: it has values from {array.min()} to {array.max()}, "
+            f"and must lie in 0 to {classes - 1}. Nothing was released."
+        )
     if isinstance(spec, Image) and not (array.min() >= -ATOL and array.max() <= 1 + ATOL):
         raise ParityError(
             f"Parity failed in {where}: a picture has values from {array.min():.3g} to {array.max():.3g}, "

@@ -126,13 +126,9 @@ def verify_command(source: str, as_json: bool) -> None:
 def _check_output(path: Path, allowed: tuple[str, ...], force: bool) -> None:
     """Raise unless the path is free, ends as it must, and is not inside a release, which never changes."""
     from zoo.errors import SettingError
-    from zoo.files import check_free
-    from zoo.release import MANIFEST
+    from zoo.files import check_free, check_outside_releases
 
-    if (path.parent / MANIFEST).is_file():
-        raise SettingError(
-            f"{path.parent.absolute()} is a release, and never changes. Write elsewhere: -o ../{path.name}"
-        )
+    check_outside_releases(path)
     check_free(path, force)
     if path.suffix not in allowed:
         raise SettingError(
