@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -232,6 +233,27 @@ def test_a_release_is_not_lost_when_its_replacement_is_killed(release: Path) -> 
 
 def _script(code: str) -> str:
     return "\n".join(line[8:] for line in code.splitlines())
+
+
+def test_a_release_is_not_lost_when_its_replacement_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C between the two renames: the old release is put back."""
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "manifest.json").write_text("old")
+    rename = os.replace
+
+    def interrupted(source: Path, target: Path) -> None:
+        if str(source).endswith(".partial"):
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt), files.new_folder(old, force=True) as folder:
+        (folder / "manifest.json").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert (old / "manifest.json").read_text() == "old"
 
 
 # Parity is a gate

@@ -92,10 +92,10 @@ def new_folder(path: Path, force: bool) -> Iterator[Path]:
             os.replace(path, old)
         os.replace(beside, path)
     except OSError as error:
-        if old.exists() and not path.exists():
-            os.replace(old, path)
         raise ZooError(f"{path} could not be written: {error.strerror or error}.") from error
     finally:
+        if old.exists() and not path.exists():  # stopped between the two renames, by whatever
+            os.replace(old, path)
         shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 

@@ -43,7 +43,7 @@ WEIGHTS = "model.safetensors"
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _TASK_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _NAME = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+")
-_TAKEN = ("close", "generate", "name", "providers", "release", "run", "tasks")  # by zoo.runtime.LoadedModel
+_TAKEN = ("backend", "close", "generate", "name", "providers", "release", "run", "tasks")  # by zoo.runtime.LoadedModel
 
 
 @dataclass(frozen=True)

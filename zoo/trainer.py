@@ -110,18 +110,19 @@ def train(
         run = _Run(name, model, recipe, folder, where, data_dir, compile, resume, quiet)
         with _signals() as stopped:
             run.train(checkpoint_every or max(1, recipe.steps // 10), stopped)
-    target = folder / RELEASE
-    if release and not (run.complete and (target / MANIFEST).is_file()):
-        from zoo_export import export
+        target = folder / RELEASE
+        if release and not (run.complete and (target / MANIFEST).is_file()):
+            from zoo_export import export
 
-        if not quiet:
-            print("Writing the release and proving that torch and ONNX Runtime agree …", file=sys.stderr)
-        try:
-            export(folder, target, force=True)
-        except KeyboardInterrupt:
-            raise Interrupted(
-                f"Interrupted while writing the release; the training is complete. Run: zoo export {folder} --to DIR"
-            ) from None
+            if not quiet:
+                print("Writing the release and proving that torch and ONNX Runtime agree …", file=sys.stderr)
+            try:
+                export(folder, target, force=True)
+            except KeyboardInterrupt:
+                raise Interrupted(
+                    "Interrupted while writing the release; the training is complete. "
+                    f"Run: zoo export {folder} --to DIR"
+                ) from None
     return Run(folder, target if release else None, recipe.steps, run.seconds, run.measures)
 
 

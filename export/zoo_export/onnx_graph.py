@@ -45,6 +45,8 @@ class _Call(nn.Module):
 def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
     """The graph of a task with a dynamic batch, its weights inside. Raises :class:`ExportError` that names the task."""
     examples = tuple(torch.zeros((2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in task.inputs.values())
+    if not task.inputs or not task.outputs:
+        raise ExportError(f"Task {name!r} must declare at least one input and one output.")
     both = set(task.inputs) & set(task.outputs)
     if both:
         raise ExportError(

@@ -73,18 +73,23 @@ def _once(
 def _forced(
     name: str, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], batch: int, torch: Backend, onnx: Backend
 ) -> float:
-    """Both backends are fed the same tokens, and each its own states."""
-    states = [generation.states(inputs, batch) for _ in range(2)]
+    """Both backends, and the last item alone, are fed the same tokens, and each its own states."""
+    backends, sizes = (torch, onnx, onnx), (batch, batch, 1)
+    states = [generation.states(inputs, size) for size in sizes]
     worst = 0.0
     for position in range(STEPS):
         token = example(inputs["token"], batch, position)
-        left, right = (
-            backend.run(name, {"token": token, **state}) for backend, state in zip((torch, onnx), states, strict=True)
+        left, right, alone = (
+            backend.run(name, {"token": token[-size:], **state})
+            for backend, size, state in zip(backends, sizes, states, strict=True)
         )
         where = f"task {name!r} at batch {batch}, step {position}"
         worst = max(worst, _compare(where, outputs, batch, left, right))
+        last = {key: value[-1:] for key, value in right.items()}
+        _compare(f"{where}, an item alone and in its batch", outputs, 1, alone, last)
         _compare_picks(where, left["logits"], right["logits"], np.arange(batch), position)
-        states = [{key: out[f"next_{key}"] for key in state} for out, state in zip((left, right), states, strict=True)]
+        outs = (left, right, alone)
+        states = [{key: out[f"next_{key}"] for key in state} for out, state in zip(outs, states, strict=True)]
     return worst
 
 
