@@ -57,7 +57,6 @@ def describe(name: str, model: Model) -> dict[str, Any]:
     return {
         **dataclasses.asdict(model.card),
         "tasks": tasks(name, model),
-        "generates": model.generate is not None,
         "settings": {
             field.name: {
                 "default": _plain(field.default),
@@ -95,14 +94,15 @@ def recipe_entry(recipe: Recipe) -> dict[str, Any]:
 def releases(models: list[str]) -> dict[str, dict[str, Any]]:
     """The weights that lie in the packages of these models, by name."""
     found: dict[str, dict[str, Any]] = {}
-    for value in {registry.find(name).value for name in models}:
-        folder = registry.package_folder(value)
-        for manifest in sorted((folder or Path()).glob(f"{RELEASES}/*/{MANIFEST}")) if folder else []:
+    folders = {registry.package_folder(registry.find(name).value) for name in models} - {None}
+    for folder in folders:
+        assert folder is not None
+        for manifest in folder.glob(f"{RELEASES}/*/{MANIFEST}"):
             release = read(manifest.parent)
             if release.name != manifest.parent.name:
                 raise PluginError(f"{manifest} is the release of {release.name!r}: name its folder so.")
             found[release.name] = {
-                "package": folder.name if folder else "",
+                "package": folder.name,
                 "folder": f"{RELEASES}/{release.name}",
                 "manifest_sha256": files.sha256(manifest),
                 "bytes": sum(path.stat().st_size for path in manifest.parent.iterdir()),

@@ -6,20 +6,19 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, distributions, version
 from typing import Any
 
 from zoo import __version__, registry
+from zoo.errors import MissingPackageError
 
 TIMEOUT = 60
 """Seconds that a plugin may take to be imported."""
 
-PACKAGES = {
-    "torch": "train", "onnx": "train", "onnxscript": "train", "scikit-learn": "train",
-}  # fmt: skip
+PACKAGES = {"torch": "train", "onnx": "train", "onnxscript": "train", "scikit-learn": "train"}
+"""What training and exporting need, and the extra that brings it."""
 
 _CHECK = """
 import json, sys
@@ -29,7 +28,7 @@ try:
     print(json.dumps({"recipes": list(model.recipes)}))
 except BaseException as error:
     from zoo.errors import one_line
-    print(json.dumps({"problem": one_line(error)}))
+    print(json.dumps({"problem": one_line(error), "kind": type(error).__name__}))
 """
 
 
@@ -43,15 +42,15 @@ class Finding:
     text: str
 
 
-def examine(timeout: float = TIMEOUT, watch: Callable[[str], None] = lambda name: None) -> list[Finding]:
-    """Look at Python, the packages, the catalogues and every plugin; `watch` is told each name before it is tried."""
+def examine(timeout: float = TIMEOUT) -> list[Finding]:
+    """Look at Python, the packages, the catalogues and every plugin, each for at most `timeout` seconds."""
     return [
         Finding("python", platform.python_version(), sys.version_info >= (3, 11), platform.platform()),
         Finding("package", "genzoo", True, __version__),
         *_packages(),
         *_runtime(),
         *_catalogues(),
-        *_plugins(timeout, watch),
+        *_plugins(timeout),
     ]
 
 
@@ -106,13 +105,11 @@ def _catalogues() -> list[Finding]:
     return found
 
 
-def _plugins(timeout: float, watch: Callable[[str], None]) -> list[Finding]:
+def _plugins(timeout: float) -> list[Finding]:
     def one(item: tuple[str, tuple[registry.Plugin, ...]]) -> Finding:
         name, claims = item
-        watch(name)
         if len(claims) > 1:
-            names = " and ".join(sorted(claim.distribution for claim in claims))
-            return Finding("plugin", name, False, f"claimed by {names}: uninstall one of them")
+            return Finding("plugin", name, False, registry.conflict(claims))
         origin = f"{claims[0].distribution} {claims[0].version}"
         try:
             done = subprocess.run(
@@ -132,8 +129,8 @@ def _plugins(timeout: float, watch: Callable[[str], None]) -> list[Finding]:
                 "plugin", name, False, f"{origin}: its import ended the process with exit code {done.returncode}"
             )
         if "problem" in answer:
-            untrained = "which is not installed" in answer["problem"] and "torch" in answer["problem"]
-            return Finding("plugin", name, untrained, f"{origin}: {answer['problem']}")
+            runs_only = answer["kind"] == MissingPackageError.__name__  # no fault: this machine only runs models
+            return Finding("plugin", name, runs_only, f"{origin}: {answer['problem']}")
         return Finding("plugin", name, True, f"{origin}: {', '.join(answer['recipes'])}")
 
     with ThreadPoolExecutor(4) as pool:

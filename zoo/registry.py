@@ -8,14 +8,14 @@ that is asked for is ever imported.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import MissingPackageError, NotFoundError, PluginError, one_line, suggest
+from zoo.errors import NotFoundError, PluginError, missing, one_line, suggest
 
 if TYPE_CHECKING:
     from zoo.plugin import Model, Recipe
@@ -82,9 +82,14 @@ def find(model: str) -> Plugin:
     if not claims:
         raise NotFoundError(f"No model named {model!r}.{suggest(model, plugins())} Run: zoo list")
     if len(claims) > 1:
-        names = " and ".join(sorted(claim.distribution for claim in claims))
-        raise PluginError(f"The model name {model!r} is claimed by {names}. Uninstall one of them.")
+        raise PluginError(f"The model name {model!r} is {conflict(claims)}.")
     return claims[0]
+
+
+def conflict(claims: tuple[Plugin, ...]) -> str:
+    """What to say of distributions that claim one name."""
+    names = " and ".join(sorted(claim.distribution for claim in claims))
+    return f"claimed by {names}: uninstall one of them"
 
 
 @cache
@@ -105,13 +110,9 @@ def load(model: str) -> Model:
             value = getattr(value, part)
     except ModuleNotFoundError as error:
         if error.name == "torch":
-            raise MissingPackageError(
-                f"Model {model!r} needs torch for this, which is not installed. Run: pip install 'genzoo[train]'"
-            ) from error
+            raise missing("torch", "train", f"Model {model!r}") from error
         raise _broken(plugin, error) from error
-    except Exception as error:
-        raise _broken(plugin, error) from error
-    except SystemExit as error:
+    except (Exception, SystemExit) as error:
         raise _broken(plugin, error) from error
     if not isinstance(value, Model):
         raise PluginError(
@@ -140,14 +141,15 @@ def load_recipe(name: str) -> tuple[Model, Recipe]:
     described = catalogue(find(model_name).distribution).models.get(model_name)
     known = list(described["recipes"]) if described else []
     if described and recipe not in known:  # say so before anything heavy is imported
-        raise _no_recipe(model_name, recipe, known)
+        raise no_recipe(model_name, recipe, known)
     model = load(model_name)
     if recipe not in model.recipes:
-        raise _no_recipe(model_name, recipe, list(model.recipes))
+        raise no_recipe(model_name, recipe, list(model.recipes))
     return model, model.recipes[recipe]
 
 
-def _no_recipe(model: str, recipe: str, known: list[str]) -> NotFoundError:
+def no_recipe(model: str, recipe: str, known: Iterable[str]) -> NotFoundError:
+    """The error for a recipe that a model does not have, or that was left out."""
     names = ", ".join(f"{model}.{name}" for name in known)
     if not recipe:
         return NotFoundError(f"{model!r} is a model; say which recipe: {names}.")
@@ -242,7 +244,7 @@ def rows(pattern: str = "*", *, pretrained: bool = False, task: str | None = Non
     for model, claims in plugins().items():
         if len(claims) > 1:
             names = " and ".join(sorted(claim.distribution for claim in claims))
-            found.append(Row(model, model, names, note=f"claimed by {names}: uninstall one"))
+            found.append(Row(model, model, names, note=conflict(claims)))
             continue
         listed = catalogue(claims[0].distribution)
         described = listed.models.get(model)
@@ -291,7 +293,7 @@ def released_folder(name: str) -> tuple[Path, Mapping[str, Any]]:
     if name not in listed.releases:
         described = listed.models.get(model)
         if described and recipe not in described["recipes"]:
-            raise _no_recipe(model, recipe, list(described["recipes"]))
+            raise no_recipe(model, recipe, list(described["recipes"]))
         raise NotFoundError(
             f"No weights are released under {name!r}. Train it: zoo train {name}, then load runs/{name}."
         )

@@ -213,7 +213,7 @@ def _steps(task: ReleasedTask, sample: Sample) -> bool:
     if not (isinstance(sample.x, Text) and isinstance(token, Label) and isinstance(logits, Vector)):
         return False
     states = {f"next_{name}": spec for name, spec in task.inputs.items() if name != "token"}
-    classes = len(sample.x.vocabulary)
+    classes = sample.x.classes
     return token.classes == classes and logits.shape == (classes,) and states.items() <= task.outputs.items()
 
 

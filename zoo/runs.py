@@ -99,9 +99,8 @@ def start(folder: Path, name: str, recipe: Recipe, data: DataSet) -> None:
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for old in (
-            path for path in folder.iterdir() if path.name != LOCK
-        ):  # not the folder itself, which may be the one we are in
+        # Not the folder itself, which may be the one we are in.
+        for old in [path for path in folder.iterdir() if path.name != LOCK]:
             shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
         (folder / SAMPLES).mkdir()
     except OSError as error:

@@ -42,6 +42,10 @@ class Text:
     dtype: ClassVar[str] = "int64"
 
     @property
+    def classes(self) -> int:
+        return len(self.vocabulary)
+
+    @property
     def shape(self) -> tuple[int, ...]:
         return (self.length,)
 

@@ -23,10 +23,11 @@ except ImportError as error:
 
 from torch import nn
 
+import zoo_export
 from zoo import checkpoints, data, files, generation, pictures, registry, runs, settings
 from zoo.batches import Batches, mix
 from zoo.devices import device_words, torch_device
-from zoo.errors import PluginError, TrainingError, installed, missing, one_line
+from zoo.errors import PluginError, TrainingError, one_line
 from zoo.phases import Phase
 from zoo.plugin import Model, Recipe
 from zoo.progress import Progress, downloads
@@ -102,9 +103,7 @@ def train(
     else:
         runs.check_free(folder, force)
     if release:
-        for package, extra in (("onnx", "train"), ("onnxscript", "train"), ("onnxruntime", "cpu")):
-            if not installed(package):
-                raise missing(package, extra, "Writing the release at the end (--no-release leaves it out)")
+        zoo_export.check_installed("Writing the release at the end (--no-release leaves it out)")
     where = torch_device(device)
     with runs.lock(folder):
         run = _Run(name, model, recipe, folder, where, data_dir, compile, resume, quiet)
@@ -112,12 +111,10 @@ def train(
             run.train(checkpoint_every or max(1, recipe.steps // 10), stopped)
         target = folder / RELEASE
         if release and not (run.complete and (target / MANIFEST).is_file()):
-            from zoo_export import export
-
             if not quiet:
                 print("Writing the release and proving that torch and ONNX Runtime agree …", file=sys.stderr)
             try:
-                export(folder, target, force=True)
+                zoo_export.export(folder, target, force=True)
             except KeyboardInterrupt:
                 raise Interrupted(
                     "Interrupted while writing the release; the training is complete. "

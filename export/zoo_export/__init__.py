@@ -26,13 +26,17 @@ def export(source: str | Path, to: str | Path, *, checkpoint: str | None = None,
         if checkpoint is not None:
             raise SettingError(f"{str(source)!r} is a release, which has no checkpoints. Leave --checkpoint out.")
         return copy(source, Path(to), force)
-    for package, extra in (("torch", "train"), ("onnx", "train"), ("onnxscript", "train"), ("onnxruntime", "cpu")):
-        if not installed(package):
-            raise missing(package, extra, "Writing a release")
-
+    check_installed("Writing a release")
     from zoo_export.writer import write
 
     return write(Path(run), Path(to), checkpoint or "last", force)
+
+
+def check_installed(purpose: str) -> None:
+    """Raise :class:`MissingPackageError` for the first package that writing a release needs and that is not there."""
+    for package, extra in (("torch", "train"), ("onnx", "train"), ("onnxscript", "train"), ("onnxruntime", "cpu")):
+        if not installed(package):
+            raise missing(package, extra, purpose)
 
 
 def copy(source: str | Path, to: Path, force: bool) -> Path:

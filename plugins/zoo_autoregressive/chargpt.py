@@ -88,7 +88,7 @@ class CharGPT(nn.Module):
             raise ValueError(f"chargpt models text, and this data is {sample.x.kind}")
         if recipe.width % (2 * recipe.heads):
             raise ValueError(f"width (={recipe.width}) must be a multiple of 2 x heads (={2 * recipe.heads})")
-        self.sample, self.classes, self.length = sample, len(sample.x.vocabulary), sample.x.length
+        self.sample, self.classes, self.length = sample, sample.x.classes, sample.x.length
         head = recipe.width // recipe.heads
         self.cache = (recipe.layers, 2, recipe.heads, self.length, head)
         self.embedding = nn.Embedding(self.classes, recipe.width)

@@ -72,7 +72,6 @@ def _words(value: Any) -> str:
 def _about_name(name: str) -> dict[str, Any]:
     """What the static catalogue says of a model or of one of its recipes."""
     from zoo import registry, settings
-    from zoo.errors import NotFoundError, suggest
     from zoo.plugin import Recipe
 
     model, recipe = registry.split(name)
@@ -85,10 +84,7 @@ def _about_name(name: str) -> dict[str, Any]:
         note = f"not indexed: {why}. In its project, run: zoo catalogue build"
         return {"name": model, "from": origin, "note": note}
     if recipe and recipe not in described["recipes"]:
-        names = ", ".join(f"{model}.{known}" for known in described["recipes"])
-        raise NotFoundError(
-            f"Model {model!r} has no recipe {recipe!r}.{suggest(recipe, described['recipes'])} There are: {names}."
-        )
+        raise registry.no_recipe(model, recipe, described["recipes"])
     about = {
         "name": name,
         "title": described["title"],

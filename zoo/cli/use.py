@@ -194,9 +194,7 @@ def _print_or_write_json(path: Path | None, result: Any, force: bool) -> None:
 
     from zoo import files
 
-    named = result if isinstance(result, dict) else {"output": result}
-    plain = {key: value if isinstance(value, list) else value.tolist() for key, value in named.items()}
-    text = json.dumps(plain if isinstance(result, dict) else plain["output"])
+    text = json.dumps(result, default=lambda array: array.tolist())
     if path is None:
         click.echo(text)
     else:
