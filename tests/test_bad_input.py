@@ -20,7 +20,7 @@ from PIL import Image
 
 import zoo
 from conftest import Command, Refused, Shelf, Words, contents, one_error, python, raises
-from zoo import checkpoints, settings
+from zoo import settings
 from zoo.errors import (
     DataError,
     DeviceError,
@@ -30,6 +30,7 @@ from zoo.errors import (
     ZooError,
 )
 from zoo.release import MANIFEST
+from zoo.training import checkpoints
 
 # Names
 

@@ -11,8 +11,9 @@ from PIL import Image
 
 import zoo
 from conftest import Command, Shelf
-from zoo import checkpoints, data, runs
+from zoo import data
 from zoo.release import read
+from zoo.training import checkpoints, runs
 
 
 def digits(folder: Path, count: int = 3) -> list[Path]:

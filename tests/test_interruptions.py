@@ -20,7 +20,7 @@ import torch
 
 import zoo
 from conftest import Refused, Shelf, contents, cut, empty, one_error, raises, scramble
-from zoo import checkpoints, files, runs
+from zoo import files
 from zoo.cli import main
 from zoo.errors import (
     ExistsError,
@@ -28,6 +28,7 @@ from zoo.errors import (
     TrainingError,
     ZooError,
 )
+from zoo.training import checkpoints, runs
 from zoo_export import onnx_graph
 
 # Runs that are stopped, and resumed

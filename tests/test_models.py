@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 
 import zoo
 from conftest import Shelf
-from zoo import checkpoints, generation, noise, registry, runs
+from zoo import generation, noise, registry
 from zoo.release import WEIGHTS, read
 from zoo.specs import Autoregressive
+from zoo.training import checkpoints, runs
 from zoo_export import onnx_graph, parity
 from zoo_export.onnx_graph import INSIDE
 
@@ -56,7 +57,7 @@ def test_same_seed_gives_the_same_weights(model_name: str, shelf: Shelf, tmp_pat
 def test_resume_is_exact(model_name: str, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped after 7 steps and resumed, a run ends with the same weights, optimisers and metrics, bit for bit."""
     with monkeypatch.context() as patch:
-        patch.setattr("zoo.trainer._Run._due", _stop_at(7))
+        patch.setattr("zoo.training.trainer._Run._due", _stop_at(7))
         with pytest.raises(_Stopped):
             zoo.train(f"{model_name}.tiny", out=tmp_path / "run", release=False, quiet=True, checkpoint_every=2)
     assert checkpoints.steps(tmp_path / "run")[-1] == 6
@@ -173,7 +174,7 @@ class _Stopped(Exception):
 
 
 def _stop_at(stop: int):  # type: ignore[no-untyped-def]
-    from zoo.trainer import _Run
+    from zoo.training.trainer import _Run
 
     due = _Run._due
 

@@ -20,9 +20,10 @@ from safetensors.torch import load_file
 
 import zoo
 from conftest import Command, Shelf, one_error, python
-from zoo import checkpoints, registry
+from zoo import registry
 from zoo.cli import main
 from zoo.errors import PluginError, ZooError
+from zoo.training import checkpoints
 
 PROJECT = Path(__file__).parent / "thirdparty"
 NAME = "zoo-thirdparty-example"
@@ -193,8 +194,8 @@ def test_list_goes_on(broken: Path, example: Path, zoo_command: Command) -> None
     assert all(notes[model] == "not indexed" for model in (*BROKEN, *DEADLY, "unindexed", "nameless"))
     assert notes["misindexed"].startswith("not indexed (")
     assert "cannot be read" in notes["misindexed"]
-    assert notes["twin"] == "claimed by left-twin and right-twin: uninstall one"
-    assert notes["vae"] == "claimed by genzoo and impostor: uninstall one"
+    assert notes["twin"] == "claimed by left-twin and right-twin: uninstall one of them"
+    assert notes["vae"] == "claimed by genzoo and impostor: uninstall one of them"
 
 
 def test_other_models_go_on(broken: Path, shelf: Shelf, zoo_command: Command) -> None:
@@ -261,7 +262,7 @@ def test_asking_for_a_broken_one_says_why(model: str) -> None:
 @pytest.mark.parametrize(("model", "claims"), [("twin", "left-twin and right-twin"), ("vae", "genzoo and impostor")])
 @pytest.mark.usefixtures("among_broken")
 def test_a_name_that_two_claim_names_both(model: str, claims: str) -> None:
-    with pytest.raises(PluginError, match=f"'{model}' is claimed by {claims}. Uninstall one"):
+    with pytest.raises(PluginError, match=f"'{model}' is claimed by {claims}: uninstall one of them"):
         zoo.train(f"{model}.tiny")
 
 

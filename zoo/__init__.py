@@ -18,9 +18,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from zoo.errors import ZooError
+    from zoo.modules import load_module
     from zoo.plugin import (
         AdamW,
         Autoregressive,
+        Batch,
         Card,
         Image,
         Label,
@@ -40,27 +42,26 @@ if TYPE_CHECKING:
     )
     from zoo.registry import list_models
     from zoo.runtime import LoadedModel, load
-    from zoo.torch_backend import load_module
-    from zoo.trainer import train
+    from zoo.training.trainer import train
     from zoo_export import export
 
 _HOME = {
     "zoo.plugin": (
-        "AdamW", "Autoregressive", "Card", "Image", "Label", "Measure", "Model", "Noise", "Objective", "OneShot",
-        "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "setting",
+        "AdamW", "Autoregressive", "Batch", "Card", "Image", "Label", "Measure", "Model", "Noise", "Objective",
+        "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "setting",
     ),
     "zoo.errors": ("ZooError",),
     "zoo.registry": ("list_models",),
     "zoo.runtime": ("LoadedModel", "load"),
-    "zoo.torch_backend": ("load_module",),
-    "zoo.trainer": ("train",),
+    "zoo.modules": ("load_module",),
+    "zoo.training.trainer": ("train",),
     "zoo_export": ("export",),
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
-    "AdamW", "Autoregressive", "Card", "Image", "Label", "LoadedModel", "Measure", "Model", "Noise", "Objective",
-    "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "ZooError", "__version__",
+    "AdamW", "Autoregressive", "Batch", "Card", "Image", "Label", "LoadedModel", "Measure", "Model", "Noise",
+    "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "ZooError", "__version__",
     "export", "list_models", "load", "load_module", "setting", "train",
 ]  # fmt: skip
 

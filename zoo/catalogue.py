@@ -73,7 +73,7 @@ def describe(name: str, model: Model) -> dict[str, Any]:
 def tasks(name: str, model: Model) -> dict[str, str]:
     """Each task as "inputs → outputs", read off the module of the recipe ``tiny``."""
     from zoo import data
-    from zoo.trainer import build as build_module
+    from zoo.modules import build as build_module
 
     recipe = model.recipes["tiny"]
     sample = data.load(recipe.data, "train", length=recipe.length).sample

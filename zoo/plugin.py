@@ -22,10 +22,8 @@ from zoo.specs import Autoregressive, Generation, Image, Label, Noise, OneShot, 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from zoo.batches import Batch
-
 __all__ = [
-    "AdamW", "Autoregressive", "Card", "Image", "Label", "Measure", "Model", "Noise", "Objective", "OneShot",
+    "AdamW", "Autoregressive", "Batch", "Card", "Image", "Label", "Measure", "Model", "Noise", "Objective", "OneShot",
     "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "setting",
 ]  # fmt: skip
 
@@ -66,6 +64,20 @@ class Recipe:
         from zoo.settings import check
 
         check(self)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What an objective and a measure are given."""
+
+    x: Tensor
+    """Pictures: float32 (b, c, h, w) in [0, 1]. Text: int64 (b, length)."""
+    labels: Tensor
+    """int64 (b,); zeros where the data set has none."""
+    index: Tensor
+    """int64 (b,): the position of each sample in its data set."""
+    progress: Tensor
+    """float32 scalar: the part of the run that is done, 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,13 +138,19 @@ class Objective:
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure of merit on the test split: ``fn(module, batch, recipe)`` is its mean over the batch, a scalar."""
+    """A figure of merit, the mean over samples it has not seen: ``fn(module, batch, recipe)`` gives one a sample, (b,).
+
+    Torch is seeded anew for each batch, so `fn` may draw noise and is still the same every time.
+    """
 
     name: str
     fn: Callable[[Any, Batch, Any], Tensor]
     unit: str
     protocol: str
     """How it is measured, in a few words: "dynamically binarised, one sample of z an image"."""
+    better: Literal["lower", "higher"] = "lower"
+    limit: int | None = None
+    """For a slow one: it is left to ``zoo evaluate``, which takes the first so many test samples unless told more."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +194,7 @@ class Model:
     """By name. One is called ``tiny`` and trains in a second or two."""
     generate: Generation | None = None
     measures: tuple[Measure, ...] = ()
-    """The first one, lower is better, chooses the checkpoint called "best"."""
+    """The first one chooses the checkpoint called "best"."""
     finish: Callable[[Any, Iterable[Batch], Any], None] | None = None
     """``finish(module, batches, recipe)`` runs before each checkpoint is written, on a module in eval mode and
     without gradients: it fits what gradients do not, such as a prior over codes, into buffers that training

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import checkpoints, files, pictures, runs
-from zoo.errors import ExportError, PluginError, one_line, unusable
+from zoo import files, pictures
+from zoo.errors import ExportError, one_line, unusable
+from zoo.modules import build, fold
 from zoo.plugin import Model, Task
 from zoo.release import FORMAT, MANIFEST, WEIGHTS, parse, read, seal, verify
 from zoo.runtime import LoadedModel, OnnxBackend
 from zoo.specs import Autoregressive, to_json
-from zoo.torch_backend import TorchBackend, fold
+from zoo.torch_backend import TorchBackend
+from zoo.training import checkpoints, runs
 
 try:
     import onnx
@@ -42,10 +44,7 @@ def write(run: Path, to: Path, checkpoint: str, force: bool) -> Path:
     about, model, recipe, sample = runs.model_of(run)
     held = checkpoints.read(run, checkpoint)
     files.check_free(to, force)
-    try:
-        module = model.build(recipe, sample)
-    except Exception as error:
-        raise PluginError(f"{about['name']} cannot be built: {one_line(error)}") from error
+    module = build(model, recipe, sample, about["name"])
     checkpoints.load_module(held, module)
     module = fold(module.eval())  # in training mode, reading a spectrally normalised weight would change it
     tasks = dict(model.tasks(module))

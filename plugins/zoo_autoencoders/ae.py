@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 import zoo
-from zoo.batches import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,18 +63,18 @@ def _layers(sizes: tuple[int, ...]) -> list[nn.Module]:
     return layers[:-1]
 
 
-def loss(ae: Autoencoder, batch: Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+def loss(ae: Autoencoder, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     """‖x − D(E(x))‖² + λ‖E(x)‖², summed over pixels and code, mean over pictures."""
     code = ae.encode(batch.x)
     error = (ae.decode(code) - batch.x).square().flatten(1).sum(1)
     return {"reconstruction": error.mean(), "penalty": recipe.penalty * code.square().sum(1).mean()}
 
 
-def mse(ae: Autoencoder, batch: Batch, recipe: Recipe) -> Tensor:
-    return (ae.reconstruct(batch.x) - batch.x).square().mean()
+def mse(ae: Autoencoder, batch: zoo.Batch, recipe: Recipe) -> Tensor:
+    return (ae.reconstruct(batch.x) - batch.x).square().flatten(1).mean(1)
 
 
-def fit_prior(ae: Autoencoder, batches: Iterable[Batch], recipe: Recipe) -> None:
+def fit_prior(ae: Autoencoder, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
     """Fit the Gaussian over codes to the training data, as its mean and the Cholesky factor of its covariance."""
     codes = torch.cat([ae.encode(batch.x) for batch in batches]).double().cpu()
     ae.prior_mean.copy_(codes.mean(0))

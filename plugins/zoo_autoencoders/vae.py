@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo
-from zoo.batches import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,15 +87,15 @@ def bound(vae: VAE, images: Tensor) -> tuple[Tensor, Tensor]:
     return reconstruction, kl
 
 
-def loss(vae: VAE, batch: Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+def loss(vae: VAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     """−log p(x|z) + β KL(q(z|x) ‖ p(z)), in nats an image; β = 1 is the negative ELBO."""
     reconstruction, kl = bound(vae, batch.x)
     return {"reconstruction": reconstruction.mean(), "kl": recipe.beta * kl.mean()}
 
 
-def negative_elbo(vae: VAE, batch: Batch, recipe: Recipe) -> Tensor:
+def negative_elbo(vae: VAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
     reconstruction, kl = bound(vae, batch.x)
-    return (reconstruction + kl).mean()
+    return reconstruction + kl
 
 
 def tasks(vae: VAE) -> Mapping[str, zoo.Task]:

@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo
-from zoo.batches import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,10 +133,15 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
 
-def nll(gpt: CharGPT, batch: Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    """Negative log-likelihood in nats a character: each of a window but the first, given those before it."""
-    logits = gpt(batch.x[:, :-1])
-    return {"nll": F.cross_entropy(logits.flatten(0, 1).float(), batch.x[:, 1:].flatten())}
+def nll(gpt: CharGPT, batch: zoo.Batch, recipe: Recipe) -> Tensor:
+    """Negative log-likelihood in nats a character, (b,): each of a window but the first, given those before it."""
+    logits = gpt(batch.x[:, :-1]).float()  # (b, t, classes)
+    losses = F.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
+    return losses.unflatten(0, (len(logits), -1)).mean(1)
+
+
+def loss(gpt: CharGPT, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    return {"nll": nll(gpt, batch, recipe).mean()}
 
 
 def tasks(gpt: CharGPT) -> Mapping[str, zoo.Task]:
@@ -155,17 +159,10 @@ chargpt = zoo.Model(
         citation="Vaswani et al. 2017",
     ),
     build=CharGPT,
-    objectives=(zoo.Objective(nll, optimiser=zoo.AdamW(betas=(0.9, 0.99), weight_decay=0.1)),),
+    objectives=(zoo.Objective(loss, optimiser=zoo.AdamW(betas=(0.9, 0.99), weight_decay=0.1)),),
     tasks=tasks,
     generate=zoo.Autoregressive("step"),
-    measures=(
-        zoo.Measure(
-            "nll",
-            lambda *args: nll(*args)["nll"],
-            "nats per character",
-            "windows of the recipe's length, overlapping by one",
-        ),
-    ),
+    measures=(zoo.Measure("nll", nll, "nats per character", "windows of the recipe's length, overlapping by one"),),
     recipes={
         "shakespeare": Recipe(data="shakespeare", steps=2000, batch=32, lr=2e-3, warmup=100, decay="cosine", clip=1.0),
         "tiny": Recipe(data="descriptions", length=16, layers=1, heads=2, width=16, steps=20, batch=8),

@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo
-from zoo.batches import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,18 +75,18 @@ def _initialise(layer: nn.Module) -> None:
         nn.init.normal_(layer.weight, 1.0, 0.02)
 
 
-def _noise(gan: DCGAN, batch: Batch) -> Tensor:
+def _noise(gan: DCGAN, batch: zoo.Batch) -> Tensor:
     return torch.randn(len(batch.x), gan.latent, device=batch.x.device)
 
 
-def discriminator_loss(gan: DCGAN, batch: Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+def discriminator_loss(gan: DCGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     """−log D(x) − log(1 − D(G(z))) (Goodfellow et al. 2014, eq. 1)."""
     fake = gan.decode(_noise(gan, batch))
     real, faked = F.softplus(-gan.discriminate(batch.x)), F.softplus(gan.discriminate(fake.detach()))
     return {"d_real": real.mean(), "d_fake": faked.mean()}
 
 
-def generator_loss(gan: DCGAN, batch: Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+def generator_loss(gan: DCGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     """−log D(G(z)), which does not saturate (Goodfellow et al. 2014, section 3)."""
     return {"generator": F.softplus(-gan.discriminate(gan.decode(_noise(gan, batch)))).mean()}
 

@@ -74,7 +74,7 @@ def train_command(
     """
     _calm()
     from zoo import registry, settings
-    from zoo.trainer import train
+    from zoo.training.trainer import train
 
     _, recipe = registry.load_recipe(name)
     run = train(

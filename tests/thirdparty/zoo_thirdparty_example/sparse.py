@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 import zoo
-from zoo.batches import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,18 +57,18 @@ class SparseAutoencoder(nn.Module):
         return self.decode(-self.scale * (1 - u).log())
 
 
-def loss(sae: SparseAutoencoder, batch: Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+def loss(sae: SparseAutoencoder, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     """‖x − D(E(x))‖² + λ|E(x)| (eq. 2 to 4), mean over pictures."""
     code = sae.encode(batch.x)
     error = (sae.mix(code) - batch.x).square().flatten(1).sum(1)
     return {"reconstruction": error.mean(), "sparsity": recipe.sparsity * code.sum(1).mean()}
 
 
-def mse(sae: SparseAutoencoder, batch: Batch, recipe: Recipe) -> Tensor:
-    return (sae.reconstruct(batch.x) - batch.x).square().mean()
+def mse(sae: SparseAutoencoder, batch: zoo.Batch, recipe: Recipe) -> Tensor:
+    return (sae.reconstruct(batch.x) - batch.x).square().flatten(1).mean(1)
 
 
-def fit_scale(sae: SparseAutoencoder, batches: Iterable[Batch], recipe: Recipe) -> None:
+def fit_scale(sae: SparseAutoencoder, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
     """The likeliest scale of an exponential prior is the mean of the codes."""
     sae.scale.copy_(torch.cat([sae.encode(batch.x) for batch in batches]).mean(0))
 

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from zoo.batches import Batch
 from zoo.errors import PluginError, one_line
-from zoo.plugin import AdamW, Objective, Recipe, RMSprop
+from zoo.plugin import AdamW, Batch, Objective, Recipe, RMSprop
 
 
 class Phase:

@@ -21,20 +21,19 @@ except ImportError as error:
 
     raise unusable(error, "torch", "train", "Training") from error
 
-from torch import nn
-
 import zoo_export
-from zoo import checkpoints, data, files, generation, pictures, registry, runs, settings
-from zoo.batches import Batches, mix
+from zoo import data, files, generation, pictures, registry, settings
 from zoo.devices import device_words, torch_device
-from zoo.errors import PluginError, TrainingError, one_line
-from zoo.phases import Phase
+from zoo.errors import TrainingError
+from zoo.modules import build, mix
 from zoo.plugin import Model, Recipe
 from zoo.progress import Progress, downloads
 from zoo.release import MANIFEST
 from zoo.sources import RELEASE
-from zoo.specs import Sample
 from zoo.torch_backend import TorchBackend
+from zoo.training import checkpoints, runs
+from zoo.training.batches import Batches
+from zoo.training.phases import Phase
 
 WATCHED = 2000
 """Test samples on which measures are taken while a run goes on; all of them at its end."""
@@ -271,7 +270,7 @@ class _Run:
         for number, batch in enumerate(self.test.in_order(count) if sums else ()):
             for measure in self.model.measures:
                 torch.manual_seed(mix(self.recipe.seed, "measure", number))
-                sums[measure.name] += float(measure.fn(self.module, batch, self.recipe)) * len(batch.x)
+                sums[measure.name] += float(measure.fn(self.module, batch, self.recipe).double().sum())
         return {name: total / count for name, total in sums.items()}
 
     def _show(self) -> None:
@@ -289,19 +288,6 @@ class _Run:
             files.write(path.with_suffix(".png"), pictures.png(pictures.enlarge(pictures.grid(samples))))
         else:
             files.write(path.with_suffix(".txt"), samples[0] + "\n")
-
-
-def build(model: Model, recipe: Recipe, sample: Sample, name: str) -> nn.Module:
-    """A fresh module with the weights of the recipe's seed; :class:`PluginError` if the plugin cannot make it."""
-    torch.manual_seed(mix(recipe.seed, "weights"))
-    try:
-        return model.build(recipe, sample)
-    except Exception as error:
-        form = f"{sample.x.kind} data of shape {sample.x.shape}"
-        raise PluginError(
-            f"{name} cannot be built for {form}: {one_line(error)[:200]}. "
-            "Try other data or settings; ZOO_DEBUG=1 shows where."
-        ) from error
 
 
 @contextmanager

@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from zoo.modules import mix
+from zoo.plugin import Batch
 from zoo.specs import Text
 
 if TYPE_CHECKING:
     from zoo.data import DataSet
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What an objective is given."""
-
-    x: Tensor
-    """Pictures: float32 (b, c, h, w) in [0, 1]. Text: int64 (b, length)."""
-    labels: Tensor
-    """int64 (b,); zeros where the data set has none."""
-    index: Tensor
-    """int64 (b,): the position of each sample in its data set."""
-    progress: Tensor
-    """float32 scalar: the part of the run that is done, 0 to 1."""
-
-
-def mix(*parts: object) -> int:
-    """A 63-bit seed for torch out of several values: a run's seed, a step, a phase, a purpose."""
-    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
 
 
 class Batches:
