@@ -57,7 +57,7 @@ def test_same_seed_gives_the_same_weights(model_name: str, shelf: Shelf, tmp_pat
 def test_resume_is_exact(model_name: str, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped after 7 steps and resumed, a run ends with the same weights, optimisers and metrics, bit for bit."""
     with monkeypatch.context() as patch:
-        patch.setattr("zoo.training.trainer._Run._due", _stop_at(7))
+        patch.setattr("zoo.training.phases.Phase.move", _stop_at(7))
         with pytest.raises(_Stopped):
             zoo.train(f"{model_name}.tiny", out=tmp_path / "run", release=False, quiet=True, checkpoint_every=2)
     assert checkpoints.steps(tmp_path / "run")[-1] == 6
@@ -174,14 +174,14 @@ class _Stopped(Exception):
 
 
 def _stop_at(stop: int):  # type: ignore[no-untyped-def]
-    from zoo.training.trainer import _Run
+    from zoo.training.phases import Phase
 
-    due = _Run._due
+    move = Phase.move
 
-    def stopping(self, phase, step):  # type: ignore[no-untyped-def]
-        if step == stop and self.step == stop:
+    def stopping(self, batch, step):  # type: ignore[no-untyped-def]
+        if step == stop:
             raise _Stopped
-        return due(self, phase, step)
+        return move(self, batch, step)
 
     return stopping
 

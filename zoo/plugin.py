@@ -52,12 +52,24 @@ class Recipe:
     data: str = setting("digits", "data set: a name, folder:DIR or text:FILE")
     length: int = setting(128, "characters in one sample of a text; pictures ignore it", least=2)
     steps: int = setting(1000, "training steps", least=1)
-    batch: int = setting(128, "samples in a batch", least=1)
+    batch: int = setting(128, "samples in a batch, over all processes and parts", least=1)
+    accumulate: int = setting(1, "parts in which a process computes its share of a batch, to save memory", least=1)
     lr: float = setting(1e-3, "peak learning rate", above=0)
     warmup: int = setting(0, "steps of linear learning-rate warm-up", least=0)
     decay: Literal["constant", "linear", "cosine"] = setting("constant", "learning rate after warm-up, down to 0")
     clip: float = setting(0.0, "largest gradient norm of a phase; 0 leaves gradients as they are", least=0)
-    precision: Literal["fp32", "bf16"] = setting("fp32", "bf16 runs the network in bfloat16 autocast")
+    ema: float = setting(
+        0.0, "decay of a moving average of the weights, which is then what is released", least=0, most=1
+    )
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = setting(
+        "auto", "bf16: bfloat16 autocast; tf32: fast matrix products on NVIDIA; auto: bf16 where the device has it"
+    )
+    flip: bool = setting(False, "mirror half of the training pictures")
+    crop: int = setting(0, "move training pictures by up to so many pixels", least=0)
+    leave_out: int = setting(-1, "a class to leave out of training; -1 leaves out none", least=-1)
+    validation: int = setting(0, "training samples held out to choose the best checkpoint and to stop early", least=0)
+    early_stop: str = setting("", "measure that ends the run when it gets no better; empty: none")
+    patience: int = setting(5, "checkpoints without a better one before an early stop", least=1)
     seed: int = setting(0, "seed of everything random", least=0, most=2**63 - 1)
 
     def __post_init__(self) -> None:

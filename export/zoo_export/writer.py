@@ -45,7 +45,7 @@ def write(run: Path, to: Path, checkpoint: str, force: bool) -> Path:
     held = checkpoints.read(run, checkpoint)
     files.check_free(to, force)
     module = build(model, recipe, sample, about["name"])
-    checkpoints.load_module(held, module)
+    checkpoints.load_module(checkpoints.weights(held), module)
     module = fold(module.eval())  # in training mode, reading a spectrally normalised weight would change it
     tasks = dict(model.tasks(module))
     if not tasks:
@@ -158,6 +158,7 @@ def _manifest(
         ],
         "provenance": {
             "data": about["data"],
+            "from": about.get("from"),
             "step": held.state.step,
             "seconds": round(held.state.seconds, 1),
             "device": held.state.device,

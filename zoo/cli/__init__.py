@@ -93,5 +93,7 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(click.style("Error: ", fg="red", bold=True) + " ".join(message.splitlines()), err=True)
+    rank = os.environ.get("RANK", "0")  # of several processes that torchrun started, each says its own
+    where = "" if rank == "0" else f"(process {rank}) "
+    click.echo(click.style("Error: ", fg="red", bold=True) + where + " ".join(message.splitlines()), err=True)
     sys.exit(code)

@@ -39,6 +39,10 @@ def demo_command(to: Path, force: bool) -> None:
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", shell_complete=complete_setting,
     help="Change a recipe field; may be repeated. zoo info NAME shows them.",
 )  # fmt: skip
+@click.option(
+    "--from", "start", metavar="SOURCE", shell_complete=complete_source,
+    help="Start from the weights of a released name, a run folder or a release folder.",
+)  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run folder.  [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder, exactly where it stopped.")
 @click.option("--force", is_flag=True, help="Replace the run in that folder.")
@@ -50,30 +54,46 @@ def demo_command(to: Path, force: bool) -> None:
     shell_complete=complete_device,
     help="auto, cpu, cuda, cuda:N or mps.",
 )
-@click.option("--precision", type=click.Choice(["fp32", "bf16"]), help="Overrides the recipe's.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "tf32", "bf16"]),
+    help="Overrides the recipe's; auto is bf16 where the device computes in it.",
+)
 @click.option("--compile", "compiled", is_flag=True, help="Compile each phase with torch.compile.")
+@click.option("--cuda-graphs", is_flag=True, help="Compile, and replay each phase as one launch (CUDA).")
+@click.option("--deterministic", is_flag=True, help="Only kernels that give the same bits each time (CUDA; slower).")
+@click.option("--shard", is_flag=True, help="Under torchrun: split the weights among the processes (FSDP2).")
 @click.option("--checkpoint-every", type=int, metavar="STEPS", help="Default: a tenth of the run.")
+@click.option("--tensorboard", is_flag=True, help="Write RUN/tensorboard too.")
 @click.option("--no-release", is_flag=True, help="Train only; write no release at the end.")
 def train_command(
     name: str,
     data: str | None,
     data_dir: Path | None,
     assignments: tuple[str, ...],
+    start: str | None,
     out: Path | None,
     resume: bool,
     force: bool,
     device: str,
     precision: str | None,
     compiled: bool,
+    cuda_graphs: bool,
+    deterministic: bool,
+    shard: bool,
     checkpoint_every: int | None,
+    tensorboard: bool,
     no_release: bool,
 ) -> None:
     """Train model.recipe, such as vae.mnist, and write its release into the run folder.
 
-    Ctrl-C writes a checkpoint; --resume goes on from it.
+    Ctrl-C and SIGTERM write a checkpoint; --resume goes on from it, exactly.
+
+    On several devices or machines:  torchrun --nproc-per-node N -m zoo train NAME …
     """
     _calm()
     from zoo import registry, settings
+    from zoo.training.distributed import rank
     from zoo.training.trainer import train
 
     _, recipe = registry.load_recipe(name)
@@ -82,19 +102,26 @@ def train_command(
         data=data,
         data_dir=data_dir,
         set=settings.parse(type(recipe), assignments),
+        start=start,
         out=out,
         resume=resume,
         force=force,
         device=device,
         precision=precision,  # type: ignore[arg-type]
         compile=compiled,
+        cuda_graphs=cuda_graphs,
+        deterministic=deterministic,
+        shard=shard,
         checkpoint_every=checkpoint_every,
         release=not no_release,
+        tensorboard=tensorboard,
     )
+    if rank():  # one of several processes, and not the one that writes
+        return
     click.echo(f"Trained {name} in {run.seconds:.0f} s ({run.steps} steps).")
     for measure, value in run.measures.items():
         click.echo(f"  {measure}: {value:.4f}")
-    click.echo(f"  run:     {run.folder}  (metrics.jsonl, samples/, checkpoints/)")
+    click.echo(f"  run:     {run.folder}  (metrics.jsonl, curves.png, samples/, checkpoints/)")
     if run.release is not None:
         click.echo(f"  release: {run.release}")
         folder = shlex.quote(str(run.folder))

@@ -1,27 +1,32 @@
 """Checkpoints of a run: one safetensors file each, written beside its place and renamed; no pickle.
 
-A file ``step-00001000.safetensors`` holds the module (``module.NAME``), every optimiser
-(``optimiser.PHASE.PARAMETER.NAME``), and as metadata the step and the measures.
+A file ``step-00001000.safetensors`` holds the module (``module.NAME``), the averages of its weights where the recipe
+asks for them (``ema.NAME``), every optimiser (``optimiser.PHASE.PARAMETER.NAME``), and as metadata the state of the run
+and the SHA-256 of it all.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
 from zoo import files
 from zoo.errors import NotFoundError, TrainingError, ZooError, one_line
+from zoo.training.average import Average
+from zoo.training.distributed import put, whole
 
 FOLDER = "checkpoints"
 _NAME = re.compile(r"step-(\d{8,})\.safetensors")
@@ -39,9 +44,18 @@ class State:
     """What they ran on, in words."""
     measures: Mapping[str, float] = dataclasses.field(default_factory=dict)
     measured: int = 0
-    """Test samples that the measures are the mean over."""
-    rank: float | None = None
-    """The first measure on the samples that every checkpoint is measured on: the lowest is the best."""
+    """Samples that the measures are the mean over."""
+    split: str = ""
+    """Where those are from: "validation" or "test"."""
+    score: float | None = None
+    """The measure that chooses the best checkpoint, negated where higher is better: the lowest is the best."""
+    record: float | None = None
+    """The lowest score so far."""
+    waited: int = 0
+    """Checkpoints since the record."""
+    ended: bool = False
+    """Whether the run was stopped early, and is complete."""
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -63,18 +77,27 @@ def steps(run: Path) -> list[int]:
     return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
 
 
-def write(run: Path, state: State, module: nn.Module, optimisers: Sequence[torch.optim.Optimizer]) -> Path:
-    """Write the checkpoint of a run as it is, then remove all but the newest two and the best."""
+def collect(
+    module: nn.Module, optimisers: Sequence[torch.optim.Optimizer], average: Average | None
+) -> dict[str, Tensor]:
+    """All tensors of a run as it is, whole and on the CPU; where they are split, every process must ask for them."""
     tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
+    if average is not None:
+        tensors |= {f"ema.{name}": tensor for name, tensor in average.named()}
     for phase, optimiser in enumerate(optimisers):
         for index, moments in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{phase}.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    return {name: whole(tensor.detach()).cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def write(run: Path, state: State, tensors: Mapping[str, Tensor]) -> Path:
+    """Write the checkpoint of a run, then remove all but the newest two and the best."""
     path = path_of(run, state.step)
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.partial")
+    about = json.dumps(dataclasses.asdict(state))
     try:
-        save_file(tensors, beside, {"zoo": json.dumps(dataclasses.asdict(state))})
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(dict(tensors), beside, {"zoo": about, "sha256": _digest(about, tensors)})
         files.share(beside)
         with open(beside, "rb") as file:
             os.fsync(file.fileno())
@@ -84,10 +107,21 @@ def write(run: Path, state: State, module: nn.Module, optimisers: Sequence[torch
             f"{path} could not be written: {one_line(error)}. Checkpoints that are there are kept."
         ) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
     for old in set(steps(run)[:-2]) - {best(run)}:
         path_of(run, old).unlink(missing_ok=True)
     return path
+
+
+def _digest(about: str, tensors: Mapping[str, Tensor]) -> str:
+    """The SHA-256 of a checkpoint's state and tensors, in the order of their names."""
+    digest = hashlib.sha256(about.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def read(run: Path, which: str = "last") -> Checkpoint:
@@ -111,47 +145,96 @@ def read(run: Path, which: str = "last") -> Checkpoint:
         raise NotFoundError(f"{run} has no checkpoint {which!r}. There are: last, best, {', '.join(map(str, held))}.")
     path = path_of(run, step)
     try:
-        with safe_open(path, "pt") as file:
-            state = State(**json.loads(file.metadata()["zoo"]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        return Checkpoint(tensors, state)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        return parse(path.read_bytes())
+    except (OSError, ValueError) as error:
         older = ", ".join(str(other) for other in held if other != step)
-        hint = f"Remove it to go on from step {older}." if older else "Remove the run folder and train again."
+        hint = f"Others are there: --checkpoint {older}." if older else "Start the run anew with --force."
         raise TrainingError(f"{path} is damaged: {one_line(error)}. {hint}") from error
 
 
-def restore(checkpoint: Checkpoint, module: nn.Module, optimisers: Sequence[torch.optim.Optimizer]) -> None:
-    """Put a checkpoint's tensors into a module and its optimisers."""
-    load_module(checkpoint, module)
-    for phase, optimiser in enumerate(optimisers):
-        whole: dict[str, Any] = optimiser.state_dict()
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in checkpoint.tensors.items():
-            if name.startswith(f"optimiser.{phase}."):
-                _, _, index, key = name.split(".", 3)
-                state.setdefault(int(index), {})[key] = tensor
-        optimiser.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+def newest(run: Path, say: Callable[[str], None]) -> bytes:
+    """The content of the newest checkpoint that is sound; nothing where the run has none yet.
+
+    One that is damaged is renamed and said to be so. Raises :class:`TrainingError` if none of them is sound.
+    """
+    for step in reversed(steps(run)):
+        path = path_of(run, step)
+        try:
+            content = path.read_bytes()
+            parse(content)
+            return content
+        except (OSError, ValueError) as error:
+            aside = path.with_name(f"{path.name}.damaged")
+            os.replace(path, aside)
+            say(f"{path} is damaged ({one_line(error)}); it is now {aside.name}, and an older one is used.")
+    if (run / FOLDER).is_dir() and any((run / FOLDER).glob("*.damaged")):
+        raise TrainingError(f"No checkpoint in {run / FOLDER} is sound. Start the run anew with --force.")
+    return b""
 
 
-def load_module(checkpoint: Checkpoint, module: nn.Module) -> None:
-    """Put a checkpoint's weights into a module."""
-    weights = {name[7:]: tensor for name, tensor in checkpoint.tensors.items() if name.startswith("module.")}
+def parse(content: bytes) -> Checkpoint:
+    """The checkpoint in the content of a file; :class:`ValueError` unless it has the SHA-256 that it names."""
     try:
-        module.load_state_dict(weights)
+        tensors = load(content)
+        metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+        sound = metadata["sha256"] == _digest(metadata["zoo"], tensors)
+        state = State(**json.loads(metadata["zoo"]))
+    except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(one_line(error)) from error
+    if not sound:
+        raise ValueError("its SHA-256 is not the one that it names")
+    return Checkpoint(tensors, state)
+
+
+def restore(
+    checkpoint: Checkpoint, module: nn.Module, optimisers: Sequence[torch.optim.Optimizer], average: Average | None
+) -> None:
+    """Put a checkpoint's tensors into a module, its optimisers and its averages, split as those are."""
+    own = module.state_dict()
+    load_module({name: put(tensor, own[name]) for name, tensor in _part(checkpoint, "module") if name in own}, module)
+    if average is not None:
+        held = dict(_part(checkpoint, "ema"))
+        for name, weight in average.named():
+            weight.copy_(put(held[name], weight))
+    for phase, optimiser in enumerate(optimisers):
+        whole_state: dict[str, Any] = optimiser.state_dict()
+        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _part(checkpoint, f"optimiser.{phase}"):
+            index, key = name.split(".", 1)
+            like = parameters[int(index)]
+            state.setdefault(int(index), {})[key] = put(tensor, like) if tensor.shape == like.shape else tensor
+        optimiser.load_state_dict({"state": state, "param_groups": whole_state["param_groups"]})
+
+
+def _part(checkpoint: Checkpoint, prefix: str) -> Iterator[tuple[str, Tensor]]:
+    for name, tensor in checkpoint.tensors.items():
+        if name.startswith(f"{prefix}."):
+            yield name.removeprefix(f"{prefix}."), tensor
+
+
+def weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The state dict that a release is made of: the averages where the run keeps them, else the weights."""
+    return dict(_part(checkpoint, "module")) | dict(_part(checkpoint, "ema"))
+
+
+def load_module(tensors: Mapping[str, Tensor], module: nn.Module) -> None:
+    """Put a state dict into a module; :class:`ZooError` where it does not fit."""
+    try:
+        module.load_state_dict(tensors)
     except RuntimeError as error:
         raise ZooError(f"The checkpoint does not fit the installed plugin: {one_line(error)[:300]}.") from error
 
 
 def best(run: Path) -> int | None:
     """The step of the best of the checkpoints that are there; None where none is measured."""
-    ranks = {}
+    scores = {}
     for step in steps(run):
         try:
             with safe_open(path_of(run, step), "pt") as file:
-                rank = json.loads(file.metadata()["zoo"])["rank"]
+                score = json.loads(file.metadata()["zoo"])["score"]
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             continue
-        if rank is not None:
-            ranks[step] = rank
-    return min(ranks, key=lambda step: (ranks[step], -step)) if ranks else None
+        if score is not None:
+            scores[step] = score
+    return min(scores, key=lambda step: (scores[step], -step)) if scores else None

@@ -3,24 +3,67 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from zoo.errors import PluginError, one_line
+from zoo.modules import mix
 from zoo.plugin import AdamW, Batch, Objective, Recipe, RMSprop
+from zoo.training.distributed import World, shard
+
+
+class Loss(nn.Module):
+    """An objective's loss as a module whose forward is the whole phase, so that it is wrapped whole."""
+
+    def __init__(self, module: nn.Module, loss: Callable[..., Mapping[str, Tensor]], recipe: Recipe, bf16: str) -> None:
+        super().__init__()
+        self.module, self.function, self.recipe = module, loss, recipe
+        self.autocast = torch.autocast(bf16 or "cpu", torch.bfloat16, enabled=bool(bf16))
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum of the loss terms, and each of them without gradient."""
+        with self.autocast:
+            terms = self.function(self.module, batch, self.recipe)
+        total = sum(terms.values())
+        if not isinstance(total, Tensor) or total.ndim:
+            raise TypeError("it must return named scalar tensors")
+        return total, {name: term.detach().clone() for name, term in terms.items()}
 
 
 class Phase:
     """An objective with its optimiser."""
 
     def __init__(
-        self, objective: Objective, module: nn.Module, recipe: Recipe, device: torch.device, compiled: bool
+        self,
+        number: int,
+        objective: Objective,
+        module: nn.Module,
+        recipe: Recipe,
+        device: torch.device,
+        world: World,
+        compiled: Mapping[str, Any] | None = None,
+        sharded: bool = False,
     ) -> None:
-        self.objective, self.module, self.recipe = objective, module, recipe
+        """`compiled` are the options of torch.compile, None for eager; `sharded` splits the weights (FSDP2)."""
+        self.number, self.objective, self.recipe, self.world = number, objective, recipe, world
+        function = objective.loss if compiled is None else torch.compile(objective.loss, **compiled)
+        self.compiled = compiled is not None
+        self.loss: nn.Module = Loss(module, function, recipe, device.type if recipe.precision == "bf16" else "")
+        if sharded:
+            shard(
+                self.loss,
+                [part for stack in module.modules() if isinstance(stack, nn.ModuleList) for part in stack],
+                device,
+            )
+        self.module = module
         self.parameters = _parameters(module, objective.params)
-        self.frozen = [p for p in module.parameters() if not any(p is own for own in self.parameters)]
+        own = {id(parameter) for parameter in self.parameters}
+        self.frozen = [parameter for parameter in module.parameters() if id(parameter) not in own]
         lr = objective.optimiser.lr
         peak = getattr(recipe, lr, None) if isinstance(lr, str) else float(lr)
         if not isinstance(peak, float) or not 0 < peak < math.inf or not self.parameters:
@@ -28,28 +71,24 @@ class Phase:
             raise PluginError(f"A phase {what}, and there is no such number above 0, or no weight. Mend the plugin.")
         self.peak = peak
         self.optimiser = _optimiser(objective.optimiser, self.parameters, self.peak, device)
-        self.loss = torch.compile(objective.loss) if compiled else objective.loss
-        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16")
+        if world.size > 1 and not sharded:
+            self._free()
+            devices = [device] if device.type == "cuda" else None
+            self.loss = DistributedDataParallel(self.loss, device_ids=devices, find_unused_parameters=True)
 
-    def move(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
-        """Take one step of this phase and return its loss terms."""
-        for parameter in self.parameters:
-            parameter.requires_grad_(True)
-        for parameter in self.frozen:
-            parameter.requires_grad_(False)
-        name = getattr(self.objective.loss, "__name__", "of a phase")
-        try:
-            with self.autocast:
-                terms = self.loss(self.module, batch, self.recipe)
-            total = sum(terms.values())
-            if not isinstance(total, Tensor) or total.ndim:
-                raise TypeError("it must return named scalar tensors")
-            total.backward()  # type: ignore[no-untyped-call]
-        except Exception as error:
-            raise PluginError(
-                f"The loss {name!r} fails at step {step} on a batch of {tuple(batch.x.shape)}: "
-                f"{one_line(error)[:200]}. Try other settings or data; ZOO_DEBUG=1 shows where."
-            ) from error
+    def due(self, step: int) -> bool:
+        """Whether the phase acts in a step."""
+        start, end = self.objective.during
+        return step % self.objective.every == 0 and start <= step / self.recipe.steps < end
+
+    def move(self, batch: Callable[[int], Batch], step: int) -> Mapping[str, Tensor]:
+        """Take one step of this phase and return its loss terms; `batch` gives each part of the batch."""
+        self._free()
+        parts, sums = self.recipe.accumulate, dict[str, Tensor]()
+        for part in range(parts):
+            mine = self.world.rank * parts + part
+            for name, term in self._backward(batch(mine), step, mine, last=part == parts - 1).items():
+                sums[name] = sums[name] + term / parts if part else term / parts if parts > 1 else term
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
         for group in self.optimiser.param_groups:
@@ -59,7 +98,40 @@ class Phase:
         if self.objective.after is not None:
             with torch.no_grad():
                 self.objective.after(self.module, self.recipe)
-        return {name: term.detach() for name, term in terms.items()}
+        return sums
+
+    def _free(self) -> None:
+        """Let gradients reach the weights that this phase moves, and no others."""
+        for parameter in self.parameters:
+            parameter.requires_grad_(True)
+        for parameter in self.frozen:
+            parameter.requires_grad_(False)
+
+    def _backward(self, batch: Batch, step: int, part: int, last: bool) -> Mapping[str, Tensor]:
+        """Add the gradients of one part of a batch and return its loss terms; its noise follows from these numbers."""
+        torch.manual_seed(mix(self.recipe.seed, "step", step, self.number, part))
+        later = not last and isinstance(self.loss, DistributedDataParallel)
+        try:
+            with self.loss.no_sync() if later else nullcontext():  # type: ignore[operator]
+                total, terms = self.loss(batch)
+                (total / self.recipe.accumulate if self.recipe.accumulate > 1 else total).backward()
+        except Exception as error:
+            if self.compiled and "double backward" in str(error):
+                self._uncompile()
+                return self._backward(batch, step, part, last)
+            name = getattr(self.objective.loss, "__name__", "of a phase")
+            raise PluginError(
+                f"The loss {name!r} fails at step {step} on a batch of {tuple(batch.x.shape)}: "
+                f"{one_line(error)[:200]}. Try other settings or data; ZOO_DEBUG=1 shows where."
+            ) from error
+        return dict(terms)
+
+    def _uncompile(self) -> None:
+        """Go on without torch.compile, which cannot differentiate twice, as a gradient penalty must."""
+        inner = self.loss.module if isinstance(self.loss, DistributedDataParallel) else self.loss
+        assert isinstance(inner, Loss)
+        inner.function, self.compiled = self.objective.loss, False
+        self.optimiser.zero_grad(set_to_none=True)
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""

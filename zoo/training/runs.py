@@ -3,6 +3,7 @@
 runs/vae.mnist/
   recipe.json       what is trained, from which data, by which plugin
   metrics.jsonl     loss terms and measures by step
+  curves.png        the same as a picture
   samples/          what the model generates, by step
   checkpoints/      the newest two and the best
   release/          the release, once the run is complete
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 METRICS = "metrics.jsonl"
+CURVES = "curves.png"
 LOCK = ".lock"
 SAMPLES = "samples"
 
@@ -84,8 +86,8 @@ def lock(folder: Path) -> Iterator[None]:
                     place.rmdir()
 
 
-def start(folder: Path, name: str, recipe: Recipe, data: DataSet) -> None:
-    """Make the folder of a new run; an older run there is removed."""
+def start(folder: Path, name: str, recipe: Recipe, data: DataSet, origin: Mapping[str, Any] | None = None) -> None:
+    """Make the folder of a new run; an older run there is removed. `origin` says which weights it starts from."""
     plugin = registry.find(registry.split(name)[0])
     described = {
         "format": FORMAT,
@@ -94,6 +96,7 @@ def start(folder: Path, name: str, recipe: Recipe, data: DataSet) -> None:
         "sample": {"x": to_json(data.sample.x), "classes": data.sample.classes},
         "data": {"name": data.name, "source": data.source, "licence": data.licence, "sha256": data.sha256},
         "plugin": {"distribution": plugin.distribution, "version": plugin.version},
+        "from": origin,
         "zoo": __version__,
         "commit": _commit(),
     }

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import signal
+import dataclasses
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, Literal
 
 try:
@@ -22,40 +18,16 @@ except ImportError as error:
     raise unusable(error, "torch", "train", "Training") from error
 
 import zoo_export
-from zoo import data, files, generation, pictures, registry, settings
-from zoo.devices import device_words, torch_device
-from zoo.errors import TrainingError
-from zoo.modules import build, mix
+from zoo import registry, settings
+from zoo.devices import best_precision, torch_device
+from zoo.errors import SettingError
 from zoo.plugin import Model, Recipe
-from zoo.progress import Progress, downloads
 from zoo.release import MANIFEST
 from zoo.sources import RELEASE
-from zoo.torch_backend import TorchBackend
-from zoo.training import checkpoints, runs
-from zoo.training.batches import Batches
-from zoo.training.phases import Phase
-
-WATCHED = 2000
-"""Test samples on which measures are taken while a run goes on; all of them at its end."""
-
-SHOWN = 16
-"""Samples that are generated at each checkpoint."""
-
-
-class Interrupted(TrainingError):
-    """A run was stopped from outside, after it wrote a checkpoint."""
-
-    exit_code = 130
-
-
-class Terminated(Interrupted):
-    """A run was stopped by SIGTERM, as when a machine is taken back."""
-
-    exit_code = 143
-
-
-Stopped = Callable[[], type[Interrupted] | None]
-"""Says whether a run is to stop, and as what."""
+from zoo.training import distributed, runs
+from zoo.training.distributed import World
+from zoo.training.loop import How, Running
+from zoo.training.stopping import Interrupted, signals
 
 
 @dataclass(frozen=True)
@@ -76,19 +48,27 @@ def train(
     data_dir: str | Path | None = None,
     set: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
+    start: str | Path | None = None,
     resume: bool = False,
     force: bool = False,
     device: str = "auto",
-    precision: Literal["fp32", "bf16"] | None = None,
+    precision: Literal["auto", "fp32", "tf32", "bf16"] | None = None,
     compile: bool = False,
+    cuda_graphs: bool = False,
+    deterministic: bool = False,
+    shard: bool = False,
     checkpoint_every: int | None = None,
     release: bool = True,
+    tensorboard: bool = False,
     quiet: bool = False,
 ) -> Run:
     """Train ``model.recipe`` and write its release into the run folder (default ``runs/NAME``).
 
-    `set` changes recipe fields. `checkpoint_every` is in steps (default: a tenth of the run). A run that was
-    stopped goes on with `resume`, and ends bit for bit as if it had not been stopped (on one device, eager).
+    `set` changes recipe fields. `start` names a SOURCE whose weights the run starts from. `checkpoint_every` is in
+    steps (default: a tenth of the run). A run that was stopped goes on with `resume`, and ends bit for bit as if it
+    had not been stopped (on one device, eager; on CUDA with `deterministic`). `compile` compiles each phase, and
+    `cuda_graphs` replays it as one launch. Under torchrun every process calls this; `shard` then splits the weights
+    of a model with one phase among them (FSDP2), and only the first process writes.
     Raises :class:`ZooError` for anything that a person can mend.
     """
     model, recipe = registry.load_recipe(name)
@@ -97,216 +77,83 @@ def train(
     recipe = settings.replace(recipe, changes)
     settings.at_least("checkpoint_every", checkpoint_every, 1)
     folder = Path(out) if out is not None else Path("runs") / name
-    if resume:
-        runs.described(folder)
-    else:
-        runs.check_free(folder, force)
+    where = distributed.own(torch_device(device))
+    if resume and start is not None:
+        raise SettingError("--from starts a run and --resume goes on with one: give only one of them.")
+    if distributed.rank() == 0:
+        if resume:
+            runs.described(folder)
+        else:
+            runs.check_free(folder, force)
+    _check(name, model, recipe, shard)
     if release:
         zoo_export.check_installed("Writing the release at the end (--no-release leaves it out)")
-    where = torch_device(device)
-    with runs.lock(folder):
-        run = _Run(name, model, recipe, folder, where, data_dir, compile, resume, quiet)
-        with _signals() as stopped:
-            run.train(checkpoint_every or max(1, recipe.steps // 10), stopped)
+    how = How(
+        compiled=({"mode": "reduce-overhead"} if cuda_graphs else {}) if compile or cuda_graphs else None,
+        sharded=shard,
+        tensorboard=tensorboard,
+        quiet=quiet,
+    )
+    with runs.lock(folder) if distributed.rank() == 0 else nullcontext():
+        with distributed.join(where) as world:
+            recipe = dataclasses.replace(recipe, precision=_precision(recipe, folder, resume, where, world))
+            with _arithmetic(recipe.precision, deterministic), signals() as stopped:
+                run = Running(name, model, recipe, folder, where, world, data_dir, start, resume, how)
+                run.train(checkpoint_every or max(1, recipe.steps // 10), stopped)
         target = folder / RELEASE
-        if release and not (run.complete and (target / MANIFEST).is_file()):
+        if release and world.first and not (run.complete and (target / MANIFEST).is_file()):
             if not quiet:
                 print("Writing the release and proving that torch and ONNX Runtime agree …", file=sys.stderr)
             try:
-                zoo_export.export(folder, target, force=True)
+                zoo_export.export(folder, target, checkpoint="best" if recipe.early_stop else "last", force=True)
             except KeyboardInterrupt:
                 raise Interrupted(
                     "Interrupted while writing the release; the training is complete. "
                     f"Run: zoo export {folder} --to DIR"
                 ) from None
-    return Run(folder, target if release else None, recipe.steps, run.seconds, run.measures)
+    return Run(folder, target if release else None, run.state.step, run.state.seconds, run.state.measures)
 
 
-class _Run:
-    """A run under way: its data, module and optimisers."""
-
-    def __init__(
-        self,
-        name: str,
-        model: Model,
-        recipe: Recipe,
-        folder: Path,
-        device: torch.device,
-        data_dir: str | Path | None,
-        compiled: bool,
-        resume: bool,
-        quiet: bool,
-    ) -> None:
-        self.name, self.model, self.recipe, self.folder, self.device = name, model, recipe, folder, device
-        self.quiet = quiet
-        training, test = (
-            data.load(recipe.data, split, data_dir=data_dir, length=recipe.length, progress=downloads(quiet))
-            for split in ("train", "test")
+def _check(name: str, model: Model, recipe: Recipe, shard: bool) -> None:
+    """Raise :class:`SettingError` for settings that do not go together."""
+    if recipe.early_stop:
+        names = [measure.name for measure in model.measures if measure.limit is None]
+        if recipe.early_stop not in names:
+            raise SettingError(
+                f"early_stop = {recipe.early_stop!r} is no measure of {name}. There are: {', '.join(names) or 'none'}."
+            )
+        if not recipe.validation:
+            raise SettingError(
+                "early_stop needs samples to judge by that are not the test's. Set validation=1000 or so."
+            )
+    if shard and distributed.count() == 1:
+        raise SettingError(
+            "--shard splits a model among processes. Run: torchrun --nproc-per-node N -m zoo train … --shard"
         )
-        self.sample = training.sample
-        self.batches = Batches(training, recipe.batch, recipe.seed, device)
-        self.test = Batches(test, max(recipe.batch, 100), recipe.seed, device)
-        self.module = build(model, recipe, training.sample, name).to(device)
-        self.phases = [Phase(objective, self.module, recipe, device, compiled) for objective in model.objectives]
-        self.optimisers = [phase.optimiser for phase in self.phases]
-        self.step, self.seconds = 0, 0.0
-        self.measures: Mapping[str, float] = {}
-        self.complete = False
-        """Whether there was nothing left to do."""
-        if resume:
-            runs.check_same(folder, name, recipe, training)
-            if checkpoints.steps(folder):
-                checkpoint = checkpoints.read(folder)
-                checkpoints.restore(checkpoint, self.module, self.optimisers)
-                self.step, self.seconds = checkpoint.state.step, checkpoint.state.seconds
-                self.measures = checkpoint.state.measures
-                self.complete = self.step == recipe.steps
-            runs.cut_metrics(folder, self.step)
-        else:
-            runs.start(folder, name, recipe, training)
-
-    def train(self, checkpoint_every: int, stopped: Stopped) -> None:
-        """Run the steps that are left, or those until `stopped` says to stop."""
-        steps, first, began = self.recipe.steps, self.step, time.monotonic() - self.seconds
-        draws = sum(self._due(phase, step) for step in range(first) for phase in self.phases)
-        drawn = draws
-        shown: dict[str, float] = {}
-        log_every = max(1, steps // 500)
-        unit = "windows" if self.sample.x.kind == "text" else "images"
-        self.module.train()
-        with Progress(f"Training {self.name}", steps, first, unit, self.quiet) as progress:
-            progress.say(self._introduction(first))
-            while self.step < steps:
-                logged = (self.step + 1) % log_every == 0 or self.step + 1 == steps
-                line: dict[str, float] = {}  # the terms of the phases that are due now
-                done = torch.tensor(self.step / steps, device=self.device)
-                for number, phase in enumerate(self.phases):
-                    if self._due(phase, self.step):
-                        torch.manual_seed(mix(self.recipe.seed, "step", self.step, number))
-                        terms = phase.move(self.batches.train(draws, done), self.step)
-                        draws += 1
-                        if logged:
-                            line |= {key: float(value) for key, value in terms.items()}
-                self.step += 1
-                self.seconds = time.monotonic() - began
-                if logged:
-                    self._refuse(
-                        [f"the loss term {key!r} ({value})" for key, value in line.items() if not math.isfinite(value)]
-                    )
-                    lr = self.phases[0].rate(self.step - 1)
-                    entry = {"step": self.step, "terms": line, "lr": lr}
-                    runs.append_metrics(self.folder, entry | {"seconds": round(self.seconds, 3)})
-                    shown |= line
-                    progress.update(self.step, shown, (draws - drawn) * self.batches.size)
-                reason = stopped()
-                planned = self.step % checkpoint_every == 0 or self.step == steps
-                if planned or reason:
-                    self._checkpoint(began, progress, planned)
-                    if reason and self.step < steps:
-                        raise reason(
-                            f"{reason.__name__} at step {self.step}. The checkpoint is "
-                            f"{checkpoints.path_of(self.folder, self.step)}. Go on with the same command and --resume."
-                        )
-
-    def _introduction(self, first: int) -> str:
-        count = sum(parameter.numel() for parameter in self.module.parameters())
-        going_on = f", going on from step {first} of {self.recipe.steps}" if first else ""
-        return f"{self.name}: {count:,} parameters on {self.device}, into {self.folder}{going_on}"
-
-    def _due(self, phase: Phase, step: int) -> bool:
-        start, end = phase.objective.during
-        return step % phase.objective.every == 0 and start <= step / self.recipe.steps < end
-
-    def _refuse(self, not_finite: list[str]) -> None:
-        """Stop the run if a loss term or a weight is no longer a number."""
-        if not not_finite:
-            return
-        held = checkpoints.steps(self.folder)
-        last = (
-            f"The last checkpoint is {checkpoints.path_of(self.folder, held[-1])}" if held else "There is no checkpoint"
-        )
-        raise TrainingError(
-            f"{self.name} stopped at step {self.step}: {not_finite[0]} is not finite. {last}. Lower lr, or set clip=1."
+    if shard and len(model.objectives) > 1:
+        raise SettingError(
+            f"--shard is for models with one phase, and this one has {len(model.objectives)}. Leave --shard out."
         )
 
-    def _checkpoint(self, began: float, progress: Progress, planned: bool) -> None:
-        """Fit, measure, write and show the model as it is now; one that was not planned leaves no trace in the run."""
-        self._refuse(
-            [f"the weight {key}" for key, value in self.module.named_parameters() if not value.isfinite().all()]
-        )
-        self.module.eval()
-        torch.manual_seed(mix(self.recipe.seed, "finish"))
-        with torch.no_grad():
-            if self.model.finish is not None:
-                self.model.finish(self.module, self.batches.in_order(), self.recipe)
-        measured = min(WATCHED, len(self.test)) if planned else 0
-        self.measures = self._measure(measured)
-        rank = next(iter(self.measures.values()), None)
-        if self.step == self.recipe.steps and measured < len(self.test):
-            measured = len(self.test)
-            self.measures = self._measure(measured)
-        if self.measures:
-            runs.append_metrics(self.folder, {"step": self.step, "measures": self.measures, "measured": measured})
-        self.seconds = time.monotonic() - began
-        state = checkpoints.State(
-            step=self.step,
-            seconds=self.seconds,
-            device=device_words(self.device),
-            measures=self.measures,
-            measured=measured,
-            rank=rank,
-        )
-        checkpoints.write(self.folder, state, self.module, self.optimisers)
-        if planned:
-            self._show()
-        figures = "".join(f"  {m.name} {self.measures[m.name]:.4g} {m.unit}" for m in self.model.measures if planned)
-        progress.say(f"step {self.step}: checkpoint written{figures}")
-        self.module.train()
 
-    @torch.no_grad()
-    def _measure(self, count: int) -> dict[str, float]:
-        """Each measure's mean over the first `count` samples of the test split; none for no samples."""
-        sums: dict[str, float] = {measure.name: 0.0 for measure in self.model.measures if count}
-        for number, batch in enumerate(self.test.in_order(count) if sums else ()):
-            for measure in self.model.measures:
-                torch.manual_seed(mix(self.recipe.seed, "measure", number))
-                sums[measure.name] += float(measure.fn(self.module, batch, self.recipe).double().sum())
-        return {name: total / count for name, total in sums.items()}
-
-    def _show(self) -> None:
-        """Write what the model generates into ``samples/``."""
-        if self.model.generate is None:
-            return
-        tasks = self.model.tasks(self.module)
-        task = tasks[self.model.generate.task]
-        samples = generation.generate(
-            TorchBackend.of_module(self.module, tasks).run, self.model.generate, task.inputs, task.outputs, self.sample,
-            n=SHOWN if self.sample.x.kind == "image" else 1, seed=0,
-        )  # fmt: skip
-        path = self.folder / runs.SAMPLES / f"step-{self.step:08d}"
-        if self.sample.x.kind == "image":
-            files.write(path.with_suffix(".png"), pictures.png(pictures.enlarge(pictures.grid(samples))))
-        else:
-            files.write(path.with_suffix(".txt"), samples[0] + "\n")
+def _precision(recipe: Recipe, folder: Path, resume: bool, device: torch.device, world: World) -> Any:
+    """What a run computes in: for "auto" what a resumed run began with, or what the first process finds best."""
+    chosen = recipe.precision
+    if chosen == "auto" and world.first:
+        chosen = runs.described(folder)["recipe"].get("precision") if resume else best_precision(device)
+    return world.share(str(chosen).encode(), device).decode()
 
 
 @contextmanager
-def _signals() -> Iterator[Stopped]:
-    """Turns Ctrl-C and SIGTERM into an error that the loop asks for after each step; a second Ctrl-C stops at once."""
-    reason: type[Interrupted] | None = None
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal reason
-        if reason and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        reason = Interrupted if number == signal.SIGINT else Terminated
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: reason
-        return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+def _arithmetic(precision: str, deterministic: bool) -> Iterator[None]:
+    """How float32 products are computed, for the time of a run, and whether every kernel must give the same bits."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
+    torch.backends.cudnn.allow_tf32 = precision != "fp32"
+    torch.use_deterministic_algorithms(deterministic)
     try:
-        yield lambda: reason
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        torch.use_deterministic_algorithms(False)
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]

@@ -1,0 +1,328 @@
+"""A run under way: the loop over steps and phases, and what happens at each checkpoint."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo import data, generation, pictures
+from zoo.devices import device_words
+from zoo.errors import TrainingError
+from zoo.modules import build, mix
+from zoo.plugin import Measure, Model, Recipe
+from zoo.progress import downloads
+from zoo.torch_backend import TorchBackend
+from zoo.training import checkpoints, distributed, finetune, runs
+from zoo.training.average import Average
+from zoo.training.batches import Batches, split
+from zoo.training.distributed import World
+from zoo.training.phases import Phase
+from zoo.training.reports import Report
+from zoo.training.stopping import REASONS, Interrupted, Stopped
+
+WATCHED = 2000
+"""Samples on which measures are taken while a run goes on; all of the test split at its end."""
+
+SHOWN = 16
+"""Samples that are generated at each checkpoint."""
+
+TOGETHER = 10
+"""Steps between two times that several processes tell each other of a signal."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How to train, as opposed to what: none of it changes the result, but for rounding."""
+
+    compiled: Mapping[str, Any] | None
+    sharded: bool
+    tensorboard: bool
+    quiet: bool
+
+
+class Running:
+    """A run under way: its data, module, optimisers and state."""
+
+    def __init__(
+        self,
+        name: str,
+        model: Model,
+        recipe: Recipe,
+        folder: Path,
+        device: torch.device,
+        world: World,
+        data_dir: str | Path | None,
+        start: str | Path | None,
+        resume: bool,
+        how: How,
+    ) -> None:
+        self.name, self.model, self.recipe, self.folder = name, model, recipe, folder
+        self.device, self.world, self.how = device, world, how
+        whole, test = (
+            data.load(recipe.data, split, data_dir=data_dir, length=recipe.length, progress=downloads(how.quiet))
+            for split in ("train", "test")
+        )
+        training, validation = split(whole, recipe)
+        self.sample = training.sample
+        self.batches = Batches(
+            training, recipe.batch, recipe.seed, device,
+            parts=world.size * recipe.accumulate, flip=recipe.flip, crop=recipe.crop,
+        )  # fmt: skip
+        self.test = Batches(test, max(recipe.batch, 100), recipe.seed, device)
+        self.watched = Batches(validation, max(recipe.batch, 100), recipe.seed, device) if validation else self.test
+        module = build(model, recipe, training.sample, name)
+        origin = finetune.origin(start) if start is not None else None
+        self.match = finetune.start_from(module, origin) if origin else None
+        if world.size > 1 and device.type == "cuda":
+            module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
+        self.module = module.to(device)
+        self.spare = copy.deepcopy(self.module) if recipe.ema or how.sharded else None
+        self.phases = [
+            Phase(number, objective, self.module, recipe, device, world, how.compiled, how.sharded)
+            for number, objective in enumerate(model.objectives)
+        ]
+        self.optimisers = [phase.optimiser for phase in self.phases]
+        self.average = Average(self.module, recipe.ema) if recipe.ema else None
+        self.state = checkpoints.State(device=device_words(device), processes=world.size)
+        self.complete = False
+        """Whether there was nothing left to do."""
+        if resume:
+            self._resume(whole)
+        elif world.first:
+            runs.start(folder, name, recipe, whole, finetune.describe(origin, self.match))
+        world.wait()
+
+    def _resume(self, whole: data.DataSet) -> None:
+        """Go on from the newest checkpoint of the first process, which is on its disk."""
+        content = b""
+        if self.world.first:
+            runs.check_same(self.folder, self.name, self.recipe, whole)
+            content = checkpoints.newest(self.folder, lambda text: print(text, file=sys.stderr, flush=True))
+        content = self.world.share(content, self.device)
+        if content:
+            held = checkpoints.parse(content)
+            checkpoints.restore(held, self.module, self.optimisers, self.average)
+            self.state = dataclasses.replace(held.state, device=self.state.device, processes=self.world.size)
+            self.complete = held.state.step == self.recipe.steps or held.state.ended
+        if self.world.first:
+            runs.cut_metrics(self.folder, self.state.step)
+
+    def train(self, checkpoint_every: int, stopped: Stopped) -> None:
+        """Run the steps that are left, or those until `stopped` says to stop."""
+        if self.complete:
+            return
+        with self._report() as report:
+            self._introduce(report)
+            self._loop(checkpoint_every, stopped, report)
+
+    def _loop(self, checkpoint_every: int, stopped: Stopped, report: Report | None) -> None:
+        steps, first, began = self.recipe.steps, self.state.step, time.monotonic() - self.state.seconds
+        draws = sum(phase.due(step) for step in range(first) for phase in self.phases)
+        drawn = draws
+        log_every = max(1, steps // 500)
+        unread: list[tuple[int, str, Tensor]] = []
+        self.module.train()
+        for step in range(first, steps):
+            done = torch.tensor(step / steps, device=self.device)
+            for phase in self.phases:
+                if phase.due(step):
+                    k = draws
+                    terms = phase.move(lambda part, k=k, done=done: self.batches.train(k, done, part), step)  # type: ignore[misc]
+                    unread += [(step + 1, name, term) for name, term in terms.items()]
+                    draws += 1
+            if self.average is not None:
+                self.average.update(step)
+            self.state = dataclasses.replace(self.state, step=step + 1, seconds=time.monotonic() - began)
+            reason = self._told(stopped)
+            planned = (step + 1) % checkpoint_every == 0 or step + 1 == steps
+            if (step + 1) % log_every == 0 or planned or reason:
+                lines = self._read(unread)
+                unread.clear()
+                if report and ((step + 1) % log_every == 0 or step + 1 == steps):
+                    lr, samples = self.phases[0].rate(step), (draws - drawn) * self.batches.size
+                    report.terms(step + 1, lines.get(step + 1, {}), lr, self.state.seconds, samples)
+            if planned or reason:
+                self._checkpoint(began, planned, report)
+                if reason and step + 1 < steps:
+                    raise reason(
+                        f"{reason.__name__} at step {step + 1}. The checkpoint is "
+                        f"{checkpoints.path_of(self.folder, step + 1)}. Go on with the same command and --resume."
+                    )
+                if self.state.ended:
+                    return
+
+    @contextmanager
+    def _report(self) -> Iterator[Report | None]:
+        """What people see of the run, from the first process only."""
+        if not self.world.first:
+            yield None
+            return
+        unit = {"text": "windows", "image": "images"}.get(self.sample.x.kind, "samples")
+        with Report(
+            self.name, self.folder, self.recipe.steps, self.state.step, unit,
+            quiet=self.how.quiet, tensorboard=self.how.tensorboard,
+        ) as report:  # fmt: skip
+            yield report
+
+    def _introduce(self, report: Report | None) -> None:
+        if report is None:
+            return
+        count = sum(parameter.numel() for parameter in self.module.parameters())
+        step = self.state.step
+        going_on = f", going on from step {step} of {self.recipe.steps}" if step else ""
+        others = f" and {self.world.size - 1} more processes" if self.world.size > 1 else ""
+        report.say(
+            f"{self.name}: {count:,} parameters in {self.recipe.precision} on {self.device}{others}, "
+            f"into {self.folder}{going_on}"
+        )
+        if self.match:
+            report.say(f"Starting weights: {self.match.words()}")
+        has_statistics = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in self.module.modules())
+        if has_statistics and self.world.size > 1 and self.device.type != "cuda":
+            report.say("BatchNorm takes its statistics from each process's own share: SyncBatchNorm needs CUDA.")
+
+    def _told(self, stopped: Stopped) -> type[Interrupted] | None:
+        """Why to stop now, the same in every process: one that is told tells the others every ``TOGETHER`` steps."""
+        if self.world.size == 1:
+            return stopped()
+        if self.state.step % TOGETHER:
+            return None
+        return REASONS[self.world.largest(REASONS.index(stopped()), self.device)]
+
+    def _read(self, unread: list[tuple[int, str, Tensor]]) -> dict[int, dict[str, float]]:
+        """Loss terms as numbers, by step, the mean over the processes; stop the run where one is none."""
+        if not unread:
+            return {}
+        values = self.world.mean(torch.stack([term.float() for _, _, term in unread])).tolist()
+        found: dict[int, dict[str, float]] = {}
+        for (step, name, _), value in zip(unread, values, strict=True):
+            if not math.isfinite(value):
+                self._refuse(step, f"the loss term {name!r} ({value})")
+            found.setdefault(step, {})[name] = value
+        return found
+
+    def _refuse(self, step: int, what: str) -> None:
+        """Stop the run because something is no longer a number."""
+        held = checkpoints.steps(self.folder)
+        last = (
+            f"The last good checkpoint is {checkpoints.path_of(self.folder, held[-1])}"
+            if held
+            else "There is no checkpoint"
+        )
+        raise TrainingError(
+            f"{self.name} stopped at step {step}: {what} is not finite. {last}. Lower lr, or set clip=1."
+        )
+
+    def _checkpoint(self, began: float, planned: bool, report: Report | None) -> None:
+        """Fit, measure, write and show the model as it is now; one that was not planned leaves no trace in the run."""
+        self.world.settle(self.module)
+        for key, value in self.module.named_parameters():
+            if not distributed.whole(value.detach()).isfinite().all():
+                self._refuse(self.state.step, f"the weight {key}")
+        tensors = checkpoints.collect(self.module, self.optimisers, self.average)
+        if report:
+            shown = self._shown(tensors)
+            if self.model.finish is not None:
+                torch.manual_seed(mix(self.recipe.seed, "finish"))
+                with torch.no_grad():
+                    self.model.finish(shown, self.batches.in_order(), self.recipe)
+                for name, buffer in shown.named_buffers():
+                    if f"module.{name}" in tensors:
+                        tensors[f"module.{name}"] = buffer.detach().cpu().clone()
+            self.state = dataclasses.replace(self.state, measures={}, measured=0, split="", score=None)
+            if planned:
+                self._watch(shown, report)
+            self.state = dataclasses.replace(self.state, seconds=time.monotonic() - began)
+            checkpoints.write(self.folder, self.state, tensors)
+            if planned:
+                self._show(shown, report)
+                report.draw(last=self.state.step == self.recipe.steps or self.state.ended)
+            figures = "".join(
+                f"  {measure.name} {self.state.measures[measure.name]:.4g} {measure.unit}"
+                for measure in self._measured() if planned
+            )  # fmt: skip
+            report.say(f"step {self.state.step}: checkpoint written{figures}")
+            if self.state.ended:
+                report.say(
+                    f"{self.recipe.early_stop} got no better for {self.recipe.patience} checkpoints: stopped early."
+                )
+        ended = self.world.largest(int(self.state.ended), self.device)
+        self.state = dataclasses.replace(self.state, ended=bool(ended))
+        self.module.train()
+
+    def _shown(self, tensors: Mapping[str, Tensor]) -> nn.Module:
+        """The module that is measured, shown and released: the averages where there are any, in eval mode."""
+        if self.spare is None:
+            return self.module.eval()
+        checkpoints.load_module(checkpoints.weights(checkpoints.Checkpoint(tensors, self.state)), self.spare)
+        return self.spare.eval()
+
+    def _measured(self) -> list[Measure]:
+        """The measures that are quick enough to be taken while a run goes on."""
+        return [measure for measure in self.model.measures if measure.limit is None]
+
+    def _watch(self, module: nn.Module, report: Report) -> None:
+        """Measure, keep the record, and end the run if it asks for that."""
+        measures = self._measured()
+        if not measures:
+            return
+        held_out, last = self.watched is not self.test, self.state.step == self.recipe.steps
+        count = len(self.watched) if held_out else min(WATCHED, len(self.test))
+        values = self._measure(module, self.watched, count)
+        name, where = self.recipe.early_stop or measures[0].name, "validation" if held_out else "test"
+        (judge,) = (measure for measure in measures if measure.name == name)
+        score = values[name] if judge.better == "lower" else -values[name]
+        record = self.state.record
+        better = record is None or score < record
+        waited = 0 if better else self.state.waited + 1
+        if last and (held_out or count < len(self.test)):
+            report.measures(self.state.step, values, count, where)
+            count, where = len(self.test), "test"
+            values = self._measure(module, self.test, count)
+        report.measures(self.state.step, values, count, where)
+        self.state = dataclasses.replace(
+            self.state,
+            measures=values,
+            measured=count,
+            split=where,
+            score=score,
+            record=score if better else record,
+            waited=waited,
+            ended=bool(self.recipe.early_stop) and waited >= self.recipe.patience,
+        )
+
+    @torch.no_grad()
+    def _measure(self, module: nn.Module, batches: Batches, count: int) -> dict[str, float]:
+        """Each measure's mean over the first `count` samples."""
+        sums = {measure.name: 0.0 for measure in self._measured()}
+        for number, batch in enumerate(batches.in_order(count)):
+            for measure in self._measured():
+                torch.manual_seed(mix(self.recipe.seed, "measure", number))
+                sums[measure.name] += float(measure.fn(module, batch, self.recipe).double().sum())
+        return {name: total / count for name, total in sums.items()}
+
+    def _show(self, module: nn.Module, report: Report) -> None:
+        """Tell of what the model generates."""
+        if self.model.generate is None:
+            return
+        tasks = self.model.tasks(module)
+        task = tasks[self.model.generate.task]
+        image = self.sample.x.kind == "image"
+        samples = generation.generate(
+            TorchBackend.of_module(module, tasks).run, self.model.generate, task.inputs, task.outputs, self.sample,
+            n=SHOWN if image else 1, seed=0,
+        )  # fmt: skip
+        report.sample(
+            self.state.step, pictures.png(pictures.enlarge(pictures.grid(samples))) if image else samples[0] + "\n"
+        )

@@ -1,0 +1,101 @@
+"""What a run tells while it goes on: progress, metrics.jsonl, curves.png, samples/, and TensorBoard if asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from zoo import files
+from zoo.errors import missing, one_line
+from zoo.progress import Progress
+from zoo.training import curves, runs
+
+REDRAW = 20.0
+"""Seconds between two drawings of the curves."""
+
+
+class Report:
+    """Tells of one run, in its folder and on standard error. Use it as a context manager."""
+
+    def __init__(
+        self, name: str, folder: Path, steps: int, step: int, unit: str, *, quiet: bool, tensorboard: bool
+    ) -> None:
+        self._name, self._folder = name, folder
+        self._progress = Progress(f"Training {name}", steps, step, unit, quiet)
+        self._shown: dict[str, float] = {}
+        self._drawn = time.monotonic()
+        self._board: Any = None
+        if tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as error:
+                raise missing("tensorboard", "tensorboard", "--tensorboard") from error
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def __enter__(self) -> Report:
+        self._progress.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.__exit__(kind, error, trace)
+        if self._board:
+            self._board.close()
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._progress.say(text)
+
+    def terms(self, step: int, terms: Mapping[str, float], lr: float, seconds: float, samples: int) -> None:
+        """The loss terms of a step, `seconds` into the run, and the samples that were used since it went on."""
+        runs.append_metrics(self._folder, {"step": step, "terms": terms, "lr": lr, "seconds": round(seconds, 3)})
+        self._shown |= terms
+        self._progress.update(step, self._shown, samples)
+        if self._board:
+            for name, value in terms.items():
+                self._board.add_scalar(f"loss/{name}", value, step)
+            self._board.add_scalar("lr", lr, step)
+
+    def measures(self, step: int, measures: Mapping[str, float], count: int, split: str) -> None:
+        """What was measured after a step, on the first `count` samples of a split."""
+        if not measures:
+            return
+        runs.append_metrics(self._folder, {"step": step, "measures": measures, "measured": count, "split": split})
+        if self._board:
+            for name, value in measures.items():
+                self._board.add_scalar(f"{split}/{name}", value, step)
+
+    def sample(self, step: int, content: bytes | str) -> None:
+        """What the model generates after a step: a PNG, or text."""
+        ending = "png" if isinstance(content, bytes) else "txt"
+        files.write(self._folder / runs.SAMPLES / f"step-{step:08d}.{ending}", content)
+        if not self._board:
+            return
+        if isinstance(content, str):
+            self._board.add_text("samples", content, step)
+        else:
+            import io
+
+            import numpy as np
+            from PIL import Image
+
+            picture = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+            self._board.add_image("samples", picture, step, dataformats="HWC")
+
+    def draw(self, last: bool) -> None:
+        """Draw the curves, if that has not just been done or this is the last time."""
+        if not last and time.monotonic() - self._drawn < REDRAW:
+            return
+        try:
+            lines = (self._folder / runs.METRICS).read_text("utf-8").splitlines()
+            content = curves.picture(lines, self._name)
+        except (OSError, ValueError, ImportError) as error:  # a picture is not worth a run
+            self.say(f"{runs.CURVES} was not drawn: {one_line(error)}")
+            return
+        if content is not None:
+            files.write(self._folder / runs.CURVES, content)
+        self._drawn = time.monotonic()
