@@ -116,7 +116,7 @@ def test_good_settings() -> None:
         ({"steps": True}, "steps = True is not an integer"),
         ({"hidden": 16}, "hidden = 16 is not a list"),
         ({"hidden": (16, "8")}, "hidden = (16, '8') is not a list"),
-        ({"precision": "fp64"}, "precision = 'fp64' is not one of fp32, bf16"),
+        ({"precision": "fp64"}, "precision = 'fp64' is not one of auto, fp32, tf32, bf16"),
     ],
 )
 def test_a_bad_setting_in_python(values: dict[str, Any], says: str, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_bad_setting_in_python(values: dict[str, Any], says: str, tmp_path: Pa
 
 def test_bad_options_of_train(refused: Refused) -> None:
     refused("train", "ae.tiny", "--checkpoint-every", "0", says=("checkpoint_every = 0 is out of range", "at least 1"))
-    refused("train", "ae.tiny", "--precision", "fp64", says=("'fp64'", "'fp32', 'bf16'", "zoo train --help"))
+    refused("train", "ae.tiny", "--precision", "fp64", says=("'fp64'", "'fp32', 'tf32', 'bf16'", "zoo train --help"))
     refused("train", "ae.tiny", "--device", "gpu", says=("device = 'gpu' is not one of auto, cpu, cuda",))
 
 

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 import zoo
-from conftest import Refused, Shelf, contents, cut, empty, one_error, raises, scramble
+from conftest import Refused, Shelf, contents, cut, empty, flip, one_error, raises, scramble
 from zoo import files
 from zoo.cli import main
 from zoo.errors import (
@@ -113,23 +113,26 @@ def test_resume_where_there_is_no_run(refused: Refused, tmp_path: Path) -> None:
     refused("train", "ae.tiny", "--out", "file", "--resume", says=("file is no run folder",))
 
 
-@pytest.mark.parametrize("damage", [cut, scramble, empty])
-def test_a_damaged_checkpoint(damage: Callable[[Path], object], run: Path, refused: Refused) -> None:
+@pytest.mark.parametrize("damage", [cut, flip, scramble, empty])
+def test_a_damaged_checkpoint(
+    damage: Callable[[Path], object], run: Path, refused: Refused, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is never used: an export refuses it, and a resumed run says so and goes on from the one before."""
     before = weights(run)
     last = checkpoints.path_of(run, 20)
     damage(last)
-    says = (f"{last} is damaged", "Remove it to go on from step 18")
-    refused("train", "ae.tiny", "--out", run, "--resume", says=says)
-    refused("export", run, "--to", "new", says=says)
-    last.unlink()  # as it said
+    refused("export", run, "--to", "new", says=(f"{last} is damaged", "--checkpoint 18"))
     zoo.train("ae.tiny", out=run, resume=True, release=False, quiet=True)
+    assert f"{last} is damaged" in capsys.readouterr().err
+    assert last.with_name(f"{last.name}.damaged").is_file()
     assert equal(weights(run), before)
 
 
 def test_no_checkpoint_that_is_sound(run: Path, refused: Refused) -> None:
-    checkpoints.path_of(run, 18).unlink()
-    cut(checkpoints.path_of(run, 20))
-    refused("train", "ae.tiny", "--out", run, "--resume", says=("is damaged", "Remove the run folder and train again"))
+    cut(checkpoints.path_of(run, 18))
+    flip(checkpoints.path_of(run, 20))
+    says = ("No checkpoint of", "is sound", f"{checkpoints.path_of(run, 20)} is damaged", "--force")
+    refused("train", "ae.tiny", "--out", run, "--resume", says=says)
 
 
 def test_a_checkpoint_that_is_not_there(run: Path, refused: Refused, shelf: Shelf) -> None:

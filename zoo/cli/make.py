@@ -93,7 +93,6 @@ def train_command(
     """
     _calm()
     from zoo import registry, settings
-    from zoo.training.distributed import rank
     from zoo.training.trainer import train
 
     _, recipe = registry.load_recipe(name)
@@ -116,6 +115,8 @@ def train_command(
         release=not no_release,
         tensorboard=tensorboard,
     )
+    from zoo.training.distributed import rank
+
     if rank():  # one of several processes, and not the one that writes
         return
     click.echo(f"Trained {name} in {run.seconds:.0f} s ({run.steps} steps).")

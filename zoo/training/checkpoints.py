@@ -155,21 +155,26 @@ def read(run: Path, which: str = "last") -> Checkpoint:
 def newest(run: Path, say: Callable[[str], None]) -> bytes:
     """The content of the newest checkpoint that is sound; nothing where the run has none yet.
 
-    One that is damaged is renamed and said to be so. Raises :class:`TrainingError` if none of them is sound.
+    Newer ones that are damaged are set aside, and said to be. Raises :class:`TrainingError` if none is sound.
     """
+    damaged: dict[Path, str] = {}
+    content = b""
     for step in reversed(steps(run)):
         path = path_of(run, step)
         try:
             content = path.read_bytes()
             parse(content)
-            return content
+            break
         except (OSError, ValueError) as error:
-            aside = path.with_name(f"{path.name}.damaged")
-            os.replace(path, aside)
-            say(f"{path} is damaged ({one_line(error)}); it is now {aside.name}, and an older one is used.")
-    if (run / FOLDER).is_dir() and any((run / FOLDER).glob("*.damaged")):
-        raise TrainingError(f"No checkpoint in {run / FOLDER} is sound. Start the run anew with --force.")
-    return b""
+            damaged[path], content = one_line(error), b""
+    if damaged and not content:
+        path, why = next(iter(damaged.items()))
+        raise TrainingError(f"No checkpoint of {run} is sound: {path} is damaged ({why}). Start anew with --force.")
+    for path, why in damaged.items():
+        aside = path.with_name(f"{path.name}.damaged")
+        os.replace(path, aside)
+        say(f"{path} is damaged ({why}). It is now {aside.name}, and the run goes on from an older one.")
+    return content
 
 
 def parse(content: bytes) -> Checkpoint:

@@ -87,7 +87,7 @@ def start_from(module: nn.Module, weights: Origin) -> Match:
             taken.append(name)
         elif plain and plain in weights.tensors and _set(module, plain, weights.tensors[plain]):
             taken.append(name)
-        else:
+        elif tensor.is_floating_point():  # counters, such as BatchNorm's, are no weights
             fresh.append(name)
     if not taken:
         raise TrainingError(

@@ -37,6 +37,9 @@ WATCHED = 2000
 SHOWN = 16
 """Samples that are generated at each checkpoint."""
 
+LOGGED = 500
+"""About so many lines of loss terms are written in a run."""
+
 TOGETHER = 10
 """Steps between two times that several processes tell each other of a signal."""
 
@@ -130,7 +133,7 @@ class Running:
         steps, first, began = self.recipe.steps, self.state.step, time.monotonic() - self.state.seconds
         draws = sum(phase.due(step) for step in range(first) for phase in self.phases)
         drawn = draws
-        log_every = max(1, steps // 500)
+        log_every = max(1, steps // LOGGED)
         unread: list[tuple[int, str, Tensor]] = []
         self.module.train()
         for step in range(first, steps):
@@ -152,6 +155,10 @@ class Running:
                 if report and ((step + 1) % log_every == 0 or step + 1 == steps):
                     lr, samples = self.phases[0].rate(step), (draws - drawn) * self.batches.size
                     report.terms(step + 1, lines.get(step + 1, {}), lr, self.state.seconds, samples)
+            if step == first and report:
+                for phase in self.phases:
+                    if phase.note:
+                        report.say(phase.note)
             if planned or reason:
                 self._checkpoint(began, planned, report)
                 if reason and step + 1 < steps:

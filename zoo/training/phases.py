@@ -53,6 +53,9 @@ class Phase:
         self.number, self.objective, self.recipe, self.world = number, objective, recipe, world
         function = objective.loss if compiled is None else torch.compile(objective.loss, **compiled)
         self.compiled = compiled is not None
+        self.note = ""
+        """What people should know of how this phase runs."""
+        self._moved = False
         self.loss: nn.Module = Loss(module, function, recipe, device.type if recipe.precision == "bf16" else "")
         if sharded:
             shard(
@@ -116,18 +119,20 @@ class Phase:
                 total, terms = self.loss(batch)
                 (total / self.recipe.accumulate if self.recipe.accumulate > 1 else total).backward()
         except Exception as error:
-            if self.compiled and "double backward" in str(error):
-                self._uncompile()
-                return self._backward(batch, step, part, last)
             name = getattr(self.objective.loss, "__name__", "of a phase")
+            if self.compiled and not self._moved:
+                self._uncompile()
+                self.note = f"The loss {name!r} runs without torch.compile: {one_line(error)[:150]}"
+                return self._backward(batch, step, part, last)
             raise PluginError(
                 f"The loss {name!r} fails at step {step} on a batch of {tuple(batch.x.shape)}: "
                 f"{one_line(error)[:200]}. Try other settings or data; ZOO_DEBUG=1 shows where."
             ) from error
+        self._moved = True
         return dict(terms)
 
     def _uncompile(self) -> None:
-        """Go on without torch.compile, which cannot differentiate twice, as a gradient penalty must."""
+        """Go on in eager torch: torch.compile cannot differentiate twice, for one, as a gradient penalty must."""
         inner = self.loss.module if isinstance(self.loss, DistributedDataParallel) else self.loss
         assert isinstance(inner, Loss)
         inner.function, self.compiled = self.objective.loss, False
