@@ -430,7 +430,7 @@ def test_tensorboard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.filterwarnings("ignore")  # torch.compile warns of what it meets on the way
 def test_compiling_falls_back_where_a_loss_differentiates_twice() -> None:
-    """torch.compile refuses a gradient penalty; that phase goes on in eager torch, with the same result, and says so."""
+    """torch.compile refuses a gradient penalty; that phase goes on in eager torch, just the same, and says so."""
 
     def penalty(line: Line, batch: zoo.Batch, value: zoo.Recipe) -> Mapping[str, Tensor]:
         x = batch.x.flatten(1).requires_grad_()

@@ -151,3 +151,5 @@ def export_command(source: str, to: Path, checkpoint: str | None, force: bool) -
 def _calm() -> None:
     """Let torch's threads wait quietly, before torch is imported: docs/benchmarks.md, "Training on a busy machine"."""
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    if "RANK" in os.environ:  # DDP would warn, once a process, that it looks for weights that a phase does not use
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

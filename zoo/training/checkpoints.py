@@ -180,7 +180,7 @@ def newest(run: Path, say: Callable[[str], None]) -> bytes:
 def parse(content: bytes) -> Checkpoint:
     """The checkpoint in the content of a file; :class:`ValueError` unless it has the SHA-256 that it names."""
     try:
-        tensors = load(content)
+        tensors = dict(sorted(load(content).items()))  # in one order in every process
         metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
         sound = metadata["sha256"] == _digest(metadata["zoo"], tensors)
         state = State(**json.loads(metadata["zoo"]))

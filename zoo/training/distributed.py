@@ -6,7 +6,9 @@ writes. What a process draws at random follows from its rank, and the order of t
 
 from __future__ import annotations
 
+import gc
 import os
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -117,7 +119,11 @@ def join(device: torch.device) -> Iterator[World]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield World(dist.get_rank(), dist.get_world_size())
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)  # they may hold what follows
+        raise
     finally:
+        gc.collect()  # a DDP that outlives the group can wait for it forever
         dist.destroy_process_group()
 
 
@@ -137,5 +143,6 @@ def whole(tensor: Tensor) -> Tensor:
 def put(tensor: Tensor, into: Tensor) -> Tensor:
     """A whole tensor in the form of another one: on its device, and split as that one is."""
     if isinstance(into, DTensor):
-        return distribute_tensor(tensor.to(into.device), into.device_mesh, into.placements)
+        whole = tensor.to(into.device)
+        return distribute_tensor(whole, into.device_mesh, into.placements, src_data_rank=None)
     return tensor.to(into.device)

@@ -125,9 +125,13 @@ class Running:
         """Run the steps that are left, or those until `stopped` says to stop."""
         if self.complete:
             return
-        with self._report() as report:
-            self._introduce(report)
-            self._loop(checkpoint_every, stopped, report)
+        try:
+            with self._report() as report:
+                self._introduce(report)
+                self._loop(checkpoint_every, stopped, report)
+        finally:
+            for phase in self.phases:
+                phase.close()
 
     def _loop(self, checkpoint_every: int, stopped: Stopped, report: Report | None) -> None:
         steps, first, began = self.recipe.steps, self.state.step, time.monotonic() - self.state.seconds

@@ -79,6 +79,11 @@ class Phase:
             devices = [device] if device.type == "cuda" else None
             self.loss = DistributedDataParallel(self.loss, device_ids=devices, find_unused_parameters=True)
 
+    def close(self) -> None:
+        """Let go of the other processes."""
+        if isinstance(self.loss, DistributedDataParallel):
+            self.loss = self.loss.module
+
     def due(self, step: int) -> bool:
         """Whether the phase acts in a step."""
         start, end = self.objective.during
