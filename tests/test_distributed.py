@@ -91,7 +91,7 @@ def drift(plain, recipe):
     plain.layers[0].bias.add_(0.1 * int(os.environ.get("RANK", "0")))
 
 
-card = zoo.Card(title="Test", summary="A model of the tests, of no use.", paper="https://example.org", citation="A 2026")
+card = zoo.Card(title="Test", summary="A model of the tests.", paper="https://example.org", citation="A 2026")
 recipes = {"tiny": Recipe(steps=20, batch=32, precision="fp32")}
 plain = zoo.Model(card=card, build=Plain, objectives=(zoo.Objective(squares),), tasks=plain_tasks, recipes=recipes)
 drifting = replace(plain, objectives=(zoo.Objective(squares, after=drift),))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -85,6 +86,78 @@ def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(
     monkeypatch.setattr(sys, "argv", ["zoo", *LONG, "--resume"])
     main()
     assert equal(weights(Path("run")), uninterrupted)
+
+
+@pytest.mark.parametrize("model", ["vae", "dcgan"])
+def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed twice by SIGKILL, each time at a random moment after a checkpoint, and resumed: the same, bit for bit."""
+    monkeypatch.chdir(tmp_path)
+    steps, seed = 600, int(time.time())
+    print(f"moments by seed {seed}")  # shown if the test fails
+    moment = random.Random(seed)
+    options = ("train", f"{model}.tiny", "--set", f"steps={steps}", "--checkpoint-every", "20", "--no-release")
+    zoo.train(f"{model}.tiny", set={"steps": steps}, out="whole", checkpoint_every=20, release=False, quiet=True)
+    for kill in range(2):
+        command = [sys.executable, "-m", "zoo", *options, "--out", "run", *(["--resume"] if kill else [])]
+        before = checkpoints.steps(Path("run"))[-1:]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as training:
+            while training.poll() is None and checkpoints.steps(Path("run"))[-1:] == before:
+                time.sleep(0.002)
+            time.sleep(moment.uniform(0, 0.3))
+            training.kill()
+        assert training.returncode == -signal.SIGKILL
+        assert 0 < checkpoints.steps(Path("run"))[-1] < steps
+    monkeypatch.setattr(sys, "argv", ["zoo", *options, "--out", "run", "--resume"])
+    main()
+    assert equal(weights(Path("run")), weights(Path("whole")))
+    left, right = (lines(Path(run)) for run in ("run", "whole"))
+    assert left == right
+
+
+def lines(run: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl, but for their times."""
+    found = [json.loads(line) for line in (run / runs.METRICS).read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in found]
+
+
+FULL = """
+mount -t tmpfs -o size={size}k none small || exit 77
+{python} -m zoo train vae.tiny --out small/run --no-release --checkpoint-every 2 {more}
+code=$?
+cp -r small/run kept
+exit $code
+"""
+
+
+def on_a_small_disk(size: int, more: str = "") -> subprocess.CompletedProcess[str]:
+    """Train in a file system of so many kilobytes, of which the folder ``kept`` is a copy."""
+    Path("small").mkdir(exist_ok=True)
+    script = FULL.format(size=size, python=sys.executable, more=more)
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip(f"a small file system cannot be mounted here: {done.stderr.strip()[:100]}")
+    return done
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare(1), to mount a small file system")
+def test_a_disk_that_is_full_when_a_checkpoint_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line; the checkpoints that are there are kept, sound, and the run goes on from them elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    whole = zoo.train("vae.tiny", out="whole", release=False, checkpoint_every=2, quiet=True)
+    size = sum(path.stat().st_size for path in (whole.folder / "checkpoints").iterdir()) // 1024
+    done = on_a_small_disk(size + 40)  # room for two, and not for the third, which is there while they still are
+    step = checkpoints.steps(Path("kept"))[-1]
+    next_one = checkpoints.path_of(Path("small/run"), step + 2)
+    one_error(
+        done, f"{next_one} could not be written", "No space left on device", "Checkpoints that are there are kept"
+    )
+    assert not list(Path("kept").rglob("*.partial"))
+    zoo.train("vae.tiny", out="kept", resume=True, release=False, checkpoint_every=2, quiet=True)
+    assert equal(weights(Path("kept")), weights(Path("whole")))
+    assert lines(Path("kept")) == lines(Path("whole"))
 
 
 @pytest.mark.parametrize(
