@@ -32,6 +32,20 @@ def enlarge(image: Pixels, least: int = 512) -> Pixels:
     return image.repeat(factor, 0).repeat(factor, 1)
 
 
+def of_waveforms(waveforms: NDArray[np.floating], width: int = 256, height: int = 64) -> Pixels:
+    """Sounds, floats in [-1, 1] (n, samples), as their envelopes, light on dark: uint8 (n, height, width)."""
+    count, samples = waveforms.shape
+    columns = np.minimum(np.arange(width + 1) * samples // width, samples - 1)
+    starts = np.stack([columns[:-1], np.maximum(columns[1:], columns[:-1] + 1)], axis=1)  # where each column lies
+    picture = np.full((count, height, width), 24, np.uint8)
+    for sound, canvas in zip(waveforms, picture, strict=True):
+        for column, (start, end) in enumerate(starts):
+            part = sound[start:end].clip(-1, 1)
+            top, bottom = ((1 - edge) / 2 * (height - 1) for edge in (part.max(), part.min()))
+            canvas[round(float(top)) : round(float(bottom)) + 1, column] = 230
+    return picture
+
+
 def pairs(left: Pixels, right: Pixels, columns: int = 8) -> Pixels:
     """Two sets of pictures as one grid, each of the first above its partner of the second."""
     line = np.full_like(left[:, :1], 96)
