@@ -93,4 +93,5 @@ def _mono(frames: NDArray[np.int16]) -> NDArray[np.int16]:
     """(samples, channels) to (samples,): the mean, rounded."""
     if frames.shape[1] == 1:
         return frames[:, 0].copy()
-    return np.rint(frames.mean(1, dtype=np.float64)).astype(np.int16)
+    mean: NDArray[np.float64] = frames.mean(1, dtype=np.float64)
+    return np.rint(mean).astype(np.int16)

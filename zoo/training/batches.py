@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from zoo.data.stream import Stream
 from zoo.modules import mix
 from zoo.plugin import Batch
 from zoo.specs import Text
@@ -17,12 +18,21 @@ if TYPE_CHECKING:
     from zoo.data import DataSet
 
 
+FULL = {torch.uint8: 255, torch.int16: 32768}
+"""What numbers in memory are divided by to be what a batch holds."""
+
+
 class Batches:
-    """A data set in the memory of a device: pictures as bytes, made floats batch by batch; text as indices."""
+    """A data set in the memory of a device: bytes and int16, made floats batch by batch; text as indices."""
 
     def __init__(self, data: DataSet, size: int, seed: int, device: torch.device) -> None:
         self._text = data.sample.x if isinstance(data.sample.x, Text) else None
-        self._x = torch.from_numpy(data.x.astype("int64") if self._text else data.x).to(device)
+        self._stream = data.x if isinstance(data.x, Stream) else None
+        self._x = (
+            torch.empty(0)
+            if isinstance(data.x, Stream)
+            else torch.from_numpy(data.x.astype("int64") if self._text else data.x).to(device)
+        )
         self._labels = torch.from_numpy(data.labels).to(device) if data.labels is not None else None
         self._count = len(data)
         self._starts = len(data.x) - self._text.length + 1 if self._text else self._count
@@ -53,11 +63,13 @@ class Batches:
             yield self._batch(index, index * (self._text.length - 1) if self._text else index, done)
 
     def _batch(self, index: Tensor, where: Tensor, progress: Tensor) -> Batch:
+        host = index
         index, where = index.to(self._device), where.to(self._device)
         if self._text:
             x = self._x[where[:, None] + torch.arange(self._text.length, device=self._device)]
         else:
-            x = self._x[where].float().div_(255)
+            x = torch.from_numpy(self._stream.read(host.numpy())).to(self._device) if self._stream else self._x[where]
+            x = x.float().div_(FULL.get(x.dtype, 1))
         labels = self._labels[where] if self._labels is not None else torch.zeros_like(index)
         return Batch(x=x, labels=labels, index=index, progress=progress)
 

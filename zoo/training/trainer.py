@@ -22,7 +22,7 @@ except ImportError as error:
     raise unusable(error, "torch", "train", "Training") from error
 
 import zoo_export
-from zoo import data, files, generation, pictures, registry, settings
+from zoo import data, files, generation, registry, settings, show
 from zoo.devices import device_words, torch_device
 from zoo.errors import TrainingError
 from zoo.modules import build, mix
@@ -140,7 +140,15 @@ class _Run:
         self.name, self.model, self.recipe, self.folder, self.device = name, model, recipe, folder, device
         self.quiet = quiet
         training, test = (
-            data.load(recipe.data, split, data_dir=data_dir, length=recipe.length, progress=downloads(quiet))
+            data.load(
+                recipe.data,
+                split,
+                data_dir=data_dir,
+                length=recipe.length,
+                seconds=recipe.seconds,
+                bands=recipe.bands,
+                progress=downloads(quiet),
+            )
             for split in ("train", "test")
         )
         self.sample = training.sample
@@ -172,7 +180,7 @@ class _Run:
         drawn = draws
         shown: dict[str, float] = {}
         log_every = max(1, steps // 500)
-        unit = "windows" if self.sample.x.kind == "text" else "images"
+        unit = {"image": "images", "text": "windows"}.get(self.sample.x.kind, "sounds")
         self.module.train()
         with Progress(f"Training {self.name}", steps, first, unit, self.quiet) as progress:
             progress.say(self._introduction(first))
@@ -281,13 +289,11 @@ class _Run:
         task = tasks[self.model.generate.task]
         samples = generation.generate(
             TorchBackend.of_module(self.module, tasks).run, self.model.generate, task.inputs, task.outputs, self.sample,
-            n=SHOWN if self.sample.x.kind == "image" else 1, seed=0,
+            n=1 if self.sample.x.kind == "text" else SHOWN, seed=0,
         )  # fmt: skip
         path = self.folder / runs.SAMPLES / f"step-{self.step:08d}"
-        if self.sample.x.kind == "image":
-            files.write(path.with_suffix(".png"), pictures.png(pictures.enlarge(pictures.grid(samples))))
-        else:
-            files.write(path.with_suffix(".txt"), samples[0] + "\n")
+        for ending, content in show.contents(samples, self.sample.x).items():
+            files.write(path.with_suffix(ending), content)
 
 
 @contextmanager
