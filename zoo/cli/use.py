@@ -48,8 +48,7 @@ def generate_command(
         if output is None and x.kind != "text":
             output = Path(f"{model.name}-seed{seed}{endings[0]}")
         if output is not None:
-            for path in _numbered(output, count, first):
-                _check_output(path, endings, force)
+            _check_output(output, endings, force, count, first)
         samples = model.generate(
             count, seed=seed, first=first, label=label, prompt=prompt, length=length, temperature=temperature
         )
@@ -86,8 +85,7 @@ def run_command(
         if output is None and shown:
             output = Path(f"{task}{shown[0]}")
         if output is not None:
-            for path in _numbered(output, len(inputs)):
-                _check_output(path, shown or (".npy", ".json"), force)
+            _check_output(output, shown or (".npy", ".json"), force, len(inputs))
         if len(specs) == 1:
             values: list[Any] = [_read_all(inputs, specs[0].kind)]
         elif len(inputs) == len(specs):
@@ -143,13 +141,14 @@ def _numbered(path: Path, count: int, first: int = 0) -> list[Path]:
     return [path.with_stem(f"{path.stem}-{first + index}") for index in range(count)]
 
 
-def _check_output(path: Path, allowed: tuple[str, ...], force: bool) -> None:
+def _check_output(path: Path, allowed: tuple[str, ...], force: bool, count: int = 1, first: int = 0) -> None:
     """Raise unless the path is free, ends as it must, and is not inside a release, which never changes."""
     from zoo.errors import SettingError
     from zoo.files import check_free, check_outside_releases
 
     check_outside_releases(path)
-    check_free(path, force)
+    for part in _numbered(path, count, first):
+        check_free(part, force)
     if path.suffix not in allowed:
         raise SettingError(
             f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; it must end in {' or '.join(allowed)}."
