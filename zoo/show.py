@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo import pictures
 from zoo.data import wav
 from zoo.pictures import Pixels
-from zoo.specs import Audio, LogMel, SampleSpec, Text
+from zoo.specs import Audio, Image, LogMel, SampleSpec, Text
+
+if TYPE_CHECKING:
+    from zoo.data import DataSet
+
+TEXT = 400
+"""Characters of a text that are shown."""
+
+
+def first(data: DataSet) -> tuple[Any, int]:
+    """The first samples of a data set, as a model would generate them, and in how many columns to show them."""
+    x = data.sample.x
+    if isinstance(x, Text):
+        characters = data.read(np.arange(min(TEXT, len(data.x))))
+        return ["".join(x.vocabulary[index] for index in characters)], 1
+    many, columns = (64, 8) if isinstance(x, Image) else (8, 2)
+    samples = data.read(np.arange(min(many, len(data))))
+    if isinstance(x, Image):
+        return np.squeeze(samples.transpose(0, 2, 3, 1), 3) if x.channels == 1 else samples.transpose(
+            0, 2, 3, 1
+        ), columns
+    return samples.astype(np.float32) / (32768 if isinstance(x, Audio) else 1), columns
 
 
 def frames(samples: Any, spec: SampleSpec) -> Pixels:

@@ -19,11 +19,12 @@ from importlib import import_module
 from pathlib import Path
 
 from zoo.data.dataset import DataSet, Options, Split
+from zoo.data.named import NamedSet
 from zoo.data.store import Progress
 from zoo.data.table import NAMED
 from zoo.errors import DataError, SettingError, suggest
 
-__all__ = ["NAMED", "OWN", "DataSet", "data_folder", "load"]
+__all__ = ["NAMED", "OWN", "DataSet", "data_folder", "load", "named"]
 
 OWN = {
     "folder": ("folder:DIR", "names no folder", "where DIR holds the pictures", "pictures"),
@@ -75,7 +76,17 @@ def load(
         from zoo.data import sounds
 
         return sounds.own(rest, split, options)
-    raise DataError(unknown(name))
+    raise DataError(_unknown(name))
+
+
+def named(name: str) -> NamedSet:
+    """What is known of the data set of that name; :class:`DataError` if there is none."""
+    if name not in NAMED:
+        kind = name.partition(":")[0]
+        if kind in OWN:
+            raise DataError(f"{name!r} is your own data, of which nothing is known. Name one of {', '.join(NAMED)}.")
+        raise DataError(_unknown(name))
+    return NAMED[name]
 
 
 def data_folder(given: str | Path | None = None) -> Path:
@@ -87,7 +98,7 @@ def data_folder(given: str | Path | None = None) -> Path:
     return Path(base) / "zoo" / "data"
 
 
-def unknown(name: str) -> str:
+def _unknown(name: str) -> str:
     """The line for a name that no data set has."""
     kind = name.partition(":")[0]
     if kind in OWN:

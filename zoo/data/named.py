@@ -49,6 +49,19 @@ class NamedSet:
         """The files of both splits, each once."""
         return tuple(dict.fromkeys(known for split in ("train", "test") for known in self.files.get(split, ())))
 
+    @property
+    def size(self) -> str:
+        """How many samples, in words."""
+        if self.train is None or self.test is None:
+            return f"as in {self.package}"
+        unit = " characters" if self.kind == "text" else ""
+        return f"{self.train:,} + {self.test:,}{unit}"
+
+    @property
+    def form(self) -> str:
+        """The shape of a sample in words: ``"3×32×32"``."""
+        return "×".join(map(str, self.shape)) or "-"
+
     def chosen(self, split: Split, data_dir: Path) -> tuple[KnownFile, ...]:
         """The files to read a split from: `unpacked` where all of these are there and `files` are not."""
         instead = self.unpacked.get(split, ())
