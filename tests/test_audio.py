@@ -351,6 +351,7 @@ def test_a_model_of_waveforms(runs: dict[str, Path]) -> None:
     assert "(samples.wav)" in card
     assert "float32 (16, 200) in [-1, 1], 1000 Hz" in card
     assert len(list((run / "samples").glob("*.wav"))) == len(list((run / "samples").glob("*.png"))) == 10
+    assert model.release.manifest["measures"][0]["value"] < 1  # it was trained on floats in [-1, 1]
     assert set(verify(run)) == {"files", "graphs", "samples", "parity"}
 
 
@@ -427,7 +428,8 @@ def test_commands_with_sounds(
     assert zoo_command("run", runs["mel"], "reconstruct", sound, sound, env=env).stdout == "reconstruct.png written\n"
     assert zoo_command("run", runs["mel"], "encode", sound, "-o", "code.npy", env=env).returncode == 0
     assert np.load(tmp_path / "code.npy").shape == (1, 4)
-    refused("generate", run, "-n", "2", "--first", "1", "-o", "x.wav", says=("x-1.wav exists already", "--force"))
+    (tmp_path / "x-1.wav").unlink()
+    refused("generate", run, "-n", "2", "--first", "1", "-o", "x.wav", says=("x-2.wav exists already", "--force"))
     refused("generate", run, "-o", "x.txt", says=("'x.txt' ends in '.txt'", ".wav or .png or .npy"))
     refused("generate", runs["mel"], "-o", "y.wav", says=("'y.wav' ends in '.wav'", ".png or .npy"))
     refused("run", run, "encode", tmp_path / "a.png", says=("a.png", "no WAV file"))

@@ -399,6 +399,10 @@ def test_cifar_from_its_archive_and_from_the_unpacked_folder(small_cifar: dict[s
             assert (data.x[:, 1] == 2).all()
             assert data.x[0, 2, :2].ravel().tolist() == list(range(64))  # row by row
         assert one.sha256 == other.sha256
+    (tmp_path / "packed" / "cifar-10-batches-bin").mkdir()
+    for name in small_cifar:
+        (tmp_path / "packed" / "cifar-10-batches-bin" / name).write_bytes(b"not looked at where the archive is there")
+    assert len(load("cifar10", "test", data_dir=tmp_path / "packed")) == 2
     assert not list(tmp_path.rglob("escape.bin"))
 
 

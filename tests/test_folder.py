@@ -357,11 +357,11 @@ def test_the_fingerprint_of_a_stream(many: Path, monkeypatch: pytest.MonkeyPatch
     assert load(f"folder:{many}", "test").sha256 != first
     moved = many.rename(many.with_name("moved"))
     assert load(f"folder:{moved}", "train").sha256 == first  # wherever it lies
-    path = moved.rename(many) / "odd" / "03.gif"
+    path = moved.rename(many) / "odd" / "03.bmp"
     with open(path, "ab") as file:
         file.write(b"x")
     longer = fingerprint()
-    path.rename(path.with_name("03b.gif"))
+    path.rename(path.with_name("03b.bmp"))
     renamed = fingerprint()
     assert len({first, longer, renamed}) == 3
 
