@@ -15,7 +15,7 @@ from PIL import ImageFile
 
 import zoo
 from data_files import NOISE, refused, usable
-from zoo.data import folder, load, memory
+from zoo.data import folder, load, memory, stream
 from zoo.data.dataset import Split
 from zoo.data.stream import Stream
 from zoo.errors import DataError, SettingError
@@ -286,7 +286,9 @@ def many(tmp_path: Path) -> Path:
     return tmp_path / "many"
 
 
-def test_a_stream_gives_the_pixels_of_memory(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("small", [0, stream.SMALL], ids=["threads", "one after the other"])
+def test_a_stream_gives_the_pixels_of_memory(small: int, many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "SMALL", small)
     splits: tuple[Split, Split] = ("train", "test")
     for split in splits:
         monkeypatch.setenv("ZOO_MEMORY", str(40 * 360))  # exactly what both splits take
@@ -312,37 +314,40 @@ def test_a_stream_gives_the_pixels_of_memory(many: Path, monkeypatch: pytest.Mon
 def test_a_stream_is_read_from_several_threads(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = load(f"folder:{many}", "train")
     monkeypatch.setenv("ZOO_MEMORY", "0")
-    stream = load(f"folder:{many}", "train").x
-    assert isinstance(stream, Stream)
+    pictures = load(f"folder:{many}", "train").x
+    assert isinstance(pictures, Stream)
     orders = [np.random.default_rng(seed).permutation(len(whole)) for seed in range(8)]
     before = list(warnings.filters)
+    monkeypatch.setattr("zoo.data.stream.SMALL", 0)
     with ThreadPoolExecutor(4) as pool:
-        for order, read in zip(orders, pool.map(stream.read, orders), strict=True):
+        for order, read in zip(orders, pool.map(pictures.read, orders), strict=True):
             assert (read == whole.read(order)).all()
     assert warnings.filters == before
 
 
-def test_nothing_is_decoded_before_it_is_asked_for(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("small", [0, stream.SMALL], ids=["threads", "one after the other"])
+def test_nothing_is_decoded_before_it_is_asked_for(small: int, many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A damaged picture is an error when it is read, one of another size at once."""
+    monkeypatch.setattr(stream, "SMALL", small)
     path = many / "even" / "00.png"
     content = path.read_bytes()
     path.write_bytes(content[:-30])
     with refused(path, "damaged"):
         load(f"folder:{many}", "test")
     monkeypatch.setenv("ZOO_MEMORY", "1KB")
-    stream = load(f"folder:{many}", "test").x
-    assert isinstance(stream, Stream)
-    stream.read(np.arange(1, len(stream)))
+    pictures = load(f"folder:{many}", "test").x
+    assert isinstance(pictures, Stream)
+    pictures.read(np.arange(1, len(pictures)))
     with refused(path, "damaged or no picture", "Replace it or remove it"):
-        stream.read(np.arange(len(stream)))
+        pictures.read(np.arange(len(pictures)))
     picture(path, "RGB", size=(5, 5))
     with refused(path, "is now 5x5 pixels, and was 10x12"):
-        stream.read(np.arange(len(stream)))
+        pictures.read(np.arange(len(pictures)))
     with refused(path, "5x5"):
         load(f"folder:{many}", "test")
     path.unlink()
     with refused(path, "No such file"):
-        stream.read(np.arange(len(stream)))
+        pictures.read(np.arange(len(pictures)))
 
 
 def test_the_fingerprint_of_a_stream(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[np.uint8]
 
+SMALL = 128 * 128
+"""Pixels below which pictures are decoded one after the other: Python's part of it would make threads wait."""
+
 
 @dataclass(frozen=True, eq=False)
 class Stream:
@@ -44,7 +47,7 @@ class Stream:
         chosen = [self.paths[index] for index in indices]
         x = np.empty((len(chosen), *self.form), np.uint8)
         workers = min(len(chosen), _cores())
-        if workers <= 1:
+        if workers <= 1 or self.form[1] * self.form[2] < SMALL:
             for path, row in zip(chosen, x, strict=True):
                 self.decode(path, row)
             return x
