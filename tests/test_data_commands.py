@@ -14,6 +14,7 @@ from conftest import Command, Refused, python
 from zoo.data import NAMED, OWN
 from zoo.data.store import locate
 
+REAL = os.environ.get("ZOO_DATA_DIR")
 GUIDE = (Path(__file__).parents[1] / "docs" / "data.md").read_text("utf-8")
 
 
@@ -84,15 +85,11 @@ def test_a_picture_of_a_set(zoo_command: Command, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMED if NAMED[name].kind == "audio" or "mnist" in name])
 def test_a_picture_of_a_published_set(name: str, zoo_command: Command, tmp_path: Path) -> None:
-    real = os.environ.get("ZOO_REAL_DATA") or REAL
-    if not real or NAMED[name].place(Path(real)) is None:
+    if not REAL or NAMED[name].place(Path(REAL)) is None:
         pytest.skip(f"set ZOO_DATA_DIR to a folder with {name}")
-    assert zoo_command("data", "info", name, "-o", "a.png", "--data-dir", real).returncode == 0
+    assert zoo_command("data", "info", name, "-o", "a.png", "--data-dir", REAL).returncode == 0
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size[0] >= 400
-
-
-REAL = os.environ.get("ZOO_DATA_DIR")
 
 
 def test_get(zoo_command: Command, tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
     if files == known.files[split]:
         (file,) = files
         content = obtain(file, options.data_dir, options.progress)
-        found = {path.rpartition("/")[2]: held for path, held in tar.members(content, file.name, ".bin")}
+        inside = ((path.rpartition("/")[2], held) for path, held in tar.members(content, file.name, ".bin"))
+        found = {name: held for name, held in inside if name in wanted}
         if lacking := [name for name in wanted if name not in found]:
             raise DataError(f"{file.name} has no {lacking[0]}. Delete it and run again.")
         batches = [found[name] for name in wanted]

@@ -257,7 +257,7 @@ _SETS = (
         split="official: of each speaker's recordings of a digit, those numbered 0 to 4 to test",
         source="Free Spoken Digit Dataset; Z. Jackson et al., "
         "https://github.com/Jakobovski/free-spoken-digit-dataset; its recordings, repackaged",
-        citation="Jackson et al., https://doi.org/10.5281/zenodo.1342401",
+        citation="Jackson, Souza, Flaks, Pan, Nicolas & Thite 2018, https://doi.org/10.5281/zenodo.1342401",
         licence="CC BY-SA 4.0",
         proven=True,
         files={"train": (_FSDD,), "test": (_FSDD,)},
