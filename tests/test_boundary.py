@@ -15,7 +15,9 @@ HEAVY = ("torch", "onnx", "onnxruntime", "numpy", "sklearn", "zoo_autoencoders",
 TRAINING = ("torch", "onnx", "onnxscript", "sklearn", "scipy")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["info", "vae.mnist"], ["train", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["list"], ["info", "vae.mnist"], ["train", "--help"], ["data", "list"]]
+)
 def test_looking_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys, zoo.cli\n"

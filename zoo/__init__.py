@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from zoo.modules import load_module
     from zoo.plugin import (
         AdamW,
+        Audio,
         Autoregressive,
         Batch,
         Card,
         Image,
         Label,
+        LogMel,
         Measure,
         Model,
         Noise,
@@ -47,8 +49,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "zoo.plugin": (
-        "AdamW", "Autoregressive", "Batch", "Card", "Image", "Label", "Measure", "Model", "Noise", "Objective",
-        "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "setting",
+        "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Image", "Label", "LogMel", "Measure", "Model", "Noise",
+        "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "setting",
     ),
     "zoo.errors": ("ZooError",),
     "zoo.registry": ("list_models",),
@@ -60,9 +62,9 @@ _HOME = {
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
-    "AdamW", "Autoregressive", "Batch", "Card", "Image", "Label", "LoadedModel", "Measure", "Model", "Noise",
-    "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "ZooError", "__version__",
-    "export", "list_models", "load", "load_module", "setting", "train",
+    "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Image", "Label", "LoadedModel", "LogMel", "Measure", "Model",
+    "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "ZooError",
+    "__version__", "export", "list_models", "load", "load_module", "setting", "train",
 ]  # fmt: skip
 
 

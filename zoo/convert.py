@@ -1,4 +1,4 @@
-"""Between what people hold (pictures, file names, text, arrays) and what graphs take (float32 and int64 batches)."""
+"""Between what people hold (pictures, sounds, text, arrays) and what graphs take (float32 and int64 batches)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import DataError, SettingError
-from zoo.specs import Image, Label, Spec, Text
+from zoo.specs import Audio, Image, Label, LogMel, Spec, Text
 
 Array = NDArray[Any]
 
@@ -20,14 +20,18 @@ def to_batch(value: Any, spec: Spec, name: str) -> Array:
     """What a person gives for the input `name`, as the batch that a graph takes: (n, *spec.shape) of spec.dtype.
 
     Pictures: uint8, or floats in [0, 1], (h, w), (n, h, w), (h, w, 3) or (n, h, w, 3); a PIL picture or a file
-    name; a list of these. Text: str, or a list of str of one length. Labels: an int or ints. Anything else: an
-    array of the spec's shape, with or without a batch axis. Raises :class:`SettingError` or :class:`DataError`.
+    name; a list of these. Sounds: the name of a .wav file, cut or padded to length, or a list of these; or floats in
+    [-1, 1], for spectrograms in [0, 1]. Text: str, or a list of str of one length. Labels: an int or ints. Anything
+    else: an array of the spec's shape, with or without a batch axis. Raises :class:`SettingError` or
+    :class:`DataError`.
     """
     if isinstance(spec, Image):
         return _images(value, spec, name)
     if isinstance(spec, Text):
         texts = [value] if isinstance(value, str) else list(value)
         return np.stack([text_to_ids(text, spec, length=spec.length) for text in texts])
+    if isinstance(spec, (Audio, LogMel)):
+        value = _sounds(value, spec, name)
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -40,16 +44,25 @@ def to_batch(value: Any, spec: Spec, name: str) -> Array:
         raise SettingError(f"{name} has shape {array.shape}; it must be (n, {', '.join(map(str, spec.shape))}).")
     if isinstance(spec, Label) and array.size and not (array.min() >= 0 and array.max() < spec.classes):
         raise SettingError(f"{name} has a value outside 0 to {spec.classes - 1}.")
+    if isinstance(spec, (Audio, LogMel)) and array.size:
+        least = -1 if isinstance(spec, Audio) else 0
+        if not (array.min() >= least and array.max() <= 1):
+            raise SettingError(f"{name} has values from {array.min():g} to {array.max():g}; they lie in [{least}, 1].")
     return np.ascontiguousarray(array, spec.dtype)
 
 
 def from_batch(array: Array, spec: Spec) -> Any:
-    """What a graph gives, as people want it: pictures uint8 (n, h, w) or (n, h, w, 3), a list of str, or an array."""
+    """What a graph gives, as people want it: pictures uint8 (n, h, w) or (n, h, w, 3), a list of str, or an array.
+
+    Sounds are clipped: float32 (n, samples) in [-1, 1], spectrograms float32 (n, bands, frames) in [0, 1].
+    """
     if isinstance(spec, Image):
         levels = np.rint(np.clip(array, 0.0, 1.0) * 255.0).astype(np.uint8)
         return levels[:, 0] if spec.channels == 1 else np.ascontiguousarray(levels.transpose(0, 2, 3, 1))
     if isinstance(spec, Text):
         return [ids_to_text(ids, spec) for ids in array]
+    if isinstance(spec, (Audio, LogMel)):
+        return np.clip(array, -1 if isinstance(spec, Audio) else 0, 1)
     return array
 
 
@@ -67,6 +80,22 @@ def text_to_ids(text: str, spec: Text, length: int | None = None) -> NDArray[np.
 def ids_to_text(ids: Array, spec: Text) -> str:
     """The characters that the indices stand for."""
     return "".join(spec.vocabulary[int(index)] for index in ids)
+
+
+def _sounds(value: Any, spec: Audio | LogMel, name: str) -> Any:
+    """Names of .wav files as waveforms or spectrograms, float32 (n, *spec.shape); anything else as it is."""
+    names = [value] if isinstance(value, (str, Path)) else value
+    if not isinstance(names, (list, tuple)) or not names or not all(isinstance(item, (str, Path)) for item in names):
+        return value
+    from zoo.data import audio, wav
+
+    waveforms = np.empty((len(names), spec.samples), np.int16)
+    for row, item in zip(waveforms, names, strict=True):
+        rate, waveform = wav.read(Path(item), str(item))
+        if rate != spec.rate:
+            raise DataError(f"{item} has {rate} Hz; this model takes {spec.rate} Hz. Resample it first.")
+        row[:] = audio.fit(waveform, spec.samples)
+    return audio.log_mel(waveforms, spec) if isinstance(spec, LogMel) else waveforms.astype(np.float32) / 32768
 
 
 def _images(value: Any, spec: Image, name: str) -> Array:

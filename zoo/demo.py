@@ -62,7 +62,7 @@ def use(folder: Path) -> None:
 
     with zoo.load(folder / NAME) as model:
         samples = model.generate(64, seed=0)
-        digits = data.load("digits", "test").x[:32, 0]
+        digits = data.load("digits", "test").read(np.arange(32))[:, 0]
         restored = model.reconstruct(digits)
         print(f"   {model.name} runs on {', '.join(model.providers)}; torch in memory: {'torch' in sys.modules}.")
     print("   64 samples of seed 0, and 32 test digits, each above its reconstruction.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -30,6 +31,19 @@ def enlarge(image: Pixels, least: int = 512) -> Pixels:
     """The picture with each pixel made a square, so that its longer side has at least `least` pixels or so."""
     factor = max(1, round(least / max(image.shape[:2])))
     return image.repeat(factor, 0).repeat(factor, 1)
+
+
+def of_waveforms(waveforms: NDArray[np.floating], width: int = 256, height: int = 64) -> Pixels:
+    """Sounds, floats in [-1, 1] (n, samples), as their envelopes, light on dark: uint8 (n, height, width)."""
+    count, samples = waveforms.shape
+    edges = np.arange(width + 1) * samples // width
+    picture = np.full((count, height, width), 24, np.uint8)
+    for sound, canvas in zip(waveforms, picture, strict=True):
+        for column, (start, end) in enumerate(itertools.pairwise(edges)):
+            part = sound[start : end + 1].clip(-1, 1)  # with the next one's first sample, so that the line has no gaps
+            top, bottom = ((1 - edge) / 2 * (height - 1) for edge in (part.max(), part.min()))
+            canvas[round(float(top)) : round(float(bottom)) + 1, column] = 230
+    return picture
 
 
 def pairs(left: Pixels, right: Pixels, columns: int = 8) -> Pixels:

@@ -17,14 +17,28 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from zoo.specs import Autoregressive, Generation, Image, Label, Noise, OneShot, Sample, Score, Spec, Text, Vector
+from zoo.specs import (
+    Audio,
+    Autoregressive,
+    Generation,
+    Image,
+    Label,
+    LogMel,
+    Noise,
+    OneShot,
+    Sample,
+    Score,
+    Spec,
+    Text,
+    Vector,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = [
-    "AdamW", "Autoregressive", "Batch", "Card", "Image", "Label", "Measure", "Model", "Noise", "Objective", "OneShot",
-    "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "setting",
+    "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Image", "Label", "LogMel", "Measure", "Model", "Noise",
+    "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "setting",
 ]  # fmt: skip
 
 
@@ -49,8 +63,10 @@ class Recipe:
     ``zoo train NAME --set KEY=VALUE``. A bad type or range is a :class:`zoo.errors.SettingError`.
     """
 
-    data: str = setting("digits", "data set: a name, folder:DIR or text:FILE")
-    length: int = setting(128, "characters in one sample of a text; pictures ignore it", least=2)
+    data: str = setting("digits", "data set: a name, folder:DIR, text:FILE or audio:DIR")
+    length: int = setting(128, "characters in one sample of a text; other data ignore it", least=2)
+    seconds: float = setting(1.0, "length of one sound: longer ones are cut, shorter ones padded with silence", above=0)
+    bands: int = setting(0, "mel bands of one sound; 0 keeps the waveform", least=0)
     steps: int = setting(1000, "training steps", least=1)
     batch: int = setting(128, "samples in a batch, over all processes and parts", least=1)
     accumulate: int = setting(1, "parts in which a process computes its share of a batch, to save memory", least=1)
@@ -83,7 +99,8 @@ class Batch:
     """What an objective and a measure are given."""
 
     x: Tensor
-    """Pictures: float32 (b, c, h, w) in [0, 1]. Text: int64 (b, length)."""
+    """Pictures: float32 (b, c, h, w) in [0, 1]. Text: int64 (b, length). Sounds: float32 (b, samples) in [-1, 1], or
+    (b, bands, frames) in [0, 1]."""
     labels: Tensor
     """int64 (b,); zeros where the data set has none."""
     index: Tensor

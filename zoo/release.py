@@ -27,6 +27,7 @@ from zoo.specs import (
     Noise,
     OneShot,
     Sample,
+    SampleSpec,
     Spec,
     Text,
     Vector,
@@ -43,6 +44,9 @@ WEIGHTS = "model.safetensors"
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _TASK_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _NAME = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+")
+_LAYOUTS = {".png": ("n", "columns", "gap", "scale"), ".wav": ("n",)}
+"""What is said of the file of samples beside its seed, by ending."""
+
 _TAKEN = ("backend", "close", "generate", "name", "providers", "release", "run", "tasks")  # by zoo.runtime.LoadedModel
 
 
@@ -151,13 +155,15 @@ def parse(folder: Path, manifest: Any) -> Release:
     sample = _get(manifest, "sample", dict, where)
     classes = sample.get("classes", 0)
     x = spec_from_json(sample.get("x"), f"{where}: sample")
-    if x.kind not in ("image", "text") or type(classes) is not int or classes < 0:
-        raise ReleaseError(f"{where} is damaged: its sample is neither picture nor text. Get the release again.")
+    if not isinstance(x, SampleSpec) or type(classes) is not int or classes < 0:
+        raise ReleaseError(
+            f"{where} is damaged: its sample is neither picture nor text nor sound. Get the release again."
+        )
     release = Release(
         folder=folder,
         manifest=manifest,
         name=_model_name(manifest.get("name"), where),
-        sample=Sample(x, classes),  # type: ignore[arg-type]
+        sample=Sample(x, classes),
         tasks=tasks,
         generation=None if generation is None else generation_from_json(generation, f"{where}: generation"),
         files=listed,
@@ -185,7 +191,7 @@ def _check_details(manifest: Mapping[str, Any], where: str) -> None:
     if "samples" in manifest:
         made = _get(manifest, "samples", dict, where)
         _get(made, "file", str, f"{where}: samples")
-        for key in ("seed", *(("n", "columns", "gap", "scale") if made["file"].endswith(".png") else ())):
+        for key in ("seed", *_LAYOUTS.get(Path(made["file"]).suffix, ())):
             if not 0 <= _get(made, key, int, f"{where}: samples") <= 4096 or (key == "scale" and made[key] == 0):
                 raise ReleaseError(f"{where}: samples has {key} = {made[key]}, which is out of range.")
 

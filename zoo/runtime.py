@@ -166,9 +166,10 @@ class LoadedModel:
     def run(self, task: str, *values: Any, **named: Any) -> Any:
         """Run a task on its inputs, given in order or by name, of any batch size.
 
-        Returns the output, or a dict of them where there are several. Pictures are uint8 (n, h, w) or
-        (n, h, w, 3), text is a list of str, and the rest are arrays. Raises :class:`NotFoundError` for a task that
-        the model does not have and :class:`SettingError` for an input of the wrong form.
+        Returns the output, or a dict of them where there are several. Pictures are uint8 (n, h, w) or (n, h, w, 3),
+        text is a list of str, and the rest are arrays (sounds float32, see :meth:`generate`). Raises
+        :class:`NotFoundError` for a task that the model does not have and :class:`SettingError` for an input of the
+        wrong form.
         """
         if task not in self.release.tasks:
             raise NotFoundError(f"{self.name} has no task {task!r}. It has: {', '.join(self.tasks)}.")
@@ -203,8 +204,9 @@ class LoadedModel:
     ) -> Any:
         """The samples `first` … `first` + `n` − 1 of `seed`: the same alone or in a batch, and on every backend.
 
-        Pictures: uint8 (n, h, w), or (n, h, w, 3) in colour. Text: a list of n str that begin with `prompt`,
-        followed by `length` characters. `label` is for models with labels: one, or one a sample (default: index
+        Pictures: uint8 (n, h, w), or (n, h, w, 3) in colour. Sounds: float32 (n, samples) in [-1, 1], or spectrograms
+        (n, bands, frames) in [0, 1]. Text: a list of n str that begin with `prompt`, followed by `length` characters.
+        `label` is for models with labels: one, or one a sample (default: index
         modulo classes). Raises :class:`SettingError` for an option that the model cannot follow.
         """
         value = self.release.generation

@@ -51,6 +51,41 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Audio:
+    """A sound of `samples` at `rate` Hz, one channel. Graphs, runtime: float32 (samples,) in [-1, 1]. Files: .wav."""
+
+    rate: int
+    samples: int
+    kind: ClassVar[str] = "audio"
+    dtype: ClassVar[str] = "float32"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.samples,)
+
+
+@dataclass(frozen=True)
+class LogMel:
+    """A sound as the log power of `bands` mel bands, low first. Graphs and runtime: float32 (bands, frames) in [0, 1].
+
+    0 is -80 dB, 1 a full-scale sine. Frames are of `window` samples, `hop` apart: samples // hop of them
+    (:func:`zoo.data.audio.log_mel` has the formula).
+    """
+
+    rate: int
+    samples: int
+    bands: int
+    window: int
+    hop: int
+    kind: ClassVar[str] = "log-mel"
+    dtype: ClassVar[str] = "float32"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.bands, self.samples // self.hop)
+
+
+@dataclass(frozen=True)
 class Vector:
     """Numbers of any shape: a code, logits, a cache. `dtype` is float32 or int64."""
 
@@ -88,15 +123,18 @@ class Score:
     dtype: ClassVar[str] = "float32"
 
 
-Spec = Image | Text | Vector | Label | Noise | Score
-SPECS: dict[str, type[Spec]] = {spec.kind: spec for spec in (Image, Text, Vector, Label, Noise, Score)}
+SampleSpec = Image | Text | Audio | LogMel
+"""What a data set can hold, and a model can model."""
+
+Spec = SampleSpec | Vector | Label | Noise | Score
+SPECS: dict[str, type[Spec]] = {spec.kind: spec for spec in (Image, Text, Audio, LogMel, Vector, Label, Noise, Score)}
 
 
 @dataclass(frozen=True)
 class Sample:
     """What one item of a data set is: its form, and the number of classes (0 where it has no labels)."""
 
-    x: Image | Text
+    x: SampleSpec
     classes: int = 0
 
 
@@ -134,6 +172,8 @@ def spec_from_json(value: Any, where: str) -> Spec:
     spec: Spec = _from_json(value, SPECS, where)
     if any(size < 1 for size in spec.shape) or math.prod(spec.shape) > LARGEST:
         raise ReleaseError(f"{where} has the shape {list(spec.shape)}, which is not usable.")
+    if isinstance(spec, LogMel) and not spec.hop <= spec.window <= LARGEST // max(spec.shape):
+        raise ReleaseError(f"{where} has windows of {spec.window} and hops of {spec.hop}, which are not usable.")
     return spec
 
 

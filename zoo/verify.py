@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import generation, pictures, registry
+from zoo import generation, registry, show
 from zoo import release as releases
 from zoo.convert import text_to_ids
+from zoo.data import wav
 from zoo.errors import ParityError, ReleaseError, ZooError, installed
 from zoo.runtime import LoadedModel, OnnxBackend
 from zoo.sources import find
 from zoo.specs import OneShot, Text
+
+LEVELS = 5
+"""Levels of 32,768 by which a sample of a sound may differ: what parity allows of full scale, and the rounding."""
 
 
 def verify(source: str | Path) -> dict[str, str]:
@@ -66,6 +70,8 @@ def _samples(model: LoadedModel) -> str:
     if isinstance(release.sample.x, Text):
         kept = release.path(name).read_text("utf-8")[:-1]
         same = _picked(model, kept, seed)
+    elif name.endswith(".wav"):
+        same = _heard(model, release.path(name), made)
     else:
         same = _pictured(model, release.path(name), made)
     if not same:
@@ -81,8 +87,16 @@ def _pictured(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
 
     with Image.open(path) as opened:
         kept: NDArray[Any] = np.asarray(opened)[:: made["scale"], :: made["scale"]]
-    again = pictures.grid(model.generate(made["n"], seed=made["seed"]), made["columns"], made["gap"])
+    samples = model.generate(made["n"], seed=made["seed"])
+    again = show.picture(samples, model.release.sample.x, made["columns"], made["gap"])
     return kept.shape == again.shape and bool(np.abs(kept.astype(int) - again).max() <= 1)
+
+
+def _heard(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
+    """Whether the file holds the sounds, one after the other, within ``LEVELS``."""
+    _, kept = wav.read(path, str(path))
+    again = wav.to_int16(model.generate(made["n"], seed=made["seed"]).reshape(-1))
+    return kept.shape == again.shape and bool(np.abs(kept.astype(int) - again).max() <= LEVELS)
 
 
 def _picked(model: LoadedModel, text: str, seed: int) -> bool:

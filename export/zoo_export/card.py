@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+_TAGS = {"image": "image-generation", "text": "text-generation", "audio": "audio", "log-mel": "audio"}
+_NOUNS = {"image": "images", "audio": "sounds", "log-mel": "spectrograms"}
+_COMMANDS = {
+    "image": "zoo generate . -n 16 --seed 0 -o ../{name}.png",
+    "text": "zoo generate . --seed 0",
+    "audio": "zoo generate . --seed 0 -o ../{name}.wav",
+    "log-mel": "zoo generate . -n 16 --seed 0 -o ../{name}.png",
+}
+
 
 def model_card(manifest: Mapping[str, Any]) -> str:
     """The text of README.md for a manifest, with the front matter that the Hugging Face Hub reads."""
     name, card, provenance = manifest["name"], manifest["card"], manifest["provenance"]
     data, recipe = provenance["data"], manifest["recipe"]
-    is_text = manifest["sample"]["x"]["kind"] == "text"
+    kind = manifest["sample"]["x"]["kind"]
+    is_text = kind == "text"
     generates = manifest["generation"] is not None
     sections = [
         "---",
         "library_name: genzoo",
-        f"tags: [zoo, onnx, {'text' if is_text else 'image'}-generation]",
+        f"tags: [zoo, onnx, {_TAGS[kind]}]",
         "---",
         "",
         f"# {name}",
@@ -25,14 +35,16 @@ def model_card(manifest: Mapping[str, Any]) -> str:
     ]
     if generates:
         sections += [f"![Samples of {name}, seed 0](samples.png)", ""]
+    if generates and kind == "audio":
+        sections += [f"[The same {manifest['samples']['n']} sounds, one after the other](samples.wav)", ""]
     sections += ["## Run it", "", "```sh", "pip install 'genzoo[cpu]'"]
     if generates:
-        sections.append("zoo generate . --seed 0" if is_text else f"zoo generate . -n 16 --seed 0 -o ../{name}.png")
+        sections.append(_COMMANDS[kind].format(name=name))
     sections += ["```", "", "```python", "import zoo", "", 'model = zoo.load("./")  # ONNX Runtime and numpy, no torch']
     if generates and is_text:
         sections.append("print(model.generate(1, seed=0)[0])")
     elif generates:
-        sections.append(f"images = model.generate(16, seed=0)  # uint8 {_pictures(manifest)}")
+        sections.append(f"{_NOUNS[kind]} = model.generate(16, seed=0)  # {_batch(manifest['sample']['x'])}")
     sections += ["```", "", "## Tasks", "", "| task | takes | gives |", "| --- | --- | --- |"]
     for task, entry in manifest["tasks"].items():
         sections.append(f"| `{task}` | {_sides(entry['inputs'])} | {_sides(entry['outputs'])} |")
@@ -65,10 +77,14 @@ def model_card(manifest: Mapping[str, Any]) -> str:
     return "\n".join(sections)
 
 
-def _pictures(manifest: Mapping[str, Any]) -> str:
-    x = manifest["sample"]["x"]
+def _batch(x: Mapping[str, Any]) -> str:
+    """What 16 samples are in Python."""
+    if x["kind"] == "audio":
+        return f"float32 (16, {x['samples']}) in [-1, 1], {x['rate']} Hz"
+    if x["kind"] == "log-mel":
+        return f"float32 (16, {x['bands']}, {x['samples'] // x['hop']}) in [0, 1]"
     size = f"{x['height']}, {x['width']}"
-    return f"(16, {size}, 3)" if x["channels"] == 3 else f"(16, {size})"
+    return f"uint8 (16, {size}, 3)" if x["channels"] == 3 else f"uint8 (16, {size})"
 
 
 def _sides(specs: Mapping[str, Mapping[str, Any]]) -> str:
@@ -80,6 +96,10 @@ def _spec(spec: Mapping[str, Any]) -> str:
         return f"picture {spec['height']}×{spec['width']}" + (" in colour" if spec["channels"] == 3 else "")
     if spec["kind"] == "text":
         return f"text of {spec['length']} characters"
+    if spec["kind"] == "audio":
+        return f"sound of {spec['samples'] / spec['rate']:.4g} s at {spec['rate']} Hz"
+    if spec["kind"] == "log-mel":
+        return f"log-mel spectrogram {spec['bands']}×{spec['samples'] // spec['hop']}"
     if spec["kind"] == "label":
         return f"label below {spec['classes']}"
     shape = "×".join(map(str, spec.get("shape", ())))

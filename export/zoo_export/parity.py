@@ -13,7 +13,7 @@ from zoo.convert import from_batch
 from zoo.errors import ParityError
 from zoo.release import Release
 from zoo.runtime import Backend
-from zoo.specs import Autoregressive, Image, Label, Noise, OneShot, Spec, Text
+from zoo.specs import Audio, Autoregressive, Image, Label, LogMel, Noise, OneShot, Spec, Text
 
 Array = NDArray[Any]
 
@@ -54,6 +54,10 @@ def example(spec: Spec, batch: int, stream: int) -> Array:
     if isinstance(spec, Image):
         levels: Array = np.rint(noise.draw("uniform", spec.shape, SEED, indices, stream) * np.float32(255))
         return levels / np.float32(255)
+    if isinstance(spec, LogMel):
+        return noise.draw("uniform", spec.shape, SEED, indices, stream)
+    if isinstance(spec, Audio):  # noise at a third of full scale
+        return (noise.draw("normal", spec.shape, SEED, indices, stream) / np.float32(3)).clip(-1, 1)
     return noise.draw(spec.distribution if isinstance(spec, Noise) else "normal", spec.shape, SEED, indices, stream)
 
 
@@ -130,11 +134,14 @@ def _check_form(where: str, spec: Spec, batch: int, array: Array) -> None:
             f"Parity failed in {where}: it has values from {array.min()} to {array.max()}, "
             f"and must lie in 0 to {spec.classes - 1}. Nothing was released."
         )
-    if isinstance(spec, Image) and not (array.min() >= -ATOL and array.max() <= 1 + ATOL):
-        raise ParityError(
-            f"Parity failed in {where}: a picture has values from {array.min():.3g} to {array.max():.3g}, "
-            "and must lie in [0, 1]. Nothing was released."
-        )
+    if isinstance(spec, (Image, Audio, LogMel)):
+        least = -1 if isinstance(spec, Audio) else 0
+        if not (array.min() >= least - ATOL and array.max() <= 1 + ATOL):
+            what = {"image": "a picture", "audio": "a sound", "log-mel": "a spectrogram"}[spec.kind]
+            raise ParityError(
+                f"Parity failed in {where}: {what} has values from {array.min():.3g} to {array.max():.3g}, "
+                f"and must lie in [{least}, 1]. Nothing was released."
+            )
 
 
 def _compare_levels(where: str, left: Array, right: Array) -> int:
@@ -168,6 +175,8 @@ def _generation(release: Release, torch: Backend, onnx: Backend) -> dict[str, An
             return {"samples": 16, "levels": _compare_levels("generation", left, right)}
         if isinstance(release.sample.x, Text) and left != right:
             raise ParityError("Parity failed in generation: the texts differ. Nothing was released.")
+        if isinstance(release.sample.x, (Audio, LogMel)) and not np.allclose(right, left, RTOL, ATOL):
+            raise ParityError("Parity failed in generation: the sounds differ. Nothing was released.")
         return {"samples": 16}
     indices, total = np.arange(3), 2 * STEPS
     none = np.zeros(0, np.int64)

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import files, pictures
+from zoo import files, pictures, show
+from zoo.data import wav
 from zoo.errors import ExportError, one_line, unusable
 from zoo.modules import build, fold
 from zoo.plugin import Model, Task
 from zoo.release import FORMAT, MANIFEST, WEIGHTS, parse, read, seal, verify
 from zoo.runtime import LoadedModel, OnnxBackend
-from zoo.specs import Autoregressive, to_json
+from zoo.specs import Audio, Autoregressive, Image, Text, to_json
 from zoo.torch_backend import TorchBackend
 from zoo.training import checkpoints, runs
 
@@ -35,6 +36,7 @@ from zoo_export.card import model_card
 
 SAMPLES = "samples.png"
 TEXTS = "samples.txt"
+SOUNDS = "samples.wav"
 TEXT_LENGTH = 400
 
 
@@ -102,18 +104,24 @@ def _write_graph(path: Path, graph: onnx.ModelProto, task: str) -> None:
 
 
 def _write_samples(folder: Path, model: LoadedModel) -> dict[str, Any]:
-    """Write the picture of samples with seed 0, by ONNX Runtime, and for text the text; return how they were made."""
-    if model.release.sample.x.kind == "image":
-        layout = {"n": 64, "columns": 8, "gap": 1}
-        grid = pictures.grid(model.generate(layout["n"], seed=0), layout["columns"], layout["gap"])
-        image = pictures.enlarge(grid)
-        made = {"file": SAMPLES, "seed": 0, **layout, "scale": len(image) // len(grid)}
-    else:
+    """Write the picture of samples with seed 0, by ONNX Runtime, and the text or sound; return how they were made."""
+    x = model.release.sample.x
+    made: dict[str, Any]
+    if isinstance(x, Text):
         any_length = isinstance(model.release.generation, Autoregressive)
         texts = model.generate(1, seed=0, length=TEXT_LENGTH if any_length else None)
         files.write(folder / TEXTS, texts[0] + "\n")
-        image = pictures.of_texts(texts)
+        image = show.picture(texts, x)
         made = {"file": TEXTS, "seed": 0}
+    else:
+        layout = {"n": 64, "columns": 8, "gap": 1} if isinstance(x, Image) else {"n": 8, "columns": 2, "gap": 2}
+        samples = model.generate(layout["n"], seed=0)
+        grid = show.picture(samples, x, layout["columns"], layout["gap"])
+        image = pictures.enlarge(grid)
+        made = {"file": SAMPLES, "seed": 0, **layout, "scale": len(image) // len(grid)}
+        if isinstance(x, Audio):
+            files.write(folder / SOUNDS, wav.write(samples.reshape(-1), x.rate))
+            made = {"file": SOUNDS, "seed": 0, "n": layout["n"]}
     files.write(folder / SAMPLES, pictures.png(image))
     return made
 

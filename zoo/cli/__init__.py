@@ -17,6 +17,7 @@ COMMANDS = {
     "generate": ("zoo.cli.use", "Generate samples, without torch."),
     "run": ("zoo.cli.use", "Run any task of a model on files, without torch."),
     "verify": ("zoo.cli.use", "Check a release: hashes, graphs, samples."),
+    "data": ("zoo.cli.data", "List, get and look at data sets."),
     "doctor": ("zoo.cli.look", "Check this installation and every plugin."),
     "catalogue": ("zoo.cli.look", "Build the static description of your models."),
     "completion": ("zoo.cli.look", "Print the shell completion script."),

@@ -48,9 +48,17 @@ def complete_setting(ctx: click.Context, param: click.Parameter, incomplete: str
 
 def complete_data(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of data sets, and the forms of one's own."""
-    from zoo.data import NAMES
+    from zoo.data import NAMED, OWN
 
-    return [CompletionItem(name) for name in (*NAMES, "folder:", "text:") if name.startswith(incomplete)]
+    helps = {known.name: known.title for known in NAMED.values()} | {f"{kind}:": own[3] for kind, own in OWN.items()}
+    return [CompletionItem(name, help=text) for name, text in helps.items() if name.startswith(incomplete)]
+
+
+def complete_named_data(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of data sets."""
+    from zoo.data import NAMED
+
+    return [CompletionItem(name, help=known.title) for name, known in NAMED.items() if name.startswith(incomplete)]
 
 
 def complete_device(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -25,7 +25,10 @@ def demo_command(to: Path, force: bool) -> None:
 @click.command("train", epilog="Example:  zoo train vae.digits --set steps=500 --set latent=4 --out runs/small")
 @click.argument("name", shell_complete=complete_name)
 @click.option(
-    "--data", metavar="SET", shell_complete=complete_data, help="A data set: digits, mnist, …, folder:DIR or text:FILE."
+    "--data",
+    metavar="SET",
+    shell_complete=complete_data,
+    help="A data set (zoo data list), folder:DIR, text:FILE or audio:DIR.",
 )
 @click.option(
     "--data-dir",

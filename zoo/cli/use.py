@@ -12,14 +12,14 @@ from zoo.cli.arguments import as_json, backend, complete_task, output, print_jso
 
 @click.command("generate", epilog="Example:  zoo generate runs/vae.digits -n 64 --seed 1 -o samples.png")
 @source
-@click.option("-n", "count", type=int, default=16, metavar="N", help="How many.  [default: 16; text: 1]")
+@click.option("-n", "count", type=int, default=16, metavar="N", help="How many.  [default: 16; text and sound: 1]")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same samples everywhere.")
 @click.option("--first", type=int, default=0, show_default=True, help="Index of the first sample of the seed.")
 @click.option("--label", type=int, help="The class to generate, for models with labels.")
 @click.option("--prompt", default="", help="How a text begins.")
 @click.option("--length", type=int, help="Characters to write after the prompt.")
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="0 takes the likeliest character.")
-@output("A .png grid, a .npy array, or a .txt file.  [default: NAME-seedN.png; text: the terminal]")
+@output("A .png grid, a .npy array, .txt, or .wav, numbered if several.  [default: NAME-seedN; text: the terminal]")
 @backend
 @click.pass_context
 def generate_command(
@@ -37,36 +37,37 @@ def generate_command(
     backend: str,
     device: str,
 ) -> None:
-    """Generate samples: pictures as a grid, text on the terminal."""
+    """Generate samples: pictures as a grid, text on the terminal, sounds as WAV files."""
     import zoo
 
     with zoo.load(source, backend=backend, device=device) as model:  # type: ignore[arg-type]
-        is_text = model.release.sample.x.kind == "text"
-        if is_text and ctx.get_parameter_source("count") is click.core.ParameterSource.DEFAULT:
+        x = model.release.sample.x
+        endings = _ENDINGS[x.kind]
+        if endings[0] != ".png" and ctx.get_parameter_source("count") is click.core.ParameterSource.DEFAULT:
             count = 1
-        if output is None and not is_text:
-            output = Path(f"{model.name}-seed{seed}.png")
+        if output is None and x.kind != "text":
+            output = Path(f"{model.name}-seed{seed}{endings[0]}")
         if output is not None:
-            _check_output(output, (".txt",) if is_text else (".png", ".npy"), force)
+            _check_output(output, endings, force, count, first)
         samples = model.generate(
             count, seed=seed, first=first, label=label, prompt=prompt, length=length, temperature=temperature
         )
         if output is None:
             click.echo("\n\n".join(samples))
         else:
-            _write(output, samples, force)
+            _write(output, samples, x, force, first)
 
 
 @click.command("run", epilog="Example:  zoo run runs/vae.digits reconstruct a.png b.png -o both.png")
 @source
 @click.argument("task", shell_complete=complete_task)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT…", type=click.Path())
-@output("A .png picture, a .npy array, or .json.  [default: pictures into TASK.png, the rest as JSON on the terminal]")
+@output("A .png, .wav, .npy or .json file.  [default: pictures TASK.png, sounds TASK.wav, the rest JSON, printed]")
 @backend
 def run_command(
     source: str, task: str, inputs: tuple[str, ...], output: Path | None, force: bool, backend: str, device: str
 ) -> None:
-    """Run a task on files: pictures, .npy arrays, or text.
+    """Run a task on files: pictures, .wav sounds, .npy arrays, or text.
 
     For a task with one input, all files together are its batch. For a task with several, give one .npy file for each,
     in order.
@@ -79,11 +80,12 @@ def run_command(
             raise NotFoundError(f"{model.name} has no task {task!r}. It has: {', '.join(model.tasks)}.")
         declared = model.release.tasks[task]
         specs = list(declared.inputs.values())
-        gives_pictures = [spec.kind for spec in declared.outputs.values()] == ["image"]
-        if output is None and gives_pictures:
-            output = Path(f"{task}.png")
+        gives = next(iter(declared.outputs.values())) if len(declared.outputs) == 1 else None
+        shown = _ENDINGS.get(gives.kind) if gives is not None and gives.kind != "text" else None
+        if output is None and shown:
+            output = Path(f"{task}{shown[0]}")
         if output is not None:
-            _check_output(output, (".png", ".npy") if gives_pictures else (".npy", ".json"), force)
+            _check_output(output, shown or (".npy", ".json"), force, len(inputs))
         if len(specs) == 1:
             values: list[Any] = [_read_all(inputs, specs[0].kind)]
         elif len(inputs) == len(specs):
@@ -96,7 +98,7 @@ def run_command(
     if output is None or output.suffix == ".json":
         _print_or_write_json(output, result, force)
     else:
-        _write(output, result, force)
+        _write(output, result, gives, force)
 
 
 @click.command("verify", epilog="Example:  zoo verify runs/vae.digits")
@@ -123,13 +125,30 @@ def verify_command(source: str, as_json: bool) -> None:
             click.echo(f"{click.style('ok', fg='green')}  {what}: {text}")
 
 
-def _check_output(path: Path, allowed: tuple[str, ...], force: bool) -> None:
+_ENDINGS = {
+    "image": (".png", ".npy"),
+    "text": (".txt",),
+    "audio": (".wav", ".png", ".npy"),
+    "log-mel": (".png", ".npy"),
+}
+"""How samples of a kind may be written; the first is the default."""
+
+
+def _numbered(path: Path, count: int, first: int = 0) -> list[Path]:
+    """The files that `count` samples are written to: a WAV file holds one sound, the others hold all."""
+    if path.suffix != ".wav" or count == 1:
+        return [path]
+    return [path.with_stem(f"{path.stem}-{first + index}") for index in range(count)]
+
+
+def _check_output(path: Path, allowed: tuple[str, ...], force: bool, count: int = 1, first: int = 0) -> None:
     """Raise unless the path is free, ends as it must, and is not inside a release, which never changes."""
     from zoo.errors import SettingError
     from zoo.files import check_free, check_outside_releases
 
     check_outside_releases(path)
-    check_free(path, force)
+    for part in _numbered(path, count, first):
+        check_free(part, force)
     if path.suffix not in allowed:
         raise SettingError(
             f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; it must end in {' or '.join(allowed)}."
@@ -155,7 +174,7 @@ def _read_all(names: tuple[str, ...], kind: str) -> Any:
             return np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
         except ValueError as error:
             raise DataError(f"The arrays do not fit together: {one_line(error)}.") from error
-    if kind == "image":
+    if kind in ("image", "audio", "log-mel"):
         return list(names)
     if kind == "text":
         try:
@@ -165,16 +184,23 @@ def _read_all(names: tuple[str, ...], kind: str) -> Any:
     raise SettingError(f"This task takes arrays, as .npy files; {names[0]!r} is none.")
 
 
-def _write(path: Path, value: Any, force: bool) -> None:
-    """Write samples or results by the ending of the path, and say so."""
+def _write(path: Path, value: Any, spec: Any, force: bool, first: int = 0) -> None:
+    """Write samples or results of a spec by the ending of the path, and say so."""
     import io
 
     import numpy as np
 
-    from zoo import files, pictures
+    from zoo import files, pictures, show
 
+    if path.suffix == ".wav":
+        from zoo.data import wav
+
+        for part, sound in zip(_numbered(path, len(value), first), value, strict=True):
+            files.write(part, wav.write(sound, spec.rate), force)
+            click.echo(f"{part} written")
+        return
     if path.suffix == ".png":
-        content: bytes | str = pictures.png(pictures.enlarge(pictures.grid(value)))
+        content: bytes | str = pictures.png(pictures.enlarge(show.picture(value, spec)))
     elif path.suffix == ".txt":
         content = "\n\n".join(value) + "\n"
     else:

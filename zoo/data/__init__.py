@@ -1,29 +1,37 @@
 """Data sets: ``load("mnist", "train")`` gives one whole split as numpy arrays. Needs no torch.
 
-    digits        1,797 pictures of 8x8, part of scikit-learn: no download
-    mnist         70,000 pictures of 28x28
-    shakespeare   1.1 million characters
-    descriptions  15,000 characters, part of scikit-learn: no download
-    folder:DIR    your own pictures; subfolders are classes
-    text:FILE     your own UTF-8 text
+Named sets (:data:`zoo.data.table.NAMED`; ``zoo data list``) lie under the data folder: `data_dir`, else $ZOO_DATA_DIR,
+else a cache folder of the user. What is not there is downloaded, and every byte is checked against its known SHA-256.
+The user's own:
 
-Named sets lie under the data folder: `data_dir`, else $ZOO_DATA_DIR, else a cache folder of the user. What is not
-there is downloaded, and every byte of a named set is checked against its known SHA-256.
+    folder:DIR   pictures of one size; subfolders are classes
+    text:FILE    a text in UTF-8
+    audio:DIR    WAV files of one sampling rate; subfolders are classes
+
+Nothing is imported before it is used.
 """
 
 from __future__ import annotations
 
+import math
 import os
+from importlib import import_module
 from pathlib import Path
 
-from zoo.data import digits, folder, mnist, text
-from zoo.data.dataset import DataSet, Split
+from zoo.data.dataset import DataSet, Options, Split
+from zoo.data.named import NamedSet
 from zoo.data.store import Progress
+from zoo.data.table import NAMED
 from zoo.errors import DataError, SettingError, suggest
 
-__all__ = ["NAMES", "DataSet", "data_folder", "load"]
+__all__ = ["NAMED", "OWN", "DataSet", "data_folder", "load", "named"]
 
-NAMES = ("digits", "mnist", "shakespeare", "descriptions")
+OWN = {
+    "folder": ("folder:DIR", "names no folder", "where DIR holds the pictures", "pictures"),
+    "text": ("text:FILE", "names no file", "where FILE is a text in UTF-8", "UTF-8"),
+    "audio": ("audio:DIR", "names no folder", "where DIR holds the WAV files", "WAV"),
+}
+"""The user's own data, by the word before the colon: its form, and what to say of it."""
 
 
 def load(
@@ -32,31 +40,53 @@ def load(
     *,
     data_dir: str | Path | None = None,
     length: int = 128,
+    seconds: float = 1.0,
+    bands: int = 0,
     progress: Progress | None = None,
 ) -> DataSet:
     """One split of a data set.
 
-    `length` is the number of characters in a window of text. `progress` is called during a download with the bytes
-    that are done, the bytes in all (or None) and the name of the file.
+    `length` is the number of characters in a window of text; `seconds` the length of one sound, and `bands` its mel
+    bands (0 keeps the waveform). `progress` is called during a download with the bytes that are done, the bytes in all
+    (or None) and the name of the file. Raises :class:`DataError` for data that is missing, damaged or of the wrong
+    form, and :class:`SettingError` for an option out of range.
     """
     if split not in ("train", "test"):
         raise SettingError(f"A data set has no split {split!r}. Choose train or test.")
     if length < 2:
         raise SettingError(f"A window of text of length {length} is too short: at least 2 characters are needed.")
+    if not 0 < seconds < math.inf:
+        raise SettingError(f"A sound of seconds = {seconds} is not possible: it must be above 0.")
+    if bands < 0:
+        raise SettingError(f"bands = {bands} is not possible: it must be 0 (the waveform) or more.")
+    options = Options(data_dir=data_folder(data_dir), length=length, seconds=seconds, bands=bands, progress=progress)
+    if name in NAMED:
+        made: DataSet = import_module(NAMED[name].loader).load(NAMED[name], split, options)
+        return made
     kind, _, rest = name.partition(":")
-    if name == "digits":
-        return digits.load(split)
-    if name == "mnist":
-        return mnist.load(split, data_folder(data_dir), progress)
-    if name == "shakespeare":
-        return text.shakespeare(split, length, data_folder(data_dir), progress)
-    if name == "descriptions":
-        return text.descriptions(split, length)
     if kind == "folder" and rest:
-        return folder.load(rest, split)
+        from zoo.data import folder
+
+        return folder.own(rest, split)
     if kind == "text" and rest:
-        return text.load(rest, split, length)
+        from zoo.data import text
+
+        return text.own(rest, split, length)
+    if kind == "audio" and rest:
+        from zoo.data import sounds
+
+        return sounds.own(rest, split, options)
     raise DataError(_unknown(name))
+
+
+def named(name: str) -> NamedSet:
+    """What is known of the data set of that name; :class:`DataError` if there is none."""
+    if name not in NAMED:
+        kind = name.partition(":")[0]
+        if kind in OWN:
+            raise DataError(f"{name!r} is your own data, of which nothing is known. Name one of {', '.join(NAMED)}.")
+        raise DataError(_unknown(name))
+    return NAMED[name]
 
 
 def data_folder(given: str | Path | None = None) -> Path:
@@ -69,15 +99,16 @@ def data_folder(given: str | Path | None = None) -> Path:
 
 
 def _unknown(name: str) -> str:
+    """The line for a name that no data set has."""
     kind = name.partition(":")[0]
-    if kind == "folder":
-        return f"{name!r} names no folder. Write folder:DIR, where DIR holds the pictures."
-    if kind == "text":
-        return f"{name!r} names no file. Write text:FILE, where FILE is a text in UTF-8."
+    if kind in OWN:
+        form, lacks, hint, _ = OWN[kind]
+        return f"{name!r} {lacks}. Write {form}, {hint}."
     if os.path.isdir(name):
         near = f" Did you mean {f'folder:{name}'!r}?"
     elif os.path.isfile(name):
         near = f" Did you mean {f'text:{name}'!r}?"
     else:
-        near = suggest(kind, [*NAMES, "folder", "text"])
-    return f"No data set named {name!r}.{near} Known are {', '.join(NAMES)}, folder:DIR (pictures), text:FILE (UTF-8)."
+        near = suggest(kind, [*NAMED, *OWN])
+    own = ", ".join(f"{form} ({what})" for form, _, _, what in OWN.values())
+    return f"No data set named {name!r}.{near} Known are {', '.join(NAMED)}, {own}."

@@ -1,17 +1,38 @@
-"""What a data set is: one split of it, whole, in memory."""
+"""What a data set is: one split of it, in memory or, where that is too small, read as it is needed."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
+from zoo.data.stream import Stream
 from zoo.specs import Sample, Text
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from zoo.data.named import NamedSet
+    from zoo.data.store import Progress
+
 Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a loader needs to know beside the set and the split; each takes what concerns it."""
+
+    data_dir: Path
+    """Under which named data sets lie."""
+    length: int = 128
+    """Characters in a window of text."""
+    seconds: float = 1.0
+    """Length of one sound: longer ones are cut, shorter ones padded with silence at the end."""
+    bands: int = 0
+    """Mel bands of one sound; 0 keeps the waveform."""
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,8 +44,9 @@ class DataSet:
     split: Split
     sample: Sample
     """The form of one sample, and the number of classes (0 where there are no labels)."""
-    x: NDArray[Any] = field(repr=False)
-    """Pictures: uint8 (n, c, h, w). Text: the characters of the split in order, uint8 or uint16 (n,)."""
+    x: NDArray[Any] | Stream = field(repr=False)
+    """Pictures: uint8 (n, c, h, w), or a :class:`~zoo.data.stream.Stream` that reads them. Text: the characters of the
+    split in order, uint8 or uint16 (n,). Sounds: int16 (n, samples), or float32 (n, bands, frames)."""
     labels: NDArray[np.int64] | None = field(repr=False)
     """int64 (n,), or None."""
     source: str
@@ -32,10 +54,11 @@ class DataSet:
     licence: str
     """Of the data; ``"unknown"`` for the user's own."""
     sha256: str
-    """Of the content. Text: the whole file. mnist: the split's two unpacked files. Others: :func:`fingerprint`."""
+    """Of the content. Text: the whole file. IDX files: the split's two, unpacked. Sounds: the waveforms and labels. A
+    stream: its form, and each file's path, size and class. Others: :func:`fingerprint`."""
 
     def __len__(self) -> int:
-        """Pictures: how many. Text: how many windows of ``sample.x.length`` characters.
+        """Pictures and sounds: how many. Text: how many windows of ``sample.x.length`` characters.
 
         Window i starts at ``i * (length - 1)``: it shares one character with the next, so a model that predicts
         window[1:] from window[:-1] predicts each character but the first once. What is left at the end is dropped.
@@ -44,9 +67,32 @@ class DataSet:
             return (len(self.x) - 1) // (self.sample.x.length - 1)
         return len(self.x)
 
+    def read(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """`x` at `indices`, int64 (b,), in memory: a copy, whether `x` is an array or a stream."""
+        x = self.x
+        return x.read(indices) if isinstance(x, Stream) else x[indices]
+
+
+def of_named(
+    known: NamedSet, split: Split, sample: Sample, x: NDArray[Any], labels: NDArray[np.int64] | None, sha256: str
+) -> DataSet:
+    """One split of a named set, with what the table says of it."""
+    return DataSet(
+        name=known.name,
+        split=split,
+        sample=sample,
+        x=x,
+        labels=labels,
+        source=known.source,
+        licence=known.licence,
+        sha256=sha256,
+    )
+
 
 def fingerprint(x: NDArray[Any], labels: NDArray[np.int64] | None) -> str:
     """The SHA-256 of arrays: of their types, their shapes and their bytes."""
+    import numpy as np
+
     digest = hashlib.sha256()
     for array in (x,) if labels is None else (x, labels):
         digest.update(f"{array.dtype.str}{array.shape}".encode())

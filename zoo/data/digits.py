@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from zoo.data.dataset import DataSet, Split, fingerprint
+from zoo.data.dataset import DataSet, Options, Split, fingerprint, of_named
+from zoo.data.named import NamedSet
 from zoo.errors import missing
 from zoo.specs import Image, Sample
 
 TRAIN = 1500
 
 
-def load(split: Split) -> DataSet:
+def load(known: NamedSet, split: Split, options: Options) -> DataSet:
     """The first 1,500 digits to train on, the last 297 to test.
 
     The split keeps the bundled order, in which a writer's digits stand together, so that most of the test digits come
@@ -30,14 +31,4 @@ def load(split: Split) -> DataSet:
     part = slice(TRAIN) if split == "train" else slice(TRAIN, None)
     x = np.rint(images[part].reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
     labels = target[part].astype(np.int64)
-    return DataSet(
-        name="digits",
-        split=split,
-        sample=Sample(Image(1, 8, 8), classes=10),
-        x=x,
-        labels=labels,
-        source="Optical Recognition of Handwritten Digits, test set; E. Alpaydin and C. Kaynak, 1998, "
-        "https://archive.ics.uci.edu/dataset/80; as bundled with scikit-learn",
-        licence="CC BY 4.0",
-        sha256=fingerprint(x, labels),
-    )
+    return of_named(known, split, Sample(Image(1, 8, 8), classes=10), x, labels, fingerprint(x, labels))

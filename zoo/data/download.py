@@ -88,7 +88,7 @@ def _attempt(address: str, known: KnownFile, final: Path, timeout: float, progre
         if found != known.sha256:
             part.file.truncate(0)
             raise _Failed(
-                f"not the right file: expected the SHA-256 {known.sha256} of the unpacked bytes, found {found}",
+                f"not the right file: expected {known.expected}, found {found}",
                 "anew" if resumed else "next",  # what was resumed may have been the part of another file
             )
         with _writing(final):
@@ -101,7 +101,6 @@ def _attempt(address: str, known: KnownFile, final: Path, timeout: float, progre
 
 def _receive(address: str, known: KnownFile, part: _Part, timeout: float, progress: Progress | None) -> bool:
     """Get what the part lacks. Whether it is the continuation of an earlier part."""
-    limit = known.size + (known.size // 1000 + 1024 if known.packed else 0)  # gzip adds little, even to noise
     start = part.file.seek(0, os.SEEK_END)
     request = Request(address, headers={"User-Agent": "genzoo"})
     if start:
@@ -114,7 +113,7 @@ def _receive(address: str, known: KnownFile, part: _Part, timeout: float, progre
             elif not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
                 part.file.truncate(0)
                 raise _Failed(f"HTTP {response.status} with other bytes than asked for", "again")
-            _append(response, start, limit, known.name, part, progress)
+            _append(response, start, known.most, known.name, part, progress)
     except HTTPError as error:
         error.close()
         if error.code == 416 and start:  # it has no more than we have: perhaps all is there

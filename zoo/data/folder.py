@@ -1,127 +1,61 @@
-"""folder:DIR: the user's own pictures, all of one size.
+"""folder:DIR: the user's own pictures, all of one size; :mod:`zoo.data.tree` says how they lie.
 
-Classes are subfolders (sorted by name; what lies deeper belongs to them too), or the pictures lie directly in DIR and
-have no labels. Where DIR has the subfolders train and test, these are the splits; otherwise every tenth picture in
-sorted order, from the first on, is to test. Pictures that are all grey have 1 channel, otherwise all have 3; alpha is
-dropped, 16 bits become 8, an animation gives its first frame, and an EXIF rotation is not applied.
+Pictures that are all grey have 1 channel, otherwise all have 3; alpha is dropped, 16 bits become 8, an animation gives
+its first frame, and an EXIF rotation is not applied. Where both splits together would take more memory than
+:func:`zoo.data.memory.limit`, they are read as they are needed: `x` is a :class:`zoo.data.stream.Stream`.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from zoo.data import memory, tree
 from zoo.data.dataset import DataSet, Split, fingerprint
 from zoo.data.store import unreadable
+from zoo.data.stream import Stream
 from zoo.errors import DataError, one_line
 from zoo.specs import Image, Sample
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 LARGEST_SIDE = 4096
+PICTURES = tree.Sort(kind="folder", one="picture", endings=ENDINGS)
 
 
-class Found(NamedTuple):
-    """A picture file and the name of its class."""
-
-    path: Path
-    label: str | None
-
-
-def load(given: str, split: Split) -> DataSet:
+def own(given: str, split: Split) -> DataSet:
     """One split of the pictures in a folder."""
-    root = Path(os.path.expanduser(given))
-    if os.path.isfile(root):
-        raise DataError(f"{given!r} is a file, and folder: takes a folder. Name the folder that holds the pictures.")
-    if not os.path.isdir(root):
-        raise DataError(f"The folder {given!r} does not exist. Check the path after 'folder:'.")
-    splits = find(root)
-    channels, height, width = _common_form([found.path for part in splits.values() for found in part])
-    x = _pixels([found.path for found in splits[split]], channels, height, width)
-    classes = sorted({found.label for part in splits.values() for found in part if found.label is not None})
-    number = {label: index for index, label in enumerate(classes)}
-    labels = np.array([number[found.label] for found in splits[split] if found.label is not None], np.int64)
-    name = root.resolve().name
+    most = memory.limit()
+    found = tree.find(given, PICTURES)
+    paths, labels = found.paths(split), found.labels(split)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of odd metadata
+        form = _common_form(found.every)
+        if len(found.every) * math.prod(form) > most:
+            x: NDArray[np.uint8] | Stream = Stream(paths, form, decode)
+        else:
+            x = _in_memory(paths, form)
     return DataSet(
-        name=f"folder:{name}",
+        name=f"folder:{found.name}",
         split=split,
-        sample=Sample(Image(channels, height, width), classes=len(classes)),
+        sample=Sample(Image(*form), classes=len(found.classes)),
         x=x,
-        labels=labels if classes else None,
-        source=f"The user's own folder of pictures {name!r}",
+        labels=labels,
+        source=f"The user's own folder of pictures {found.name!r}",
         licence="unknown",
-        sha256=fingerprint(x, labels if classes else None),
+        sha256=found.fingerprint(split, form) if isinstance(x, Stream) else fingerprint(x, labels),
     )
 
 
-def find(root: Path) -> dict[Split, list[Found]]:
-    """The pictures of both splits, each sorted."""
-    if os.path.isdir(root / "train") and os.path.isdir(root / "test"):
-        train, test = _pictures(root / "train"), _pictures(root / "test")
-        if (train[0].label is None) != (test[0].label is None):
-            bare, classed = ("train", "test") if train[0].label is None else ("test", "train")
-            raise DataError(
-                f"{str(root)!r} has class folders in {classed} and none in {bare}. Use them in both or neither."
-            )
-        return {"train": train, "test": test}
-    every = _pictures(root)
-    if len(every) < 2:
-        raise DataError(f"{str(root)!r} has 1 picture, and at least 2 are needed: to train on and to test. Add more.")
-    return {"train": [found for index, found in enumerate(every) if index % 10], "test": every[::10]}
-
-
-def _pictures(folder: Path) -> list[Found]:
-    """The pictures in a folder, sorted: all of them directly in it, or all of them in class folders."""
-    bare: list[Found] = []
-    classed: list[Found] = []
-    try:
-        entries = sorted(entry for entry in os.listdir(folder) if not entry.startswith("."))
-    except OSError as error:
-        raise unreadable(error.filename, error) from error
-    for entry in entries:
-        path = folder / entry
-        if os.path.isdir(path):
-            classed += [Found(deeper, entry) for deeper in _below(path)]
-        elif _is_picture(path):
-            bare.append(Found(path, None))
-    if bare and classed:
-        raise DataError(
-            f"{str(folder)!r} has pictures both directly in it ({bare[0].path.name!r}) and in class folders "
-            f"({classed[0].label!r}). Move them, so that it is one or the other."
-        )
-    if not bare and not classed:
-        raise DataError(f"{str(folder)!r} has no pictures. Put files that end in {', '.join(ENDINGS)} there.")
-    return bare or classed
-
-
-def _below(folder: Path) -> list[Path]:
-    """The pictures of a class, sorted: in its folder and at any depth below, links to folders not followed."""
-
-    def refuse(error: OSError) -> None:
-        raise unreadable(error.filename, error) from error
-
-    paths = []
-    for here, below, names in os.walk(folder, onerror=refuse):
-        below[:] = [name for name in below if not name.startswith(".")]
-        paths += [Path(here, name) for name in names if not name.startswith(".") and _is_picture(Path(here, name))]
-    return sorted(paths, key=lambda path: path.parts)
-
-
-def _is_picture(path: Path) -> bool:
-    return path.name.lower().endswith(ENDINGS) and os.path.isfile(path)
-
-
 def _common_form(paths: list[Path]) -> tuple[int, int, int]:
-    """The channels, the height and the width that all pictures have."""
+    """The channels, the height and the width that all pictures have. Reads their headers only."""
     first, size, grey = paths[0], (0, 0), True
     for path in paths:
         with _opened(path) as image:
@@ -139,25 +73,38 @@ def _common_form(paths: list[Path]) -> tuple[int, int, int]:
     return (1 if grey else 3), height, width
 
 
-def _pixels(paths: list[Path], channels: int, height: int, width: int) -> NDArray[np.uint8]:
+def _in_memory(paths: list[Path], form: tuple[int, int, int]) -> NDArray[np.uint8]:
     """uint8 (n, c, h, w)."""
-    shape = (len(paths), channels, height, width)
+    shape = (len(paths), *form)
     try:
         x = np.empty(shape, np.uint8)
     except MemoryError as error:
         raise DataError(
-            f"{shape[0]:,} pictures of {width}x{height} pixels need {math.prod(shape):,} bytes of memory: too many. "
-            "Use fewer or smaller pictures."
+            f"{shape[0]:,} pictures of {form[2]}x{form[1]} pixels need {math.prod(shape):,} bytes of memory: too many. "
+            "Set ZOO_MEMORY to less, so that they are read as they are needed."
         ) from error
-    for index, path in enumerate(paths):
-        with _opened(path) as image:
-            if image.mode.startswith("I"):  # 16 bits
-                x[index] = np.asarray(image).clip(0, 65535) >> 8
-            elif channels == 1:
-                x[index] = np.asarray(image.convert("L"))
-            else:
-                x[index] = np.asarray(image.convert("RGB")).transpose(2, 0, 1)  # (h, w, 3) -> (3, h, w)
+    for path, row in zip(paths, x, strict=True):
+        decode(path, row)
     return x
+
+
+def decode(path: Path, into: NDArray[np.uint8]) -> None:
+    """Read one picture into uint8 (c, h, w); :class:`DataError` if it is damaged or no longer of that size."""
+    channels, height, width = into.shape
+    with _opened(path) as image:
+        if image.size != (width, height):
+            raise DataError(
+                f"{str(path)!r} is now {image.size[0]}x{image.size[1]} pixels, and was {width}x{height}. "
+                "Put it back, or start again."
+            )
+        if image.mode.startswith("I"):  # 16 bits
+            into[:] = np.asarray(image).clip(0, 65535) >> 8
+        elif channels == 1:
+            into[:] = np.asarray(image.convert("L"))
+        else:
+            if image.mode == "P" and "transparency" in image.info:  # straight to RGB, Pillow warns of what is dropped
+                image = image.convert("RGBA")
+            into[:] = np.asarray(image.convert("RGB")).transpose(2, 0, 1)  # (h, w, 3) -> (3, h, w)
 
 
 def _is_grey(image: Pillow.Image) -> bool:
@@ -171,10 +118,8 @@ def _is_grey(image: Pillow.Image) -> bool:
 def _opened(path: Path) -> Iterator[Pillow.Image]:
     """A picture, opened; whatever goes wrong while it is read becomes a :class:`DataError` that names it."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of odd metadata, and of a transparency that is dropped
-            with Pillow.open(path, formats=FORMATS) as image:
-                yield image
+        with Pillow.open(path, formats=FORMATS) as image:
+            yield image
     except (DataError, MemoryError):
         raise
     except Pillow.DecompressionBombError as error:

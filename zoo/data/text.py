@@ -1,10 +1,6 @@
-"""Text, character by character: tiny Shakespeare, the user's own file, and a little English that needs no download.
+"""Text, character by character: tiny Shakespeare, and the user's own file.
 
-shakespeare: 40,000 lines from the plays of Shakespeare, as collected by A. Karpathy for char-rnn (2015,
-https://github.com/karpathy/char-rnn); public domain. The first 90% of the characters are to train on, the last 10% to
-test, as in the literature on character models.
-
-descriptions: what scikit-learn says of the six data sets that it bundles; BSD 3-Clause. Split in the same way.
+The first 90% of the characters are to train on, the last 10% to test, as in the literature on character models.
 """
 
 from __future__ import annotations
@@ -16,53 +12,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.data.dataset import DataSet, Split
-from zoo.data.store import KnownFile, Progress, obtain, unreadable
-from zoo.errors import DataError, missing
+from zoo.data.dataset import DataSet, Options, Split
+from zoo.data.named import NamedSet
+from zoo.data.store import obtain, unreadable
+from zoo.errors import DataError
 from zoo.specs import Sample, Text
 
 LARGEST_VOCABULARY = 65_535
 
-SHAKESPEARE = KnownFile(
-    name="input.txt",
-    folders=("shakespeare", "tinyshakespeare", ""),
-    addresses=("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",),
-    size=1115394,
-    sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
-)
+
+def load(known: NamedSet, split: Split, options: Options) -> DataSet:
+    """A published text of one file."""
+    (file,) = known.files[split]
+    content = obtain(file, options.data_dir, options.progress)
+    return of_content(content, known.name, split, options.length, known.source, known.licence)
 
 
-def shakespeare(split: Split, length: int, data_dir: Path, progress: Progress | None) -> DataSet:
-    """Tiny Shakespeare: 1,003,854 characters to train on, 111,540 to test, 65 different ones."""
-    return _of_content(
-        obtain(SHAKESPEARE, data_dir, progress),
-        "shakespeare",
-        split,
-        length,
-        source=f"Tiny Shakespeare; A. Karpathy, char-rnn, 2015, {SHAKESPEARE.addresses[0]}",
-        licence="public domain",
-    )
-
-
-def descriptions(split: Split, length: int) -> DataSet:
-    """About 15,000 characters of English, bundled with scikit-learn: enough to try a model of text, not to judge it."""
-    try:
-        from sklearn import datasets
-    except ImportError as error:
-        raise missing("scikit-learn", "train", "The data set 'descriptions'") from error
-    names = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")
-    content = "\n".join(getattr(datasets, f"load_{name}")().DESCR for name in names).encode()
-    return _of_content(
-        content,
-        "descriptions",
-        split,
-        length,
-        source="The descriptions of the six data sets bundled with scikit-learn, https://scikit-learn.org",
-        licence="BSD-3-Clause",
-    )
-
-
-def load(given: str, split: Split, length: int) -> DataSet:
+def own(given: str, split: Split, length: int) -> DataSet:
     """The user's own text: a file in UTF-8, split like Shakespeare."""
     path = Path(os.path.expanduser(given))
     if os.path.isdir(path):
@@ -73,12 +39,13 @@ def load(given: str, split: Split, length: int) -> DataSet:
         content = path.read_bytes()
     except OSError as error:
         raise unreadable(given, error) from error
-    return _of_content(
+    return of_content(
         content, f"text:{path.name}", split, length, source=f"The user's own text file {path.name!r}", licence="unknown"
     )
 
 
-def _of_content(content: bytes, name: str, split: Split, length: int, source: str, licence: str) -> DataSet:
+def of_content(content: bytes, name: str, split: Split, length: int, source: str, licence: str) -> DataSet:
+    """One split of a text in UTF-8, given as bytes; :class:`DataError` if it is not, or is too short for a window."""
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.data.stream import Stream
 from zoo.errors import SettingError
 from zoo.modules import mix
 from zoo.plugin import Batch, Recipe
 from zoo.specs import Image, Text
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from zoo.data import DataSet
 
 
-class Batches:
-    """A data set in the memory of a device: pictures as bytes, made floats batch by batch; text as indices.
+FULL = {torch.uint8: 255, torch.int16: 32768}
+"""What numbers in memory are divided by to be what a batch holds."""
 
-    A batch may be computed in equal `parts`, by several processes or one after the other: together they are the batch.
+AHEAD = 2
+"""Batches of a stream that are read in the background, before they are needed."""
+
+
+class Batches:
+    """A data set in the memory of a device: bytes and int16, made floats batch by batch; text as indices.
+
+    What is too large for memory, a stream, is read batch by batch in the background. A batch may be computed in equal
+    `parts`, by several processes or one after the other: together they are the batch.
     """
 
     def __init__(
@@ -38,7 +50,10 @@ class Batches:
         crop: int = 0,
     ) -> None:
         self._text = data.sample.x if isinstance(data.sample.x, Text) else None
-        self._x = torch.from_numpy(data.x.astype("int64") if self._text else data.x).to(device)
+        self._stream = data.x if isinstance(data.x, Stream) else None
+        self._x = _held(data).to(device)
+        self._readers = ThreadPoolExecutor(1, "read ahead") if self._stream else None
+        self._ahead: dict[tuple[int, int], Future[Tensor]] = {}
         self._labels = torch.from_numpy(data.labels).to(device) if data.labels is not None else None
         self._count = len(data)
         self._starts = len(data.x) - self._text.length + 1 if self._text else self._count
@@ -65,14 +80,30 @@ class Batches:
         Pictures: each once an epoch, in an order of (seed, epoch). Text: windows at random.
         """
         here = slice(part * self._part, (part + 1) * self._part)
+        index = self._chosen(k)[here]
+        batch = self._batch(index, index, progress, self._read_ahead(k, part) if self._stream else None)
+        return self._augmented(batch, k, here) if self._flip or self._crop else batch
+
+    def _chosen(self, k: int) -> Tensor:
+        """The samples of batch `k`."""
         if self._text:
             generator = torch.Generator().manual_seed(mix(self._seed, "windows", k))
-            index = torch.randint(self._starts, (self.size,), generator=generator)
-        else:
-            epoch, place = divmod(k, self.per_epoch)
-            index = _order(self._count, self._seed, epoch)[place * self.size : (place + 1) * self.size]
-        batch = self._batch(index[here], index[here], progress)
-        return self._augmented(batch, k, here) if self._flip or self._crop else batch
+            return torch.randint(self._starts, (self.size,), generator=generator)
+        epoch, place = divmod(k, self.per_epoch)
+        return _order(self._count, self._seed, epoch)[place * self.size : (place + 1) * self.size]
+
+    def _read_ahead(self, k: int, part: int) -> Tensor:
+        """A part of batch `k` of a stream, while the same part of the next ones is read in the background."""
+        assert self._readers is not None
+        for later in range(k, k + AHEAD + 1):
+            if (later, part) not in self._ahead:
+                index = self._chosen(later)[part * self._part : (part + 1) * self._part]
+                self._ahead[later, part] = self._readers.submit(self._read, index)
+        return self._ahead.pop((k, part)).result()
+
+    def _read(self, index: Tensor) -> Tensor:
+        assert self._stream is not None
+        return torch.from_numpy(self._stream.read(index.numpy()))
 
     def in_order(self, limit: int | None = None) -> Iterator[Batch]:
         """Every sample once, as it is, in the order of the data set, or the first `limit` of them."""
@@ -82,12 +113,16 @@ class Batches:
             index = torch.arange(start, min(start + self.size, count))
             yield self._batch(index, index * (self._text.length - 1) if self._text else index, done)
 
-    def _batch(self, index: Tensor, where: Tensor, progress: Tensor) -> Batch:
+    def _batch(self, index: Tensor, where: Tensor, progress: Tensor, read: Tensor | None = None) -> Batch:
+        """The batch of samples `index`, which lie at `where`; a stream's may have been `read` already."""
+        if self._stream and read is None:
+            read = self._read(where)
         index, where = index.to(self._device), where.to(self._device)
         if self._text:
             x = self._x[where[:, None] + torch.arange(self._text.length, device=self._device)]
         else:
-            x = self._x[where].float().div_(255)
+            x = self._x[where] if read is None else read.to(self._device)
+            x = x.float().div_(FULL.get(x.dtype, 1))
         labels = self._labels[where] if self._labels is not None else torch.zeros_like(index)
         return Batch(x=x, labels=labels, index=index, progress=progress)
 
@@ -134,7 +169,7 @@ def split(data: DataSet, recipe: Recipe) -> tuple[DataSet, DataSet | None]:
         return data, None
     if recipe.validation >= len(data):
         raise SettingError(f"validation = {recipe.validation} leaves nothing to train on: {data.name} has {len(data)}.")
-    if isinstance(data.sample.x, Text):
+    if isinstance(data.sample.x, Text) and not isinstance(data.x, Stream):
         cut = len(data.x) - recipe.validation * (data.sample.x.length - 1) - 1
         return dataclasses.replace(data, x=data.x[:cut]), dataclasses.replace(data, x=data.x[cut:])
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(mix(recipe.seed, "validation"))).numpy()
@@ -142,6 +177,19 @@ def split(data: DataSet, recipe: Recipe) -> tuple[DataSet, DataSet | None]:
     return _take(data, kept), _take(data, held)
 
 
-def _take(data: DataSet, positions: np.ndarray[tuple[int], np.dtype[np.int64]]) -> DataSet:
+def _take(data: DataSet, positions: NDArray[np.int64]) -> DataSet:
+    """The samples at these positions alone."""
+    x = data.x
+    if isinstance(x, Stream):
+        chosen: Any = dataclasses.replace(x, paths=[x.paths[position] for position in positions])
+    else:
+        chosen = x[positions]
     labels = None if data.labels is None else data.labels[positions]
-    return dataclasses.replace(data, x=data.x[positions], labels=labels)
+    return dataclasses.replace(data, x=chosen, labels=labels)
+
+
+def _held(data: DataSet) -> Tensor:
+    """What is kept in memory of a data set: all of it, or nothing of a stream."""
+    if isinstance(data.x, Stream):
+        return torch.empty(0)
+    return torch.from_numpy(data.x.astype("int64") if data.sample.x.kind == "text" else data.x)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo import data, generation, pictures
+from zoo import data, generation, show
 from zoo.devices import device_words
 from zoo.errors import TrainingError
 from zoo.modules import build, mix
@@ -73,7 +73,15 @@ class Running:
         self.name, self.model, self.recipe, self.folder = name, model, recipe, folder
         self.device, self.world, self.how = device, world, how
         whole, test = (
-            data.load(recipe.data, split, data_dir=data_dir, length=recipe.length, progress=downloads(how.quiet))
+            data.load(
+                recipe.data,
+                split,
+                data_dir=data_dir,
+                length=recipe.length,
+                seconds=recipe.seconds,
+                bands=recipe.bands,
+                progress=downloads(how.quiet),
+            )
             for split in ("train", "test")
         )
         training, validation = split(whole, recipe)
@@ -179,7 +187,7 @@ class Running:
         if not self.world.first:
             yield None
             return
-        unit = {"text": "windows", "image": "images"}.get(self.sample.x.kind, "samples")
+        unit = {"text": "windows", "image": "images"}.get(self.sample.x.kind, "sounds")
         with Report(
             self.name, self.folder, self.recipe.steps, self.state.step, unit,
             quiet=self.how.quiet, tensorboard=self.how.tensorboard,
@@ -329,11 +337,8 @@ class Running:
             return
         tasks = self.model.tasks(module)
         task = tasks[self.model.generate.task]
-        image = self.sample.x.kind == "image"
         samples = generation.generate(
             TorchBackend.of_module(module, tasks).run, self.model.generate, task.inputs, task.outputs, self.sample,
-            n=SHOWN if image else 1, seed=0,
+            n=1 if self.sample.x.kind == "text" else SHOWN, seed=0,
         )  # fmt: skip
-        report.sample(
-            self.state.step, pictures.png(pictures.enlarge(pictures.grid(samples))) if image else samples[0] + "\n"
-        )
+        report.sample(self.state.step, show.contents(samples, self.sample.x))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from zoo import files
 from zoo.errors import missing, one_line
@@ -69,21 +73,14 @@ class Report:
             for name, value in measures.items():
                 self._board.add_scalar(f"{split}/{name}", value, step)
 
-    def sample(self, step: int, content: bytes | str) -> None:
-        """What the model generates after a step: a PNG, or text."""
-        ending = "png" if isinstance(content, bytes) else "txt"
-        files.write(self._folder / runs.SAMPLES / f"step-{step:08d}.{ending}", content)
-        if not self._board:
-            return
-        if isinstance(content, str):
-            self._board.add_text("samples", content, step)
-        else:
-            import io
-
-            import numpy as np
-            from PIL import Image
-
-            picture = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    def sample(self, step: int, files_by_ending: Mapping[str, bytes]) -> None:
+        """What the model generates after a step, as the content of files by their ending."""
+        for ending, content in files_by_ending.items():
+            files.write(self._folder / runs.SAMPLES / f"step-{step:08d}{ending}", content)
+        if self._board and ".txt" in files_by_ending:
+            self._board.add_text("samples", files_by_ending[".txt"].decode(), step)
+        elif self._board and ".png" in files_by_ending:
+            picture = np.asarray(Image.open(io.BytesIO(files_by_ending[".png"])).convert("RGB"))
             self._board.add_image("samples", picture, step, dataformats="HWC")
 
     def draw(self, last: bool) -> None:

@@ -1,0 +1,60 @@
+"""What the tests of data share: files of noise, addresses where nobody answers, data sets to look at."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zoo.data import DataSet
+from zoo.data.store import KnownFile
+from zoo.errors import DataError, ZooError
+
+NOISE = np.random.default_rng(0).integers(0, 256, 300_000, np.uint8).tobytes()
+
+
+@contextmanager
+def refused(*words: object, kind: type[ZooError] = DataError) -> Iterator[None]:
+    """The block raises an error of `kind` in one line that has all `words`."""
+    with pytest.raises(kind) as caught:
+        yield
+    message = str(caught.value)
+    assert type(caught.value) is kind
+    assert len(message.splitlines()) == 1
+    assert message.endswith((".", "]'"))
+    for word in words:
+        assert str(word) in message
+
+
+def known(address: str, content: bytes = NOISE, name: str = "noise.bin", *more: str) -> KnownFile:
+    return KnownFile(
+        name=name,
+        folders=("set", ""),
+        addresses=(address, *more),
+        size=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def usable(data: DataSet) -> None:
+    """What torch.from_numpy wants, and a text for people in one line."""
+    assert data.x.flags.c_contiguous
+    assert data.x.flags.writeable
+    assert len(repr(data).splitlines()) == len(data.source.splitlines()) == 1
+    assert len(data.sha256) == 64
+
+
+def closed_port() -> str:
+    """An address at which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}/file"
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())

@@ -1,0 +1,437 @@
+"""Sounds: WAV files, log-mel spectrograms, folders of sounds, and models of them from training to WAV files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+import zoo
+from conftest import Command, Refused, one_error, raises
+from zoo import registry, show
+from zoo.convert import to_batch
+from zoo.data import audio, load, wav
+from zoo.errors import DataError, ParityError, ReleaseError, SettingError
+from zoo.release import read
+from zoo.specs import Audio, LogMel, Sample, spec_from_json, to_json
+from zoo.verify import verify
+from zoo_export import parity
+
+RATE = 1000
+TONE = np.sin(np.arange(400) * 0.5) * 0.5
+
+
+def save(path: Path, frames: bytes, rate: int = RATE, width: int = 2, channels: int = 1) -> Path:
+    """A WAV file as Python writes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(width)
+        file.setframerate(rate)
+        file.writeframes(frames)
+    return path
+
+
+def tone(path: Path, level: float = 1.0, samples: int = 400, rate: int = RATE) -> Path:
+    return save(path, wav.to_int16(TONE[:samples] * level).astype("<i2").tobytes(), rate)
+
+
+# WAV files
+
+
+@pytest.mark.parametrize(
+    ("width", "frames"),
+    [
+        (1, bytes([0, 64, 128, 192, 255])),
+        (2, struct.pack("<5h", -32768, -16384, 0, 16384, 32512)),
+        (
+            3,
+            b"".join(
+                (value << 8 | 7).to_bytes(3, "little", signed=True) for value in (-32768, -16384, 0, 16384, 32512)
+            ),
+        ),
+        (
+            4,
+            b"".join(
+                (value << 16 | 9).to_bytes(4, "little", signed=True) for value in (-32768, -16384, 0, 16384, 32512)
+            ),
+        ),
+    ],
+)
+def test_every_width(width: int, frames: bytes, tmp_path: Path) -> None:
+    rate, waveform = wav.read(save(tmp_path / "a.wav", frames, 8000, width), "a.wav")
+    assert rate == 8000
+    assert waveform.dtype == np.int16
+    assert waveform.tolist() == [-32768, -16384, 0, 16384, 32512]
+
+
+def test_channels_are_averaged(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.wav", struct.pack("<6h", 100, 200, -32768, -32768, 5, 6), channels=2)
+    assert wav.read(path, "a.wav")[1].tolist() == [150, -32768, 6]  # halves to even
+
+
+def test_written_and_read_again() -> None:
+    waveform = np.array([-1, -0.5, 0, 0.25, 1, 2], np.float32)
+    rate, back = wav.read(wav.write(waveform, 44_100), "a.wav")
+    assert rate == 44_100
+    assert back.tolist() == [-32768, -16384, 0, 8192, 32767, 32767]
+    assert wav.to_int16(back) is not None
+    assert (wav.read(wav.write(back, 8000), "a.wav")[1] == back).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", ["no WAV file", "16-bit PCM"]),
+        (b"RIFF????WAVE", ["no WAV file"]),
+        (b"ID3\x04 an mp3", ["no WAV file"]),
+        (wav.write(TONE, RATE)[:-9], ["cut short: 395 of 400 samples"]),
+        (wav.write(TONE[:0], RATE), ["empty or cut short: 0 of 0"]),
+        (
+            wav.write(TONE, RATE).replace(b"\x01\0\x01\0", b"\x03\0\x01\0"),
+            ["unknown format: 3", "Save it as 16-bit PCM"],
+        ),
+        (wav.write(TONE, RATE).replace(b"\x02\0\x10\0", b"\x02\0\x30\0"), ["48 bits", "Save it as 16-bit PCM"]),
+    ],
+    ids=["empty", "header", "mp3", "cut", "silent", "float", "wide"],
+)
+def test_what_cannot_be_read(content: bytes, words: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(content)
+    with raises(DataError, path, *words):
+        wav.read(path, str(path))
+
+
+def test_random_damage_is_an_error_or_a_sound(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0)
+    whole = np.frombuffer(wav.write(TONE, RATE), np.uint8)
+    errors = 0
+    for _ in range(200):
+        content = whole.copy()
+        content[numbers.integers(0, 44, 3)] = numbers.integers(0, 256, 3)
+        try:
+            wav.read(content.tobytes(), "a.wav")
+        except DataError:
+            errors += 1
+    assert 0 < errors < 200
+
+
+# Log-mel
+
+
+def test_log_mel_is_the_formula() -> None:
+    """Against the definition, a sum for each bin."""
+    spec = LogMel(RATE, 64, bands=5, window=16, hop=4)
+    x = np.random.default_rng(1).uniform(-1, 1, 64)
+    made = audio.log_mel(x[None], spec)
+    assert made.shape == (1, 5, 16)
+    assert made.dtype == np.float32
+    padded = np.concatenate([np.zeros(6), x, np.zeros(16)])
+    window = np.sin(np.pi * np.arange(16) / 16) ** 2
+    mel = np.linspace(0, 2595 * np.log10(1 + 500 / 700), 7)
+    edges = 700 * (10 ** (mel / 2595) - 1)
+    for frame in (0, 7, 15):
+        piece = padded[frame * 4 :][:16] * window
+        for band in range(5):
+            power = 0.0
+            for k in range(9):
+                frequency = k * RATE / 16
+                weight = np.interp(frequency, edges[band : band + 3], [0, 1, 0], left=0, right=0)
+                power += (
+                    weight * abs(2 / window.sum() * (piece * np.exp(-2j * np.pi * k * np.arange(16) / 16)).sum()) ** 2
+                )
+            wanted = np.clip((10 * np.log10(max(power, 1e-8)) + 80) / 80, 0, 1)
+            np.testing.assert_allclose(made[0, band, frame], wanted, atol=1e-6)
+
+
+def test_a_full_scale_sine_is_one_and_silence_is_nothing() -> None:
+    spec = audio.form(8000, 0.5, 20)
+    assert spec == LogMel(8000, 4000, 20, 256, 64)
+    peak = int(audio.filters(8000, 20, 256)[9].argmax()) * 8000 / 256  # a bin near the top of the tenth filter
+    sine = np.sin(2 * np.pi * peak * np.arange(4000) / 8000)
+    made = audio.log_mel(np.stack([sine, sine / 10, np.zeros(4000), sine / 1000]), spec)
+    middle = made[:, :, 20:-20].mean(2)
+    assert middle[0].argmax() == 9
+    np.testing.assert_allclose(middle[0, 9], 1, atol=0.02)
+    np.testing.assert_allclose(middle[1, 9] - middle[3, 9], 40 / 80, atol=1e-3)  # 1/100 of it is 40 dB less
+    assert not made[2].any()
+    assert (audio.log_mel(wav.to_int16(sine)[None], spec) - made[:1]).max() < 0.01
+
+
+def test_forms_and_their_limits() -> None:
+    assert audio.form(8000, 1.0, 0) == Audio(8000, 8000)
+    assert audio.form(8000, 1.024, 64).shape == (64, 128)
+    assert audio.form(44_100, 1.0, 80) == LogMel(44_100, 44_100, 80, 1024, 256)
+    with raises(SettingError, "bands = 200 is too many", "256 samples at 8000 Hz", "at most 86 hold"):
+        audio.form(8000, 1.0, 200)
+    assert audio.form(8000, 1.0, 86).shape[0] == 86
+    with raises(SettingError, "seconds = 0.001", "one hop of 64"):
+        audio.form(8000, 0.001, 10)
+    with raises(SettingError, "seconds = 1e-05", "0 samples"):
+        audio.form(8000, 1e-5, 0)
+    with raises(SettingError, "seconds = 1000000", "8,000,000,000 samples"):
+        audio.form(8000, 1e6, 0)
+
+
+@pytest.mark.parametrize("spec", [Audio(8000, 100), LogMel(8000, 640, 8, 256, 64)])
+def test_specs_in_a_manifest(spec: Audio | LogMel) -> None:
+    assert spec_from_json(to_json(spec), "here") == spec
+    for change in ({"rate": 0}, {"samples": 0}, {"samples": 2**40}, {"rate": 1.5}):
+        with raises(ReleaseError, "here"):
+            spec_from_json(to_json(spec) | change, "here")
+    if isinstance(spec, LogMel):
+        for change in ({"hop": 641}, {"window": 2**30}, {"hop": 300}, {"bands": 2**40}):
+            with raises(ReleaseError, "here"):
+                spec_from_json(to_json(spec) | change, "here")
+
+
+# Folders of sounds
+
+
+@pytest.fixture
+def sounds(tmp_path: Path) -> Path:
+    """Twenty-one sounds in two classes."""
+    root = tmp_path / "sounds"
+    for index in range(12):
+        tone(root / "high" / f"{index:02}.wav", 0.5 + index / 40)
+    for index in range(9):
+        tone(root / "low" / "deeper" / f"{index}.WAV", index / 40, samples=100)
+    return root
+
+
+def test_folder_of_sounds(sounds: Path) -> None:
+    train, test = (load(f"audio:{sounds}", split, seconds=0.2) for split in ("train", "test"))  # type: ignore[arg-type]
+    assert train.sample == test.sample == Sample(Audio(RATE, 200), classes=2)
+    assert train.x.shape == (18, 200)
+    assert isinstance(train.x, np.ndarray)
+    assert train.x.dtype == np.int16
+    assert train.labels is not None
+    assert test.labels is not None
+    assert test.labels.tolist() == [0, 0, 1]  # the first, the eleventh and the last of 21
+    assert (train.name, train.licence) == ("audio:sounds", "unknown")
+    assert (train.x[0] == wav.to_int16(TONE[:200] * (0.5 + 1 / 40))).all()  # cut
+    assert (train.x[-1][:100] == wav.to_int16(TONE[:100] * 7 / 40)).all()
+    assert not train.x[-1][100:].any()  # padded
+    mel = load(f"audio:{sounds}", "train", seconds=0.2, bands=6)
+    assert mel.sample.x == LogMel(RATE, 200, 6, 32, 8)
+    assert isinstance(mel.x, np.ndarray)
+    assert mel.x.shape == (18, 6, 25)
+    assert mel.x.dtype == np.float32
+    assert mel.sha256 == train.sha256  # that of the waveforms, which does not depend on rounding
+
+
+def test_folder_of_sounds_errors(sounds: Path) -> None:
+    with raises(DataError, "does not exist", "after 'audio:'"):
+        load(f"audio:{sounds}/no", "train")
+    with raises(DataError, "is a file", "holds the sounds"):
+        load(f"audio:{sounds}/high/00.wav", "train")
+    with raises(DataError, "'audio:' names no folder", "Write audio:DIR"):
+        load("audio:", "train")
+    odd = tone(sounds / "low" / "odd.wav", rate=2000)
+    with raises(DataError, "one sampling rate", "1000 Hz", odd, "2000 Hz", "Resample or remove"):
+        load(f"audio:{sounds}", "train")
+    odd.write_bytes(b"nothing")
+    with raises(DataError, odd, "no WAV file"):
+        load(f"audio:{sounds}", "train")
+    shutil.rmtree(sounds / "high")
+    shutil.rmtree(sounds / "low")
+    with raises(DataError, sounds, "no sounds", ".wav"):
+        load(f"audio:{sounds}", "train")
+    with raises(SettingError, "seconds = 0 "):
+        load(f"audio:{sounds}", "train", seconds=0)
+    with raises(SettingError, "bands = -1"):
+        load(f"audio:{sounds}", "train", bands=-1)
+
+
+# Inputs
+
+
+def test_inputs_of_sounds(tmp_path: Path) -> None:
+    spec = Audio(RATE, 300)
+    paths = [tone(tmp_path / "a.wav"), tone(tmp_path / "b.wav", samples=100)]
+    batch = to_batch([str(path) for path in paths], spec, "sound")
+    assert batch.shape == (2, 300)
+    assert batch.dtype == np.float32
+    np.testing.assert_allclose(batch[0], TONE[:300], atol=2e-5)
+    assert not batch[1, 100:].any()
+    assert (to_batch(paths[0], spec, "sound") == batch[:1]).all()
+    assert (to_batch(batch, spec, "sound") == batch).all()
+    mel = LogMel(RATE, 300, 6, 32, 8)
+    assert (to_batch(paths, mel, "sound") == audio.log_mel(batch, mel)).all()
+    with raises(DataError, "2000 Hz", "takes 1000 Hz", "Resample"):
+        to_batch(tone(tmp_path / "c.wav", rate=2000), spec, "sound")
+    with raises(DataError, "does not exist"):
+        to_batch("no.wav", spec, "sound")
+    with raises(SettingError, "from 0 to 2", "[-1, 1]"):
+        to_batch(np.linspace(0, 2, 300), spec, "sound")
+    with raises(SettingError, "from -1 to 1", "[0, 1]"):
+        to_batch(np.linspace(-1, 1, 6 * 37).reshape(6, 37), mel, "sound")
+    with raises(SettingError, "shape (2, 200)", "(n, 300)"):
+        to_batch(np.zeros((2, 200)), spec, "sound")
+
+
+def test_pictures_of_sounds() -> None:
+    waves = show.frames(np.stack([TONE, TONE * 0]), Audio(RATE, 400))
+    assert waves.shape == (2, 64, 256)
+    heights = (waves > 100).sum(1)
+    assert heights[0].max() > 10  # the envelope of a tone
+    assert set(heights[1]) == {1}  # a line
+    spectrogram = np.zeros((1, 3, 4), np.float32)
+    spectrogram[0, 0] = 1
+    assert show.frames(spectrogram, LogMel(RATE, 400, 3, 256, 100))[0, :, 0].tolist() == [
+        0,
+        0,
+        255,
+    ]  # low at the bottom
+
+
+# Models of sounds
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the metadata of a distribution that brings the model ``hums``."""
+    folder = tmp_path_factory.mktemp("site")
+    info = folder / "zoo_hums-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo-hums\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\nhums = sound_plugin:hums\n")
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed(site: Path) -> Iterator[None]:
+    caches = (registry.plugins, registry.load, registry.catalogue)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(site)
+        for cache in caches:
+            cache.cache_clear()
+        yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A run on waveforms and one on spectrograms."""
+    folder = tmp_path_factory.mktemp("hums")
+    for index in range(20):
+        tone(folder / "sounds" / f"{index:02}.wav", 0.2 + index / 30)
+    data, options = f"audio:{folder / 'sounds'}", {"seconds": 0.2}
+    waves = zoo.train("hums.tiny", data=data, set=options, out=folder / "waves", quiet=True)
+    mel = zoo.train("hums.mel", data=data, set={**options, "bands": 6}, out=folder / "mel", quiet=True)
+    return {"waves": waves.folder, "mel": mel.folder}
+
+
+def test_a_model_of_waveforms(runs: dict[str, Path]) -> None:
+    run = runs["waves"]
+    model = zoo.load(run)
+    assert model.release.sample == Sample(Audio(RATE, 200))
+    made = model.generate(3, seed=1)
+    assert made.shape == (3, 200)
+    assert made.dtype == np.float32
+    assert np.abs(made).max() <= 1
+    np.testing.assert_allclose(model.generate(1, seed=1, first=2)[0], made[2], atol=1e-5)
+    np.testing.assert_allclose(zoo.load(run, backend="torch").generate(3, seed=1), made, atol=1e-5)
+    assert model.encode(str(run.parent / "sounds" / "00.wav")).shape == (1, 4)
+    rate, waveform = wav.read(run / "release" / "samples.wav", "samples.wav")
+    assert (rate, len(waveform)) == (RATE, 8 * 200)
+    assert np.abs(waveform.reshape(8, 200) - model.generate(8) * 32768).max() <= 1
+    with Pillow.open(run / "release" / "samples.png") as picture:
+        assert picture.size[0] > picture.size[1]
+    card = (run / "release" / "README.md").read_text()
+    assert "sound of 0.2 s at 1000 Hz" in card
+    assert "(samples.wav)" in card
+    assert "float32 (16, 200) in [-1, 1], 1000 Hz" in card
+    assert len(list((run / "samples").glob("*.wav"))) == len(list((run / "samples").glob("*.png"))) == 10
+    assert model.release.manifest["measures"][0]["value"] < 1  # it was trained on floats in [-1, 1]
+    assert set(verify(run)) == {"files", "graphs", "samples", "parity"}
+
+
+def test_a_model_of_spectrograms(runs: dict[str, Path]) -> None:
+    run = runs["mel"]
+    model = zoo.load(run)
+    assert model.release.sample == Sample(LogMel(RATE, 200, 6, 32, 8))
+    made = model.generate(2)
+    assert made.shape == (2, 6, 25)
+    assert (made.min() >= 0) & (made.max() <= 1)
+    sound = run.parent / "sounds" / "00.wav"
+    given = audio.log_mel(audio.fit(wav.read(sound, "")[1], 200)[None], model.release.sample.x)  # type: ignore[arg-type]
+    np.testing.assert_allclose(model.encode(str(sound)), model.encode(given), atol=1e-6)
+    assert not (run / "release" / "samples.wav").exists()
+    assert "log-mel spectrogram 6×25" in (run / "release" / "README.md").read_text()
+    assert set(verify(run)) == {"files", "graphs", "samples", "parity"}
+
+
+@pytest.mark.parametrize("kind", ["waves", "mel"])
+def test_other_samples_than_those_of_the_seed_are_noticed(kind: str, runs: dict[str, Path], tmp_path: Path) -> None:
+    release = Path(shutil.copytree(runs[kind] / "release", tmp_path / "release"))
+    name = read(release).manifest["samples"]["file"]
+    assert name == {"waves": "samples.wav", "mel": "samples.png"}[kind]
+    from zoo.verify import _samples
+
+    model = zoo.load(release)
+    assert "gives what is in" in _samples(model)
+    path = release / name
+    if kind == "waves":
+        _, waveform = wav.read(path, name)
+        waveform[700] += 50
+        path.write_bytes(wav.write(waveform, RATE))
+    else:
+        with Pillow.open(path) as picture:
+            pixels = np.array(picture)
+        pixels[60:90, 60:90] ^= 64
+        Pillow.fromarray(pixels).save(path)
+    object.__setattr__(model.release, "files", {**model.release.files, name: zoo_sha256(path)})
+    with raises(ReleaseError, "seed 0 are not those in", name):
+        _samples(model)
+
+
+def zoo_sha256(path: Path) -> str:
+    from zoo import files
+
+    return files.sha256(path)
+
+
+def test_a_sound_out_of_range_is_no_release() -> None:
+    with raises(ParityError, "a sound has values from -2 to 0", "[-1, 1]"):
+        parity._check_form("here", Audio(RATE, 4), 1, np.array([[0, 0, -2, 0]], np.float32))
+    with raises(ParityError, "a spectrogram has values from 0 to 2", "[0, 1]"):
+        parity._check_form("here", LogMel(RATE, 4, 1, 2, 1), 1, np.array([[[0, 0, 2, 0]]], np.float32))
+    for spec in (Audio(RATE, 50), LogMel(RATE, 50, 3, 2, 1)):
+        parity._check_form("here", spec, 7, parity.example(spec, 7, 0))
+
+
+def test_commands_with_sounds(
+    runs: dict[str, Path], site: Path, zoo_command: Command, tmp_path: Path, refused: Refused
+) -> None:
+    env = {"PYTHONPATH": os.pathsep.join([str(site), str(Path(__file__).parent)])}
+    run, sound = runs["waves"], runs["waves"].parent / "sounds" / "03.wav"
+    assert zoo_command("generate", run, env=env).stdout == "hums.tiny-seed0.wav written\n"
+    rate, one = wav.read(tmp_path / "hums.tiny-seed0.wav", "")
+    assert (rate, len(one)) == (RATE, 200)
+    several = zoo_command("generate", run, "-n", "2", "--first", "1", "-o", "x.wav", env=env)
+    assert several.stdout == "x-1.wav written\nx-2.wav written\n"
+    assert np.abs(wav.read(tmp_path / "x-1.wav", "")[1] - zoo.load(run).generate(1, first=1)[0] * 32768).max() <= 5
+    for name in ("a.png", "a.npy"):
+        assert zoo_command("generate", run, "-n", "2", "-o", name, env=env).returncode == 0
+    assert np.load(tmp_path / "a.npy").shape == (2, 200)
+    assert zoo_command("run", run, "reconstruct", sound, env=env).stdout == "reconstruct.wav written\n"
+    assert wav.read(tmp_path / "reconstruct.wav", "")[0] == RATE
+    assert zoo_command("run", runs["mel"], "reconstruct", sound, sound, env=env).stdout == "reconstruct.png written\n"
+    assert zoo_command("run", runs["mel"], "encode", sound, "-o", "code.npy", env=env).returncode == 0
+    assert np.load(tmp_path / "code.npy").shape == (1, 4)
+    (tmp_path / "x-1.wav").unlink()
+    refused("generate", run, "-n", "2", "--first", "1", "-o", "x.wav", says=("x-2.wav exists already", "--force"))
+    refused("generate", run, "-o", "x.txt", says=("'x.txt' ends in '.txt'", ".wav or .png or .npy"))
+    refused("generate", runs["mel"], "-o", "y.wav", says=("'y.wav' ends in '.wav'", ".png or .npy"))
+    refused("run", run, "encode", tmp_path / "a.png", says=("a.png", "no WAV file"))
+    refused("train", "vae.tiny", "--data", f"audio:{sound.parent}", says=("vae models pictures", "audio"))
+    one_error(zoo_command("train", "hums.tiny", "--data", "digits", env=env), "hums models sounds", "image")

@@ -1,0 +1,171 @@
+"""The command ``zoo data``: what named data sets there are, getting them, and looking at one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.cli.arguments import as_json, complete_named_data, output, print_json, table
+
+data_dir = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    envvar="ZOO_DATA_DIR",
+    show_envvar=True,
+    metavar="DIR",
+    help="Where named data sets lie.",
+)
+
+
+@click.group("data", epilog="Example:  zoo data list")
+def data_command() -> None:
+    """Named data sets: list them, get their files, look at one."""
+
+
+@data_command.command("list", epilog="Example:  zoo data list --data-dir ~/data")
+@data_dir
+@as_json
+def list_command(data_dir: Path | None, as_json: bool) -> None:
+    """List named data sets and say which are there. No data is read."""
+    from zoo.data import NAMED, OWN, data_folder
+
+    folder = data_folder(data_dir)
+    rows = [
+        {
+            "name": known.name,
+            "kind": known.kind,
+            "title": known.title,
+            "train": known.train,
+            "test": known.test,
+            "shape": list(known.shape),
+            "classes": len(known.classes),
+            "licence": known.licence,
+            "where": known.place(folder),
+        }
+        for known in NAMED.values()
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    cells = [("NAME", "KIND", "TRAIN + TEST", "SHAPE", "CLASSES", "LICENCE", "WHERE")]
+    for known in NAMED.values():
+        licence, where = known.licence.partition(";")[0], known.place(folder) or "not there"
+        cells.append((known.name, known.kind, known.size, known.form, str(len(known.classes)), licence, where))
+    table(cells)
+    own = ", ".join(f"{form} ({what})" for form, _, _, what in OWN.values())
+    click.echo(f"\nData folder: {folder}. Your own: {own}.")
+
+
+@data_command.command(
+    "get",
+    short_help="Download what is not there and check it.",
+    epilog="Example:  zoo data get mnist fashion-mnist --data-dir ~/data",
+)
+@click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=complete_named_data)
+@data_dir
+def get_command(names: tuple[str, ...], data_dir: Path | None) -> None:
+    """Download the files of data sets that are not there, and check all of them against their hashes."""
+    from zoo.data import data_folder, named
+    from zoo.data.store import obtain
+    from zoo.progress import downloads
+
+    folder = data_folder(data_dir)
+    sets = [named(name) for name in names]
+    for known in sets:
+        there = known.place(folder) is not None
+        files = dict.fromkeys(file for split in known.files for file in known.chosen(split, folder))
+        for file in files:
+            obtain(file, folder, downloads(quiet=False))
+        place = known.place(folder)
+        if place is None:
+            from zoo.errors import missing
+
+            raise missing(known.package, "train", f"The data set {known.name!r}")
+        checked = f", {len(files)} file{'s'[: len(files) > 1]} checked" if files else ""
+        click.echo(f"{known.name}: {place} ({'was there' if there else 'downloaded'}{checked})")
+
+
+@data_command.command(
+    "info",
+    short_help="Show the source, licence, form and files of one.",
+    epilog="Example:  zoo data info mnist -o mnist.png",
+)
+@click.argument("name", shell_complete=complete_named_data)
+@data_dir
+@output("Write a picture of the first samples to this .png file.")
+@as_json
+def info_command(name: str, data_dir: Path | None, output: Path | None, force: bool, as_json: bool) -> None:
+    """Show where a data set is from, whom to cite, its licence, its form, and its files with their hashes."""
+    from zoo.data import data_folder, named
+
+    known, folder = named(name), data_folder(data_dir)
+    about: dict[str, Any] = {
+        "name": known.name,
+        "title": known.title,
+        "kind": known.kind,
+        "source": known.source,
+        "citation": known.citation,
+        "licence": known.licence,
+        "train": known.train,
+        "test": known.test,
+        "shape": list(known.shape),
+        "classes": list(known.classes),
+        "split": known.split,
+        "loader": "tried on the published files" if known.proven else "tried on small files of the same format",
+        "where": known.place(folder),
+        "files": [
+            {
+                "name": file.name,
+                "sha256": file.sha256,
+                "of": "the unpacked bytes" if file.packed and file.hashed == "unpacked" else "the file",
+                "looked for in": [str(folder / place) for place in file.folders],
+                "addresses": list(file.addresses),
+            }
+            for file in (*known.every_file, *(file for files in known.unpacked.values() for file in files))
+        ],
+    }
+    if output is not None:
+        _check_picture(output, force)
+    if as_json:
+        print_json(about)
+    else:
+        _print(about)
+    if output is not None:
+        _write_picture(known.name, data_dir, output, force)
+        click.echo(f"{output} written", err=as_json)
+
+
+def _print(about: dict[str, Any]) -> None:
+    files = about.pop("files")
+    for key, value in about.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else "not there" if value is None else str(value)
+        if text:
+            click.echo(f"{key + ':':<10}{text}")
+    for file in files:
+        click.echo(f"file:     {file['name']}")
+        click.echo(f"            SHA-256 of {file['of']}: {file['sha256']}")
+        click.echo(f"            looked for in {', '.join(file['looked for in'])}")
+        click.echo(f"            from {', '.join(file['addresses']) or 'no address: it has to be put there'}")
+
+
+def _check_picture(path: Path, force: bool) -> None:
+    from zoo.errors import SettingError
+    from zoo.files import check_free, check_outside_releases
+
+    check_outside_releases(path)
+    check_free(path, force)
+    if path.suffix != ".png":
+        raise SettingError(f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; it must end in .png.")
+
+
+def _write_picture(name: str, data_dir: Path | None, path: Path, force: bool) -> None:
+    """The first samples to train on: 64 pictures, 8 sounds, or 400 characters."""
+    from zoo import data, files, pictures, show
+    from zoo.progress import downloads
+
+    loaded = data.load(name, "train", data_dir=data_dir, progress=downloads(quiet=False))
+    samples, columns = show.first(loaded)
+    image = show.picture(samples, loaded.sample.x, columns, gap=2)
+    files.write(path, pictures.png(pictures.enlarge(image)), force)

@@ -1,0 +1,42 @@
+"""fsdd: spoken digits, straight from the archive of recordings/DIGIT_SPEAKER_INDEX.wav."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from zoo.data import audio, tar, wav
+from zoo.data.dataset import DataSet, Options, Split, fingerprint, of_named
+from zoo.data.named import NamedSet
+from zoo.data.sounds import in_memory, of_waveforms
+from zoo.data.store import obtain
+from zoo.errors import DataError
+from zoo.specs import Sample
+
+RATE = 8000
+TEST = 5
+"""Recordings of a speaker and a digit with an index below this are to test, the others to train on."""
+
+_NAME = re.compile(r"recordings/(\d)_([a-z]+)_(\d+)\.wav")
+
+
+def load(known: NamedSet, split: Split, options: Options) -> DataSet:
+    """The official split, by index, speaker and digit, so that a part from the start holds all digits alike."""
+    (file,) = known.files[split]
+    content = obtain(file, options.data_dir, options.progress)
+    found: list[tuple[int, str, int, bytes]] = []
+    for name, held in tar.members(content, file.name, ".wav"):
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise DataError(f"{file.name} has {name[:80]!r}, which is not of the set. Delete it and run again.")
+        digit, speaker, index = int(match[1]), match[2], int(match[3])
+        if (index < TEST) == (split == "test"):
+            found.append((index, speaker, digit, held))
+    found.sort(key=lambda item: item[:3])
+    spec = audio.form(RATE, options.seconds, options.bands)
+    sounds = (wav.read(held, f"{digit}_{speaker}_{index}.wav")[1] for index, speaker, digit, held in found)
+    waveforms = in_memory(sounds, len(found), spec)
+    labels = np.array([digit for _, _, digit, _ in found], np.int64)
+    x = of_waveforms(waveforms, spec)
+    return of_named(known, split, Sample(spec, len(known.classes)), x, labels, fingerprint(waveforms, labels))

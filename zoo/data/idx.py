@@ -1,0 +1,50 @@
+"""IDX files, gzip or unpacked: mnist, and fashion-mnist, which has the same form (http://yann.lecun.com/exdb/mnist/)."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.data.dataset import DataSet, Options, Split, of_named
+from zoo.data.named import NamedSet
+from zoo.data.store import obtain
+from zoo.errors import DataError
+from zoo.specs import Image, Sample
+
+
+def load(known: NamedSet, split: Split, options: Options) -> DataSet:
+    """The official split. Only its own two files are read, or downloaded."""
+    files = known.files[split]
+    images, labels = (obtain(file, options.data_dir, options.progress) for file in files)
+    digest = hashlib.sha256(images)
+    digest.update(labels)
+    channels, height, width = known.shape
+    return of_named(
+        known,
+        split,
+        Sample(Image(channels, height, width), len(known.classes)),
+        parse_idx(images, 3, files[0].name)[:, None],  # (n, 28, 28) -> (n, 1, 28, 28)
+        parse_idx(labels, 1, files[1].name).astype(np.int64),
+        digest.hexdigest(),
+    )
+
+
+def parse_idx(content: bytes, dimensions: int, name: str) -> NDArray[np.uint8]:
+    """The array in an IDX file of bytes: 0, 0, 8, the number of dimensions, each size (4 bytes, big-endian), data."""
+    header = 4 + 4 * dimensions
+    magic = bytes((0, 0, 8, dimensions))
+    if content[:4] != magic or len(content) < header:
+        raise DataError(
+            f"{name} is no IDX file of bytes in {dimensions} dimensions: it has {len(content):,} bytes and begins with "
+            f"{content[:4].hex(' ') or 'nothing'}, not {magic.hex(' ')}. Delete it and run again."
+        )
+    shape = tuple(int.from_bytes(content[at : at + 4], "big") for at in range(4, header, 4))
+    if math.prod(shape) != len(content) - header:
+        raise DataError(
+            f"{name} declares the shape {shape}, which takes {math.prod(shape):,} bytes, and has "
+            f"{len(content) - header:,}. Delete it and run again."
+        )
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()  # a copy, since bytes are read-only

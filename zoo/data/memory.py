@@ -1,0 +1,46 @@
+"""How much memory a data set may take before it is read as a stream instead."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from zoo.errors import SettingError
+
+UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def limit() -> int:
+    """Bytes: ``ZOO_MEMORY`` (a number, or one with KB, MB, GB, KiB, MiB, GiB), else half of what is available."""
+    given = os.environ.get("ZOO_MEMORY", "").strip()
+    if not given:
+        return _available() // 2
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", given)
+    if match is None or match[2].upper() not in UNITS:
+        raise SettingError(f"ZOO_MEMORY = {given!r} is no amount of memory. Write bytes, or for example 500MB or 8GB.")
+    return int(float(match[1]) * UNITS[match[2].upper()])
+
+
+def _available() -> int:
+    """Bytes that this process could still take: of the machine, and of its control group where that allows less."""
+    found = [_machine()]
+    try:
+        group = Path("/sys/fs/cgroup")
+        found.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):  # none, or "max"
+        pass
+    return max(0, min(found))
+
+
+def _machine() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):  # not Linux
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return 8 * 2**30

@@ -1,0 +1,62 @@
+"""Pictures that stay in their files until they are asked for, for folders that do not fit in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.uint8]
+
+SMALL = 128 * 128
+"""Pixels below which pictures are decoded one after the other: Python's part of it would make threads wait."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Pictures of one form, read as they are needed. May be read from several threads at once."""
+
+    paths: Sequence[Path]
+    form: tuple[int, int, int]
+    """(c, h, w)."""
+    decode: Callable[[Path, Pixels], None]
+    """Reads one picture into uint8 (c, h, w); a :class:`zoo.errors.DataError` that names it if it is damaged."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(n, c, h, w), as if it were an array."""
+        return (len(self.paths), *self.form)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, indices: NDArray[np.int64]) -> Pixels:
+        """The pictures at `indices`, int64 (b,), in that order: uint8 (b, c, h, w), contiguous and writable.
+
+        Raises :class:`zoo.errors.DataError` for the first that is damaged, and IndexError beyond the end.
+        """
+        import numpy as np
+
+        chosen = [self.paths[index] for index in indices]
+        x = np.empty((len(chosen), *self.form), np.uint8)
+        workers = min(len(chosen), _cores())
+        if workers <= 1 or self.form[1] * self.form[2] < SMALL:
+            for path, row in zip(chosen, x, strict=True):
+                self.decode(path, row)
+            return x
+        with ThreadPoolExecutor(workers) as pool:  # Pillow lets go of the interpreter while it decodes
+            for _ in pool.map(self.decode, chosen, x):
+                pass  # to raise what was raised
+        return x
+
+
+def _cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

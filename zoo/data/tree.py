@@ -1,0 +1,153 @@
+"""The files of a user's own folder, by split and class: the rules that folder: and audio: share.
+
+Classes are subfolders (sorted by name; what lies deeper belongs to them too), or the files lie directly in DIR and have
+no labels. Where DIR has the subfolders train and test, these are the splits; otherwise every tenth file in sorted
+order, from the first on, is to test. What begins with a dot is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.data.dataset import Split
+from zoo.data.store import unreadable
+from zoo.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sort:
+    """What sort of files is looked for."""
+
+    kind: str
+    """The word before the colon: ``"folder"``."""
+    one: str
+    """``"picture"``."""
+    endings: tuple[str, ...]
+
+
+class Found(NamedTuple):
+    """A file and the name of its class."""
+
+    path: Path
+    label: str | None
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The files of a folder."""
+
+    root: Path
+    splits: Mapping[Split, Sequence[Found]]
+    """Each sorted."""
+    classes: tuple[str, ...]
+    """The names of all that are in either split; () without labels."""
+
+    @property
+    def name(self) -> str:
+        """The folder's own name, without those above it."""
+        return self.root.resolve().name
+
+    @property
+    def every(self) -> list[Path]:
+        """The files of both splits."""
+        return [found.path for part in self.splits.values() for found in part]
+
+    def paths(self, split: Split) -> list[Path]:
+        """The files of a split."""
+        return [found.path for found in self.splits[split]]
+
+    def labels(self, split: Split) -> NDArray[np.int64] | None:
+        """int64 (n,), or None."""
+        if not self.classes:
+            return None
+        number = {label: index for index, label in enumerate(self.classes)}
+        return np.array([number[found.label] for found in self.splits[split] if found.label is not None], np.int64)
+
+    def fingerprint(self, split: Split, form: Iterable[int]) -> str:
+        """The SHA-256 of what is known without reading the files: their form, and each one's path, size and class."""
+        digest = hashlib.sha256(json.dumps(list(form)).encode())
+        for path, label in self.splits[split]:
+            entry = [path.relative_to(self.root).as_posix(), os.stat(path).st_size, label]
+            digest.update(json.dumps(entry).encode())
+        return digest.hexdigest()
+
+
+def find(given: str, sort: Sort) -> Tree:
+    """The files of a sort in the folder that was given; :class:`DataError` where there are none to use."""
+    root = Path(os.path.expanduser(given))
+    if os.path.isfile(root):
+        raise DataError(
+            f"{given!r} is a file, and {sort.kind}: takes a folder. Name the folder that holds the {sort.one}s."
+        )
+    if not os.path.isdir(root):
+        raise DataError(f"The folder {given!r} does not exist. Check the path after '{sort.kind}:'.")
+    splits = _splits(root, sort)
+    classes = {found.label for part in splits.values() for found in part if found.label is not None}
+    return Tree(root, splits, tuple(sorted(classes)))
+
+
+def _splits(root: Path, sort: Sort) -> dict[Split, list[Found]]:
+    if os.path.isdir(root / "train") and os.path.isdir(root / "test"):
+        train, test = _files(root / "train", sort), _files(root / "test", sort)
+        if (train[0].label is None) != (test[0].label is None):
+            bare, classed = ("train", "test") if train[0].label is None else ("test", "train")
+            raise DataError(
+                f"{str(root)!r} has class folders in {classed} and none in {bare}. Use them in both or neither."
+            )
+        return {"train": train, "test": test}
+    every = _files(root, sort)
+    if len(every) < 2:
+        raise DataError(
+            f"{str(root)!r} has 1 {sort.one}, and at least 2 are needed: to train on and to test. Add more."
+        )
+    return {"train": [found for index, found in enumerate(every) if index % 10], "test": every[::10]}
+
+
+def _files(folder: Path, sort: Sort) -> list[Found]:
+    """The files in a folder, sorted: all of them directly in it, or all of them in class folders."""
+    bare: list[Found] = []
+    classed: list[Found] = []
+    try:
+        entries = sorted(entry for entry in os.listdir(folder) if not entry.startswith("."))
+    except OSError as error:
+        raise unreadable(error.filename, error) from error
+    for entry in entries:
+        path = folder / entry
+        if os.path.isdir(path):
+            classed += [Found(deeper, entry) for deeper in _below(path, sort)]
+        elif _is_one(path, sort):
+            bare.append(Found(path, None))
+    if bare and classed:
+        raise DataError(
+            f"{str(folder)!r} has {sort.one}s both directly in it ({bare[0].path.name!r}) and in class folders "
+            f"({classed[0].label!r}). Move them, so that it is one or the other."
+        )
+    if not bare and not classed:
+        raise DataError(f"{str(folder)!r} has no {sort.one}s. Put files that end in {', '.join(sort.endings)} there.")
+    return bare or classed
+
+
+def _below(folder: Path, sort: Sort) -> list[Path]:
+    """The files of a class, sorted: in its folder and at any depth below, links to folders not followed."""
+
+    def refuse(error: OSError) -> None:
+        raise unreadable(error.filename, error) from error
+
+    paths = []
+    for here, below, names in os.walk(folder, onerror=refuse):
+        below[:] = [name for name in below if not name.startswith(".")]
+        paths += [Path(here, name) for name in names if not name.startswith(".") and _is_one(Path(here, name), sort)]
+    return sorted(paths, key=lambda path: path.parts)
+
+
+def _is_one(path: Path, sort: Sort) -> bool:
+    return path.name.lower().endswith(sort.endings) and os.path.isfile(path)

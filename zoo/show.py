@@ -1,0 +1,64 @@
+"""Samples of any kind for people: as one picture, and as the files of their kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo import pictures
+from zoo.data import wav
+from zoo.pictures import Pixels
+from zoo.specs import Audio, Image, LogMel, SampleSpec, Text
+
+if TYPE_CHECKING:
+    from zoo.data import DataSet
+
+TEXT = 400
+"""Characters of a text that are shown."""
+
+
+def first(data: DataSet) -> tuple[Any, int]:
+    """The first samples of a data set, as a model would generate them, and in how many columns to show them."""
+    x = data.sample.x
+    if isinstance(x, Text):
+        characters = data.read(np.arange(min(TEXT, len(data.x))))
+        return ["".join(x.vocabulary[index] for index in characters)], 1
+    many, columns = (64, 8) if isinstance(x, Image) else (8, 2)
+    samples = data.read(np.arange(min(many, len(data))))
+    if isinstance(x, Image):
+        return np.squeeze(samples.transpose(0, 2, 3, 1), 3) if x.channels == 1 else samples.transpose(
+            0, 2, 3, 1
+        ), columns
+    return samples.astype(np.float32) / (32768 if isinstance(x, Audio) else 1), columns
+
+
+def frames(samples: Any, spec: SampleSpec) -> Pixels:
+    """Each sample but of text as a picture: uint8 (n, h, w) or (n, h, w, 3).
+
+    A spectrogram has the low bands at the bottom; value v is grey level round(255 v), halves to even. `samples` are as
+    :meth:`zoo.runtime.LoadedModel.generate` gives them.
+    """
+    if isinstance(spec, LogMel):
+        levels: Pixels = np.rint(np.clip(samples, 0, 1)[:, ::-1] * 255.0).astype(np.uint8)
+        return levels
+    if isinstance(spec, Audio):
+        return pictures.of_waveforms(np.asarray(samples))
+    return np.asarray(samples, np.uint8)
+
+
+def picture(samples: Any, spec: SampleSpec, columns: int | None = None, gap: int = 1) -> Pixels:
+    """All samples as one picture, not enlarged: a grid, or a page of text."""
+    if isinstance(spec, Text):
+        return pictures.of_texts(samples)
+    return pictures.grid(frames(samples, spec), columns, gap)
+
+
+def contents(samples: Any, spec: SampleSpec) -> dict[str, bytes]:
+    """The content of the files that show samples, by ending: .png, for sounds .wav too, for text .txt alone."""
+    if isinstance(spec, Text):
+        return {".txt": (samples[0] + "\n").encode()}
+    made = {".png": pictures.png(pictures.enlarge(picture(samples, spec)))}
+    if isinstance(spec, Audio):
+        made[".wav"] = wav.write(np.concatenate(list(samples)), spec.rate)
+    return made
