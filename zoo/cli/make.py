@@ -16,7 +16,7 @@ from zoo.cli.arguments import complete_data, complete_device, complete_name, com
 @click.option("--force", is_flag=True, help="Replace an earlier demo there.")
 def demo_command(to: Path, force: bool) -> None:
     """Train vae.digits, prove its release, and sample from it in a process without torch. Takes about a minute."""
-    _calm()
+    calm()
     from zoo.demo import demo
 
     demo(to, force)
@@ -72,7 +72,7 @@ def train_command(
 
     Ctrl-C writes a checkpoint; --resume goes on from it.
     """
-    _calm()
+    calm()
     from zoo import registry, settings
     from zoo.training.trainer import train
 
@@ -120,6 +120,6 @@ def export_command(source: str, to: Path, checkpoint: str | None, force: bool) -
     click.echo(f"{folder} written. Next:  zoo verify {place}   zoo generate {place}")
 
 
-def _calm() -> None:
+def calm() -> None:
     """Let torch's threads wait quietly, before torch is imported: docs/benchmarks.md, "Training on a busy machine"."""
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
