@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from zoo.evaluation.figures import baseline_words, from_json, protocol_words, value_words
+
 
 def model_card(manifest: Mapping[str, Any]) -> str:
     """The text of README.md for a manifest, with the front matter that the Hugging Face Hub reads."""
     name, card, provenance = manifest["name"], manifest["card"], manifest["provenance"]
     data, recipe = provenance["data"], manifest["recipe"]
-    is_text = manifest["sample"]["x"]["kind"] == "text"
+    kind = manifest["sample"]["x"]["kind"]
+    is_text = kind == "text"
     generates = manifest["generation"] is not None
     sections = [
         "---",
         "library_name: genzoo",
-        f"tags: [zoo, onnx, {'text' if is_text else 'image'}-generation]",
+        f"tags: [zoo, onnx{f', {kind}-generation' if generates else ''}]",
         "---",
         "",
         f"# {name}",
@@ -33,14 +36,19 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         sections.append("print(model.generate(1, seed=0)[0])")
     elif generates:
         sections.append(f"images = model.generate(16, seed=0)  # uint8 {_pictures(manifest)}")
+    elif not is_text and manifest["tasks"]:
+        task = next(iter(manifest["tasks"]))
+        sections.append(f'{task} = model.run("{task}", images)  # images: uint8 {_pictures(manifest)}')
     sections += ["```", "", "## Tasks", "", "| task | takes | gives |", "| --- | --- | --- |"]
     for task, entry in manifest["tasks"].items():
         sections.append(f"| `{task}` | {_sides(entry['inputs'])} | {_sides(entry['outputs'])} |")
     sections += ["", "## Measures", ""]
     if manifest["measures"]:
-        sections += ["| measure | value | protocol |", "| --- | --- | --- |"]
-        for measure in manifest["measures"]:
-            sections.append(f"| {measure['name']} | {measure['value']:.4g} {measure['unit']} | {measure['protocol']} |")
+        sections += ["| measure | value | unit | beside | protocol |", "| --- | --- | --- | --- | --- |"]
+        for entry in manifest["measures"]:
+            figure = from_json(entry)
+            cells = (figure.name, value_words(figure), figure.unit, baseline_words(figure), protocol_words(figure))
+            sections.append(f"| {' | '.join(cells)} |")
     else:
         sections.append("None was taken.")
     worst = max(gap for rows in manifest["parity"]["tasks"].values() for gap in rows.values())

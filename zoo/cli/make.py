@@ -98,7 +98,7 @@ def train_command(
     if run.release is not None:
         click.echo(f"  release: {run.release}")
         folder = shlex.quote(str(run.folder))
-        click.echo(f"Next:  zoo generate {folder}   zoo verify {folder}   zoo info {folder}")
+        click.echo(f"Next:  zoo evaluate {folder}   zoo verify {folder}   zoo info {folder}")
 
 
 @click.command("export", epilog="Example:  zoo export runs/vae.digits --to releases/vae.digits --checkpoint best")
