@@ -37,8 +37,9 @@ def model_card(manifest: Mapping[str, Any]) -> str:
     elif generates:
         sections.append(f"images = model.generate(16, seed=0)  # uint8 {_pictures(manifest)}")
     elif not is_text and manifest["tasks"]:
-        task = next(iter(manifest["tasks"]))
-        sections.append(f'{task} = model.run("{task}", images)  # images: uint8 {_pictures(manifest)}')
+        task, entry = next(iter(manifest["tasks"].items()))
+        made = next(iter(entry["outputs"]))
+        sections.append(f'{made} = model.run("{task}", images)  # images: uint8 {_pictures(manifest)}')
     sections += ["```", "", "## Tasks", "", "| task | takes | gives |", "| --- | --- | --- |"]
     for task, entry in manifest["tasks"].items():
         sections.append(f"| `{task}` | {_sides(entry['inputs'])} | {_sides(entry['outputs'])} |")
@@ -48,7 +49,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         for entry in manifest["measures"]:
             figure = from_json(entry)
             cells = (figure.name, value_words(figure), figure.unit, baseline_words(figure), protocol_words(figure))
-            sections.append(f"| {' | '.join(cells)} |")
+            sections.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     else:
         sections.append("None was taken.")
     worst = max(gap for rows in manifest["parity"]["tasks"].values() for gap in rows.values())

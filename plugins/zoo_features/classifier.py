@@ -19,7 +19,7 @@ import zoo
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
     width: int = zoo.setting(
-        16, "channels of the first stage; the third, and so the features, have 4 times as many", least=1
+        28, "channels of the first stage; the third, and so the features, have 4 times as many", least=1
     )
     blocks: int = zoo.setting(1, "residual blocks a stage", least=1)
     stride: int = zoo.setting(1, "stride of the first convolution; 2 is four times quicker", least=1, most=2)

@@ -76,7 +76,7 @@ def train_command(
     from zoo import registry, settings
     from zoo.training.trainer import train
 
-    _, recipe = registry.load_recipe(name)
+    model, recipe = registry.load_recipe(name)
     run = train(
         name,
         data=data,
@@ -98,7 +98,8 @@ def train_command(
     if run.release is not None:
         click.echo(f"  release: {run.release}")
         folder = shlex.quote(str(run.folder))
-        click.echo(f"Next:  zoo evaluate {folder}   zoo verify {folder}   zoo info {folder}")
+        look = "evaluate" if model.generate is None else "generate"
+        click.echo(f"Next:  zoo {look} {folder}   zoo verify {folder}   zoo info {folder}")
 
 
 @click.command("export", epilog="Example:  zoo export runs/vae.digits --to releases/vae.digits --checkpoint best")

@@ -64,9 +64,9 @@ def figure(
             f"{measure.name} is not finite for {wrong:,} of {count:,} samples: the model is broken, or this release "
             "leaves out weights that the measure needs, and the run folder has them"
         )
-    which = "test samples" if count == len(test) else f"first of {len(test):,} test samples"
+    which = f"{count:,}" if count == len(test) else f"the first {count:,} of {len(test):,}"
     return of_samples(
-        measure.name, found, measure.unit, f"{measure.protocol}; {count:,} {which} of {test.name}", measure.better
+        measure.name, found, measure.unit, f"{measure.protocol}; {which} test samples of {test.name}", measure.better
     )
 
 

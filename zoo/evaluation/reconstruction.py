@@ -73,9 +73,7 @@ def ssim(left: Array, right: Array, quiet: bool = True) -> Array:
     found: list[Array] = []
     with Progress("Measuring ssim", len(left), unit="pictures", quiet=quiet) as progress:
         for start in range(0, len(left), 500):
-            back, real = (
-                torch.from_numpy(np.ascontiguousarray(side[start : start + 500])).double() for side in (left, right)
-            )
+            back, real = (torch.from_numpy(np.ascontiguousarray(side[start : start + 500])) for side in (left, right))
             values = structural_similarity_index_measure(
                 back, real, gaussian_kernel=size == 11, kernel_size=size, data_range=1.0, reduction="none"
             )
