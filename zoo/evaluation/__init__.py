@@ -11,11 +11,13 @@ A run's figures are kept in its ``measures.json`` and go into its release; measu
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.errors import MissingPackageError, ZooError, installed, missing, one_line
 from zoo.evaluation.figures import Figure
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ def evaluate(
     `data` is another data set of the same form. `checkpoint` is "last" (the default), "best" or a step of a run.
     Raises :class:`ZooError`: :class:`EvaluationError` where nothing could be measured.
     """
+    _check_installed()
     from zoo.evaluation.source import measure
 
     return measure(source, only, limit, samples, data, data_dir, device, checkpoint, quiet)
@@ -80,8 +83,30 @@ def at_end(
     """Take the quick measures of a run that is complete, keep them in its ``measures.json``, and return them.
 
     `training` and `test` may hold a class that the recipe leaves out. The module is left in eval mode, and torch's
-    generators as they were. What does not apply or cannot be measured is left to :func:`evaluate`; no error ends a run.
+    generators as they were. No measure ends a run: one that does not apply or fails is left to :func:`evaluate`, which
+    says why. A run of fewer than 100 steps takes only the model's own measures.
     """
-    from zoo.evaluation.source import measure_quickly
+    try:
+        _check_installed()
+        from zoo.evaluation.source import measure_quickly
 
-    return measure_quickly(folder, step, name, module, model, recipe, training, test, device, quiet)
+        figures, _ = measure_quickly(folder, step, name, module, model, recipe, training, test, device, quiet)
+    except ZooError as error:
+        if not quiet:
+            print(f"The run was not measured: {error}", file=sys.stderr, flush=True)
+        return []
+    return figures
+
+
+def _check_installed() -> None:
+    """Raise :class:`MissingPackageError` for the first package that measuring needs and that cannot be imported."""
+    for module, package in (("torch", "torch"), ("sklearn", "scikit-learn"), ("torchmetrics", "torchmetrics")):
+        if not installed(module):
+            raise missing(package, "train", "Measuring a model")
+    try:
+        import torchmetrics  # noqa: F401
+    except (ImportError, RuntimeError) as error:  # a torchvision that does not fit torch raises RuntimeError
+        raise MissingPackageError(
+            f"Measuring a model needs torchmetrics, which cannot be imported: {one_line(error)}. "
+            "Run: pip install --force-reinstall 'genzoo[train]'"
+        ) from error

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from zoo.errors import EvaluationError, PluginError
+from zoo.errors import EvaluationError, PluginError, one_line
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.intervals import of_samples
-from zoo.evaluation.subject import Effort
+from zoo.evaluation.subject import Effort, Subject
 from zoo.modules import mix
 from zoo.plugin import Measure, Recipe
 from zoo.progress import Progress
@@ -20,8 +20,6 @@ from zoo.training.batches import Batches
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from zoo.data import DataSet
 
 
 def values(
@@ -38,7 +36,10 @@ def values(
     ):
         for number, batch in enumerate(batches.in_order(count)):
             torch.manual_seed(mix(recipe.seed, "measure", number))
-            found = measure.fn(module, batch, recipe)
+            try:
+                found = measure.fn(module, batch, recipe)
+            except Exception as error:
+                raise PluginError(f"Measure {measure.name!r} failed: {one_line(error)[:200]}") from error
             if not isinstance(found, torch.Tensor) or found.shape != batch.index.shape:
                 shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
                 raise PluginError(
@@ -52,9 +53,10 @@ def values(
 
 
 def figure(
-    measure: Measure, module: nn.Module, recipe: Recipe, test: DataSet, device: torch.device, effort: Effort
+    measure: Measure, module: nn.Module, recipe: Recipe, device: torch.device, subject: Subject, effort: Effort
 ) -> Figure:
     """A declared measure of a module in eval mode on `device`: the mean, with its bootstrap interval."""
+    test = subject.test
     batches = Batches(test, max(recipe.batch, 100), recipe.seed, device)
     count = min(effort.limit or measure.limit or len(test), len(test))
     found = values(measure, module, batches, recipe, count, effort.quiet)
@@ -66,7 +68,7 @@ def figure(
         )
     which = f"{count:,}" if count == len(test) else f"the first {count:,} of {len(test):,}"
     return of_samples(
-        measure.name, found, measure.unit, f"{measure.protocol}; {which} test samples of {test.name}", measure.better
+        measure.name, found, measure.unit, f"{measure.protocol}; {which} test samples of {subject.data}", measure.better
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -44,16 +44,16 @@ OWN = "own"
 """What a model's own measures are called as a family."""
 
 
-def chosen(only: Iterable[str], own: tuple[str, ...]) -> frozenset[str]:
+def chosen(only: Sequence[str], own: tuple[str, ...]) -> frozenset[str]:
     """The names of all measures, or of those that `only` names, by themselves or by their family.
 
     `own` are the names of the model's own measures. Raises :class:`NotFoundError` for a name that is neither.
     """
     families = {OWN: own} | {name: family.names for name, family in FAMILIES.items()}
     known = [*families, *(name for names in families.values() for name in names)]
-    wanted: set[str] = set()
+    wanted: set[str] = set() if only else set(known)
     for name in only:
         if name not in known:
             raise NotFoundError(f"No measure named {name!r}.{suggest(name, known)} There are: {', '.join(known)}.")
         wanted.update(families.get(name, (name,)))
-    return frozenset(wanted) or frozenset(known)
+    return frozenset(wanted)

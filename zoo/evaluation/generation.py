@@ -20,9 +20,11 @@ from zoo.specs import Image, OneShot, Vector
 FEATURES = "features"
 """The model, and the task, that gives features."""
 
-SAMPLES = 10_000
-SLOW_SAMPLES = 1_000
-"""Generated pictures at most, by one call of a task, or by many."""
+SLOW = 1_000
+"""Generated pictures at most, unless told otherwise, where each one takes many calls of a task."""
+
+MANIFOLD = 10_000
+"""Pictures of each kind at most on which precision and recall are taken, which compare each with each."""
 
 Array = NDArray[Any]
 Extract = Callable[[Array], Array]
@@ -60,7 +62,7 @@ def on_features(subject: Subject, effort: Effort, extract: Extract, which: str, 
     Generated pictures, and the test pictures of the baseline, are of one number, since FID falls with it.
     """
     reference = some(subject.training, effort.reference)
-    most = SAMPLES if isinstance(subject.model.release.generation, OneShot) else SLOW_SAMPLES
+    most = effort.most if isinstance(subject.model.release.generation, OneShot) else min(effort.most, SLOW)
     count = effort.samples or min(most, len(subject.test))
     test = some(subject.test, count)
     if min(count, len(test), len(reference)) < 2:
@@ -122,7 +124,7 @@ def _generated(subject: Subject, extract: Extract, count: int, seed: int, quiet:
 
 def _compare(real: Array, fake: Array) -> tuple[float, float, float, float]:
     """FID, KID, precision, recall; the last two on sets of one size."""
-    size = min(len(real), len(fake), SAMPLES)
+    size = min(len(real), len(fake), MANIFOLD)
     random = np.random.default_rng(0)
     alike = [side[np.sort(random.permutation(len(side))[:size])] for side in (real, fake)]
     return distances.fid(real, fake), distances.kid(real, fake), *distances.precision_recall(*alike)

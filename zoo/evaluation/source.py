@@ -12,8 +12,7 @@ from zoo import data as datasets
 from zoo import modules, registry, runtime, settings
 from zoo.data import DataSet
 from zoo.devices import torch_device
-from zoo.errors import DataError, EvaluationError, MissingPackageError, SettingError, ZooError, missing, one_line
-from zoo.errors import installed as is_installed
+from zoo.errors import DataError, EvaluationError, SettingError, ZooError, one_line
 from zoo.evaluation import Evaluation, kept
 from zoo.evaluation.families import FAMILIES, OWN, chosen
 from zoo.evaluation.figures import Figure
@@ -26,8 +25,11 @@ from zoo.sources import RECIPE, find, is_path
 
 MOST_SAMPLES = 1_000_000
 
-QUICK = Effort(samples=1000, seeds=3, fit=2000, reference=10_000)
+QUICK = Effort(most=1000, fit=2000, reference=10_000)
 """What the end of a run spends."""
+
+TRIAL = 100
+"""A run of fewer steps takes only the model's own measures at its end."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,6 @@ def measure(
     settings.at_least("samples", samples, 2)
     if samples is not None and samples > MOST_SAMPLES:
         raise SettingError(f"samples = {samples} is out of range: it must be at most {MOST_SAMPLES:,}.")
-    check_installed()
     run = os.path.expanduser(source)
     if is_path(source) and os.path.isfile(os.path.join(run, RECIPE)):
         loaded = _of_run(Path(run), checkpoint, device)
@@ -92,7 +93,9 @@ def measure(
         figures, left_out = take(subject, loaded.own, wanted, effort, keep)
     if not figures:
         reasons = "; ".join(f"{family}: {reason}" for family, reason in left_out.items())
-        raise EvaluationError(f"Nothing could be measured of {loaded.model.name}. {reasons}.")
+        raise EvaluationError(
+            f"Nothing could be measured of {loaded.model.name}. {reasons or 'It declares no measures of its own'}."
+        )
     return Evaluation(loaded.model.name, figures, left_out, kept_at[0] / kept.MEASURES if kept_at else None)
 
 
@@ -107,31 +110,34 @@ def measure_quickly(
     test: DataSet,
     device: Any,
     quiet: bool,
-) -> list[Figure]:
-    """See :func:`zoo.evaluation.at_end`."""
+) -> tuple[list[Figure], dict[str, str]]:
+    """See :func:`zoo.evaluation.at_end`; also why families of measures were left out."""
     import dataclasses
 
-    try:
-        check_installed()
-        loaded = of_module(name, module, model.tasks(module.eval()), model.generate, training.sample)
-        subject = _subject(loaded, training, test, getattr(recipe, "leave_out", -1))
-    except ZooError:
-        return []
+    loaded = of_module(name, module, model.tasks(module.eval()), model.generate, training.sample)
+    subject = _subject(loaded, training, test, getattr(recipe, "leave_out", -1))
     quick = dataclasses.replace(model, measures=tuple(m for m in model.measures if m.limit is None))
-    wanted = chosen((), tuple(m.name for m in quick.measures)) - {*FAMILIES["inception"].names}
+    own = tuple(m.name for m in quick.measures)
+    wanted = chosen([OWN] if recipe.steps < TRIAL else (), own) - {*FAMILIES["inception"].names}
     effort = dataclasses.replace(QUICK, quiet=quiet)
-    figures, _ = take(subject, Own(quick, module, recipe, device), wanted, effort, lambda _: None)
+    figures, left_out = take(subject, Own(quick, module, recipe, device), wanted, effort, lambda _: None, Exception)
     if figures:
         kept.merge(folder, step, figures)
-    return figures
+    return figures, left_out
 
 
 def take(
-    subject: Subject, own: Own | str, wanted: frozenset[str], effort: Effort, keep: Callable[[Sequence[Figure]], None]
+    subject: Subject,
+    own: Own | str,
+    wanted: frozenset[str],
+    effort: Effort,
+    keep: Callable[[Sequence[Figure]], None],
+    costs_a_line: type[Exception] = ZooError,
 ) -> tuple[list[Figure], dict[str, str]]:
     """The figures of the measures in `wanted`, and why families were left out. `keep` is given each family's figures.
 
-    A model's own measure goes before one of the same name.
+    A model's own measure goes before one of the same name. A measure that fails with an error of the type
+    `costs_a_line`, or for want of memory, is left out, and the others go on.
     """
     figures: list[Figure] = []
     left_out: dict[str, str] = {}
@@ -139,13 +145,13 @@ def take(
     def attempt(family: str, taken: Callable[[], Sequence[Figure]]) -> None:
         try:
             found = [figure for figure in taken() if figure.name in wanted - {old.name for old in figures}]
-        except EvaluationError as error:
-            left_out[family] = str(error).rstrip(".")
-            return
-        except (MemoryError, RuntimeError) as error:
-            if not _memory(error):
+        except Exception as error:
+            if _memory(error.__cause__ or error):
+                left_out[family] = "there is not enough memory; take fewer with --limit or --samples"
+            elif isinstance(error, costs_a_line):
+                left_out[family] = one_line(error).rstrip(".")
+            else:
                 raise
-            left_out[family] = "there is not enough memory; take fewer with --limit or --samples"
             return
         if found:
             keep(found)
@@ -163,24 +169,10 @@ def take(
     return figures, left_out
 
 
-def check_installed() -> None:
-    """Raise :class:`MissingPackageError` for the first package that measuring needs and that cannot be imported."""
-    for module, package in (("torch", "torch"), ("sklearn", "scikit-learn"), ("torchmetrics", "torchmetrics")):
-        if not is_installed(module):
-            raise missing(package, "train", "Measuring a model")
-    try:
-        import torchmetrics  # noqa: F401
-    except (ImportError, RuntimeError) as error:  # a torchvision that does not fit torch raises RuntimeError
-        raise MissingPackageError(
-            f"Measuring a model needs torchmetrics, which cannot be imported: {one_line(error)}. "
-            "Run: pip install --force-reinstall 'genzoo[train]'"
-        ) from error
-
-
 def _own(measure: Measure, own: Own, subject: Subject, effort: Effort) -> Figure:
     from zoo.evaluation import declared
 
-    return declared.figure(measure, own.module, own.recipe, subject.test, own.device, effort)
+    return declared.figure(measure, own.module, own.recipe, own.device, subject, effort)
 
 
 def _declared(own: Own | str) -> tuple[Measure, ...]:

@@ -38,7 +38,8 @@ class Effort:
     limit: int | None = None
     """Test samples; None takes all of them, and for a slow measure what it says itself."""
     samples: int | None = None
-    """Generated samples; None takes as many as there are test pictures, 10,000 at most."""
+    """Generated samples; None takes as many as there are test pictures, at most `most`."""
+    most: int = 10_000
     seeds: int = 3
     """Seeds of what is generated, and of k-means."""
     fit: int = 10_000
