@@ -431,3 +431,12 @@ def test_a_manifest_with_a_figure_of_the_wrong_type(release: Path, refused: Refu
 def test_limits_are_checked_in_python_too(shelf: Shelf) -> None:
     with raises(SettingError, "limit = 0"):
         zoo.evaluate(shelf.release("vae"), limit=0)
+
+
+def test_a_models_own_measure_gives_way_to_one_with_a_baseline(shelf: Shelf) -> None:
+    """The autoencoder declares an mse itself, to be watched as it trains."""
+    figures = zoo.evaluate(shelf.release("ae"), only=["own", "reconstruction"], quiet=True).figures
+    assert [figure.name for figure in figures] == ["mse", "psnr", "ssim"]
+    assert figures[0].baseline is not None
+    (own,) = zoo.evaluate(shelf.release("ae"), only=["mse"], quiet=True).figures
+    assert own == figures[0]

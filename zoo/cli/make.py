@@ -115,10 +115,12 @@ def export_command(source: str, to: Path, checkpoint: str | None, force: bool) -
     A mismatch is an error, and then nothing is written.
     """
     import zoo
+    from zoo.release import read
 
     folder = zoo.export(source, to, checkpoint=checkpoint, force=force)
     place = shlex.quote(str(folder) if folder.is_absolute() else f"./{folder}")
-    click.echo(f"{folder} written. Next:  zoo verify {place}   zoo generate {place}")
+    look = "info" if read(folder).generation is None else "generate"
+    click.echo(f"{folder} written. Next:  zoo verify {place}   zoo {look} {place}")
 
 
 def calm() -> None:

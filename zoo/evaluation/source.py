@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ from zoo import data as datasets
 from zoo import modules, registry, runtime, settings
 from zoo.data import DataSet
 from zoo.devices import torch_device
-from zoo.errors import DataError, EvaluationError, SettingError, ZooError, one_line
+from zoo.errors import DataError, EvaluationError, SettingError, ZooError
 from zoo.evaluation import Evaluation, kept
 from zoo.evaluation.families import FAMILIES, OWN, chosen
 from zoo.evaluation.figures import Figure
+from zoo.evaluation.jobs import Own, family_jobs, own_jobs, take
 from zoo.evaluation.subject import Effort, Subject, of_module, without
 from zoo.plugin import Measure, Model, Recipe
 from zoo.progress import downloads
@@ -25,21 +26,11 @@ from zoo.sources import RECIPE, find, is_path
 
 MOST_SAMPLES = 1_000_000
 
-QUICK = Effort(most=1000, fit=2000, reference=10_000)
-"""What the end of a run spends."""
+QUICK = Effort(limit=2000, most=1000, fit=2000, reference=10_000)
+"""What the end of a run spends on what follows from the tasks; the model's own measures see the whole test split."""
 
 TRIAL = 100
 """A run of fewer steps takes only the model's own measures at its end."""
-
-
-@dataclass(frozen=True)
-class Own:
-    """What a model's own measures are called with."""
-
-    model: Model
-    module: Any
-    recipe: Recipe
-    device: Any
 
 
 @dataclass(frozen=True)
@@ -90,7 +81,10 @@ def measure(
             kept.merge(*kept_at, figures)
 
     with loaded.model:
-        figures, left_out = take(subject, loaded.own, wanted, effort, keep)
+        jobs = [] if isinstance(loaded.own, str) else own_jobs(loaded.own, subject, wanted, effort)
+        figures, left_out = take([*jobs, *family_jobs(subject, wanted, effort)], keep)
+    if isinstance(loaded.own, str):
+        left_out = {OWN: loaded.own} | left_out
     if not figures:
         reasons = "; ".join(f"{family}: {reason}" for family, reason in left_out.items())
         raise EvaluationError(
@@ -116,63 +110,16 @@ def measure_quickly(
 
     loaded = of_module(name, module, model.tasks(module.eval()), model.generate, training.sample)
     subject = _subject(loaded, training, test, getattr(recipe, "leave_out", -1))
-    quick = dataclasses.replace(model, measures=tuple(m for m in model.measures if m.limit is None))
-    own = tuple(m.name for m in quick.measures)
-    wanted = chosen([OWN] if recipe.steps < TRIAL else (), own) - {*FAMILIES["inception"].names}
-    effort = dataclasses.replace(QUICK, quiet=quiet)
-    figures, left_out = take(subject, Own(quick, module, recipe, device), wanted, effort, lambda _: None, Exception)
+    own = Own(model, module, recipe, device)
+    quick = frozenset(measure.name for measure in model.measures if measure.limit is None)
+    jobs = own_jobs(own, subject, quick, Effort(quiet=quiet))
+    if recipe.steps >= TRIAL:
+        wanted = chosen((), ()) - {*FAMILIES["inception"].names}
+        jobs += family_jobs(subject, wanted, dataclasses.replace(QUICK, quiet=quiet))
+    figures, left_out = take(jobs, lambda _: None, Exception)
     if figures:
         kept.merge(folder, step, figures)
     return figures, left_out
-
-
-def take(
-    subject: Subject,
-    own: Own | str,
-    wanted: frozenset[str],
-    effort: Effort,
-    keep: Callable[[Sequence[Figure]], None],
-    costs_a_line: type[Exception] = ZooError,
-) -> tuple[list[Figure], dict[str, str]]:
-    """The figures of the measures in `wanted`, and why families were left out. `keep` is given each family's figures.
-
-    A model's own measure goes before one of the same name. A measure that fails with an error of the type
-    `costs_a_line`, or for want of memory, is left out, and the others go on.
-    """
-    figures: list[Figure] = []
-    left_out: dict[str, str] = {}
-
-    def attempt(family: str, taken: Callable[[], Sequence[Figure]]) -> None:
-        try:
-            found = [figure for figure in taken() if figure.name in wanted - {old.name for old in figures}]
-        except Exception as error:
-            if _memory(error.__cause__ or error):
-                left_out[family] = "there is not enough memory; take fewer with --limit or --samples"
-            elif isinstance(error, costs_a_line):
-                left_out[family] = one_line(error).rstrip(".")
-            else:
-                raise
-            return
-        if found:
-            keep(found)
-        figures.extend(found)
-
-    if isinstance(own, str):
-        left_out[OWN] = own
-    else:
-        for measure in own.model.measures:
-            if measure.name in wanted:
-                attempt(measure.name, lambda measure=measure: [_own(measure, own, subject, effort)])  # type: ignore[misc]
-    for name, family in FAMILIES.items():
-        if wanted & {*family.names}:
-            attempt(name, lambda family=family: family.figures(subject, effort))  # type: ignore[misc]
-    return figures, left_out
-
-
-def _own(measure: Measure, own: Own, subject: Subject, effort: Effort) -> Figure:
-    from zoo.evaluation import declared
-
-    return declared.figure(measure, own.module, own.recipe, own.device, subject, effort)
 
 
 def _declared(own: Own | str) -> tuple[Measure, ...]:
@@ -243,8 +190,3 @@ def _splits(loaded: Loaded, data: str | None, data_dir: str | Path | None, quiet
 
 def _subject(model: LoadedModel, training: DataSet, test: DataSet, leave_out: int) -> Subject:
     return Subject(model, without(training, leave_out), without(test, leave_out), test, leave_out)
-
-
-def _memory(error: BaseException) -> bool:
-    """Whether an error is for want of memory: Python's, numpy's, torch's on a GPU, or torch's on the CPU."""
-    return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
