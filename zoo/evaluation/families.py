@@ -21,6 +21,8 @@ class Family:
     names: tuple[str, ...]
     module: str
     function: str = "figures"
+    asked: bool = False
+    """It takes so long that it is taken only when it is named."""
 
     def figures(self, subject: Subject, effort: Effort) -> list[Figure]:
         """Take them; :class:`zoo.evaluation.subject.DoesNotApply` where there is nothing to measure."""
@@ -35,6 +37,7 @@ FAMILIES = {
         ("inception_fid", "inception_kid", "inception_precision", "inception_recall"),
         "zoo.evaluation.generation",
         "on_inception",
+        asked=True,
     ),
     "representation": Family(("linear_probe", "knn", "nmi"), "zoo.evaluation.representation"),
     "anomaly": Family(("auroc",), "zoo.evaluation.anomaly"),
@@ -45,13 +48,16 @@ OWN = "own"
 
 
 def chosen(only: Sequence[str], own: tuple[str, ...]) -> frozenset[str]:
-    """The names of all measures, or of those that `only` names, by themselves or by their family.
+    """The names of the measures that are taken: those that `only` names, by themselves or by their family, or most.
 
     `own` are the names of the model's own measures. Raises :class:`NotFoundError` for a name that is neither.
     """
     families = {OWN: own} | {name: family.names for name, family in FAMILIES.items()}
     known = [*families, *(name for names in families.values() for name in names)]
-    wanted: set[str] = set() if only else set(known)
+    if not only:
+        asked = {name for family in FAMILIES.values() if family.asked for name in family.names}
+        return frozenset(known) - asked
+    wanted: set[str] = set()
     for name in only:
         if name not in known:
             raise NotFoundError(f"No measure named {name!r}.{suggest(name, known)} There are: {', '.join(known)}.")

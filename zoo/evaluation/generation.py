@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -53,6 +54,7 @@ def on_inception(subject: Subject, effort: Effort) -> list[Figure]:
     """The same on Inception v3, where torch-fidelity and its weights are there."""
     _check(subject)
     extract, which = inception.extractor()
+    effort = dataclasses.replace(effort, reference=min(effort.reference or inception.REFERENCE, inception.REFERENCE))
     return on_features(subject, effort, extract, which, FAMILIES["inception"].names)
 
 

@@ -24,6 +24,9 @@ SHA256 = "6726825d"
 LAYER = "2048"
 CHUNK = 32
 
+REFERENCE = 10_000
+"""Training pictures at most with which generated ones are compared."""
+
 Array = NDArray[Any]
 
 

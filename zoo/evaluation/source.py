@@ -85,6 +85,12 @@ def measure(
         figures, left_out = take([*jobs, *family_jobs(subject, wanted, effort)], keep)
     if isinstance(loaded.own, str):
         left_out = {OWN: loaded.own} | left_out
+    if not only:
+        left_out |= {
+            name: f"slow, so it is taken only when it is named: --only {name}"
+            for name, family in FAMILIES.items()
+            if family.asked
+        }
     if not figures:
         reasons = "; ".join(f"{family}: {reason}" for family, reason in left_out.items())
         raise EvaluationError(
@@ -114,8 +120,7 @@ def measure_quickly(
     quick = frozenset(measure.name for measure in model.measures if measure.limit is None)
     jobs = own_jobs(own, subject, quick, Effort(quiet=quiet))
     if recipe.steps >= TRIAL:
-        wanted = chosen((), ()) - {*FAMILIES["inception"].names}
-        jobs += family_jobs(subject, wanted, dataclasses.replace(QUICK, quiet=quiet))
+        jobs += family_jobs(subject, chosen((), ()), dataclasses.replace(QUICK, quiet=quiet))
     figures, left_out = take(jobs, lambda _: None, Exception)
     if figures:
         kept.merge(folder, step, figures)

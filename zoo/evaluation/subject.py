@@ -23,7 +23,7 @@ from zoo.torch_backend import TorchBackend
 
 Array = NDArray[Any]
 
-BLOCK = 1000
+BLOCK = 500
 """Pictures between two words of progress."""
 
 
