@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from zoo.errors import ZooError
+    from zoo.evaluation import Evaluation, Figure, evaluate
     from zoo.modules import load_module
     from zoo.plugin import (
         AdamW,
@@ -53,6 +54,7 @@ _HOME = {
         "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "setting",
     ),
     "zoo.errors": ("ZooError",),
+    "zoo.evaluation": ("Evaluation", "Figure", "evaluate"),
     "zoo.registry": ("list_models",),
     "zoo.runtime": ("LoadedModel", "load"),
     "zoo.modules": ("load_module",),
@@ -62,9 +64,10 @@ _HOME = {
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
-    "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Image", "Label", "LoadedModel", "LogMel", "Measure", "Model",
-    "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "ZooError",
-    "__version__", "export", "list_models", "load", "load_module", "setting", "train",
+    "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Evaluation", "Figure", "Image", "Label", "LoadedModel",
+    "LogMel", "Measure", "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task",
+    "Text", "Vector", "ZooError", "__version__", "evaluate", "export", "list_models", "load", "load_module", "setting",
+    "train",
 ]  # fmt: skip
 
 

@@ -17,8 +17,14 @@ from zoo.errors import MissingPackageError
 TIMEOUT = 60
 """Seconds that a plugin may take to be imported."""
 
-PACKAGES = {"torch": "train", "onnx": "train", "onnxscript": "train", "scikit-learn": "train"}
-"""What training and exporting need, and the extra that brings it."""
+PACKAGES = {
+    "torch": "train",
+    "onnx": "train",
+    "onnxscript": "train",
+    "scikit-learn": "train",
+    "torchmetrics": "train",
+}
+"""What training, exporting and measuring need, and the extra that brings it."""
 
 _CHECK = """
 import json, sys

@@ -11,6 +11,7 @@ ZooError                    one line: the fact, the value, the next step
 ├── ReleaseError            a release that is damaged, altered or of a newer format
 ├── ExportError             a task that does not export to ONNX
 │   └── ParityError         torch and ONNX Runtime disagree
+├── EvaluationError         a measure that cannot be taken
 └── TrainingError           a run that cannot go on or be resumed
 """
 
@@ -61,6 +62,10 @@ class ExportError(ZooError):
 
 class ParityError(ExportError):
     """Torch and ONNX Runtime disagree on a task."""
+
+
+class EvaluationError(ZooError):
+    """A measure cannot be taken."""
 
 
 class TrainingError(ZooError):

@@ -184,6 +184,7 @@ def _check_details(manifest: Mapping[str, Any], where: str) -> None:
     for measure in _get(manifest, "measures", list, where):
         for key, kind in (("name", str), ("value", (int, float)), ("unit", str), ("protocol", str)):
             _get(measure, key, kind, f"{where}: measures")
+        _check_figure(measure, f"{where}: measures")
     for name in (*_get(manifest, "left_out", list, where), *manifest["tied"].values()):
         _text(name, f"{where}: left_out or tied")
     for name, entry in manifest["files"].items():
@@ -194,6 +195,16 @@ def _check_details(manifest: Mapping[str, Any], where: str) -> None:
         for key in ("seed", *_LAYOUTS.get(Path(made["file"]).suffix, ())):
             if not 0 <= _get(made, key, int, f"{where}: samples") <= 4096 or (key == "scale" and made[key] == 0):
                 raise ReleaseError(f"{where}: samples has {key} = {made[key]}, which is out of range.")
+
+
+def _check_figure(measure: Mapping[str, Any], where: str) -> None:
+    """Raise :class:`ReleaseError` unless what a measure may have beside its value has the right types."""
+    for key, kind in (("low", (int, float)), ("high", (int, float)), ("interval", str), ("better", str)):
+        if measure.get(key) is not None:
+            _get(measure, key, kind, where)
+    if measure.get("baseline") is not None:
+        _get(measure["baseline"], "name", str, where)
+        _get(measure["baseline"], "value", (int, float), where)
 
 
 def _check_generation(generation: Generation, release: Release, where: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from zoo.evaluation.figures import baseline_words, from_json, protocol_words, value_words
+
 _TAGS = {"image": "image-generation", "text": "text-generation", "audio": "audio", "log-mel": "audio"}
 _NOUNS = {"image": "images", "audio": "sounds", "log-mel": "spectrograms"}
 _COMMANDS = {
@@ -25,7 +27,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
     sections = [
         "---",
         "library_name: genzoo",
-        f"tags: [zoo, onnx, {_TAGS[kind]}]",
+        f"tags: [zoo, onnx{f', {_TAGS[kind]}' if generates else ''}]",
         "---",
         "",
         f"# {name}",
@@ -45,14 +47,21 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         sections.append("print(model.generate(1, seed=0)[0])")
     elif generates:
         sections.append(f"{_NOUNS[kind]} = model.generate(16, seed=0)  # {_batch(manifest['sample']['x'])}")
+    elif not is_text and manifest["tasks"]:
+        task, entry = next(iter(manifest["tasks"].items()))
+        made = next(iter(entry["outputs"]))
+        form = _batch(manifest["sample"]["x"])
+        sections.append(f'{made} = model.run("{task}", {_NOUNS[kind]})  # {_NOUNS[kind]}: {form}')
     sections += ["```", "", "## Tasks", "", "| task | takes | gives |", "| --- | --- | --- |"]
     for task, entry in manifest["tasks"].items():
         sections.append(f"| `{task}` | {_sides(entry['inputs'])} | {_sides(entry['outputs'])} |")
     sections += ["", "## Measures", ""]
     if manifest["measures"]:
-        sections += ["| measure | value | protocol |", "| --- | --- | --- |"]
-        for measure in manifest["measures"]:
-            sections.append(f"| {measure['name']} | {measure['value']:.4g} {measure['unit']} | {measure['protocol']} |")
+        sections += ["| measure | value | unit | beside | protocol |", "| --- | --- | --- | --- | --- |"]
+        for entry in manifest["measures"]:
+            figure = from_json(entry)
+            cells = (figure.name, value_words(figure), figure.unit, baseline_words(figure), protocol_words(figure))
+            sections.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     else:
         sections.append("None was taken.")
     worst = max(gap for rows in manifest["parity"]["tasks"].values() for gap in rows.values())

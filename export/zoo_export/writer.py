@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from zoo import files, pictures, show
 from zoo.data import wav
 from zoo.errors import ExportError, one_line, unusable
+from zoo.evaluation import Figure, kept
 from zoo.modules import build, fold
 from zoo.plugin import Model, Task
 from zoo.release import FORMAT, MANIFEST, WEIGHTS, parse, read, seal, verify
@@ -134,6 +135,22 @@ def _hashes(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
+def _figures(run: Path, about: Mapping[str, Any], model: Model, held: checkpoints.Checkpoint) -> Collection[Figure]:
+    """What was watched as the run went on, and what was measured of this checkpoint since, which goes before it."""
+    watched = {
+        measure.name: Figure(
+            name=measure.name,
+            value=held.state.measures[measure.name],
+            unit=measure.unit,
+            protocol=f"{measure.protocol}; {held.state.measured:,} test samples of {about['data']['name']}",
+            better=measure.better,
+        )
+        for measure in model.measures
+        if measure.name in held.state.measures
+    }
+    return (watched | {figure.name: figure for figure in kept.read(run, held.state.step)}).values()
+
+
 def _manifest(
     run: Path, about: Mapping[str, Any], model: Model, tasks: Mapping[str, Task], held: checkpoints.Checkpoint
 ) -> dict[str, Any]:
@@ -154,16 +171,7 @@ def _manifest(
             for name, task in tasks.items()
         },
         "generation": None if model.generate is None else to_json(model.generate),
-        "measures": [
-            {
-                "name": measure.name,
-                "value": held.state.measures[measure.name],
-                "unit": measure.unit,
-                "protocol": f"{measure.protocol}; {held.state.measured:,} test samples of {about['data']['name']}",
-            }
-            for measure in model.measures
-            if measure.name in held.state.measures
-        ],
+        "measures": [figure.to_json() for figure in _figures(run, about, model, held)],
         "provenance": {
             "data": about["data"],
             "from": about.get("from"),

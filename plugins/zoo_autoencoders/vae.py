@@ -5,6 +5,7 @@ Kingma & Welling 2014, "Auto-encoding variational Bayes", https://arxiv.org/abs/
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -98,6 +99,26 @@ def negative_elbo(vae: VAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
     return reconstruction + kl
 
 
+def iwae(vae: VAE, images: Tensor, k: int) -> Tensor:
+    """−log (1/k) Σ p(x, z_i) / q(z_i|x), z_i from q(z|x), in nats (Burda et al. 2016, eq. 8): (b,).
+
+    Its expectation is at least −log p(x) and falls towards it as k grows. Pictures are binarised at random.
+    """
+    x = torch.bernoulli(images)
+    mean, logvar = vae.posterior(x)
+    weights = []
+    for _ in range(k):  # one z at a time, so that memory is that of one batch
+        noise = torch.randn_like(mean)
+        z = mean + noise * (0.5 * logvar).exp()
+        likelihood = -F.binary_cross_entropy_with_logits(vae.logits(z).float(), x, reduction="none").flatten(1).sum(1)
+        weights.append(likelihood + 0.5 * (noise.square() + logvar - z.square()).sum(1))  # log p(z) − log q(z|x)
+    return math.log(k) - torch.stack(weights).logsumexp(0)
+
+
+def iwae_100(vae: VAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
+    return iwae(vae, batch.x, 100)
+
+
 def tasks(vae: VAE) -> Mapping[str, zoo.Task]:
     image, z = vae.sample.x, zoo.Vector((vae.latent,))
     return {
@@ -118,7 +139,12 @@ vae = zoo.Model(
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
     generate=zoo.OneShot("decode"),
-    measures=(zoo.Measure("negative_elbo", negative_elbo, "nats per image", "dynamically binarised, one z an image"),),
+    measures=(
+        zoo.Measure("negative_elbo", negative_elbo, "nats per image", "dynamically binarised, one z an image"),
+        zoo.Measure(
+            "iwae_100", iwae_100, "nats per image", "bound on −log p(x), dynamically binarised, k = 100", limit=1000
+        ),
+    ),
     recipes={
         "digits": Recipe(data="digits", latent=8, steps=1500, batch=100, lr=2e-3, warmup=100, decay="cosine"),
         "mnist": Recipe(data="mnist", steps=4500, batch=128, lr=2e-3, warmup=200, decay="cosine"),

@@ -113,6 +113,7 @@ def _about_name(name: str) -> dict[str, Any]:
 
 def _about_release(source: str) -> dict[str, Any]:
     """What a release's manifest says."""
+    from zoo.evaluation.figures import baseline_words, from_json, protocol_words, value_words
     from zoo.release import read
     from zoo.sources import find
 
@@ -126,7 +127,9 @@ def _about_release(source: str) -> dict[str, Any]:
             name: f"{', '.join(task.inputs)} → {', '.join(task.outputs)}" for name, task in release.tasks.items()
         },
         "measures": {
-            m["name"]: f"{m['value']:.5g} {m['unit']} ({m['protocol']})" for m in manifest.get("measures", [])
+            figure.name: f"{value_words(figure)} {figure.unit}"
+            f"{f'; beside {baseline_words(figure)}' if figure.baseline else ''}; {protocol_words(figure)}"
+            for figure in map(from_json, manifest["measures"])
         },
         "recipe": manifest.get("recipe", {}),
         "files": {name: f"{entry.get('bytes', 0):,} bytes" for name, entry in manifest["files"].items()},

@@ -16,7 +16,7 @@ from zoo.cli.arguments import complete_data, complete_device, complete_name, com
 @click.option("--force", is_flag=True, help="Replace an earlier demo there.")
 def demo_command(to: Path, force: bool) -> None:
     """Train vae.digits, prove its release, and sample from it in a process without torch. Takes about a minute."""
-    _calm()
+    calm()
     from zoo.demo import demo
 
     demo(to, force)
@@ -94,11 +94,11 @@ def train_command(
 
     On several devices or machines:  torchrun --nproc-per-node N -m zoo train NAME …
     """
-    _calm()
+    calm()
     from zoo import registry, settings
     from zoo.training.trainer import train
 
-    _, recipe = registry.load_recipe(name)
+    model, recipe = registry.load_recipe(name)
     run = train(
         name,
         data=data,
@@ -129,7 +129,8 @@ def train_command(
     if run.release is not None:
         click.echo(f"  release: {run.release}")
         folder = shlex.quote(str(run.folder))
-        click.echo(f"Next:  zoo generate {folder}   zoo verify {folder}   zoo info {folder}")
+        look = "evaluate" if model.generate is None else "generate"
+        click.echo(f"Next:  zoo {look} {folder}   zoo verify {folder}   zoo info {folder}")
 
 
 @click.command("export", epilog="Example:  zoo export runs/vae.digits --to releases/vae.digits --checkpoint best")
@@ -145,13 +146,15 @@ def export_command(source: str, to: Path, checkpoint: str | None, force: bool) -
     A mismatch is an error, and then nothing is written.
     """
     import zoo
+    from zoo.release import read
 
     folder = zoo.export(source, to, checkpoint=checkpoint, force=force)
     place = shlex.quote(str(folder) if folder.is_absolute() else f"./{folder}")
-    click.echo(f"{folder} written. Next:  zoo verify {place}   zoo generate {place}")
+    look = "info" if read(folder).generation is None else "generate"
+    click.echo(f"{folder} written. Next:  zoo verify {place}   zoo {look} {place}")
 
 
-def _calm() -> None:
+def calm() -> None:
     """Let torch's threads wait quietly, before torch is imported: docs/benchmarks.md, "Training on a busy machine"."""
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     if "RANK" in os.environ:  # DDP would warn, once a process, that it looks for weights that a phase does not use

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +72,20 @@ class DataSet:
         """`x` at `indices`, int64 (b,), in memory: a copy, whether `x` is an array or a stream."""
         x = self.x
         return x.read(indices) if isinstance(x, Stream) else x[indices]
+
+    def take(self, positions: NDArray[np.int64]) -> DataSet:
+        """The samples at `positions`, int64 (m,), alone, in that order; not for text."""
+        x = self.x
+        labels = None if self.labels is None else self.labels[positions]
+        chosen = x.take(positions) if isinstance(x, Stream) else x[positions]
+        return dataclasses.replace(self, x=chosen, labels=labels)
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """All of `x` in memory: a stream is read whole."""
+        import numpy as np
+
+        return self.x.read(np.arange(len(self))) if isinstance(self.x, Stream) else self.x
 
 
 def of_named(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +56,10 @@ class Stream:
             for _ in pool.map(self.decode, chosen, x):
                 pass  # to raise what was raised
         return x
+
+    def take(self, positions: NDArray[np.int64]) -> Stream:
+        """The pictures at `positions` alone, in that order."""
+        return dataclasses.replace(self, paths=[self.paths[position] for position in positions])
 
 
 def _cores() -> int:

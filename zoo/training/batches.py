@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,8 +19,6 @@ from zoo.plugin import Batch, Recipe
 from zoo.specs import Image, Text
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from zoo.data import DataSet
 
 
@@ -164,7 +162,7 @@ def split(data: DataSet, recipe: Recipe) -> tuple[DataSet, DataSet | None]:
             raise SettingError(
                 f"leave_out = {recipe.leave_out} names no class: {data.name} has {data.sample.classes} classes, from 0."
             )
-        data = _take(data, np.flatnonzero(data.labels != recipe.leave_out))
+        data = data.take(np.flatnonzero(data.labels != recipe.leave_out))
     if not recipe.validation:
         return data, None
     if recipe.validation >= len(data):
@@ -174,18 +172,7 @@ def split(data: DataSet, recipe: Recipe) -> tuple[DataSet, DataSet | None]:
         return dataclasses.replace(data, x=data.x[:cut]), dataclasses.replace(data, x=data.x[cut:])
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(mix(recipe.seed, "validation"))).numpy()
     held, kept = np.sort(order[: recipe.validation]), np.sort(order[recipe.validation :])
-    return _take(data, kept), _take(data, held)
-
-
-def _take(data: DataSet, positions: NDArray[np.int64]) -> DataSet:
-    """The samples at these positions alone."""
-    x = data.x
-    if isinstance(x, Stream):
-        chosen: Any = dataclasses.replace(x, paths=[x.paths[position] for position in positions])
-    else:
-        chosen = x[positions]
-    labels = None if data.labels is None else data.labels[positions]
-    return dataclasses.replace(data, x=chosen, labels=labels)
+    return data.take(kept), data.take(held)
 
 
 def _held(data: DataSet) -> Tensor:

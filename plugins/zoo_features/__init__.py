@@ -1,0 +1,1 @@
+"""Classifiers whose features measure what other models generate."""

@@ -1,0 +1,116 @@
+"""Residual classifier, whose features tell how alike two sets of pictures are.
+
+He, Zhang, Ren & Sun 2016, "Deep residual learning for image recognition", https://arxiv.org/abs/1512.03385: the
+small ResNet of section 4.2, three stages of 3×3 convolutions and a global average. That average is the feature
+vector on which FID, KID, precision and recall are taken (docs/measures.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import zoo
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(zoo.Recipe):
+    width: int = zoo.setting(
+        28, "channels of the first stage; the third, and so the features, have 4 times as many", least=1
+    )
+    blocks: int = zoo.setting(1, "residual blocks a stage", least=1)
+    stride: int = zoo.setting(1, "stride of the first convolution; 2 is four times quicker", least=1, most=2)
+
+
+class Block(nn.Module):
+    """ReLU(shortcut(x) + F(x)), F two convolutions (eq. 2); the shortcut is 1×1 where the shape changes (option B)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if inputs != outputs:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.shortcut(x) + self.residual(x)).relu()
+
+
+class Classifier(nn.Module):
+    """p(label | picture)."""
+
+    def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
+        super().__init__()
+        if not isinstance(sample.x, zoo.Image):
+            raise ValueError(f"features classifies pictures, and this data is {sample.x.kind}")
+        if sample.classes < 2:
+            raise ValueError(f"features classifies, and this data has {sample.classes} classes")
+        self.sample, self.size = sample, 4 * recipe.width
+        layers: list[nn.Module] = [
+            nn.Conv2d(sample.x.channels, recipe.width, 3, recipe.stride, 1, bias=False),
+            nn.BatchNorm2d(recipe.width),
+            nn.ReLU(),
+        ]
+        channels = recipe.width
+        for stage in range(3):
+            for block in range(recipe.blocks):
+                outputs = recipe.width * 2**stage
+                layers.append(Block(channels, outputs, 2 if stage and block == 0 else 1))
+                channels = outputs
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(self.size, sample.classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """The average of the last stage over the picture, (b, size)."""
+        return self.body(2 * x - 1).mean((2, 3))
+
+    def classify(self, x: Tensor) -> Tensor:
+        """Logits, (b, classes)."""
+        return self.head(self.features(x))
+
+
+def loss(net: Classifier, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    return {"cross_entropy": F.cross_entropy(net.classify(batch.x), batch.labels)}
+
+
+def accuracy(net: Classifier, batch: zoo.Batch, recipe: Recipe) -> Tensor:
+    return (net.classify(batch.x).argmax(1) == batch.labels).float()
+
+
+def tasks(net: Classifier) -> Mapping[str, zoo.Task]:
+    image = net.sample.x
+    return {
+        "classify": zoo.Task(net.classify, {"image": image}, {"logits": zoo.Vector((net.sample.classes,))}),
+        "features": zoo.Task(net.features, {"image": image}, {"features": zoo.Vector((net.size,))}),
+    }
+
+
+features = zoo.Model(
+    card=zoo.Card(
+        title="Residual classifier",
+        summary="A small classifier whose features tell how close generated pictures are to real ones.",
+        paper="https://arxiv.org/abs/1512.03385",
+        citation="He et al. 2016",
+    ),
+    build=Classifier,
+    objectives=(zoo.Objective(loss, optimiser=zoo.AdamW(weight_decay=0.05)),),
+    tasks=tasks,
+    measures=(zoo.Measure("accuracy", accuracy, "share", "the likeliest class of each test picture", "higher"),),
+    recipes={
+        "digits": Recipe(data="digits", steps=600, batch=100, lr=3e-3, warmup=50, decay="cosine"),
+        "mnist": Recipe(data="mnist", stride=2, steps=3500, lr=3e-3, warmup=200, decay="cosine"),
+        "cifar10-jpeg": Recipe(
+            data="cifar10-jpeg", width=32, blocks=2, steps=15_000, lr=3e-3, warmup=500, decay="cosine"
+        ),
+        "tiny": Recipe(data="digits", width=4, steps=20, batch=32),
+    },
+)

@@ -1,0 +1,65 @@
+"""The families of measures that follow from a model's tasks: their names, and where each one's code is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from zoo.errors import NotFoundError, suggest
+
+if TYPE_CHECKING:
+    from zoo.evaluation.figures import Figure
+    from zoo.evaluation.subject import Effort, Subject
+
+
+@dataclass(frozen=True)
+class Family:
+    """Measures that are taken together by ``function(subject, effort)`` of a module, imported when it is called."""
+
+    names: tuple[str, ...]
+    module: str
+    function: str = "figures"
+    asked: bool = False
+    """It takes so long that it is taken only when it is named."""
+
+    def figures(self, subject: Subject, effort: Effort) -> list[Figure]:
+        """Take them; :class:`zoo.evaluation.subject.DoesNotApply` where there is nothing to measure."""
+        function: Callable[[Subject, Effort], list[Figure]] = getattr(import_module(self.module), self.function)
+        return function(subject, effort)
+
+
+FAMILIES = {
+    "reconstruction": Family(("mse", "psnr", "ssim"), "zoo.evaluation.reconstruction"),
+    "generation": Family(("fid", "kid", "precision", "recall"), "zoo.evaluation.generation"),
+    "inception": Family(
+        ("inception_fid", "inception_kid", "inception_precision", "inception_recall"),
+        "zoo.evaluation.generation",
+        "on_inception",
+        asked=True,
+    ),
+    "representation": Family(("linear_probe", "knn", "nmi"), "zoo.evaluation.representation"),
+    "anomaly": Family(("auroc",), "zoo.evaluation.anomaly"),
+}
+
+OWN = "own"
+"""What a model's own measures are called as a family."""
+
+
+def chosen(only: Sequence[str], own: tuple[str, ...]) -> frozenset[str]:
+    """The names of the measures that are taken: those that `only` names, by themselves or by their family, or most.
+
+    `own` are the names of the model's own measures. Raises :class:`NotFoundError` for a name that is neither.
+    """
+    families = {OWN: own} | {name: family.names for name, family in FAMILIES.items()}
+    known = [*families, *(name for names in families.values() for name in names)]
+    if not only:
+        asked = {name for family in FAMILIES.values() if family.asked for name in family.names}
+        return frozenset(known) - asked
+    wanted: set[str] = set()
+    for name in only:
+        if name not in known:
+            raise NotFoundError(f"No measure named {name!r}.{suggest(name, known)} There are: {', '.join(known)}.")
+        wanted.update(families.get(name, (name,)))
+    return frozenset(wanted)

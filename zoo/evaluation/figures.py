@@ -1,0 +1,68 @@
+"""A figure: one measured number, what lets somebody repeat it, and how sure it is. Needs neither torch nor numpy."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from zoo.errors import EvaluationError
+
+Better = Literal["lower", "higher"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One measured number. Raises :class:`EvaluationError` for a value that is not finite, which measures nothing."""
+
+    name: str
+    value: float
+    unit: str
+    protocol: str
+    """What somebody needs to repeat it: samples, split, binarisation, features, seeds."""
+    better: Better = "lower"
+    low: float | None = None
+    high: float | None = None
+    """The ends of the 95% interval; None where none was taken."""
+    interval: str = ""
+    """How the interval was made, or why there is none."""
+    baseline: tuple[str, float] | None = None
+    """What it stands beside: a name and a value on the same samples, such as PCA's."""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise EvaluationError(f"{self.name} came out as {self.value}, which measures nothing.")
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object that stands in ``measures.json`` and in a manifest."""
+        entry = dataclasses.asdict(self)
+        if self.baseline is not None:
+            entry["baseline"] = {"name": self.baseline[0], "value": self.baseline[1]}
+        return entry
+
+
+def from_json(entry: Mapping[str, Any]) -> Figure:
+    """The figure of a JSON object; one written before figures had intervals has none. Other keys are left unread."""
+    known = {key: entry[key] for key in (field.name for field in dataclasses.fields(Figure)) if key in entry}
+    if known.get("baseline") is not None:
+        known["baseline"] = (known["baseline"]["name"], known["baseline"]["value"])
+    return Figure(**known)
+
+
+def value_words(figure: Figure) -> str:
+    """``"22.34 ± 0.31"``: the value with half the width of its interval, where there is one."""
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.4g}"
+    return f"{figure.value:.4g} ± {(figure.high - figure.low) / 2:.2g}"
+
+
+def baseline_words(figure: Figure) -> str:
+    """``"0.931 (PCA, 16 numbers)"``, or a dash."""
+    return "-" if figure.baseline is None else f"{figure.baseline[1]:.4g} ({figure.baseline[0]})"
+
+
+def protocol_words(figure: Figure) -> str:
+    """The protocol, and how sure the value is."""
+    return f"{figure.protocol}; {figure.interval}" if figure.interval else figure.protocol

@@ -1,0 +1,132 @@
+"""How close generated pictures are to real ones: FID, KID, precision and recall on released features."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo import registry, runtime
+from zoo.evaluation import distances, inception
+from zoo.evaluation.families import FAMILIES
+from zoo.evaluation.figures import Better, Figure
+from zoo.evaluation.intervals import of_seeds
+from zoo.evaluation.subject import BLOCK, DoesNotApply, Effort, Subject, shown, some
+from zoo.progress import Progress
+from zoo.specs import Image, OneShot, Vector
+
+FEATURES = "features"
+"""The model, and the task, that gives features."""
+
+SLOW = 1_000
+"""Generated pictures at most, unless told otherwise, where each one takes many calls of a task."""
+
+MANIFOLD = 10_000
+"""Pictures of each kind at most on which precision and recall are taken, which compare each with each."""
+
+Array = NDArray[Any]
+Extract = Callable[[Array], Array]
+"""Features, (n, d), of pictures as people hold them, uint8 (n, h, w) or (n, h, w, 3)."""
+
+
+def figures(subject: Subject, effort: Effort) -> list[Figure]:
+    """On the features of the zoo's own classifier of that data set."""
+    _check(subject)
+    name = f"{FEATURES}.{subject.test.name}"
+    if name not in registry.list_models(f"{FEATURES}.*", pretrained=True):
+        raise DoesNotApply(f"no released features for {subject.test.name!r}: there is no {name}")
+    with runtime.load(name) as model:
+        task = model.release.tasks.get(FEATURES)
+        if task is None or list(task.inputs.values()) != [subject.picture] or not _gives_vector(task.outputs):
+            raise DoesNotApply(f"{name} gives no features of pictures of shape {subject.picture.shape}")
+
+        def extract(pictures: Array) -> Array:
+            return np.asarray(model.run(FEATURES, pictures), np.float64).reshape(len(pictures), -1)
+
+        which = f"{name} ({str(model.release.manifest['sha256'])[:8]})"
+        return on_features(subject, effort, extract, which, FAMILIES["generation"].names)
+
+
+def on_inception(subject: Subject, effort: Effort) -> list[Figure]:
+    """The same on Inception v3, where torch-fidelity and its weights are there."""
+    _check(subject)
+    extract, which = inception.extractor()
+    effort = dataclasses.replace(effort, reference=min(effort.reference or inception.REFERENCE, inception.REFERENCE))
+    return on_features(subject, effort, extract, which, FAMILIES["inception"].names)
+
+
+def on_features(subject: Subject, effort: Effort, extract: Extract, which: str, names: tuple[str, ...]) -> list[Figure]:
+    """FID, KID, precision and recall under `names`, each beside that of the real test split.
+
+    Generated pictures, and the test pictures of the baseline, are of one number, since FID falls with it.
+    """
+    reference = some(subject.training, effort.reference)
+    most = effort.most if isinstance(subject.model.release.generation, OneShot) else min(effort.most, SLOW)
+    count = effort.samples or min(most, len(subject.test))
+    test = some(subject.test, count)
+    if min(count, len(test), len(reference)) < 2:
+        raise DoesNotApply("it takes at least 2 pictures of each kind")
+    real = _features(extract, shown(reference.array), "training pictures", effort.quiet)
+    held = _features(extract, shown(test.array), "test pictures", effort.quiet)
+    baseline = _compare(real, held)
+    rows = [_compare(real, _generated(subject, extract, count, seed, effort.quiet)) for seed in range(effort.seeds)]
+    made = f"seeds 0 to {effort.seeds - 1}" if effort.seeds > 1 else "seed 0"
+    against = f"{count:,} generated ({made}) against {len(reference):,} training pictures of {subject.data}; {which}"
+    units: tuple[tuple[str, Better, str], ...] = (
+        ("squared distance", "lower", against),
+        ("MMD²", "lower", f"{distances.SUBSETS} subsets of at most {distances.SUBSET:,}; {against}"),
+        ("share of generated", "higher", f"k = {distances.NEIGHBOURS}, sets of one size; {against}"),
+        ("share of real", "higher", f"k = {distances.NEIGHBOURS}, sets of one size; {against}"),
+    )
+    return [
+        of_seeds(
+            name, [row[place] for row in rows], unit, protocol, better,
+            (f"{len(test):,} real test pictures", baseline[place]),
+        )
+        for place, (name, (unit, better, protocol)) in enumerate(zip(names, units, strict=True))
+    ]  # fmt: skip
+
+
+def _check(subject: Subject) -> None:
+    release = subject.model.release
+    if release.generation is None:
+        raise DoesNotApply(f"{subject.model.name} generates nothing")
+    made = next(iter(release.tasks[release.generation.task].outputs.values()))
+    if not isinstance(subject.picture, Image) or not isinstance(made, Image):
+        raise DoesNotApply(f"{subject.model.name} generates no pictures by one task")
+
+
+def _gives_vector(outputs: Any) -> bool:
+    return [type(spec) for spec in outputs.values()] == [Vector]
+
+
+def _features(extract: Extract, pictures: Array, what: str, quiet: bool) -> Array:
+    parts = []
+    with Progress(f"Features of {what}", len(pictures), unit="pictures", quiet=quiet) as progress:
+        for start in range(0, len(pictures), BLOCK):
+            parts.append(extract(pictures[start : start + BLOCK]))
+            done = min(start + BLOCK, len(pictures))
+            progress.update(done, {}, done)
+    return np.concatenate(parts)
+
+
+def _generated(subject: Subject, extract: Extract, count: int, seed: int, quiet: bool) -> Array:
+    """Features of samples 0 to `count` − 1 of a seed; the pictures are not kept."""
+    parts = []
+    with Progress(f"Generating with seed {seed}", count, unit="pictures", quiet=quiet) as progress:
+        for start in range(0, count, BLOCK):
+            done = min(start + BLOCK, count)
+            parts.append(extract(subject.model.generate(done - start, seed=seed, first=start)))
+            progress.update(done, {}, done)
+    return np.concatenate(parts)
+
+
+def _compare(real: Array, fake: Array) -> tuple[float, float, float, float]:
+    """FID, KID, precision, recall; the last two on sets of one size."""
+    size = min(len(real), len(fake), MANIFOLD)
+    random = np.random.default_rng(0)
+    alike = [side[np.sort(random.permutation(len(side))[:size])] for side in (real, fake)]
+    return distances.fid(real, fake), distances.kid(real, fake), *distances.precision_recall(*alike)

@@ -1,0 +1,65 @@
+"""Inception v3 features (Szegedy et al. 2016) as torch-fidelity gives them, where it and its weights are there.
+
+Nothing is downloaded: the weights are a file that a person put there, and it is checked before it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.errors import EvaluationError, one_line
+from zoo.evaluation.subject import DoesNotApply
+
+WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
+ADDRESS = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{WEIGHTS}"
+SHA256 = "6726825d"
+"""How its SHA-256 begins, as its name says."""
+
+LAYER = "2048"
+CHUNK = 32
+
+REFERENCE = 10_000
+"""Training pictures at most with which generated ones are compared."""
+
+Array = NDArray[Any]
+
+
+def extractor() -> tuple[Callable[[Array], Array], str]:
+    """Features, float64 (n, 2048), of uint8 pictures (n, h, w) or (n, h, w, 3), and what to call them.
+
+    Raises :class:`DoesNotApply` where torch-fidelity or its weights are not there, with what to do.
+    """
+    import torch
+
+    try:
+        from torch_fidelity import FeatureExtractorInceptionV3
+    except ModuleNotFoundError as error:
+        package = {"torch_fidelity": "torch-fidelity"}.get(error.name or "", error.name)
+        raise DoesNotApply(f"{package} is not installed. Run: pip install torch-fidelity") from error
+    except (ImportError, RuntimeError) as error:  # a torchvision that does not fit torch raises RuntimeError
+        raise DoesNotApply(f"torch-fidelity cannot be imported: {one_line(error)}") from error
+    path = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS
+    if not path.is_file():
+        raise DoesNotApply(f"the weights of Inception are not there. Download {ADDRESS} into {path.parent}")
+    if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(SHA256):  # torch-fidelity unpickles it
+        raise EvaluationError(
+            f"{path} is damaged or altered: its SHA-256 does not begin with {SHA256}. Download it again."
+        )
+    network = FeatureExtractorInceptionV3("inception-v3-compat", [LAYER], feature_extractor_weights_path=str(path))
+
+    def extract(pictures: Array) -> Array:
+        parts = []
+        for start in range(0, len(pictures), CHUNK):
+            part = pictures[start : start + CHUNK]
+            colour = np.repeat(part[:, None], 3, 1) if part.ndim == 3 else part.transpose(0, 3, 1, 2)
+            with torch.inference_mode():
+                parts.append(network(torch.from_numpy(np.ascontiguousarray(colour)))[0].double().numpy())
+        return np.concatenate(parts)
+
+    return extract, f"Inception v3 of torch-fidelity, layer {LAYER}, grey pictures as three equal channels"

@@ -1,0 +1,197 @@
+"""From a SOURCE, or a run that just ended, to its figures: loads what is measured, and takes family by family."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo import data as datasets
+from zoo import modules, registry, runtime, settings
+from zoo.data import DataSet
+from zoo.devices import torch_device
+from zoo.errors import DataError, EvaluationError, SettingError, ZooError
+from zoo.evaluation import Evaluation, kept
+from zoo.evaluation.families import FAMILIES, OWN, chosen
+from zoo.evaluation.figures import Figure
+from zoo.evaluation.jobs import Own, family_jobs, own_jobs, take
+from zoo.evaluation.subject import Effort, Subject, of_module, without
+from zoo.plugin import Measure, Model, Recipe
+from zoo.progress import downloads
+from zoo.release import read
+from zoo.runtime import LoadedModel
+from zoo.sources import RECIPE, find, is_path
+
+MOST_SAMPLES = 1_000_000
+
+QUICK = Effort(limit=2000, most=1000, fit=2000, reference=10_000)
+"""What the end of a run spends on what follows from the tasks; the model's own measures see the whole test split."""
+
+TRIAL = 100
+"""A run of fewer steps takes only the model's own measures at its end."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A SOURCE that was loaded."""
+
+    model: LoadedModel
+    own: Own | str
+    """Or why the model's own measures cannot be taken."""
+    data: str
+    length: int
+    leave_out: int
+    kept_at: tuple[Path, int] | None
+    """The run folder and the step of its checkpoint."""
+
+
+def measure(
+    source: str | Path,
+    only: Sequence[str],
+    limit: int | None,
+    samples: int | None,
+    data: str | None,
+    data_dir: str | Path | None,
+    device: str,
+    checkpoint: str | None,
+    quiet: bool,
+) -> Evaluation:
+    """See :func:`zoo.evaluation.evaluate`."""
+    settings.at_least("limit", limit, 1)
+    settings.at_least("samples", samples, 2)
+    if samples is not None and samples > MOST_SAMPLES:
+        raise SettingError(f"samples = {samples} is out of range: it must be at most {MOST_SAMPLES:,}.")
+    run = os.path.expanduser(source)
+    if is_path(source) and os.path.isfile(os.path.join(run, RECIPE)):
+        loaded = _of_run(Path(run), checkpoint, device)
+    elif checkpoint is not None:
+        raise SettingError(f"{str(source)!r} is a release, which has no checkpoints. Leave --checkpoint out.")
+    else:
+        loaded = _of_release(source, device)
+    wanted = chosen(only, tuple(m.name for m in _declared(loaded.own)))
+    training, test = _splits(loaded, data, data_dir, quiet)
+    subject = _subject(loaded.model, training, test, loaded.leave_out)
+    effort = Effort(limit=limit, samples=samples, quiet=quiet)
+    kept_at = loaded.kept_at if data is None else None  # a run's figures are those on its own data
+
+    def keep(figures: Sequence[Figure]) -> None:
+        if kept_at is not None:
+            kept.merge(*kept_at, figures)
+
+    with loaded.model:
+        jobs = [] if isinstance(loaded.own, str) else own_jobs(loaded.own, subject, wanted, effort)
+        figures, left_out = take([*jobs, *family_jobs(subject, wanted, effort)], keep)
+    if isinstance(loaded.own, str):
+        left_out = {OWN: loaded.own} | left_out
+    if not only:
+        left_out |= {
+            name: f"slow, so it is taken only when it is named: --only {name}"
+            for name, family in FAMILIES.items()
+            if family.asked
+        }
+    if not figures:
+        reasons = "; ".join(f"{family}: {reason}" for family, reason in left_out.items())
+        raise EvaluationError(
+            f"Nothing could be measured of {loaded.model.name}. {reasons or 'It declares no measures of its own'}."
+        )
+    return Evaluation(loaded.model.name, figures, left_out, kept_at[0] / kept.MEASURES if kept_at else None)
+
+
+def measure_quickly(
+    folder: Path,
+    step: int,
+    name: str,
+    module: Any,
+    model: Model,
+    recipe: Recipe,
+    training: DataSet,
+    test: DataSet,
+    device: Any,
+    quiet: bool,
+) -> tuple[list[Figure], dict[str, str]]:
+    """See :func:`zoo.evaluation.at_end`; also why families of measures were left out."""
+    import dataclasses
+
+    loaded = of_module(name, module, model.tasks(module.eval()), model.generate, training.sample)
+    subject = _subject(loaded, training, test, getattr(recipe, "leave_out", -1))
+    own = Own(model, module, recipe, device)
+    quick = frozenset(measure.name for measure in model.measures if measure.limit is None)
+    jobs = own_jobs(own, subject, quick, Effort(quiet=quiet))
+    if recipe.steps >= TRIAL:
+        jobs += family_jobs(subject, chosen((), ()), dataclasses.replace(QUICK, quiet=quiet))
+    figures, left_out = take(jobs, lambda _: None, Exception)
+    if figures:
+        kept.merge(folder, step, figures)
+    return figures, left_out
+
+
+def _declared(own: Own | str) -> tuple[Measure, ...]:
+    return () if isinstance(own, str) else own.model.measures
+
+
+def _of_run(run: Path, checkpoint: str | None, device: str) -> Loaded:
+    """A run's checkpoint, run by torch."""
+    from zoo.training import checkpoints, runs
+
+    about, model, recipe, sample = runs.model_of(run)
+    held = checkpoints.read(run, checkpoint or "last")
+    module = modules.build(model, recipe, sample, about["name"])
+    checkpoints.load_module(held, module)
+    where = torch_device(device)
+    module = module.eval().to(where)
+    loaded = of_module(about["name"], module, model.tasks(module), model.generate, sample)
+    leave_out = getattr(recipe, "leave_out", -1)
+    own = Own(model, module, recipe, where)
+    return Loaded(loaded, own, recipe.data, recipe.length, leave_out, (run, held.state.step))
+
+
+def _of_release(source: str | Path, device: str) -> Loaded:
+    """A release, run by ONNX Runtime as users run it; the model's own measures need its plugin."""
+    from zoo.evaluation import declared
+
+    release = read(find(source))
+    fields = release.manifest["recipe"]
+    loaded = LoadedModel(release, runtime.OnnxBackend(release, device))  # type: ignore[arg-type]
+    own: Own | str
+    try:
+        model = registry.load(registry.split(release.name)[0])
+        recipe = settings.from_json(type(next(iter(model.recipes.values()))), fields)
+        where = torch_device(device)
+        module = declared.spoil(modules.of_release(release), release.manifest["left_out"]).to(where)
+        own = Own(model, module, recipe, where)
+    except ZooError as error:
+        own = str(error).rstrip(".")
+    numbers = {key: fields.get(key) for key in ("length", "leave_out")}
+    length, leave_out = (
+        value if type(value) is int else default for value, default in zip(numbers.values(), (128, -1), strict=True)
+    )
+    return Loaded(loaded, own, str(fields.get("data", "")), length, leave_out, None)
+
+
+def _splits(loaded: Loaded, data: str | None, data_dir: str | Path | None, quiet: bool) -> tuple[DataSet, DataSet]:
+    """Both splits of the data, which have the form that the model takes."""
+    name = data or loaded.data
+    if data is None and loaded.kept_at is None and ":" in name:
+        kind = name.partition(":")[0]
+        raise DataError(
+            f"{loaded.model.name} was made from {name!r}, of which a release keeps the name alone. "
+            f"Say where it is: --data {kind}:{'FILE' if kind == 'text' else 'DIR'}"
+        )
+    training, test = (
+        datasets.load(name, split, data_dir=data_dir, length=loaded.length, progress=downloads(quiet))
+        for split in ("train", "test")
+    )
+    wanted = loaded.model.release.sample.x
+    if training.sample.x != wanted:
+        raise DataError(
+            f"{training.name} does not fit {loaded.model.name}: it is {training.sample.x.kind} of shape "
+            f"{training.sample.x.shape}, and the model takes {wanted.kind} of shape {wanted.shape}"
+            f"{', with other characters' if training.sample.x.shape == wanted.shape else ''}. Give other --data."
+        )
+    return training, test
+
+
+def _subject(model: LoadedModel, training: DataSet, test: DataSet, leave_out: int) -> Subject:
+    return Subject(model, without(training, leave_out), without(test, leave_out), test, leave_out)
