@@ -257,7 +257,12 @@ def test_the_end_of_a_run_takes_what_is_quick(shelf: Shelf, tmp_path: Path, monk
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_no_error_of_a_measure_ends_a_run(shelf: Shelf, tmp_path: Path) -> None:
+def test_no_error_of_a_measure_ends_a_run(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A measure that breaks the contract, and a family with a bug: the others are taken."""
+
+    def bug(subject: Subject, effort: Effort) -> list[Figure]:
+        raise ZeroDivisionError
+
     training, test = (data.load("digits", split) for split in ("train", "test"))
     model, recipe = registry.load_recipe("vae.tiny")
     broken = dataclasses.replace(model, measures=(zoo.Measure("whole", lambda *_: torch.zeros(()), "", ""),))
@@ -265,6 +270,10 @@ def test_no_error_of_a_measure_ends_a_run(shelf: Shelf, tmp_path: Path) -> None:
     device = torch.device("cpu")
     assert evaluation.at_end(tmp_path, 1, "vae.tiny", module, broken, recipe, training, test, device) == []
     assert not (tmp_path / kept.MEASURES).exists()
+    monkeypatch.setattr(source, "TRIAL", 1)
+    monkeypatch.setattr("zoo.evaluation.generation.figures", bug)
+    figures = evaluation.at_end(tmp_path, 1, "vae.tiny", module, broken, recipe, training, test, device)
+    assert set(values(figures)) == {*FAMILIES["reconstruction"].names, *FAMILIES["representation"].names}
 
 
 # A plugin's own measures
