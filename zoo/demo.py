@@ -13,6 +13,7 @@ import numpy as np
 
 from zoo import files, pictures
 from zoo.errors import ExistsError, TrainingError, ZooError
+from zoo.evaluation.figures import value_words
 from zoo.sources import RECIPE
 
 NAME = "vae.digits"
@@ -37,8 +38,8 @@ def demo(folder: Path, force: bool) -> None:
         if getattr(error, "exit_code", 0):  # stopped from outside
             raise type(error)(f"The demo was stopped. Start it again: zoo demo --to {folder} --force") from error
         raise
-    for measure, value in trained.measures.items():
-        print(f"   {measure} {value:.2f} on the test digits, after {trained.seconds:.0f} s.")
+    for figure in trained.figures[:1]:
+        print(f"   {figure.name} {value_words(figure)} {figure.unit} on the test digits, {trained.seconds:.0f} s.")
     print("2. Load the release in a fresh process in which torch cannot be imported.", flush=True)
     done = subprocess.run([sys.executable, "-P", "-m", "zoo.demo", str(folder)])
     if done.returncode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.evaluation.figures import baseline_words, from_json, protocol_words, value_words
+from zoo.evaluation.figures import cells, from_json, protocol_words
 
 _TAGS = {"image": "image-generation", "text": "text-generation", "audio": "audio", "log-mel": "audio"}
 _NOUNS = {"image": "images", "audio": "sounds", "log-mel": "spectrograms"}
@@ -60,8 +60,8 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         sections += ["| measure | value | unit | beside | protocol |", "| --- | --- | --- | --- | --- |"]
         for entry in manifest["measures"]:
             figure = from_json(entry)
-            cells = (figure.name, value_words(figure), figure.unit, baseline_words(figure), protocol_words(figure))
-            sections.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+            words = (*cells(figure), protocol_words(figure))
+            sections.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in words)} |")
     else:
         sections.append("None was taken.")
     worst = max(gap for rows in manifest["parity"]["tasks"].values() for gap in rows.values())

@@ -62,7 +62,7 @@ def evaluate_command(
 
     calm()
     from zoo.evaluation import evaluate
-    from zoo.evaluation.figures import baseline_words, protocol_words, value_words
+    from zoo.evaluation.figures import cells, protocol_words
 
     found = evaluate(
         source, only=only, limit=limit, samples=samples, data=data, data_dir=data_dir, device=device,
@@ -73,9 +73,7 @@ def evaluate_command(
         print_json({"name": found.name, "figures": figures, "left_out": dict(found.left_out)})
         return
     rows = [("MEASURE", "VALUE", "UNIT", "BASELINE", "PROTOCOL")]
-    for figure in found.figures:
-        words = (value_words(figure), figure.unit, baseline_words(figure), protocol_words(figure))
-        rows.append((figure.name, *words))
+    rows += [(*cells(figure), protocol_words(figure)) for figure in found.figures]
     table(rows)
     for family, reason in found.left_out.items():
         click.echo(f"{family}: {reason}.", err=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.arguments import complete_data, complete_device, complete_name, complete_setting, complete_source
+from zoo.cli.arguments import complete_data, complete_device, complete_name, complete_setting, complete_source, table
 
 
 @click.command("demo", epilog="Example:  zoo demo --to demo")
@@ -123,9 +123,11 @@ def train_command(
     if rank():  # one of several processes, and not the one that writes
         return
     click.echo(f"Trained {name} in {run.seconds:.0f} s ({run.steps} steps).")
-    for measure, value in run.measures.items():
-        click.echo(f"  {measure}: {value:.4f}")
-    click.echo(f"  run:     {run.folder}  (metrics.jsonl, curves.png, samples/, checkpoints/)")
+    from zoo.evaluation.figures import cells
+
+    if run.figures:
+        table([("MEASURE", "VALUE", "UNIT", "BASELINE"), *map(cells, run.figures)], "  ")
+    click.echo(f"  run:     {run.folder}  (metrics.jsonl, measures.json, curves.png, samples/, checkpoints/)")
     if run.release is not None:
         click.echo(f"  release: {run.release}")
         folder = shlex.quote(str(run.folder))

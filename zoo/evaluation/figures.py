@@ -51,6 +51,11 @@ def from_json(entry: Mapping[str, Any]) -> Figure:
     return Figure(**known)
 
 
+def cells(figure: Figure) -> tuple[str, str, str, str]:
+    """The name, the value, the unit and the baseline, in words: a row of a table."""
+    return figure.name, value_words(figure), figure.unit, baseline_words(figure)
+
+
 def value_words(figure: Figure) -> str:
     """``"22.34 ± 0.31"``: the value with half the width of its interval, where there is one."""
     if figure.low is None or figure.high is None:

@@ -138,7 +138,7 @@ def _of_run(run: Path, checkpoint: str | None, device: str) -> Loaded:
     about, model, recipe, sample = runs.model_of(run)
     held = checkpoints.read(run, checkpoint or "last")
     module = modules.build(model, recipe, sample, about["name"])
-    checkpoints.load_module(held, module)
+    checkpoints.load_module(checkpoints.weights(held), module)
     where = torch_device(device)
     module = module.eval().to(where)
     loaded = of_module(about["name"], module, model.tasks(module), model.generate, sample)

@@ -32,7 +32,7 @@ from zoo.training.reports import Report
 from zoo.training.stopping import REASONS, Interrupted, Stopped
 
 WATCHED = 2000
-"""Samples on which measures are taken while a run goes on; all of the test split at its end."""
+"""Test samples on which measures are taken while a run goes on, if it holds out none for that."""
 
 SHOWN = 16
 """Samples that are generated at each checkpoint."""
@@ -84,6 +84,7 @@ class Running:
             )
             for split in ("train", "test")
         )
+        self.splits = whole, test
         training, validation = split(whole, recipe)
         self.sample = training.sample
         self.batches = Batches(
@@ -296,7 +297,7 @@ class Running:
         measures = self._measured()
         if not measures:
             return
-        held_out, last = self.watched is not self.test, self.state.step == self.recipe.steps
+        held_out = self.watched is not self.test
         count = len(self.watched) if held_out else min(WATCHED, len(self.test))
         values = self._measure(module, self.watched, count)
         name, where = self.recipe.early_stop or measures[0].name, "validation" if held_out else "test"
@@ -305,10 +306,6 @@ class Running:
         record = self.state.record
         better = record is None or score < record
         waited = 0 if better else self.state.waited + 1
-        if last and (held_out or count < len(self.test)):
-            report.measures(self.state.step, values, count, where)
-            count, where = len(self.test), "test"
-            values = self._measure(module, self.test, count)
         report.measures(self.state.step, values, count, where)
         self.state = dataclasses.replace(
             self.state,

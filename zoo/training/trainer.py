@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,12 @@ import zoo_export
 from zoo import registry, settings
 from zoo.devices import best_precision, torch_device
 from zoo.errors import SettingError
+from zoo.evaluation import Figure, at_end, kept
+from zoo.modules import build
 from zoo.plugin import Model, Recipe
 from zoo.release import MANIFEST
 from zoo.sources import RELEASE
-from zoo.training import distributed, runs
+from zoo.training import checkpoints, distributed, runs
 from zoo.training.distributed import World
 from zoo.training.loop import How, Running
 from zoo.training.stopping import Interrupted, signals
@@ -38,7 +40,9 @@ class Run:
     release: Path | None
     steps: int
     seconds: float
-    measures: Mapping[str, float]
+    """Of training, on the wall."""
+    figures: Sequence[Figure]
+    """What was measured at its end."""
 
 
 def train(
@@ -100,18 +104,34 @@ def train(
             with _arithmetic(recipe.precision, deterministic), signals() as stopped:
                 run = Running(name, model, recipe, folder, where, world, data_dir, start, resume, how)
                 run.train(checkpoint_every or max(1, recipe.steps // 10), stopped)
+        which = "best" if recipe.early_stop else "last"
+        figures = _figures(folder, which, run, quiet) if world.first else ()
         target = folder / RELEASE
         if release and world.first and not (run.complete and (target / MANIFEST).is_file()):
             if not quiet:
                 print("Writing the release and proving that torch and ONNX Runtime agree …", file=sys.stderr)
             try:
-                zoo_export.export(folder, target, checkpoint="best" if recipe.early_stop else "last", force=True)
+                zoo_export.export(folder, target, checkpoint=which, force=True)
             except KeyboardInterrupt:
                 raise Interrupted(
                     "Interrupted while writing the release; the training is complete. "
                     f"Run: zoo export {folder} --to DIR"
                 ) from None
-    return Run(folder, target if release else None, run.state.step, run.state.seconds, run.state.measures)
+    return Run(folder, target if release else None, run.state.step, run.state.seconds, figures)
+
+
+def _figures(folder: Path, checkpoint: str, run: Running, quiet: bool) -> Sequence[Figure]:
+    """Measure the checkpoint that is to be released, unless that has been done."""
+    held = checkpoints.read(folder, checkpoint)
+    found = kept.read(folder, held.state.step)
+    if run.complete and found:
+        return found
+    module = build(run.model, run.recipe, run.sample, run.name)
+    checkpoints.load_module(checkpoints.weights(held), module)
+    return at_end(
+        folder, held.state.step, run.name, module.to(run.device), run.model, run.recipe,
+        *run.splits, run.device, quiet=quiet,
+    )  # fmt: skip
 
 
 def _check(name: str, model: Model, recipe: Recipe, shard: bool) -> None:
