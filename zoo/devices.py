@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from zoo.errors import DeviceError, SettingError
 
@@ -42,15 +42,3 @@ def device_words(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
-
-
-def best_precision(device: torch.device) -> Literal["fp32", "bf16"]:
-    """What "auto" means on a device: bf16 where its hardware computes in bfloat16, else fp32."""
-    import torch
-
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp32"
-    if device.type == "cpu":
-        supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-        return "bf16" if supported() else "fp32"
-    return "fp32"

@@ -109,7 +109,7 @@ features = zoo.Model(
         "digits": Recipe(data="digits", steps=600, batch=100, lr=3e-3, warmup=50, decay="cosine"),
         "mnist": Recipe(data="mnist", stride=2, steps=3500, lr=3e-3, warmup=200, decay="cosine"),
         "cifar10-jpeg": Recipe(
-            data="cifar10-jpeg", width=32, blocks=2, steps=15_000, lr=3e-3, warmup=500, decay="cosine"
+            data="cifar10-jpeg", stride=2, flip=True, crop=4, steps=5000, lr=3e-3, warmup=300, decay="cosine"
         ),
         "tiny": Recipe(data="digits", width=4, steps=20, batch=32),
     },

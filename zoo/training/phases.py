@@ -15,15 +15,18 @@ from zoo.errors import PluginError, one_line
 from zoo.modules import mix
 from zoo.plugin import AdamW, Batch, Objective, Recipe, RMSprop
 from zoo.training.distributed import World, shard
+from zoo.training.precision import autocast
 
 
 class Loss(nn.Module):
     """An objective's loss as a module whose forward is the whole phase, so that it is wrapped whole."""
 
-    def __init__(self, module: nn.Module, loss: Callable[..., Mapping[str, Tensor]], recipe: Recipe, bf16: str) -> None:
+    def __init__(
+        self, module: nn.Module, loss: Callable[..., Mapping[str, Tensor]], recipe: Recipe, device: torch.device
+    ) -> None:
         super().__init__()
         self.module, self.function, self.recipe = module, loss, recipe
-        self.autocast = torch.autocast(bf16 or "cpu", torch.bfloat16, enabled=bool(bf16))
+        self.autocast = autocast(recipe.precision, device)
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum of the loss terms, and each of them without gradient."""
@@ -56,7 +59,7 @@ class Phase:
         self.note = ""
         """What people should know of how this phase runs."""
         self._moved = False
-        self.loss: nn.Module = Loss(module, function, recipe, device.type if recipe.precision == "bf16" else "")
+        self.loss: nn.Module = Loss(module, function, recipe, device)
         if sharded:
             shard(
                 self.loss,

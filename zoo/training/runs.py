@@ -4,6 +4,7 @@ runs/vae.mnist/
   recipe.json       what is trained, from which data, by which plugin
   metrics.jsonl     loss terms and measures by step
   curves.png        the same as a picture
+  measures.json     what was measured of it, by step
   samples/          what the model generates, by step
   checkpoints/      the newest two and the best
   release/          the release, once the run is complete
@@ -189,7 +190,7 @@ def append_metrics(folder: Path, line: Mapping[str, Any]) -> None:
 
 def _commit() -> str:
     """The commit of the source tree that zoo runs from, or ""."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""
     try:

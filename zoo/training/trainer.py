@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ except ImportError as error:
 
 import zoo_export
 from zoo import registry, settings
-from zoo.devices import best_precision, torch_device
+from zoo.devices import torch_device
 from zoo.errors import SettingError
 from zoo.evaluation import Figure, at_end, kept
 from zoo.modules import build
@@ -29,6 +29,7 @@ from zoo.sources import RELEASE
 from zoo.training import checkpoints, distributed, runs
 from zoo.training.distributed import World
 from zoo.training.loop import How, Running
+from zoo.training.precision import arithmetic, best
 from zoo.training.stopping import Interrupted, signals
 
 
@@ -101,7 +102,7 @@ def train(
     with runs.lock(folder) if distributed.rank() == 0 else nullcontext():
         with distributed.join(where) as world:
             recipe = dataclasses.replace(recipe, precision=_precision(recipe, folder, resume, where, world))
-            with _arithmetic(recipe.precision, deterministic), signals() as stopped:
+            with arithmetic(recipe.precision, deterministic), signals() as stopped:
                 run = Running(name, model, recipe, folder, where, world, data_dir, start, resume, how)
                 run.train(checkpoint_every or max(1, recipe.steps // 10), stopped)
         which = "best" if recipe.early_stop else "last"
@@ -160,20 +161,5 @@ def _precision(recipe: Recipe, folder: Path, resume: bool, device: torch.device,
     """What a run computes in: for "auto" what a resumed run began with, or what the first process finds best."""
     chosen = recipe.precision
     if chosen == "auto" and world.first:
-        chosen = runs.described(folder)["recipe"].get("precision") if resume else best_precision(device)
+        chosen = runs.described(folder)["recipe"].get("precision") if resume else best(device)
     return world.share(str(chosen).encode(), device).decode()
-
-
-@contextmanager
-def _arithmetic(precision: str, deterministic: bool) -> Iterator[None]:
-    """How float32 products are computed, for the time of a run, and whether every kernel must give the same bits."""
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
-    torch.backends.cudnn.allow_tf32 = precision != "fp32"
-    torch.use_deterministic_algorithms(deterministic)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(False)
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
