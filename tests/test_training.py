@@ -113,8 +113,8 @@ def test_bf16_runs_the_network_in_bfloat16() -> None:
         seen.append(out.dtype)
         return {"loss": out.float().square().mean()}
 
-    for precision in ("fp32", "tf32", "bf16"):
-        phase = Phase(0, zoo.Objective(loss), nn.Linear(64, 2), recipe().__class__(precision=precision), CPU, World())
+    for kind in ("fp32", "tf32", "bf16"):
+        phase = Phase(0, zoo.Objective(loss), nn.Linear(64, 2), recipe().__class__(precision=kind), CPU, World())
         phase.move(lambda part: batches(8).train(0, NOW, part), 0)
         assert next(iter(phase.loss.parameters())).dtype == torch.float32
     assert seen == [torch.float32, torch.float32, torch.bfloat16]

@@ -53,7 +53,7 @@ def chosen(only: Sequence[str], own: tuple[str, ...]) -> frozenset[str]:
     `own` are the names of the model's own measures. Raises :class:`NotFoundError` for a name that is neither.
     """
     families = {OWN: own} | {name: family.names for name, family in FAMILIES.items()}
-    known = [*families, *(name for names in families.values() for name in names)]
+    known = list(dict.fromkeys([*families, *(name for names in families.values() for name in names)]))
     if not only:
         asked = {name for family in FAMILIES.values() if family.asked for name in family.names}
         return frozenset(known) - asked
