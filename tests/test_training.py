@@ -19,7 +19,7 @@ import zoo
 from conftest import Command, Refused, Shelf, raises
 from zoo import data, registry
 from zoo.errors import MissingPackageError, TrainingError
-from zoo.training import checkpoints, curves, finetune, precision, runs
+from zoo.training import checkpoints, curves, finetune, runs
 from zoo.training.average import Average
 from zoo.training.batches import Batches, split
 from zoo.training.distributed import World
@@ -118,30 +118,6 @@ def test_bf16_runs_the_network_in_bfloat16() -> None:
         phase.move(lambda part: batches(8).train(0, NOW, part), 0)
         assert next(iter(phase.loss.parameters())).dtype == torch.float32
     assert seen == [torch.float32, torch.float32, torch.bfloat16]
-
-
-@pytest.mark.parametrize(
-    ("layer", "spared"),
-    [
-        (nn.Conv2d(2, 2, 3, 1, 1), False),
-        (nn.Conv2d(2, 2, 3, 2, 1), True),
-        (nn.Conv2d(2, 2, 1, 2), False),
-        (nn.ConvTranspose2d(2, 2, 4, 2, 1), True),
-    ],
-    ids=repr,
-)
-def test_layers_that_are_slow_in_bfloat16_stay_in_float32(layer: nn.Module, spared: bool) -> None:
-    """They compute just what they did, and look the same to a checkpoint."""
-    module = nn.Sequential(layer)
-    x = torch.rand(1, 2, 8, 8)
-    before, names = module(x), list(module.state_dict())
-    precision.spare(module, "fp32", CPU)
-    assert type(module[0]) is type(layer)
-    precision.spare(module, "bf16", CPU)
-    assert torch.equal(module(x), before)
-    assert list(module.state_dict()) == names
-    with precision.autocast("bf16", CPU):
-        assert module(x.bfloat16()).dtype == (torch.float32 if spared else torch.bfloat16)
 
 
 def test_the_precision_that_auto_chose_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

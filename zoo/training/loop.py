@@ -23,7 +23,7 @@ from zoo.modules import build, mix
 from zoo.plugin import Measure, Model, Recipe
 from zoo.progress import downloads
 from zoo.torch_backend import TorchBackend
-from zoo.training import checkpoints, distributed, finetune, precision, runs
+from zoo.training import checkpoints, distributed, finetune, runs
 from zoo.training.average import Average
 from zoo.training.batches import Batches, split
 from zoo.training.distributed import World
@@ -98,7 +98,6 @@ class Running:
         self.match = finetune.start_from(module, origin) if origin else None
         if world.size > 1 and device.type == "cuda":
             module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
-        precision.spare(module, recipe.precision, device)
         self.module = module.to(device)
         self.spare = copy.deepcopy(self.module) if recipe.ema or how.sharded else None
         self.phases = [

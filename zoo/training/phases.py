@@ -56,6 +56,8 @@ class Phase:
         self.number, self.objective, self.recipe, self.world = number, objective, recipe, world
         function = objective.loss if compiled is None else torch.compile(objective.loss, **compiled)
         self.compiled = compiled is not None
+        # On the CPU only its own generator: torch.manual_seed asks every backend, which takes longer than a small layer.
+        self._seed = torch.default_generator.manual_seed if device.type == "cpu" else torch.manual_seed
         self.note = ""
         """What people should know of how this phase runs."""
         self._moved = False
@@ -120,7 +122,7 @@ class Phase:
 
     def _backward(self, batch: Batch, step: int, part: int, last: bool) -> Mapping[str, Tensor]:
         """Add the gradients of one part of a batch and return its loss terms; its noise follows from these numbers."""
-        torch.manual_seed(mix(self.recipe.seed, "step", step, self.number, part))
+        self._seed(mix(self.recipe.seed, "step", step, self.number, part))
         later = not last and isinstance(self.loss, DistributedDataParallel)
         try:
             with self.loss.no_sync() if later else nullcontext():  # type: ignore[operator]

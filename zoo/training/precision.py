@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
 
 
 def best(device: torch.device) -> Literal["fp32", "bf16"]:
@@ -39,38 +38,3 @@ def arithmetic(precision: str, deterministic: bool) -> Iterator[None]:
         torch.use_deterministic_algorithms(False)
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32 = before[1]
-
-
-def spare(module: nn.Module, precision: str, device: torch.device) -> None:
-    """Leave the layers of a module that are slow in bfloat16 on the CPU in float32.
-
-    They are transposed convolutions and, for their backward pass, strided ones: oneDNN has no quick kernel for them,
-    and takes 10 to 50 times as long as in float32.
-    """
-    if precision != "bf16" or device.type != "cpu":
-        return
-    for part in module.modules():
-        if type(part) in _IN_FLOAT32 and _slow(part):
-            part.__class__ = _IN_FLOAT32[type(part)]
-
-
-def _slow(layer: nn.Module) -> bool:
-    assert isinstance(layer, nn.modules.conv._ConvNd)
-    return layer.transposed or any(k > 1 and s > 1 for k, s in zip(layer.kernel_size, layer.stride, strict=True))
-
-
-class _InFloat32(nn.Module):
-    """A layer that runs in float32 under autocast too."""
-
-    def forward(self, input: Tensor, *rest: Any) -> Tensor:
-        with torch.autocast(input.device.type, enabled=False):
-            result: Tensor = super().forward(input.float(), *rest)
-            return result
-
-
-_IN_FLOAT32: dict[type[nn.Module], type] = {
-    layer: type(layer.__name__, (_InFloat32, layer), {})
-    for layer in (
-        nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
-    )
-}  # fmt: skip
