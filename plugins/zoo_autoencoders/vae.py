@@ -146,8 +146,10 @@ vae = zoo.Model(
         ),
     ),
     recipes={
-        "digits": Recipe(data="digits", latent=8, steps=1500, batch=100, lr=2e-3, warmup=100, decay="cosine"),
+        "digits": Recipe(
+            data="digits", precision="fp32", latent=8, steps=1500, batch=100, lr=2e-3, warmup=100, decay="cosine"
+        ),
         "mnist": Recipe(data="mnist", steps=4500, batch=128, lr=2e-3, warmup=200, decay="cosine"),
-        "tiny": Recipe(data="digits", latent=2, width=4, steps=20, batch=32),
+        "tiny": Recipe(data="digits", precision="fp32", latent=2, width=4, steps=20, batch=32),
     },
 )

@@ -106,11 +106,11 @@ features = zoo.Model(
     tasks=tasks,
     measures=(zoo.Measure("accuracy", accuracy, "share", "the likeliest class of each test picture", "higher"),),
     recipes={
-        "digits": Recipe(data="digits", steps=600, batch=100, lr=3e-3, warmup=50, decay="cosine"),
+        "digits": Recipe(data="digits", precision="fp32", steps=600, batch=100, lr=3e-3, warmup=50, decay="cosine"),
         "mnist": Recipe(data="mnist", stride=2, steps=3500, lr=3e-3, warmup=200, decay="cosine"),
         "cifar10-jpeg": Recipe(
             data="cifar10-jpeg", stride=2, flip=True, crop=4, steps=5000, lr=3e-3, warmup=300, decay="cosine"
         ),
-        "tiny": Recipe(data="digits", width=4, steps=20, batch=32),
+        "tiny": Recipe(data="digits", precision="fp32", width=4, steps=20, batch=32),
     },
 )

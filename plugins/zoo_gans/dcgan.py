@@ -112,8 +112,8 @@ dcgan = zoo.Model(
     tasks=tasks,
     generate=zoo.OneShot("decode"),
     recipes={
-        "digits": Recipe(data="digits", latent=32, steps=4000, batch=100, lr=5e-4, decay="linear"),
+        "digits": Recipe(data="digits", precision="fp32", latent=32, steps=4000, batch=100, lr=5e-4, decay="linear"),
         "mnist": Recipe(data="mnist", steps=6000, batch=128, decay="linear"),
-        "tiny": Recipe(data="digits", latent=8, width=4, steps=20, batch=32),
+        "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
     },
 )

@@ -56,7 +56,7 @@ class Phase:
         self.number, self.objective, self.recipe, self.world = number, objective, recipe, world
         function = objective.loss if compiled is None else torch.compile(objective.loss, **compiled)
         self.compiled = compiled is not None
-        # On the CPU only its own generator: torch.manual_seed asks every backend, which takes longer than a small layer.
+        # On the CPU its generator alone: torch.manual_seed asks every backend, which takes longer than a small layer.
         self._seed = torch.default_generator.manual_seed if device.type == "cpu" else torch.manual_seed
         self.note = ""
         """What people should know of how this phase runs."""
