@@ -39,10 +39,11 @@ BOUNDS = {"zoo, fp32": 0.97, "zoo, defaults": 1.2}
 PROBE = """
 import json, sys, torch
 from zoo import devices, registry
+from zoo.training import precision
 device = devices.torch_device(sys.argv[1])
 recipes = {name: registry.load_recipe(name)[1] for name in sys.argv[2:]}
 print(json.dumps({
-    "device": str(device), "words": devices.device_words(device), "precision": devices.best_precision(device),
+    "device": str(device), "words": devices.device_words(device), "precision": precision.best(device),
     "torch": torch.__version__, "recipes": {name: [recipe.steps, recipe.batch] for name, recipe in recipes.items()},
 }))
 """

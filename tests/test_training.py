@@ -161,17 +161,23 @@ def test_a_release_holds_the_averages(model: str, tmp_path: Path) -> None:
 
 
 def test_a_run_with_every_option_resumes_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a checkpoint lies between two lines of metrics.jsonl, and a phase is due in neither's step."""
+    model = registry.load("dcgan")
+    critic, generator = model.objectives
+    rare = dataclasses.replace(model, objectives=(critic, dataclasses.replace(generator, every=4)))
+    monkeypatch.setattr("zoo.registry.load", lambda name: rare)
+    monkeypatch.setattr("zoo.training.loop.LOGGED", 5)  # a line in four steps
     options = {
         "set": {"ema": 0.9, "accumulate": 2, "clip": 0.5, "flip": True, "crop": 1, "validation": 100, "leave_out": 3},
         "precision": "bf16",
-        "checkpoint_every": 4,
+        "checkpoint_every": 6,
     }
     whole = train("dcgan.tiny", tmp_path / "whole", **options)
     with monkeypatch.context() as patch:
         move = Phase.move
 
         def stopping(self: Phase, batch: object, step: int) -> object:
-            if step == 11 and self.number == 1:
+            if step == 8 and self.number == 1:
                 raise KeyError("stopped")
             return move(self, batch, step)  # type: ignore[arg-type]
 
@@ -186,6 +192,8 @@ def test_a_run_with_every_option_resumes_exactly(tmp_path: Path, monkeypatch: py
         for line in lines:
             line.pop("seconds", None)
     assert whole == cut
+    assert all(line["terms"].keys() == {"d_real", "d_fake", "generator"} for line in whole)  # type: ignore[attr-defined]
+    assert [line["step"] for line in whole] == [4, 8, 12, 16, 20]
 
 
 # Batches

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from pathlib import Path
 
 import click
@@ -157,7 +158,24 @@ def export_command(source: str, to: Path, checkpoint: str | None, force: bool) -
 
 
 def calm() -> None:
-    """Let torch's threads wait quietly, before torch is imported: docs/benchmarks.md, "Training on a busy machine"."""
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    """Prepare the environment of torch, before it is imported.
+
+    Where other work wants the same cores, its threads are told to wait for each other quietly; it costs a tenth where
+    none does (docs/benchmarks.md, "Training on a busy machine").
+    """
+    if _busy():
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     if "RANK" in os.environ:  # DDP would warn, once a process, that it looks for weights that a phase does not use
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
+def _busy() -> bool:
+    """Whether other threads than this one are running on this machine, most of the times that one looks (on Linux)."""
+    seen = []
+    for _ in range(5):
+        try:
+            seen.append(int(Path("/proc/loadavg").read_text().split()[3].split("/")[0]))
+        except (OSError, ValueError, IndexError):
+            return False
+        time.sleep(0.005)
+    return sorted(seen)[len(seen) // 2] > 1

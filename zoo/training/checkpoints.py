@@ -42,6 +42,8 @@ class State:
     """Time that they took, on the wall."""
     device: str = ""
     """What they ran on, in words."""
+    unsaid: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """The latest value of each loss term since the last line of metrics.jsonl."""
     measures: Mapping[str, float] = dataclasses.field(default_factory=dict)
     measured: int = 0
     """Samples that the measures are the mean over."""

@@ -148,6 +148,7 @@ class Running:
         drawn = draws
         log_every = max(1, steps // LOGGED)
         unread: list[tuple[int, str, Tensor]] = []
+        latest = dict(self.state.unsaid)
         self.module.train()
         for step in range(first, steps):
             done = torch.tensor(step / steps, device=self.device)
@@ -162,17 +163,21 @@ class Running:
             self.state = dataclasses.replace(self.state, step=step + 1, seconds=time.monotonic() - began)
             reason = self._told(stopped)
             planned = (step + 1) % checkpoint_every == 0 or step + 1 == steps
-            if (step + 1) % log_every == 0 or planned or reason:
-                lines = self._read(unread)
+            logged = (step + 1) % log_every == 0 or step + 1 == steps
+            if logged or planned or reason:
+                latest |= self._read(unread)
                 unread.clear()
-                if report and ((step + 1) % log_every == 0 or step + 1 == steps):
+            if logged:
+                if report:
                     lr, samples = self.phases[0].rate(step), (draws - drawn) * self.batches.size
-                    report.terms(step + 1, lines.get(step + 1, {}), lr, self.state.seconds, samples)
+                    report.terms(step + 1, latest, lr, self.state.seconds, samples)
+                latest = {}
             if step == first and report:
                 for phase in self.phases:
                     if phase.note:
                         report.say(phase.note)
             if planned or reason:
+                self.state = dataclasses.replace(self.state, unsaid=latest)
                 self._checkpoint(began, planned, report)
                 if reason and step + 1 < steps:
                     raise reason(
@@ -220,17 +225,15 @@ class Running:
             return None
         return REASONS[self.world.largest(REASONS.index(stopped()), self.device)]
 
-    def _read(self, unread: list[tuple[int, str, Tensor]]) -> dict[int, dict[str, float]]:
-        """Loss terms as numbers, by step, the mean over the processes; stop the run where one is none."""
+    def _read(self, unread: list[tuple[int, str, Tensor]]) -> dict[str, float]:
+        """The latest loss terms as numbers, the mean over the processes; stop the run where any of them is none."""
         if not unread:
             return {}
         values = self.world.mean(torch.stack([term.float() for _, _, term in unread])).tolist()
-        found: dict[int, dict[str, float]] = {}
         for (step, name, _), value in zip(unread, values, strict=True):
             if not math.isfinite(value):
                 self._refuse(step, f"the loss term {name!r} ({value})")
-            found.setdefault(step, {})[name] = value
-        return found
+        return {name: value for (_, name, _), value in zip(unread, values, strict=True)}
 
     def _refuse(self, step: int, what: str) -> None:
         """Stop the run because something is no longer a number."""
