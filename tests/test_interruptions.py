@@ -247,7 +247,7 @@ def test_a_run_of_a_newer_zoo(run: Path, refused: Refused) -> None:
 
 
 def test_a_loss_that_is_not_finite(refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with raises(TrainingError, "ae.tiny stopped at step", "'reconstruction' (nan)", "Lower lr"):
+    with raises(TrainingError, "ae.tiny stopped at step", "'reconstruction' (nan)", "a lower lr"):
         zoo.train("ae.tiny", set={"lr": 1e30}, out=tmp_path / "run", quiet=True)
     assert not (tmp_path / "run" / "release").exists()
 

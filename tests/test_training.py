@@ -94,7 +94,7 @@ def test_gradients_are_clipped_to_the_norm() -> None:
 
 
 def test_a_batch_that_cannot_be_split(refused: Refused) -> None:
-    says = ("A batch of 32 cannot be split into 3 equal parts", "Set batch to a multiple")
+    says = ("A batch of 32 cannot be split into 3 equal parts", "Set batch=30")
     refused("train", "ae.tiny", "--set", "accumulate=3", says=says)
 
 

@@ -18,7 +18,8 @@ from zoo.sources import RECIPE, find, is_path
 def export(source: str | Path, to: str | Path, *, checkpoint: str | None = None, force: bool = False) -> Path:
     """Write the release of a run folder, or a copy of a release, into the folder `to`, and return that.
 
-    `checkpoint` is "last" (the default), "best" or a step, for run folders. The release appears whole or not at all.
+    `checkpoint` is "last", "best" or a step, for run folders; without it, what the run itself releases. The release
+    appears whole or not at all.
     Raises :class:`ZooError`; :class:`ParityError` means that torch and ONNX Runtime disagree, and nothing was written.
     """
     run = os.path.expanduser(source)
@@ -29,7 +30,7 @@ def export(source: str | Path, to: str | Path, *, checkpoint: str | None = None,
     check_installed("Writing a release")
     from zoo_export.writer import write
 
-    return write(Path(run), Path(to), checkpoint or "last", force)
+    return write(Path(run), Path(to), checkpoint, force)
 
 
 def check_installed(purpose: str) -> None:

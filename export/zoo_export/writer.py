@@ -41,11 +41,11 @@ SOUNDS = "samples.wav"
 TEXT_LENGTH = 400
 
 
-def write(run: Path, to: Path, checkpoint: str, force: bool) -> Path:
+def write(run: Path, to: Path, checkpoint: str | None, force: bool) -> Path:
     """Write the release of a run's checkpoint."""
     run = run.expanduser()
     about, model, recipe, sample = runs.model_of(run)
-    held = checkpoints.read(run, checkpoint)
+    held = checkpoints.read(run, checkpoint or runs.released(recipe))
     files.check_free(to, force)
     module = build(model, recipe, sample, about["name"])
     checkpoints.load_module(checkpoints.weights(held), module)

@@ -37,7 +37,11 @@ def complete_measure(ctx: click.Context, param: click.Parameter, incomplete: str
     metavar="DIR",
     help="Where named data sets lie.",
 )
-@click.option("--checkpoint", metavar="WHICH", help="last, best or a step of a run.  [default: last]")
+@click.option(
+    "--checkpoint",
+    metavar="WHICH",
+    help="last, best or a step of a run.  [default: what it releases]",
+)
 @click.option(
     "--device", default="auto", show_default=True, metavar="DEVICE", shell_complete=complete_device, help="auto, cpu, …"
 )

@@ -131,7 +131,8 @@ def train_command(
     click.echo(f"  run:     {run.folder}  (metrics.jsonl, measures.json, curves.png, samples/, checkpoints/)")
     if run.release is not None:
         click.echo(f"  release: {run.release}")
-        folder = shlex.quote(str(run.folder))
+        alone = len(run.folder.parts) == 1  # a bare word would be taken for a model's name
+        folder = shlex.quote(f"./{run.folder}" if alone else str(run.folder))
         look = "evaluate" if model.generate is None else "generate"
         click.echo(f"Next:  zoo {look} {folder}   zoo verify {folder}   zoo info {folder}")
 
@@ -141,7 +142,11 @@ def train_command(
 @click.option(
     "--to", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The release folder to write."
 )
-@click.option("--checkpoint", metavar="WHICH", help="last, best or a step of a run.  [default: last]")
+@click.option(
+    "--checkpoint",
+    metavar="WHICH",
+    help="last, best or a step of a run.  [default: what it releases]",
+)
 @click.option("--force", is_flag=True, help="Replace the release that is there.")
 def export_command(source: str, to: Path, checkpoint: str | None, force: bool) -> None:
     """Write the release of a run, proven to give the same in torch and ONNX Runtime; or copy a release.

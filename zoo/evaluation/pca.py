@@ -14,14 +14,19 @@ from zoo.evaluation.subject import some
 Array = NDArray[Any]
 
 
+WIDE = 4096
+"""Numbers a picture above which their covariance is too large to be held, and PCA is randomised."""
+
+
 class Pca:
     """PCA of a data set's pixels in [0, 1], with `size` components or as many as the data allows."""
 
     def __init__(self, training: DataSet, size: int, fit: int) -> None:
         pixels = flat(some(training, fit).array)
         self.size = min(size, *pixels.shape)
-        self._pca = PCA(self.size, svd_solver="covariance_eigh").fit(pixels)
-        self.words = f"PCA, {self.size} numbers"
+        wide = pixels.shape[1] > WIDE
+        self._pca = PCA(self.size, svd_solver="randomized" if wide else "covariance_eigh", random_state=0).fit(pixels)
+        self.words = f"{'randomised ' if wide else ''}PCA, {self.size} numbers"
 
     def encode(self, x: Array) -> Array:
         """uint8 (n, c, h, w) to float32 (n, size)."""

@@ -21,8 +21,8 @@ Array = NDArray[Any]
 
 def figures(subject: Subject, effort: Effort) -> list[Figure]:
     """MSE beside that of PCA with codes of the same size, PSNR, and SSIM, of test pictures."""
+    _ = subject.picture
     if not subject.way:
-        _ = subject.picture
         raise DoesNotApply(f"{subject.model.name} has no task that gives a picture back")
     test = some(subject.test, effort.limit)
     back = subject.reconstruct(test.array, effort.quiet)

@@ -21,8 +21,8 @@ Array = NDArray[Any]
 
 def figures(subject: Subject, effort: Effort) -> list[Figure]:
     """Accuracies on test codes of what was fitted on training codes, and the NMI of clusters of test codes."""
+    _ = subject.picture
     if subject.code is None:
-        _ = subject.picture
         raise DoesNotApply(f"{subject.model.name} has no task 'encode' from a picture to a vector of floats")
     training, test = some(subject.training, effort.fit), some(subject.test, effort.limit)
     if training.labels is None or test.labels is None or len(np.unique(training.labels)) < 2:

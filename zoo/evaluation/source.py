@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ MOST_SAMPLES = 1_000_000
 QUICK = Effort(limit=2000, most=1000, fit=2000, reference=10_000)
 """What the end of a run spends on what follows from the tasks; the model's own measures see the whole test split."""
 
+FORM = ("length", "seconds", "bands")
+"""The recipe fields that shape a sample."""
+
 TRIAL = 100
 """A run of fewer steps takes only the model's own measures at its end."""
 
@@ -41,7 +44,8 @@ class Loaded:
     own: Own | str
     """Or why the model's own measures cannot be taken."""
     data: str
-    length: int
+    form: Mapping[str, Any]
+    """The recipe fields that shape a sample: length, seconds and bands."""
     leave_out: int
     kept_at: tuple[Path, int] | None
     """The run folder and the step of its checkpoint."""
@@ -136,7 +140,7 @@ def _of_run(run: Path, checkpoint: str | None, device: str) -> Loaded:
     from zoo.training import checkpoints, runs
 
     about, model, recipe, sample = runs.model_of(run)
-    held = checkpoints.read(run, checkpoint or "last")
+    held = checkpoints.read(run, checkpoint or runs.released(recipe))
     module = modules.build(model, recipe, sample, about["name"])
     checkpoints.load_module(checkpoints.weights(held), module)
     where = torch_device(device)
@@ -144,7 +148,9 @@ def _of_run(run: Path, checkpoint: str | None, device: str) -> Loaded:
     loaded = of_module(about["name"], module, model.tasks(module), model.generate, sample)
     leave_out = getattr(recipe, "leave_out", -1)
     own = Own(model, module, recipe, where)
-    return Loaded(loaded, own, recipe.data, recipe.length, leave_out, (run, held.state.step))
+    return Loaded(
+        loaded, own, recipe.data, {key: getattr(recipe, key) for key in FORM}, leave_out, (run, held.state.step)
+    )
 
 
 def _of_release(source: str | Path, device: str) -> Loaded:
@@ -163,11 +169,9 @@ def _of_release(source: str | Path, device: str) -> Loaded:
         own = Own(model, module, recipe, where)
     except ZooError as error:
         own = str(error).rstrip(".")
-    numbers = {key: fields.get(key) for key in ("length", "leave_out")}
-    length, leave_out = (
-        value if type(value) is int else default for value, default in zip(numbers.values(), (128, -1), strict=True)
-    )
-    return Loaded(loaded, own, str(fields.get("data", "")), length, leave_out, None)
+    leave_out = fields["leave_out"] if type(fields.get("leave_out")) is int else -1
+    form = {key: fields[key] for key in FORM if type(fields.get(key)) in (int, float)}
+    return Loaded(loaded, own, str(fields.get("data", "")), form, leave_out, None)
 
 
 def _splits(loaded: Loaded, data: str | None, data_dir: str | Path | None, quiet: bool) -> tuple[DataSet, DataSet]:
@@ -180,7 +184,7 @@ def _splits(loaded: Loaded, data: str | None, data_dir: str | Path | None, quiet
             f"Say where it is: --data {kind}:{'FILE' if kind == 'text' else 'DIR'}"
         )
     training, test = (
-        datasets.load(name, split, data_dir=data_dir, length=loaded.length, progress=downloads(quiet))
+        datasets.load(name, split, data_dir=data_dir, **loaded.form, progress=downloads(quiet))
         for split in ("train", "test")
     )
     wanted = loaded.model.release.sample.x

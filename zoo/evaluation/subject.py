@@ -17,7 +17,7 @@ from zoo.plugin import Task
 from zoo.progress import Progress
 from zoo.release import Release, ReleasedTask
 from zoo.runtime import LoadedModel
-from zoo.specs import Generation, Image, Noise, Sample, Vector
+from zoo.specs import Generation, Image, Noise, Sample, Text, Vector
 from zoo.torch_backend import TorchBackend
 
 Array = NDArray[Any]
@@ -67,10 +67,12 @@ class Subject:
 
     @cached_property
     def picture(self) -> Image:
-        """The form of its pictures; :class:`DoesNotApply` for text."""
-        if not isinstance(self.model.release.sample.x, Image):
-            raise DoesNotApply("it models text, and this is measured on pictures")
-        return self.model.release.sample.x
+        """The form of its pictures; :class:`DoesNotApply` for text and sounds."""
+        x = self.model.release.sample.x
+        if not isinstance(x, Image):
+            kind = "text" if isinstance(x, Text) else "sounds"
+            raise DoesNotApply(f"it models {kind}, and this is measured on pictures")
+        return x
 
     @cached_property
     def code(self) -> Vector | None:

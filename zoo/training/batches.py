@@ -64,7 +64,7 @@ class Batches:
         if self.size % parts:
             raise SettingError(
                 f"A batch of {self.size} cannot be split into {parts} equal parts (processes × accumulate). "
-                "Set batch to a multiple of that."
+                f"Set batch={self.size // parts * parts or parts}."
             )
         if (flip or crop) and not isinstance(data.sample.x, Image):
             raise SettingError(f"flip and crop are for pictures, and {data.name} is {data.sample.x.kind}.")
@@ -165,7 +165,8 @@ def split(data: DataSet, recipe: Recipe) -> tuple[DataSet, DataSet | None]:
         data = data.take(np.flatnonzero(data.labels != recipe.leave_out))
     if not recipe.validation:
         return data, None
-    if recipe.validation >= len(data):
+    windows = isinstance(data.sample.x, Text)
+    if recipe.validation + windows >= len(data):  # a window of text that is left must have its last character
         raise SettingError(f"validation = {recipe.validation} leaves nothing to train on: {data.name} has {len(data)}.")
     if isinstance(data.sample.x, Text) and not isinstance(data.x, Stream):
         cut = len(data.x) - recipe.validation * (data.sample.x.length - 1) - 1

@@ -74,8 +74,7 @@ class World:
             dist.broadcast(buffer, 0)
         if any(isinstance(parameter, DTensor) for parameter in module.parameters()):
             return  # each process has a part of its own
-        sums = [parameter.detach().view(torch.uint8).sum(dtype=torch.int64) for parameter in module.parameters()]
-        mine = torch.stack(sums)
+        mine = torch.stack([_checksum(parameter.detach()) for parameter in module.parameters()])
         largest, least = mine.clone(), mine.clone()
         dist.all_reduce(largest, dist.ReduceOp.MAX)
         dist.all_reduce(least, dist.ReduceOp.MIN)
@@ -89,6 +88,12 @@ class World:
         """Wait until every process is here."""
         if self.size > 1:
             dist.barrier()
+
+
+def _checksum(tensor: Tensor) -> Tensor:
+    """A number that differs where a tensor's bytes, or their order, do."""
+    held = tensor.reshape(-1).view(torch.uint8).long()
+    return (held * (torch.arange(len(held), device=held.device) % 65_521 + 1)).sum()
 
 
 def rank() -> int:

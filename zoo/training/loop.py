@@ -41,7 +41,7 @@ LOGGED = 500
 """About so many lines of loss terms are written in a run."""
 
 TOGETHER = 10
-"""Steps between two times that several processes tell each other of a signal."""
+"""Most steps between two times that several processes tell each other of a signal; fewer where steps take long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,8 @@ class Running:
             training, recipe.batch, recipe.seed, device,
             parts=world.size * recipe.accumulate, flip=recipe.flip, crop=recipe.crop,
         )  # fmt: skip
-        self.test = Batches(test, max(recipe.batch, 100), recipe.seed, device)
+        seen, _ = split(test, dataclasses.replace(recipe, validation=0, early_stop=""))
+        self.test = Batches(seen, max(recipe.batch, 100), recipe.seed, device)
         self.watched = Batches(validation, max(recipe.batch, 100), recipe.seed, device) if validation else self.test
         module = build(model, recipe, training.sample, name)
         origin = finetune.origin(start) if start is not None else None
@@ -107,6 +108,7 @@ class Running:
         self.optimisers = [phase.optimiser for phase in self.phases]
         self.average = Average(self.module, recipe.ema) if recipe.ema else None
         self.state = checkpoints.State(device=device_words(device), processes=world.size)
+        self._asked, self._ask_at = (0, time.monotonic()), 0
         self.complete = False
         """Whether there was nothing left to do."""
         if resume:
@@ -122,9 +124,20 @@ class Running:
             runs.check_same(self.folder, self.name, self.recipe, whole)
             content = checkpoints.newest(self.folder, lambda text: print(text, file=sys.stderr, flush=True))
         content = self.world.share(content, self.device)
+        if not content and self.world.first and runs.described(self.folder).get("from"):
+            raise TrainingError(
+                f"{self.folder} started from other weights and ended before its first checkpoint. "
+                "Start it again, with --from and --force."
+            )
         if content:
             held = checkpoints.parse(content)
             checkpoints.restore(held, self.module, self.optimisers, self.average)
+            if held.state.processes != self.world.size and self.world.first and not self.how.quiet:
+                print(
+                    f"{held.state.processes} processes trained until here, and {self.world.size} go on: it is sound, "
+                    "but not bit for bit what it would have been.",
+                    file=sys.stderr,
+                )
             self.state = dataclasses.replace(held.state, device=self.state.device, processes=self.world.size)
             self.complete = held.state.step == self.recipe.steps or held.state.ended
         if self.world.first:
@@ -206,7 +219,7 @@ class Running:
         count = sum(parameter.numel() for parameter in self.module.parameters())
         step = self.state.step
         going_on = f", going on from step {step} of {self.recipe.steps}" if step else ""
-        others = f" and {self.world.size - 1} more processes" if self.world.size > 1 else ""
+        others = f" in {self.world.size} processes" if self.world.size > 1 else ""
         report.say(
             f"{self.name}: {count:,} parameters in {self.recipe.precision} on {self.device}{others}, "
             f"into {self.folder}{going_on}"
@@ -218,11 +231,16 @@ class Running:
             report.say("BatchNorm takes its statistics from each process's own share: SyncBatchNorm needs CUDA.")
 
     def _told(self, stopped: Stopped) -> type[Interrupted] | None:
-        """Why to stop now, the same in every process: one that is told tells the others every ``TOGETHER`` steps."""
+        """Why to stop now, the same in every process: one that is told soon tells the others."""
         if self.world.size == 1:
             return stopped()
-        if self.state.step % TOGETHER:
+        step, before, when = self.state.step, *self._asked
+        if step < self._ask_at:
             return None
+        pace = (time.monotonic() - when) / max(1, step - before)  # seconds a step
+        often = self.world.largest(int(1e6 * pace), self.device) / 1e6
+        self._asked = step, time.monotonic()
+        self._ask_at = step + max(1, min(TOGETHER, int(0.5 / max(often, 1e-6))))
         return REASONS[self.world.largest(REASONS.index(stopped()), self.device)]
 
     def _read(self, unread: list[tuple[int, str, Tensor]]) -> dict[str, float]:
@@ -244,7 +262,8 @@ class Running:
             else "There is no checkpoint"
         )
         raise TrainingError(
-            f"{self.name} stopped at step {step}: {what} is not finite. {last}. Lower lr, or set clip=1."
+            f"{self.name} stopped at step {step}: {what} is not finite. {last}. "
+            "Start again with a lower lr or clip=1; --from takes weights from a run."
         )
 
     def _checkpoint(self, began: float, planned: bool, report: Report | None) -> None:
@@ -273,7 +292,7 @@ class Running:
                 report.draw(last=self.state.step == self.recipe.steps or self.state.ended)
             figures = "".join(
                 f"  {measure.name} {self.state.measures[measure.name]:.4g} {measure.unit}"
-                for measure in self._measured() if planned
+                for measure in self._measured() if planned and measure.name in self.state.measures
             )  # fmt: skip
             report.say(f"step {self.state.step}: checkpoint written{figures}")
             if self.state.ended:
@@ -305,6 +324,10 @@ class Running:
         values = self._measure(module, self.watched, count)
         name, where = self.recipe.early_stop or measures[0].name, "validation" if held_out else "test"
         (judge,) = (measure for measure in measures if measure.name == name)
+        for broken in [key for key, value in values.items() if not math.isfinite(value)]:
+            report.say(f"The measure {broken} is {values.pop(broken)} at step {self.state.step}, and was left out.")
+        if name not in values:
+            return
         score = values[name] if judge.better == "lower" else -values[name]
         record = self.state.record
         better = record is None or score < record

@@ -149,6 +149,11 @@ def model_of(folder: Path) -> tuple[dict[str, Any], Model, Recipe, Sample]:
     return about, model, recipe, Sample(x, about["sample"]["classes"])  # type: ignore[arg-type]
 
 
+def released(recipe: Recipe) -> str:
+    """The checkpoint that a run releases unless told otherwise: the best of one that may stop early, else the last."""
+    return "best" if recipe.early_stop else "last"
+
+
 def check_same(folder: Path, name: str, recipe: Recipe, data: DataSet) -> None:
     """Raise :class:`TrainingError` where a resumed run would differ from the one in the folder."""
     about = described(folder)
@@ -162,7 +167,8 @@ def check_same(folder: Path, name: str, recipe: Recipe, data: DataSet) -> None:
             )
     if about["data"].get("sha256") != data.sha256:
         raise TrainingError(
-            f"{folder} was trained on other data: {data.name} has changed since. Start anew with --force."
+            f"{folder} was trained on other data: {data.name} has changed since, or is now read in another way "
+            "(ZOO_MEMORY says how much memory it may take). Start anew with --force."
         )
 
 

@@ -105,7 +105,7 @@ def train(
             with arithmetic(recipe.precision, deterministic), signals() as stopped:
                 run = Running(name, model, recipe, folder, where, world, data_dir, start, resume, how)
                 run.train(checkpoint_every or max(1, recipe.steps // 10), stopped)
-        which = "best" if recipe.early_stop else "last"
+        which = runs.released(recipe)
         figures = _figures(folder, which, run, quiet) if world.first else ()
         target = folder / RELEASE
         if release and world.first and not (run.complete and (target / MANIFEST).is_file()):
