@@ -394,6 +394,16 @@ def test_other_samples_than_those_of_the_seed_are_noticed(kind: str, runs: dict[
         _samples(model)
 
 
+@pytest.mark.parametrize("source", ["mel", "waves/release"])
+def test_models_of_sounds_are_measured(source: str, runs: dict[str, Path]) -> None:
+    """With the form of their own recipe; what is for pictures costs a line."""
+    folder = runs["mel"].parent / source
+    found = zoo.evaluate(folder, data=f"audio:{runs['mel'].parent / 'sounds'}", quiet=True)
+    assert [figure.name for figure in found.figures] == ["mse"]
+    for family in ("reconstruction", "representation"):
+        assert found.left_out[family] == "it models sounds, and this is measured on pictures"
+
+
 def zoo_sha256(path: Path) -> str:
     from zoo import files
 

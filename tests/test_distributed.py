@@ -38,9 +38,10 @@ class Plain(nn.Module):
         size = sample.x.channels * sample.x.height * sample.x.width
         self.net = nn.Sequential(nn.Flatten(), nn.Linear(size, recipe.width), nn.Tanh(), nn.Linear(recipe.width, size))
         self.layers = nn.ModuleList([nn.Linear(size, size)])
+        self.scale = nn.Parameter(torch.tensor(1.0))
 
     def reconstruct(self, x):
-        return self.layers[0](self.net(x)).sigmoid().view_as(x)
+        return (self.scale * self.layers[0](self.net(x))).sigmoid().view_as(x)
 
 
 def squares(plain, batch, recipe):

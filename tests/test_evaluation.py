@@ -449,3 +449,21 @@ def test_a_models_own_measure_gives_way_to_one_with_a_baseline(shelf: Shelf) -> 
     assert figures[0].baseline is not None
     (own,) = zoo.evaluate(shelf.release("ae"), only=["mse"], quiet=True).figures
     assert own == figures[0]
+
+
+def test_pca_of_wide_pictures_is_randomised_and_as_good() -> None:
+    """Their covariance would take gigabytes; on data of few dimensions the first components are found all the same."""
+    from zoo.data.dataset import DataSet
+    from zoo.evaluation.pca import Pca
+    from zoo.specs import Image, Sample
+
+    random = np.random.default_rng(0)
+    low = random.normal(size=(60, 3)) @ random.normal(size=(3, 3 * 64 * 64))
+    x = np.clip(low * 15 + 128, 0, 255).astype(np.uint8).reshape(60, 3, 64, 64)
+    data = DataSet(
+        name="wide", split="train", sample=Sample(Image(3, 64, 64)), x=x, labels=None, source="", licence="", sha256=""
+    )
+    pca = Pca(data, 3, 60)
+    assert pca.words == "randomised PCA, 3 numbers"
+    pixels = x.reshape(60, -1) / 255
+    assert pca.errors(x).mean() < 0.05 * pixels.var(0).mean()

@@ -278,6 +278,12 @@ def test_text_is_held_out_from_its_end() -> None:
     assert np.array_equal(np.concatenate([kept.x, held.x]), text.x)
 
 
+def test_no_window_of_text_is_left_to_train_on(refused: Refused) -> None:
+    count = len(data.load("descriptions", "train", length=17))
+    options = ("--set", "length=17", "--set", f"validation={count - 1}")
+    refused("train", "chargpt.tiny", *options, says=(f"validation = {count - 1} leaves nothing to train on",))
+
+
 def test_too_much_is_held_out(refused: Refused) -> None:
     says = ("validation = 1500 leaves nothing to train on", "digits has 1500")
     refused("train", "ae.tiny", "--set", "validation=1500", says=says)
@@ -299,6 +305,9 @@ def test_a_run_that_gets_no_better_is_stopped_early(tmp_path: Path, capsys: pyte
     best = measures[int(np.argmin(values))]["step"]
     assert best == run.steps - 6
     assert json.loads((run.folder / "release" / "manifest.json").read_text())["provenance"]["step"] == best
+    found = zoo.evaluate(run.folder, only=["mse"], quiet=True)
+    assert found.kept is not None
+    assert list(json.loads(found.kept.read_text())["steps"]) == [str(best)]
     again = zoo.train("ae.tiny", set=settings, out=tmp_path / "run", checkpoint_every=2, resume=True, quiet=True)
     assert again.steps == run.steps
 
@@ -340,6 +349,21 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(
     assert checkpoints.steps(tmp_path / "run") == [s for s in (4, 8, 12) if s < step][-2:]
 
 
+def test_a_measure_that_is_no_number_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = registry.load("ae")
+
+    def broken(module: nn.Module, batch: zoo.Batch, value: zoo.Recipe) -> Tensor:
+        return torch.full((len(batch.x),), math.nan)
+
+    measures = (*model.measures, zoo.Measure("broken", broken, "", "never a number"))
+    monkeypatch.setattr("zoo.registry.load", lambda name: dataclasses.replace(model, measures=measures))
+    zoo.train("ae.tiny", out=tmp_path / "run", release=False)
+    assert "The measure broken is nan at step 20, and was left out" in capsys.readouterr().err
+    assert "NaN" not in (tmp_path / "run" / runs.METRICS).read_text()
+
+
 # Starting from weights
 
 
@@ -361,6 +385,16 @@ def test_starting_from_a_run_takes_what_a_release_leaves_out(shelf: Shelf) -> No
     origin = finetune.origin(shelf.run("dcgan"))
     assert any(name.startswith("discriminator") for name in origin.tensors)
     assert not any(name.startswith("discriminator") for name in finetune.origin(shelf.release("dcgan")).tensors)
+
+
+def test_starting_and_killed_before_the_first_checkpoint(shelf: Shelf, tmp_path: Path) -> None:
+    """A resumed run would begin with fresh weights, and must not."""
+    train("ae.tiny", tmp_path / "run", start=shelf.release("ae"))
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    with raises(
+        TrainingError, "started from other weights and ended before its first checkpoint", "--from and --force"
+    ):
+        train("ae.tiny", tmp_path / "run", resume=True)
 
 
 def test_starting_from_other_sizes(shelf: Shelf, tmp_path: Path) -> None:
