@@ -108,6 +108,15 @@ def backend(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+data_dir = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    envvar="ZOO_DATA_DIR",
+    show_envvar=True,
+    metavar="DIR",
+    help="Where named data sets lie.",
+)
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 

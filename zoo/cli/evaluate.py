@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from zoo.cli.arguments import as_json, complete_data, complete_device, print_json, source, table
+from zoo.cli.arguments import as_json, complete_data, complete_device, data_dir, print_json, source, table
 
 
 def complete_measure(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -29,14 +29,7 @@ def complete_measure(ctx: click.Context, param: click.Parameter, incomplete: str
     "--samples", type=int, metavar="N", help="Generated pictures.  [default: as many as test pictures, 10,000 at most]"
 )
 @click.option("--data", metavar="SET", shell_complete=complete_data, help="Another data set of the same form.")
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    envvar="ZOO_DATA_DIR",
-    show_envvar=True,
-    metavar="DIR",
-    help="Where named data sets lie.",
-)
+@data_dir
 @click.option(
     "--checkpoint",
     metavar="WHICH",

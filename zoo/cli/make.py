@@ -9,7 +9,15 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.arguments import complete_data, complete_device, complete_name, complete_setting, complete_source, table
+from zoo.cli.arguments import (
+    complete_data,
+    complete_device,
+    complete_name,
+    complete_setting,
+    complete_source,
+    data_dir,
+    table,
+)
 
 
 @click.command("demo", epilog="Example:  zoo demo --to demo")
@@ -31,14 +39,7 @@ def demo_command(to: Path, force: bool) -> None:
     shell_complete=complete_data,
     help="A data set (zoo data list), folder:DIR, text:FILE or audio:DIR.",
 )
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    envvar="ZOO_DATA_DIR",
-    show_envvar=True,
-    metavar="DIR",
-    help="Where named data sets lie.",
-)
+@data_dir
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", shell_complete=complete_setting,
     help="Change a recipe field; may be repeated. zoo info NAME shows them.",

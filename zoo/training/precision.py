@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -29,12 +30,15 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
 def arithmetic(precision: str, deterministic: bool) -> Iterator[None]:
     """How float32 products are computed, for the time of a run, and whether every kernel must give the same bits."""
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    strict = torch.are_deterministic_algorithms_enabled()
+    if deterministic:  # cuBLAS reads it when it is first used
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
     torch.backends.cudnn.allow_tf32 = precision != "fp32"
-    torch.use_deterministic_algorithms(deterministic)
+    torch.use_deterministic_algorithms(deterministic or strict)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(False)
+        torch.use_deterministic_algorithms(strict)
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32 = before[1]
