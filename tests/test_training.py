@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import zoo
 from conftest import Command, Refused, Shelf, raises
 from zoo import data, registry
-from zoo.errors import MissingPackageError, TrainingError
+from zoo.errors import MissingPackageError, SettingError, TrainingError
 from zoo.training import checkpoints, curves, finetune, runs
 from zoo.training.average import Average
 from zoo.training.batches import Batches, split
@@ -308,8 +308,11 @@ def test_a_run_that_gets_no_better_is_stopped_early(tmp_path: Path, capsys: pyte
     found = zoo.evaluate(run.folder, only=["mse"], quiet=True)
     assert found.kept is not None
     assert list(json.loads(found.kept.read_text())["steps"]) == [str(best)]
-    again = zoo.train("ae.tiny", set=settings, out=tmp_path / "run", checkpoint_every=2, resume=True, quiet=True)
-    assert again.steps == run.steps
+    with raises(SettingError, "The run began with --checkpoint-every 2", "3 was given"):
+        zoo.train("ae.tiny", set=settings, out=tmp_path / "run", checkpoint_every=3, resume=True, quiet=True)
+    checkpoints.path_of(run.folder, run.steps).unlink()
+    again = zoo.train("ae.tiny", set=settings, out=tmp_path / "run", resume=True, quiet=True)
+    assert again.steps == run.steps  # as often as it began
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,7 @@ from typing import Any
 
 import click
 
-from zoo.cli.arguments import as_json, complete_named_data, output, print_json, table
-
-data_dir = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    envvar="ZOO_DATA_DIR",
-    show_envvar=True,
-    metavar="DIR",
-    help="Where named data sets lie.",
-)
+from zoo.cli.arguments import as_json, complete_named_data, data_dir, output, print_json, table
 
 
 @click.group("data", epilog="Example:  zoo data list")

@@ -50,6 +50,8 @@ class How:
 
     compiled: Mapping[str, Any] | None
     sharded: bool
+    checkpoint_every: int
+    """Steps."""
     tensorboard: bool
     quiet: bool
 
@@ -114,7 +116,7 @@ class Running:
         if resume:
             self._resume(whole)
         elif world.first:
-            runs.start(folder, name, recipe, whole, finetune.describe(origin, self.match))
+            runs.start(folder, name, recipe, whole, how.checkpoint_every, finetune.describe(origin, self.match))
         world.wait()
 
     def _resume(self, whole: data.DataSet) -> None:
@@ -143,19 +145,19 @@ class Running:
         if self.world.first:
             runs.cut_metrics(self.folder, self.state.step)
 
-    def train(self, checkpoint_every: int, stopped: Stopped) -> None:
+    def train(self, stopped: Stopped) -> None:
         """Run the steps that are left, or those until `stopped` says to stop."""
         if self.complete:
             return
         try:
             with self._report() as report:
                 self._introduce(report)
-                self._loop(checkpoint_every, stopped, report)
+                self._loop(stopped, report)
         finally:
             for phase in self.phases:
                 phase.close()
 
-    def _loop(self, checkpoint_every: int, stopped: Stopped, report: Report | None) -> None:
+    def _loop(self, stopped: Stopped, report: Report | None) -> None:
         steps, first, began = self.recipe.steps, self.state.step, time.monotonic() - self.state.seconds
         draws = sum(phase.due(step) for step in range(first) for phase in self.phases)
         drawn = draws
@@ -175,7 +177,7 @@ class Running:
                 self.average.update(step)
             self.state = dataclasses.replace(self.state, step=step + 1, seconds=time.monotonic() - began)
             reason = self._told(stopped)
-            planned = (step + 1) % checkpoint_every == 0 or step + 1 == steps
+            planned = (step + 1) % self.how.checkpoint_every == 0 or step + 1 == steps
             logged = (step + 1) % log_every == 0 or step + 1 == steps
             if logged or planned or reason:
                 latest |= self._read(unread)

@@ -87,7 +87,14 @@ def lock(folder: Path) -> Iterator[None]:
                     place.rmdir()
 
 
-def start(folder: Path, name: str, recipe: Recipe, data: DataSet, origin: Mapping[str, Any] | None = None) -> None:
+def start(
+    folder: Path,
+    name: str,
+    recipe: Recipe,
+    data: DataSet,
+    checkpoint_every: int,
+    origin: Mapping[str, Any] | None = None,
+) -> None:
     """Make the folder of a new run; an older run there is removed. `origin` says which weights it starts from."""
     plugin = registry.find(registry.split(name)[0])
     described = {
@@ -98,6 +105,7 @@ def start(folder: Path, name: str, recipe: Recipe, data: DataSet, origin: Mappin
         "data": {"name": data.name, "source": data.source, "licence": data.licence, "sha256": data.sha256},
         "plugin": {"distribution": plugin.distribution, "version": plugin.version},
         "from": origin,
+        "checkpoint_every": checkpoint_every,
         "zoo": __version__,
         "commit": _commit(),
     }

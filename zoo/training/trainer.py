@@ -70,10 +70,11 @@ def train(
     """Train ``model.recipe`` and write its release into the run folder (default ``runs/NAME``).
 
     `set` changes recipe fields. `start` names a SOURCE whose weights the run starts from. `checkpoint_every` is in
-    steps (default: a tenth of the run). A run that was stopped goes on with `resume`, and ends bit for bit as if it
-    had not been stopped (on one device, eager; on CUDA with `deterministic`). `compile` compiles each phase, and
-    `cuda_graphs` replays it as one launch. Under torchrun every process calls this; `shard` then splits the weights
-    of a model with one phase among them (FSDP2), and only the first process writes.
+    steps (default: a tenth of the run; a resumed run keeps its own). A run that was stopped goes on with `resume`,
+    and ends bit for bit as if it had not been stopped (on one device, eager; on CUDA with `deterministic`).
+    `compile` compiles each phase, and `cuda_graphs` replays it as one launch. Under torchrun every process calls
+    this; `shard` then splits the weights of a model with one phase among them (FSDP2), and only the first process
+    writes.
     Raises :class:`ZooError` for anything that a person can mend.
     """
     model, recipe = registry.load_recipe(name)
@@ -93,18 +94,20 @@ def train(
     _check(name, model, recipe, shard)
     if release:
         zoo_export.check_installed("Writing the release at the end (--no-release leaves it out)")
-    how = How(
-        compiled=({"mode": "reduce-overhead"} if cuda_graphs else {}) if compile or cuda_graphs else None,
-        sharded=shard,
-        tensorboard=tensorboard,
-        quiet=quiet,
-    )
     with runs.lock(folder) if distributed.rank() == 0 else nullcontext():
         with distributed.join(where) as world:
-            recipe = dataclasses.replace(recipe, precision=_precision(recipe, folder, resume, where, world))
+            begun = runs.described(folder) if resume and world.first else {}
+            recipe = dataclasses.replace(recipe, precision=_precision(recipe, begun, where, world))
+            how = How(
+                compiled=({"mode": "reduce-overhead"} if cuda_graphs else {}) if compile or cuda_graphs else None,
+                sharded=shard,
+                checkpoint_every=_checkpoint_every(checkpoint_every, recipe, begun, where, world),
+                tensorboard=tensorboard,
+                quiet=quiet,
+            )
             with arithmetic(recipe.precision, deterministic), signals() as stopped:
                 run = Running(name, model, recipe, folder, where, world, data_dir, start, resume, how)
-                run.train(checkpoint_every or max(1, recipe.steps // 10), stopped)
+                run.train(stopped)
         which = runs.released(recipe)
         figures = _figures(folder, which, run, quiet) if world.first else ()
         target = folder / RELEASE
@@ -157,9 +160,25 @@ def _check(name: str, model: Model, recipe: Recipe, shard: bool) -> None:
         )
 
 
-def _precision(recipe: Recipe, folder: Path, resume: bool, device: torch.device, world: World) -> Any:
+def _precision(recipe: Recipe, begun: Mapping[str, Any], device: torch.device, world: World) -> Any:
     """What a run computes in: for "auto" what a resumed run began with, or what the first process finds best."""
     chosen = recipe.precision
     if chosen == "auto" and world.first:
-        chosen = runs.described(folder)["recipe"].get("precision") if resume else best(device)
+        chosen = begun["recipe"].get("precision") if begun else best(device)
     return world.share(str(chosen).encode(), device).decode()
+
+
+def _checkpoint_every(
+    given: int | None, recipe: Recipe, begun: Mapping[str, Any], device: torch.device, world: World
+) -> int:
+    """The steps between checkpoints: as given, as a resumed run began, or a tenth of the run.
+
+    Raises :class:`SettingError` for another number than a run began with that counts checkpoints to stop early.
+    """
+    held = begun.get("checkpoint_every")
+    if recipe.early_stop and given and held and given != held:
+        raise SettingError(
+            f"The run began with --checkpoint-every {held}, by which it stops early; {given} was given. Leave it out."
+        )
+    every = given or held or max(1, recipe.steps // 10)
+    return int(world.share(str(every).encode(), device))
