@@ -68,7 +68,7 @@ def demo_command(to: Path, force: bool) -> None:
 @click.option("--cuda-graphs", is_flag=True, help="Compile, and replay each phase as one launch (CUDA).")
 @click.option("--deterministic", is_flag=True, help="Only kernels that give the same bits each time (CUDA; slower).")
 @click.option("--shard", is_flag=True, help="Under torchrun: split the weights among the processes (FSDP2).")
-@click.option("--checkpoint-every", type=int, metavar="STEPS", help="Default: a tenth of the run; resumed: as it began.")
+@click.option("--checkpoint-every", type=int, metavar="STEPS", help="Default: a tenth of the run, or as it began.")
 @click.option("--tensorboard", is_flag=True, help="Write RUN/tensorboard too.")
 @click.option("--no-release", is_flag=True, help="Train only; write no release at the end.")
 def train_command(
