@@ -45,13 +45,12 @@ class Block(nn.Module):
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """A whole text, (b, t, width); `cos` and `sin` are (t, head / 2)."""
         q, k, v = self._qkv(x)  # each (b, heads, t, head)
-        mixed = F.scaled_dot_product_attention(
-            rotate(q, cos, sin),
-            rotate(k, cos, sin),
-            v,
-            is_causal=True,
-            dropout_p=self.dropout if self.training else 0.0,
-        )
+        q, k, dropout = rotate(q, cos, sin), rotate(k, cos, sin), self.dropout if self.training else 0.0
+        if v.dtype is torch.bfloat16 and not v.is_cuda:  # there torch's fused attention takes three times as long
+            seen = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
+            mixed = F.dropout(attention(q, k, seen), dropout) @ v
+        else:
+            mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout)
         return self._finish(x, mixed)
 
     def step(
@@ -64,8 +63,7 @@ class Block(nn.Module):
         q, k, v = self._qkv(x)  # each (b, heads, 1, head)
         fresh = torch.stack([rotate(k, cos, sin), v], dim=1)  # (b, 2, heads, 1, head)
         cache = torch.where(here[:, None, None, :, None], fresh, cache)
-        scores = rotate(q, cos, sin) @ cache[:, 0].transpose(2, 3) / math.sqrt(q.shape[-1])  # (b, heads, 1, length)
-        weights = scores.masked_fill(~seen[:, None, None, :], -1e9).softmax(-1)
+        weights = attention(rotate(q, cos, sin), cache[:, 0], seen[:, None, None, :])  # (b, heads, 1, length)
         return self._finish(x, weights @ cache[:, 1]), cache
 
     def _qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -125,6 +123,11 @@ class CharGPT(nn.Module):
     def _angles(self, position: Tensor) -> tuple[Tensor, Tensor]:
         angle = position[:, None] * self.frequency
         return angle.cos(), angle.sin()
+
+
+def attention(q: Tensor, k: Tensor, seen: Tensor) -> Tensor:
+    """softmax(q kᵀ / sqrt(head)) over the keys that each query may see (Vaswani et al. 2017, eq. 1)."""
+    return (q / math.sqrt(q.shape[-1]) @ k.transpose(-2, -1)).masked_fill(~seen, -1e9).softmax(-1)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
