@@ -17,7 +17,7 @@ from PIL import Image
 import zoo
 from conftest import Command, Refused, Shelf, contents, python, raises
 from zoo import data, evaluation, registry
-from zoo.errors import DataError, EvaluationError, MissingPackageError, SettingError
+from zoo.errors import DataError, EvaluationError, MissingPackageError, SettingError, TrainingError
 from zoo.evaluation import Evaluation, Figure, kept, source
 from zoo.evaluation.families import FAMILIES, chosen
 from zoo.evaluation.subject import DoesNotApply, Effort, Subject, of_module, some, without
@@ -86,6 +86,18 @@ def test_figures_of_a_run_are_kept_and_go_into_its_release(vae: Path, tmp_path: 
     assert "(PCA, 2 numbers)" in card
     assert "95% by bootstrap" in zoo_command("info", tmp_path / "release").stdout
     assert zoo_command("verify", tmp_path / "release").returncode == 0
+
+
+def test_a_run_is_measured_on_the_data_that_it_was_trained_on(shelf: Shelf, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(shelf.run("ae"), tmp_path / "run"))
+    described = json.loads((run / "recipe.json").read_text())
+    described["data"]["sha256"] = "0" * 64
+    (run / "recipe.json").write_text(json.dumps(described))
+    before = contents(run)
+    with raises(TrainingError, "run was trained on other data: digits", "--data digits"):
+        zoo.evaluate(run, quiet=True)
+    assert zoo.evaluate(run, data="digits", only=["own"], quiet=True).kept is None
+    assert contents(run) == before
 
 
 def test_a_step_that_was_not_measured_has_what_was_watched(vae: Path, tmp_path: Path) -> None:

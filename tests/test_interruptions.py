@@ -29,6 +29,7 @@ from zoo.errors import (
     TrainingError,
     ZooError,
 )
+from zoo.evaluation import kept
 from zoo.training import checkpoints, runs
 from zoo_export import onnx_graph
 
@@ -331,6 +332,25 @@ def test_a_release_is_not_lost_when_its_replacement_is_interrupted(
         (folder / "manifest.json").write_text("new")
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
     assert (old / "manifest.json").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("number", "word", "code"), [(signal.SIGINT, "Interrupted", 130), (signal.SIGTERM, "Terminated", 143)]
+)
+@pytest.mark.parametrize(("part", "task"), [("at_end", "measuring"), ("zoo_export.export", "writing the release")])
+def test_a_run_that_is_stopped_after_its_training(
+    part: str, task: str, number: int, word: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(f"zoo.training.trainer.{part}", lambda *_, **__: os.kill(os.getpid(), number))
+        with pytest.raises(TrainingError) as stopped:
+            zoo.train("ae.tiny", set={"steps": 1}, out=tmp_path / "run", quiet=True)
+    assert str(stopped.value) == f"{word} while {task}. The training is complete. Go on with --resume"
+    assert stopped.value.exit_code == code
+    assert not (tmp_path / "run" / "release").exists()
+    zoo.train("ae.tiny", set={"steps": 1}, out=tmp_path / "run", resume=True, quiet=True)
+    assert kept.read(tmp_path / "run", 1)
+    assert (tmp_path / "run" / "release" / "manifest.json").is_file()
 
 
 # Parity is a gate

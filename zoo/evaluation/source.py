@@ -76,6 +76,8 @@ def measure(
         loaded = _of_release(source, device)
     wanted = chosen(only, tuple(m.name for m in _declared(loaded.own)))
     training, test = _splits(loaded, data, data_dir, quiet)
+    if loaded.kept_at is not None and data is None:
+        _check_data(loaded.kept_at[0], loaded.data, training)
     subject = _subject(loaded.model, training, test, loaded.leave_out)
     effort = Effort(limit=limit, samples=samples, quiet=quiet)
     kept_at = loaded.kept_at if data is None else None  # a run's figures are those on its own data
@@ -195,6 +197,14 @@ def _splits(loaded: Loaded, data: str | None, data_dir: str | Path | None, quiet
             f"{', with other characters' if training.sample.x.shape == wanted.shape else ''}. Give other --data."
         )
     return training, test
+
+
+def _check_data(run: Path, name: str, training: DataSet) -> None:
+    """Raise :class:`TrainingError` where the data is no longer what the run was trained on."""
+    from zoo.training import runs
+
+    hint = f"To measure it on what is there now, and keep no figures: --data {name}"
+    runs.check_data(run, runs.described(run), training, hint)
 
 
 def _subject(model: LoadedModel, training: DataSet, test: DataSet, leave_out: int) -> Subject:

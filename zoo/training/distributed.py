@@ -21,7 +21,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from zoo.errors import TrainingError
+from zoo.errors import TrainingError, one_line
 
 PATIENCE = timedelta(hours=2)
 """How long processes wait for the first one, which measures and writes alone."""
@@ -121,15 +121,27 @@ def join(device: torch.device) -> Iterator[World]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    except (RuntimeError, ValueError) as error:
+        raise TrainingError(
+            f"The processes could not meet: {one_line(error)[:150]}. Another one may say why; else see torchrun --help."
+        ) from error
     try:
         yield World(dist.get_rank(), dist.get_world_size())
     except BaseException as error:
         traceback.clear_frames(error.__traceback__)  # they may hold what follows
+        if _lost(error) or _lost(error.__cause__):
+            raise TrainingError("Another process of this run has ended, and may say why.") from error
         raise
     finally:
         gc.collect()  # a DDP that outlives the group can wait for it forever
         dist.destroy_process_group()
+
+
+def _lost(error: BaseException | None) -> bool:
+    """Whether an error is that another process is gone."""
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
 def shard(module: nn.Module, stacks: Sequence[nn.Module], device: torch.device) -> None:

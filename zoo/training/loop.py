@@ -257,12 +257,11 @@ class Running:
 
     def _refuse(self, step: int, what: str) -> None:
         """Stop the run because something is no longer a number."""
-        held = checkpoints.steps(self.folder)
-        last = (
-            f"The last good checkpoint is {checkpoints.path_of(self.folder, held[-1])}"
-            if held
-            else "There is no checkpoint"
-        )
+        held = checkpoints.steps(self.folder) if self.world.first else []
+        if held:
+            last = f"The last good checkpoint is {checkpoints.path_of(self.folder, held[-1])}"
+        else:
+            last = "There is no checkpoint" if self.world.first else "Process 0 names the last good checkpoint"
         raise TrainingError(
             f"{self.name} stopped at step {step}: {what} is not finite. {last}. "
             "Start again with a lower lr or clip=1; --from takes weights from a run."

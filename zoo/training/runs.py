@@ -173,10 +173,15 @@ def check_same(folder: Path, name: str, recipe: Recipe, data: DataSet) -> None:
                 f"{folder} was started with {key} = {about['recipe'].get(key)!r}, and now {key} is {value!r}. "
                 "Resume with the same settings, or start anew with --force."
             )
-    if about["data"].get("sha256") != data.sha256:
+    check_data(folder, about, data, "Start anew with --force.")
+
+
+def check_data(folder: Path, about: Mapping[str, Any], data: DataSet, what_to_do: str) -> None:
+    """Raise :class:`TrainingError` where the training split is not that of the run, which `about` describes."""
+    if about["data"]["sha256"] != data.sha256:
         raise TrainingError(
             f"{folder} was trained on other data: {data.name} has changed since, or is now read in another way "
-            "(ZOO_MEMORY says how much memory it may take). Start anew with --force."
+            f"(ZOO_MEMORY says how much memory it may take). {what_to_do}"
         )
 
 

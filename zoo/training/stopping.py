@@ -31,6 +31,28 @@ Stopped = Callable[[], type[Interrupted] | None]
 
 
 @contextmanager
+def afterwards(task: str) -> Iterator[None]:
+    """For what follows the training: Ctrl-C and SIGTERM become an error that says how to go on."""
+    reason: type[Interrupted] = Interrupted
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal reason
+        reason = Terminated
+        raise KeyboardInterrupt
+
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, stop) if main else None
+    try:
+        yield
+    except KeyboardInterrupt:
+        word = reason.__name__
+        raise reason(f"{word} while {task}. The training is complete. Go on with --resume") from None
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def signals() -> Iterator[Stopped]:
     """Turns Ctrl-C and SIGTERM into an error that the loop asks for after each step; a second Ctrl-C stops at once."""
     reason: type[Interrupted] | None = None

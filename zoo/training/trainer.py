@@ -30,7 +30,7 @@ from zoo.training import checkpoints, distributed, runs
 from zoo.training.distributed import World
 from zoo.training.loop import How, Running
 from zoo.training.precision import arithmetic, best
-from zoo.training.stopping import Interrupted, signals
+from zoo.training.stopping import afterwards, signals
 
 
 @dataclass(frozen=True)
@@ -109,18 +109,14 @@ def train(
                 run = Running(name, model, recipe, folder, where, world, data_dir, start, resume, how)
                 run.train(stopped)
         which = runs.released(recipe)
-        figures = _figures(folder, which, run, quiet) if world.first else ()
+        with afterwards("measuring"):
+            figures = _figures(folder, which, run, quiet) if world.first else ()
         target = folder / RELEASE
         if release and world.first and not (run.complete and (target / MANIFEST).is_file()):
             if not quiet:
                 print("Writing the release and proving that torch and ONNX Runtime agree …", file=sys.stderr)
-            try:
+            with afterwards("writing the release"):
                 zoo_export.export(folder, target, checkpoint=which, force=True)
-            except KeyboardInterrupt:
-                raise Interrupted(
-                    "Interrupted while writing the release; the training is complete. "
-                    f"Run: zoo export {folder} --to DIR"
-                ) from None
     return Run(folder, target if release else None, run.state.step, run.state.seconds, figures)
 
 
