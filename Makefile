@@ -19,7 +19,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/zoo demo --to demo --force
 
 test: $(VENV)/.test check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .

@@ -8,6 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from zoo.cli.arguments import as_json, complete_data, complete_device, data_dir, print_json, source, table
+from zoo.cli.prepare import prepare
 
 
 def complete_measure(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -55,9 +56,7 @@ def evaluate_command(
     A run's figures are kept in its measures.json, and zoo export puts them into the release. A release never changes.
     docs/measures.md says what each measure is.
     """
-    from zoo.cli.make import calm
-
-    calm()
+    prepare()
     from zoo.evaluation import evaluate
     from zoo.evaluation.figures import cells, protocol_words
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import time
 from pathlib import Path
 
 import click
@@ -18,6 +16,7 @@ from zoo.cli.arguments import (
     data_dir,
     table,
 )
+from zoo.cli.prepare import prepare
 
 
 @click.command("demo", epilog="Example:  zoo demo --to demo")
@@ -25,7 +24,7 @@ from zoo.cli.arguments import (
 @click.option("--force", is_flag=True, help="Replace an earlier demo there.")
 def demo_command(to: Path, force: bool) -> None:
     """Train vae.digits, prove its release, and sample from it in a process without torch. Takes about a minute."""
-    calm()
+    prepare()
     from zoo.demo import demo
 
     demo(to, force)
@@ -96,7 +95,7 @@ def train_command(
 
     On several devices or machines:  torchrun --nproc-per-node N -m zoo train NAME …
     """
-    calm()
+    prepare()
     from zoo import registry, settings
     from zoo.training.trainer import train
 
@@ -161,27 +160,3 @@ def export_command(source: str, to: Path, checkpoint: str | None, force: bool) -
     place = shlex.quote(str(folder) if folder.is_absolute() else f"./{folder}")
     look = "info" if read(folder).generation is None else "generate"
     click.echo(f"{folder} written. Next:  zoo verify {place}   zoo {look} {place}")
-
-
-def calm() -> None:
-    """Prepare the environment of torch, before it is imported.
-
-    Where other work wants the same cores, its threads are told to wait for each other quietly; it costs a tenth where
-    none does (docs/benchmarks.md, "Training on a busy machine").
-    """
-    if _busy():
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    if "RANK" in os.environ:  # DDP would warn, once a process, that it looks for weights that a phase does not use
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-
-
-def _busy() -> bool:
-    """Whether other threads than this one are running on this machine, most of the times that one looks (on Linux)."""
-    seen = []
-    for _ in range(5):
-        try:
-            seen.append(int(Path("/proc/loadavg").read_text().split()[3].split("/")[0]))
-        except (OSError, ValueError, IndexError):
-            return False
-        time.sleep(0.005)
-    return sorted(seen)[len(seen) // 2] > 1
