@@ -278,7 +278,7 @@ def test_a_method_that_is_no_task(release: Path) -> None:
     ("options", "says"),
     [
         (("--label", "3"), ("no labels", "leave the label out")),
-        (("--prompt", "the"), ("Prompt, length and temperature are for autoregressive models",)),
+        (("--prompt", "the"), ("Prompt, length, temperature, top_k and top_p are for autoregressive models",)),
         (("-n", "0"), ("n = 0", "at least 1")),
         (("--first", "-1"), ("from index -1 is out of range",)),
         (("-n", "2", "--first", "4294967295"), ("from index 4294967295 is out of range", "below 2**32")),
@@ -301,6 +301,9 @@ def test_a_picture_model_refuses(
         (("--prompt", "the £"), ("'£' is not one of the",)),
         (("--temperature", "-0.5"), ("temperature = -0.5 is out of range", "at least 0")),
         (("--temperature", "nan"), ("temperature = nan is out of range",)),
+        (("--top-k", "-1"), ("top_k = -1 is out of range", "0: all")),
+        (("--top-p", "0"), ("top_p = 0.0 is out of range", "at most 1")),
+        (("--top-p", "nan"), ("top_p = nan is out of range",)),
         (("--length", "0"), ("length = 0 is out of range", "at least 1")),
         (("--label", "3"), ("no labels",)),
         (("-o", "x.png"), ("'x.png' ends in '.png'; it must end in .txt",)),

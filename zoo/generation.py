@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,30 @@ CHUNK = 64
 """The largest batch that is run at once; it never changes a sample."""
 
 
+@dataclass(frozen=True)
+class Picking:
+    """How a token is picked. Raises :class:`SettingError` for a number out of range."""
+
+    temperature: float = 1.0
+    """Logits are divided by it; below 1e-6 the likeliest token is taken."""
+    top_k: int = 0
+    """Only the so many likeliest tokens are picked from (Fan et al. 2018, https://arxiv.org/abs/1805.04833); 0: all."""
+    top_p: float = 1.0
+    """Only from the likeliest tokens that have this probability together (Holtzman et al. 2020,
+    https://arxiv.org/abs/1904.09751); 1: all."""
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.temperature, (int, float)) and 0 <= self.temperature < float("inf")):
+            raise SettingError(f"temperature = {self.temperature} is out of range: it must be at least 0.")
+        if type(self.top_k) is not int or not 0 <= self.top_k < 2**31:
+            raise SettingError(f"top_k = {self.top_k} is out of range: it must be an integer of at least 0 (0: all).")
+        if not (isinstance(self.top_p, (int, float)) and 0 < self.top_p <= 1):
+            raise SettingError(f"top_p = {self.top_p} is out of range: it must be above 0 and at most 1 (1: all).")
+
+
+ALL = Picking()
+
+
 def generate(
     run: Run,
     generation: Generation,
@@ -40,7 +65,7 @@ def generate(
     label: int | Sequence[int] | None = None,
     prompt: str = "",
     length: int | None = None,
-    temperature: float = 1.0,
+    picking: Picking = ALL,
 ) -> Any:
     """The samples `first` … `first` + `n` − 1 of a seed, as people want them (see :func:`zoo.convert.from_batch`).
 
@@ -53,8 +78,10 @@ def generate(
     if label is not None and not labelled:
         raise SettingError(f"label = {label!r}: this model has no labels; leave the label out.")
     if isinstance(generation, OneShot):
-        if prompt or length is not None or temperature != 1.0:
-            raise SettingError("Prompt, length and temperature are for autoregressive models; this one is not.")
+        if prompt or length is not None or picking != ALL:
+            raise SettingError(
+                "Prompt, length, temperature, top_k and top_p are for autoregressive models; this one is not."
+            )
         batches = [
             _one_shot(run, generation, inputs, outputs, indices[start : start + CHUNK], seed, _part(label, start, n))
             for start in range(0, n, CHUNK)
@@ -65,12 +92,10 @@ def generate(
         raise SettingError(f"prompt = {prompt!r} is not text.")
     if length is not None and not (isinstance(length, int) and length >= 1):
         raise SettingError(f"length = {length} is out of range: it must be at least 1.")
-    if not (isinstance(temperature, (int, float)) and 0 <= temperature < float("inf")):
-        raise SettingError(f"temperature = {temperature} is out of range: it must be at least 0.")
     given = text_to_ids(prompt, sample.x)
     total = len(given) + (length if length is not None else sample.x.length)
     tokens = [
-        autoregress(run, generation, inputs, indices[start : start + CHUNK], seed, given, total, temperature)
+        autoregress(run, generation, inputs, indices[start : start + CHUNK], seed, given, total, picking)
         for start in range(0, n, CHUNK)
     ]
     return from_batch(np.concatenate(tokens), sample.x)
@@ -129,7 +154,7 @@ def autoregress(
     seed: int,
     prompt: NDArray[np.int64],
     total: int,
-    temperature: float,
+    picking: Picking,
 ) -> NDArray[np.int64]:
     """Token by token: int64 (n, total), of which the first tokens are the prompt."""
     count = len(indices)
@@ -142,19 +167,39 @@ def autoregress(
         if position < len(prompt):
             token = np.full(count, prompt[position], np.int64)
         else:
-            token = pick(outputs["logits"], seed, indices, position, temperature)
+            token = pick(outputs["logits"], seed, indices, position, picking)
         tokens[:, position] = token
     return tokens
 
 
-def pick(logits: Array, seed: int, indices: NDArray[np.int64], position: int, temperature: float) -> NDArray[np.int64]:
+def pick(logits: Array, seed: int, indices: NDArray[np.int64], position: int, picking: Picking) -> NDArray[np.int64]:
     """The next token of each sample: argmax(logits / temperature + Gumbel noise), at temperature 0 argmax(logits)."""
-    return np.asarray(scores(logits, seed, indices, position, temperature).argmax(-1), np.int64)
+    return np.asarray(scores(logits, seed, indices, position, picking).argmax(-1), np.int64)
 
 
-def scores(logits: Array, seed: int, indices: NDArray[np.int64], position: int, temperature: float) -> Array:
-    """What the pick is the argmax of: logits / temperature + Gumbel noise of stream 0, step = position."""
-    if temperature < COLD:
+def scores(logits: Array, seed: int, indices: NDArray[np.int64], position: int, picking: Picking) -> Array:
+    """What the pick is the argmax of: logits / temperature + Gumbel noise of stream 0, step = position.
+
+    −∞ for a token that top-k or top-p leaves out.
+    """
+    if picking.temperature < COLD:
         return logits
+    scaled = logits / np.float32(picking.temperature)
     gumbel = noise.draw("gumbel", logits.shape[1:], seed, indices, stream=0, step=position)
-    return logits / np.float32(temperature) + gumbel
+    return np.where(scaled < _least(scaled, picking), np.float32(-np.inf), scaled + gumbel)
+
+
+def _least(scaled: Array, picking: Picking) -> Array:
+    """What a token must have to stay: (n, 1). Equals stay together.
+
+    That of the k-th likeliest; and of the last one for which those before it have less than top_p, in float64.
+    """
+    classes = scaled.shape[-1]
+    if picking.top_k in (0, classes) and picking.top_p == 1:
+        return np.full((len(scaled), 1), -np.inf, np.float32)
+    ranked = -np.sort(-scaled)
+    least = ranked[:, min(picking.top_k or classes, classes) - 1, None]
+    chances = np.exp(np.where(ranked < least, -np.inf, ranked).astype(np.float64) - ranked[:, :1])
+    chances /= chances.sum(-1, keepdims=True)
+    inside = np.cumsum(chances, -1) - chances < picking.top_p
+    return np.maximum(least, np.where(inside, ranked, np.inf).min(-1, keepdims=True))

@@ -23,24 +23,24 @@ from zoo.errors import SettingError
 
 _MASK = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
-_MULTIPLY = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))  # Salmon et al. 2011, the constants of Philox4x32
-_WEYL = (0x9E3779B9, 0xBB67AE85)
-_ROUNDS = 10
+MULTIPLY = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))  # Salmon et al. 2011, the constants of Philox4x32
+WEYL = (0x9E3779B9, 0xBB67AE85)
+ROUNDS = 10
 
 
 def philox(seed: int, counters: tuple[NDArray[np.uint64], ...]) -> NDArray[np.uint64]:
     """Philox4x32-10 of four counter words, arrays of one shape: uint64 of shape (…, 4), each below 2³²."""
     c0, c1, c2, c3 = counters
     k0, k1 = seed & 0xFFFFFFFF, seed >> 32
-    for _ in range(_ROUNDS):
-        first, second = c0 * _MULTIPLY[0], c2 * _MULTIPLY[1]
+    for _ in range(ROUNDS):
+        first, second = c0 * MULTIPLY[0], c2 * MULTIPLY[1]
         c0, c1, c2, c3 = (
             (second >> _SHIFT) ^ c1 ^ np.uint64(k0),
             second & _MASK,
             (first >> _SHIFT) ^ c3 ^ np.uint64(k1),
             first & _MASK,
         )
-        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
+        k0, k1 = (k0 + WEYL[0]) & 0xFFFFFFFF, (k1 + WEYL[1]) & 0xFFFFFFFF
     return np.stack([c0, c1, c2, c3], axis=-1)
 
 

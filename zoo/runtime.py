@@ -201,13 +201,16 @@ class LoadedModel:
         prompt: str = "",
         length: int | None = None,
         temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
     ) -> Any:
         """The samples `first` … `first` + `n` − 1 of `seed`: the same alone or in a batch, and on every backend.
 
         Pictures: uint8 (n, h, w), or (n, h, w, 3) in colour. Sounds: float32 (n, samples) in [-1, 1], or spectrograms
         (n, bands, frames) in [0, 1]. Text: a list of n str that begin with `prompt`, followed by `length` characters.
         `label` is for models with labels: one, or one a sample (default: index
-        modulo classes). Raises :class:`SettingError` for an option that the model cannot follow.
+        modulo classes). `temperature`, `top_k` and `top_p` are for models that pick tokens
+        (:class:`zoo.generation.Picking`). Raises :class:`SettingError` for an option that the model cannot follow.
         """
         value = self.release.generation
         if value is None:
@@ -215,7 +218,8 @@ class LoadedModel:
         task = self.release.tasks[value.task]
         return generation.generate(
             self.backend.run, value, task.inputs, task.outputs, self.release.sample,
-            n=n, seed=seed, first=first, label=label, prompt=prompt, length=length, temperature=temperature,
+            n=n, seed=seed, first=first, label=label, prompt=prompt, length=length,
+            picking=generation.Picking(temperature, top_k, top_p),
         )  # fmt: skip
 
     def _feeds(

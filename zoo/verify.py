@@ -111,7 +111,7 @@ def _picked(model: LoadedModel, text: str, seed: int) -> bool:
     for position, picked in enumerate(text_to_ids(text, sample)):
         outputs = model.backend.run(value.task, {"token": token, **state})
         state = {name: outputs[f"next_{name}"] for name in state}
-        scores = generation.scores(outputs["logits"], seed, indices, position, 1.0)[0]
+        scores = generation.scores(outputs["logits"], seed, indices, position, generation.ALL)[0]
         if scores.max() - scores[picked] > generation.MARGIN:
             return False
         token = np.array([picked])

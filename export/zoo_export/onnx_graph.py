@@ -24,7 +24,7 @@ from zoo.specs import Spec
 OPSET = 18  # widely accepted
 IR_VERSION = 10
 INSIDE = 1024  # bytes: the largest tensor that a graph may carry itself
-RESERVED = "zoo.constant."  # names, in the weights file, of constants that are no weights of the module
+RESERVED = "zoo."  # names, in the weights file, of constants that are no weights of the module
 
 
 class _Call(nn.Module):
@@ -128,7 +128,7 @@ def _clean(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def take_out(graph: onnx.ModelProto, names: Mapping[str, str], constants: dict[str, NDArray[Any]]) -> list[str]:
+def take_out(model: onnx.ModelProto, names: Mapping[str, str], constants: dict[str, NDArray[Any]]) -> list[str]:
     """Empty a graph's weights and large constants and return the names, in the weights file, that it refers to.
 
     `names` gives, for each name in the state dict, the one that its tensor is stored under (tied weights share one).
@@ -136,7 +136,9 @@ def take_out(graph: onnx.ModelProto, names: Mapping[str, str], constants: dict[s
     the graph refers to those names without offsets.
     """
     used = []
-    for initialiser in graph.graph.initializer:
+    for initialiser in model.graph.initializer:
+        if initialiser.data_location == onnx.TensorProto.EXTERNAL:
+            continue
         key = initialiser.name.removeprefix("module.")
         if key in names:
             stored = names[key]
@@ -144,11 +146,11 @@ def take_out(graph: onnx.ModelProto, names: Mapping[str, str], constants: dict[s
             value = onnx.numpy_helper.to_array(initialiser)
             if value.nbytes <= INSIDE:
                 continue
-            stored = next((name for name, other in constants.items() if _identical(other, value)), "")
-            if not stored:
-                stored = f"{RESERVED}{len(constants)}"
-                constants[stored] = value
-        _rename(graph, initialiser.name, key)
+            known = key if key.startswith(RESERVED) else ""
+            stored = known or next((name for name, other in constants.items() if _identical(other, value)), "")
+            stored = stored or f"{RESERVED}constant.{len(constants)}"
+            constants[stored] = value
+        _rename(model, initialiser.name, key)
         initialiser.ClearField("raw_data")
         for field in ("float_data", "int32_data", "int64_data", "double_data", "uint64_data"):
             initialiser.ClearField(field)
@@ -177,10 +179,11 @@ def _rename(graph: onnx.ModelProto, old: str, new: str) -> None:
                 node.input[index] = new
 
 
-def point(graph: onnx.ModelProto, weights: Path) -> None:
+def point(model: onnx.ModelProto, weights: Path) -> None:
     """Make every reference of :func:`take_out` point at its tensor's bytes inside the weights file."""
     where = offsets(weights)
-    for initialiser in graph.graph.initializer:
+    bodies = [attribute.g for node in model.graph.node for attribute in node.attribute if attribute.HasField("g")]
+    for initialiser in [tensor for graph in (model.graph, *bodies) for tensor in graph.initializer]:
         if initialiser.data_location == onnx.TensorProto.EXTERNAL:
             offset, length = where[initialiser.external_data[0].value]
             del initialiser.external_data[:]

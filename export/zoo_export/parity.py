@@ -153,7 +153,7 @@ def _compare_levels(where: str, left: Array, right: Array) -> int:
 
 def _compare_picks(where: str, left: Array, right: Array, indices: NDArray[np.int64], position: int) -> None:
     """The picks, at temperature 1, must agree wherever the best two tokens are more than ``MARGIN`` apart."""
-    ours, theirs = (generation.scores(logits, SEED, indices, position, 1.0) for logits in (left, right))
+    ours, theirs = (generation.scores(logits, SEED, indices, position, generation.ALL) for logits in (left, right))
     behind = ours.max(-1) - np.take_along_axis(ours, theirs.argmax(-1)[:, None], -1)[:, 0]
     if (behind > generation.MARGIN).any():
         raise ParityError(
@@ -180,7 +180,7 @@ def _generation(release: Release, torch: Backend, onnx: Backend) -> dict[str, An
         return {"samples": 16}
     indices, total = np.arange(3), 2 * STEPS
     none = np.zeros(0, np.int64)
-    tokens = generation.autoregress(onnx.run, value, task.inputs, indices, SEED, none, total, 1.0)
+    tokens = generation.autoregress(onnx.run, value, task.inputs, indices, SEED, none, total, generation.ALL)
     states = generation.states(task.inputs, len(indices))
     token = np.zeros(len(indices), np.int64)
     other = {key: array.copy() for key, array in states.items()}

@@ -19,6 +19,10 @@ from zoo.cli.arguments import as_json, backend, complete_task, output, print_jso
 @click.option("--prompt", default="", help="How a text begins.")
 @click.option("--length", type=int, help="Characters to write after the prompt.")
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="0 takes the likeliest character.")
+@click.option("--top-k", type=int, default=0, help="Pick from the K likeliest characters.  [default: all]", metavar="K")
+@click.option(
+    "--top-p", type=float, default=1.0, help="Pick from the likeliest with probability P.  [default: all]", metavar="P"
+)
 @output("A .png grid, a .npy array, .txt, or .wav, numbered if several.  [default: NAME-seedN; text: the terminal]")
 @backend
 @click.pass_context
@@ -32,6 +36,8 @@ def generate_command(
     prompt: str,
     length: int | None,
     temperature: float,
+    top_k: int,
+    top_p: float,
     output: Path | None,
     force: bool,
     backend: str,
@@ -50,8 +56,9 @@ def generate_command(
         if output is not None:
             _check_output(output, endings, force, count, first)
         samples = model.generate(
-            count, seed=seed, first=first, label=label, prompt=prompt, length=length, temperature=temperature
-        )
+            count, seed=seed, first=first, label=label, prompt=prompt, length=length, temperature=temperature,
+            top_k=top_k, top_p=top_p,
+        )  # fmt: skip
         if output is None:
             click.echo("\n\n".join(samples))
         else:

@@ -1,0 +1,48 @@
+"""Builds a graph of ONNX nodes by hand: what is computed around a task's own graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+Value = str | int | float | NDArray[Any]
+"""A tensor by its name, or a constant: int is int64, float is float32."""
+
+
+class Nodes:
+    """Nodes and small constants as they are added: ``nodes.Add(a, b)`` is the name of a + b.
+
+    Every name starts with the prefix, which no name of a task's graph does.
+    """
+
+    def __init__(self, prefix: str = "zoo.") -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.initialisers: list[onnx.TensorProto] = []
+        self._prefix = prefix
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+
+    def __getattr__(self, kind: str) -> Any:
+        if not kind[:1].isupper():
+            raise AttributeError(kind)
+
+        def add(*inputs: Value, into: str = "", outputs: int = 1, **attributes: Any) -> Any:
+            """The name of the output, `into` where it is given, or a list of names of several."""
+            names = [into or f"{self._prefix}{len(self.nodes)}.{number}" for number in range(outputs)]
+            self.nodes.append(onnx.helper.make_node(kind, [*map(self.name, inputs)], names, **attributes))
+            return names[0] if outputs == 1 else names
+
+        return add
+
+    def name(self, value: Value) -> str:
+        """The name of a tensor; a constant is added once."""
+        if isinstance(value, str):
+            return value
+        array = np.asarray(value, {int: np.int64, float: np.float32}.get(type(value)))
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._constants:
+            self._constants[key] = f"{self._prefix}c{len(self._constants)}"
+            self.initialisers.append(onnx.numpy_helper.from_array(array, self._constants[key]))
+        return self._constants[key]

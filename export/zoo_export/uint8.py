@@ -1,0 +1,53 @@
+"""A graph that takes and gives pictures as they lie in files: uint8, height × width × channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import onnx
+from onnx import TensorProto, helper
+
+from zoo.specs import Image, Spec
+from zoo_export.nodes import Nodes
+
+
+def of(graph: onnx.ModelProto, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> onnx.ModelProto | None:
+    """The graph with every picture, of the names in `inputs` and `outputs`, uint8 (batch, h, w, c); None without any.
+
+    In: v / 255. Out: round(255 · clip(v, 0, 1)), halves to even.
+    """
+    pictures = {name: spec for name, spec in (inputs | outputs).items() if isinstance(spec, Image)}  # type: ignore[operator]
+    if not pictures:
+        return None
+    whole = onnx.ModelProto()
+    whole.CopyFrom(graph)
+    before, after = Nodes("zoo.in."), Nodes("zoo.out.")
+    _rename(whole.graph, {name: f"zoo.float.{name}" for name in pictures})
+    for name in pictures:
+        inside = f"zoo.float.{name}"
+        if name in inputs:
+            scaled = before.Div(before.Cast(name, to=TensorProto.FLOAT), 255.0)
+            before.Transpose(scaled, perm=[0, 3, 1, 2], into=inside)
+        else:
+            levels = after.Round(after.Mul(after.Clip(inside, 0.0, 1.0), 255.0))
+            after.Cast(after.Transpose(levels, perm=[0, 2, 3, 1]), to=TensorProto.UINT8, into=name)
+    own = [*whole.graph.node]
+    del whole.graph.node[:]
+    whole.graph.node.extend([*before.nodes, *own, *after.nodes])
+    whole.graph.initializer.extend([*before.initialisers, *after.initialisers])
+    for values in (whole.graph.input, whole.graph.output):
+        for value in values:
+            if value.name in pictures:
+                spec = pictures[value.name]
+                batch = value.type.tensor_type.shape.dim[0].dim_param
+                shape = [batch, spec.height, spec.width, spec.channels]
+                value.CopyFrom(helper.make_tensor_value_info(value.name, TensorProto.UINT8, shape))
+    return whole
+
+
+def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
+    """Give tensors other names wherever a node reads or writes them; inputs and outputs keep theirs."""
+    for node in graph.node:
+        for side in (node.input, node.output):
+            for place, name in enumerate(side):
+                side[place] = names.get(name, name)
