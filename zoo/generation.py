@@ -83,7 +83,7 @@ def generate(
                 "Prompt, length, temperature, top_k and top_p are for autoregressive models; this one is not."
             )
         batches = [
-            _one_shot(run, generation, inputs, outputs, indices[start : start + CHUNK], seed, _part(label, start, n))
+            one_shot(run, generation, inputs, outputs, indices[start : start + CHUNK], seed, _part(label, start, n))
             for start in range(0, n, CHUNK)
         ]
         return from_batch(np.concatenate(batches), next(iter(outputs.values())))
@@ -121,7 +121,7 @@ def labels_for(spec: Label, indices: NDArray[np.int64], label: int | Sequence[in
     return to_batch(np.asarray(label), spec, "label")
 
 
-def _one_shot(
+def one_shot(
     run: Run,
     generation: OneShot,
     inputs: Mapping[str, Spec],
@@ -130,6 +130,7 @@ def _one_shot(
     seed: int,
     label: int | Sequence[int] | None,
 ) -> Array:
+    """The samples at `indices`, as the task gives them: the k-th noise is stream k."""
     feeds: dict[str, Array] = {}
     stream = 0
     for name, spec in inputs.items():
@@ -172,6 +173,33 @@ def autoregress(
     return tokens
 
 
+def follows(
+    run: Run,
+    generation: Autoregressive,
+    inputs: Mapping[str, Spec],
+    tokens: NDArray[np.int64],
+    indices: NDArray[np.int64],
+    seed: int,
+    given: int,
+    picking: Picking,
+) -> bool:
+    """Whether each of the tokens (n, total), but for the first that were given, is picked after those before it.
+
+    One whose score is within ``MARGIN`` of the best is as good.
+    """
+    state = states(inputs, len(indices))
+    token = np.zeros(len(indices), np.int64)
+    for position, picked in enumerate(tokens.T):
+        outputs = run(generation.task, {"token": token, **state})
+        state = {name: outputs[f"next_{name}"] for name in state}
+        found = scores(outputs["logits"], seed, indices, position, picking)
+        behind = found.max(-1) - np.take_along_axis(found, picked[:, None], -1)[:, 0]
+        if position >= given and (behind > MARGIN).any():
+            return False
+        token = picked
+    return True
+
+
 def pick(logits: Array, seed: int, indices: NDArray[np.int64], position: int, picking: Picking) -> NDArray[np.int64]:
     """The next token of each sample: argmax(logits / temperature + Gumbel noise), at temperature 0 argmax(logits)."""
     return np.asarray(scores(logits, seed, indices, position, picking).argmax(-1), np.int64)
@@ -202,4 +230,5 @@ def _least(scaled: Array, picking: Picking) -> Array:
     chances = np.exp(np.where(ranked < least, -np.inf, ranked).astype(np.float64) - ranked[:, :1])
     chances /= chances.sum(-1, keepdims=True)
     inside = np.cumsum(chances, -1) - chances < picking.top_p
-    return np.maximum(least, np.where(inside, ranked, np.inf).min(-1, keepdims=True))
+    lowest: Array = np.where(inside, ranked, np.inf).min(-1, keepdims=True)
+    return np.asarray(np.maximum(least, lowest))

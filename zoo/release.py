@@ -40,6 +40,8 @@ FORMAT = 1
 
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
+GENERATE = "generate"
+"""The key of the graph that generates as a whole."""
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _TASK_NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -69,6 +71,10 @@ class Release:
     sample: Sample
     tasks: Mapping[str, ReleasedTask]
     generation: Generation | None
+    generate: str
+    """The file name of the graph that generates as a whole, from a seed; empty where there is none."""
+    uint8: Mapping[str, str]
+    """By the name of a task, or ``generate``: the file name of its graph for pictures as uint8 (n, h, w, channels)."""
     files: Mapping[str, str]
     """SHA-256 by file name."""
 
@@ -147,7 +153,8 @@ def parse(folder: Path, manifest: Any) -> Release:
         name: _task(name, entry, f"{where}: task {name!r}")
         for name, entry in _get(manifest, "tasks", dict, where).items()
     }
-    for name in (WEIGHTS, *(task.graph for task in tasks.values())):
+    whole, uint8 = _graphs(manifest, tasks, where)
+    for name in (WEIGHTS, *(task.graph for task in tasks.values()), *whole, *uint8.values()):
         if name not in listed:
             raise ReleaseError(f"{where} is damaged: {name} is not among its files. Get the release again.")
     _check_details(manifest, where)
@@ -166,11 +173,26 @@ def parse(folder: Path, manifest: Any) -> Release:
         sample=Sample(x, classes),
         tasks=tasks,
         generation=None if generation is None else generation_from_json(generation, f"{where}: generation"),
+        generate=whole[0] if whole else "",
+        uint8=uint8,
         files=listed,
     )
     if release.generation is not None:
         _check_generation(release.generation, release, where)
     return release
+
+
+def _graphs(
+    manifest: Mapping[str, Any], tasks: Mapping[str, ReleasedTask], where: str
+) -> tuple[list[str], dict[str, str]]:
+    """The file name of the graph that generates, if there is one, and those of the graphs for uint8 by task."""
+    whole = [_get(manifest, GENERATE, str, where)] if GENERATE in manifest else []
+    uint8 = _get(manifest, "uint8", dict, where) if "uint8" in manifest else {}
+    if (whole and manifest.get("generation") is None) or not uint8.keys() <= {*tasks, *([GENERATE] if whole else ())}:
+        raise ReleaseError(f"{where} is damaged: it has graphs for what it has not. Get the release again.")
+    return [_file_name(name, where) for name in whole], {
+        task: _file_name(_text(name, where), where) for task, name in uint8.items()
+    }
 
 
 def _check_details(manifest: Mapping[str, Any], where: str) -> None:

@@ -65,16 +65,19 @@ class OnnxBackend:
         cuda = ["CUDAExecutionProvider"] if "CUDAExecutionProvider" in available and device != "cpu" else []
         return cuda if device == "cuda" else [*cuda, "CPUExecutionProvider"]
 
-    def session(self, task: str) -> Any:
-        """The ONNX Runtime session of a task; :class:`ReleaseError` for a graph that is altered or does not load."""
-        with self._lock:
-            if task not in self._sessions:
-                self._sessions[task] = self._open(task)
-                self.providers = self._sessions[task].get_providers()
-            return self._sessions[task]
+    def session(self, graph: str) -> Any:
+        """The ONNX Runtime session of a graph by its file's name.
 
-    def _open(self, task: str) -> Any:
-        path = self._release.path(self._release.tasks[task].graph)
+        Raises :class:`ReleaseError` for one that is altered or does not load.
+        """
+        with self._lock:
+            if graph not in self._sessions:
+                self._sessions[graph] = self._open(graph)
+                self.providers = self._sessions[graph].get_providers()
+            return self._sessions[graph]
+
+    def _open(self, graph: str) -> Any:
+        path = self._release.path(graph)
         options = self._ort.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
@@ -95,12 +98,16 @@ class OnnxBackend:
 
     def run(self, task: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run a task on named batches of one size, and return its named outputs."""
-        names = list(self._release.tasks[task].outputs)
-        session = self.session(task)
+        declared = self._release.tasks[task]
+        return self.call(declared.graph, inputs, list(declared.outputs))
+
+    def call(self, graph: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> Mapping[str, Array]:
+        """Run a graph by its file's name on what it takes, and return the outputs that are named."""
+        session = self.session(graph)
         try:
-            return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+            return dict(zip(outputs, session.run(list(outputs), dict(inputs)), strict=True))
         except Exception as error:
-            path = self._release.folder / self._release.tasks[task].graph
+            path = self._release.folder / graph
             raise ReleaseError(f"{path} does not run: {_reason(error)}. Get the release again.") from error
 
     def close(self) -> None:

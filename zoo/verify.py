@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import generation, registry, show
+from zoo import derived, generation, registry, show
 from zoo import release as releases
 from zoo.convert import text_to_ids
 from zoo.data import wav
@@ -26,8 +26,9 @@ def verify(source: str | Path) -> dict[str, str]:
     """Check a release and return what was found, by what was checked. Raises :class:`ReleaseError` for what fails."""
     release = releases.read(find(source))
     found = {"files": f"{releases.verify(release)} files have the SHA-256 that the manifest names"}
-    model = LoadedModel(release, OnnxBackend(release, "cpu"))
-    found["graphs"] = _graphs(model)
+    backend = OnnxBackend(release, "cpu")
+    model = LoadedModel(release, backend)
+    found["graphs"] = _graphs(model, release, backend)
     if "samples" in release.manifest and release.generation is not None:
         found["samples"] = _samples(model)
     plugin = registry.plugins().get(registry.split(release.name)[0])
@@ -46,9 +47,8 @@ def verify(source: str | Path) -> dict[str, str]:
     return found
 
 
-def _graphs(model: LoadedModel) -> str:
-    """Run every graph on zeros: outputs must have their declared shape and be finite."""
-    backend = model.backend
+def _graphs(model: LoadedModel, release: releases.Release, backend: OnnxBackend) -> str:
+    """Run every task on zeros: outputs must be finite and of the declared shape. The other graphs must agree."""
     for name, task in model.release.tasks.items():
         for batch in (1, 3):
             feeds = {key: np.zeros((batch, *spec.shape), spec.dtype) for key, spec in task.inputs.items()}
@@ -59,7 +59,9 @@ def _graphs(model: LoadedModel) -> str:
                         f"{model.release.folder}: task {name!r} gives {key} of shape {outputs[key].shape}, "
                         "or values that are not finite, which is not what it declares."
                     )
-    return f"{', '.join(model.tasks)} run at batches 1 and 3"
+    others = derived.check(release, backend)
+    also = f"; {', '.join(others)} give what they do" if others else ""
+    return f"{', '.join(model.tasks)} run at batches 1 and 3{also}"
 
 
 def _samples(model: LoadedModel) -> str:
@@ -106,16 +108,8 @@ def _picked(model: LoadedModel, text: str, seed: int) -> bool:
     assert isinstance(sample, Text)
     if isinstance(value, OneShot):
         return bool(model.generate(1, seed=seed)[0] == text)
-    inputs = model.release.tasks[value.task].inputs
-    state, token, indices = generation.states(inputs, 1), np.zeros(1, np.int64), np.zeros(1, np.int64)
-    for position, picked in enumerate(text_to_ids(text, sample)):
-        outputs = model.backend.run(value.task, {"token": token, **state})
-        state = {name: outputs[f"next_{name}"] for name in state}
-        scores = generation.scores(outputs["logits"], seed, indices, position, generation.ALL)[0]
-        if scores.max() - scores[picked] > generation.MARGIN:
-            return False
-        token = np.array([picked])
-    return True
+    inputs, tokens = model.release.tasks[value.task].inputs, text_to_ids(text, sample)[None]
+    return generation.follows(model.backend.run, value, inputs, tokens, np.zeros(1, np.int64), seed, 0, generation.ALL)
 
 
 def _parity(release: releases.Release) -> str:

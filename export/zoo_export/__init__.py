@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from zoo import files
@@ -15,37 +17,53 @@ from zoo.release import MANIFEST, read, verify
 from zoo.sources import RECIPE, find, is_path
 
 
-def export(source: str | Path, to: str | Path, *, checkpoint: str | None = None, force: bool = False) -> Path:
+def export(
+    source: str | Path,
+    to: str | Path,
+    *,
+    checkpoint: str | None = None,
+    uint8: bool = False,
+    force: bool = False,
+) -> Path:
     """Write the release of a run folder, or a copy of a release, into the folder `to`, and return that.
 
-    `checkpoint` is "last", "best" or a step, for run folders; without it, what the run itself releases. The release
-    appears whole or not at all.
+    `checkpoint` is "last", "best" or a step, for run folders; without it, what the run itself releases. `uint8` adds
+    graphs that take and give pictures as they lie in files. The release appears whole or not at all.
     Raises :class:`ZooError`; :class:`ParityError` means that torch and ONNX Runtime disagree, and nothing was written.
     """
     run = os.path.expanduser(source)
+    fill: Callable[[Path], None]
     if not (is_path(source) and os.path.isfile(os.path.join(run, RECIPE))):
         if checkpoint is not None:
             raise SettingError(f"{str(source)!r} is a release, which has no checkpoints. Leave --checkpoint out.")
-        return copy(source, Path(to), force)
-    check_installed("Writing a release")
-    from zoo_export.writer import write
+        if uint8:
+            check_installed("Adding graphs for uint8", "onnx", "onnxruntime")
+        fill = partial(copy, source)
+    else:
+        check_installed("Writing a release")
+        from zoo_export.writer import write
 
-    return write(Path(run), Path(to), checkpoint, force)
+        fill = partial(write, Path(run), checkpoint=checkpoint)
+    with files.new_folder(Path(to), force) as folder:
+        fill(folder)
+        if uint8:
+            from zoo_export.uint8 import add
+
+            add(folder)
+    return Path(to)
 
 
-def check_installed(purpose: str) -> None:
-    """Raise :class:`MissingPackageError` for the first package that writing a release needs and that is not there."""
-    for package, extra in (("torch", "train"), ("onnx", "train"), ("onnxscript", "train"), ("onnxruntime", "cpu")):
+def check_installed(purpose: str, *packages: str) -> None:
+    """Raise :class:`MissingPackageError` for the first package that is not there (default: of all)."""
+    for package in packages or ("torch", "onnx", "onnxscript", "onnxruntime"):
         if not installed(package):
-            raise missing(package, extra, purpose)
+            raise missing(package, "cpu" if package == "onnxruntime" else "train", purpose)
 
 
-def copy(source: str | Path, to: Path, force: bool) -> Path:
-    """Copy a release, every file checked against its SHA-256 before and after."""
+def copy(source: str | Path, folder: Path) -> None:
+    """Copy a release into an empty folder, every file checked against its SHA-256 before and after."""
     release = read(find(source))
     verify(release)
-    with files.new_folder(to, force) as folder:
-        for name in (*release.files, MANIFEST):
-            shutil.copyfile(release.folder / name, folder / name)
-        verify(read(folder))
-    return to
+    for name in (*release.files, MANIFEST):
+        shutil.copyfile(release.folder / name, folder / name)
+    verify(read(folder))

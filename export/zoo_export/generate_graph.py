@@ -13,14 +13,12 @@ import onnx
 from onnx import TensorProto, helper
 
 from zoo import noise
+from zoo.derived import SAMPLES
 from zoo.generation import COLD
 from zoo.plugin import Task
 from zoo.specs import Autoregressive, Generation, Label, Noise, OneShot
 from zoo_export.nodes import Nodes
 from zoo_export.seeded import TABLE, Seeded
-
-NAME = "generate"
-SAMPLES = "samples"
 
 INT64, FLOAT = TensorProto.INT64, TensorProto.FLOAT
 
@@ -54,14 +52,15 @@ def _one_shot(task: Task, model: onnx.ModelProto, nodes: Nodes) -> tuple[list[In
         nodes.Identity(seeded.draw(spec.distribution, spec.shape, stream), into=name)
     if any(spec.distribution == "normal" for spec in noises.values()):
         nodes.initialisers.append(onnx.numpy_helper.from_array(noise.normal_table(), TABLE))
-    made, spec = next(iter(task.outputs.items()))
+    made, form = next(iter(task.outputs.items()))
     own = [*model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend([*nodes.nodes, *own, helper.make_node("Identity", [made], [SAMPLES])])
     model.graph.initializer.extend(nodes.initialisers)
-    sizes = [(name, INT64, ["batch", *task.inputs[name].shape]) for name in labels] or [("count", INT64, [])]
-    dtype = helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
-    return [("seed", INT64, []), ("first", INT64, []), *sizes], ["batch", *spec.shape], dtype
+    inputs: list[Input] = [("seed", INT64, []), ("first", INT64, [])]
+    inputs += [(name, INT64, ["batch", *task.inputs[name].shape]) for name in labels]
+    inputs += [] if labels else [("count", INT64, [])]
+    return inputs, ["batch", *form.shape], helper.np_dtype_to_tensor_dtype(np.dtype(form.dtype))
 
 
 def _loop(
@@ -113,9 +112,10 @@ def _loop(
     del model.graph.node[:], model.graph.initializer[:]
     model.graph.node.extend(nodes.nodes)
     model.graph.initializer.extend(nodes.initialisers)
-    scalars = [("temperature", FLOAT, []), ("top_k", INT64, []), ("top_p", FLOAT, [])]
-    numbers: list[Input] = [(name, INT64, []) for name in ("seed", "first", "count")]
-    return [*numbers, ("prompt", INT64, ["given"]), ("length", INT64, []), *scalars], ["batch", "total"], INT64
+    scalars = {"seed": INT64, "first": INT64, "count": INT64, "length": INT64}
+    scalars |= {"temperature": FLOAT, "top_k": INT64, "top_p": FLOAT}
+    inputs: list[Input] = [*((name, kind, []) for name, kind in scalars.items()), ("prompt", INT64, ["given"])]
+    return inputs, ["batch", "total"], INT64
 
 
 def _pick(nodes: Nodes, seeded: Seeded, classes: int, temperature: str, many: str) -> str:

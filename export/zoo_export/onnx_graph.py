@@ -191,6 +191,15 @@ def point(model: onnx.ModelProto, weights: Path) -> None:
                 initialiser.external_data.add(key=key, value=str(value))
 
 
+def write(path: Path, graph: onnx.ModelProto) -> None:
+    """Write a graph beside the weights that it refers to, and check it as ONNX itself does, with strict shapes."""
+    path.write_bytes(graph.SerializeToString())
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except Exception as error:
+        raise ExportError(f"{path.name} is not valid ONNX: {one_line(error)[:300]}") from error
+
+
 def offsets(weights: Path) -> dict[str, tuple[int, int]]:
     """Offset and length in bytes of every tensor in a safetensors file."""
     with open(weights, "rb") as file:

@@ -8,28 +8,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import generation, noise
+from zoo import derived, generation
 from zoo.convert import from_batch
+from zoo.derived import ATOL, RTOL
 from zoo.errors import ParityError
+from zoo.examples import SEED, example
 from zoo.release import Release
-from zoo.runtime import Backend
-from zoo.specs import Audio, Autoregressive, Image, Label, LogMel, Noise, OneShot, Spec, Text
+from zoo.runtime import Backend, OnnxBackend
+from zoo.specs import Audio, Autoregressive, Image, Label, LogMel, OneShot, Spec, Text
 
 Array = NDArray[Any]
 
 BATCHES = (1, 3, 64)
-ATOL, RTOL = 1e-5, 1e-4
 STEPS = 8
 """Teacher-forced steps of an autoregressive task."""
 
-SEED = 0
 
-
-def prove(release: Release, torch: Backend, onnx: Backend) -> dict[str, Any]:
+def prove(release: Release, torch: Backend, onnx: OnnxBackend) -> dict[str, Any]:
     """Run every task on both backends at batches 1, 3 and 64, and the generation; return the worst differences.
 
     Raises :class:`ParityError` for the first output that is further off than atol 1e-5 + rtol 1e-4, any picture by
-    more than one level, or any pick of a token whose margin exceeds 1e-4.
+    more than one level, any pick of a token whose margin exceeds 1e-4, or any graph around the tasks that differs.
     """
     found: dict[str, Any] = {"atol": ATOL, "rtol": RTOL, "batches": list(BATCHES), "tasks": {}}
     value = release.generation
@@ -41,24 +40,8 @@ def prove(release: Release, torch: Backend, onnx: Backend) -> dict[str, Any]:
         }
     if value is not None:
         found["generate"] = _generation(release, torch, onnx)
+    found["graphs"] = derived.check(release, onnx)
     return found
-
-
-def example(spec: Spec, batch: int, stream: int) -> Array:
-    """A batch of plausible input for a spec, the same on every machine."""
-    indices = np.arange(batch)
-    if isinstance(spec, (Label, Text)) or spec.dtype == "int64":
-        classes = spec.classes if isinstance(spec, (Label, Text)) else 8
-        uniform = noise.draw("uniform", spec.shape, SEED, indices, stream)
-        return (uniform * classes).astype(np.int64)
-    if isinstance(spec, Image):
-        levels: Array = np.rint(noise.draw("uniform", spec.shape, SEED, indices, stream) * np.float32(255))
-        return levels / np.float32(255)
-    if isinstance(spec, LogMel):
-        return noise.draw("uniform", spec.shape, SEED, indices, stream)
-    if isinstance(spec, Audio):  # noise at a third of full scale
-        return (noise.draw("normal", spec.shape, SEED, indices, stream) / np.float32(3)).clip(-1, 1)
-    return noise.draw(spec.distribution if isinstance(spec, Noise) else "normal", spec.shape, SEED, indices, stream)
 
 
 def _once(

@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import onnx
 from onnx import TensorProto, helper
 
+from zoo.derived import SAMPLES, check
+from zoo.errors import SettingError
+from zoo.release import GENERATE, read
+from zoo.runtime import OnnxBackend
 from zoo.specs import Image, Spec
+from zoo_export import onnx_graph, writer
 from zoo_export.nodes import Nodes
+
+
+def add(folder: Path) -> None:
+    """Add such graphs to a release that was just written, proven against those that are there.
+
+    Raises :class:`SettingError` for a release without pictures.
+    """
+    release = read(folder)
+    sides = {name: (task.graph, task.inputs, task.outputs) for name, task in release.tasks.items()}
+    if release.generate:
+        sides[GENERATE] = release.generate, {}, {SAMPLES: release.sample.x}
+    added = {}
+    for name, (file, inputs, outputs) in sides.items():
+        graph = of(onnx.load(folder / file, load_external_data=False), inputs, outputs)
+        if graph is not None:
+            added[name] = f"{name}.uint8.onnx"
+            onnx_graph.write(folder / added[name], graph)
+    if not added:
+        raise SettingError(f"{release.name} has no pictures in or out. Leave --uint8 out.")
+    writer.finish(folder, {**release.manifest, "uint8": added})
+    backend = OnnxBackend(read(folder), "cpu")
+    check(read(folder), backend)
+    backend.close()
 
 
 def of(graph: onnx.ModelProto, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> onnx.ModelProto | None:

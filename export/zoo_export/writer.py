@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from zoo import files, pictures, show
 from zoo.data import wav
-from zoo.errors import ExportError, one_line, unusable
+from zoo.errors import ExportError, unusable
 from zoo.evaluation import Figure, kept
 from zoo.modules import build, fold
 from zoo.plugin import Model, Task
-from zoo.release import FORMAT, MANIFEST, WEIGHTS, parse, read, seal, verify
+from zoo.release import FORMAT, GENERATE, MANIFEST, WEIGHTS, parse, read, seal, verify
 from zoo.runtime import LoadedModel, OnnxBackend
 from zoo.specs import Audio, Autoregressive, Image, Text, to_json
 from zoo.torch_backend import TorchBackend
@@ -32,21 +32,20 @@ except ImportError as error:
     package = (error.name or "torch").partition(".")[0]
     raise unusable(error, package, "cpu" if package == "onnxruntime" else "train", "Writing a release") from error
 
-from zoo_export import onnx_graph, parity
+from zoo_export import generate_graph, onnx_graph, parity
 from zoo_export.card import model_card
 
-SAMPLES = "samples.png"
+PICTURE = "samples.png"
 TEXTS = "samples.txt"
 SOUNDS = "samples.wav"
 TEXT_LENGTH = 400
 
 
-def write(run: Path, to: Path, checkpoint: str | None, force: bool) -> Path:
-    """Write the release of a run's checkpoint."""
+def write(run: Path, folder: Path, checkpoint: str | None) -> None:
+    """Write the release of a run's checkpoint into an empty folder."""
     run = run.expanduser()
     about, model, recipe, sample = runs.model_of(run)
     held = checkpoints.read(run, checkpoint or runs.released(recipe))
-    files.check_free(to, force)
     module = build(model, recipe, sample, about["name"])
     checkpoints.load_module(checkpoints.weights(held), module)
     module = fold(module.eval())  # in training mode, reading a spectrally normalised weight would change it
@@ -62,46 +61,42 @@ def write(run: Path, to: Path, checkpoint: str | None, force: bool) -> Path:
     for name, task in tasks.items():
         graphs[name] = onnx_graph.trace(module, task, name)
         used.update(onnx_graph.take_out(graphs[name], names, constants))
+    if model.generate is not None:
+        used_by = model.generate.task
+        graphs[GENERATE] = generate_graph.of(model.generate, tasks[used_by], graphs[used_by])
+        onnx_graph.take_out(graphs[GENERATE], {}, constants)
     tensors = {name: state[name].detach().cpu().contiguous() for name in names.values() if name in used}
     tensors |= {name: torch.from_numpy(np.array(value)) for name, value in constants.items()}
 
-    with files.new_folder(to, force) as folder:
-        files.write(folder / WEIGHTS, save(tensors, {"format": "pt"}))
-        for name, graph in graphs.items():
-            onnx_graph.point(graph, folder / WEIGHTS)
-            _write_graph(folder / f"{name}.onnx", graph, name)
-        manifest = _manifest(run, about, model, tasks, held)
-        manifest["tied"] = {name: stored for name, stored in names.items() if name != stored and stored in used}
-        manifest["left_out"] = [name for name, stored in names.items() if stored not in used]
-        manifest["files"] = _hashes(folder)
-        release = parse(folder, json.loads(json.dumps(manifest)))
-        backend = OnnxBackend(release, "cpu")
-        manifest["parity"] = parity.prove(release, TorchBackend.of_module(module, tasks), backend)
-        if release.generation is not None:
-            manifest["samples"] = _write_samples(folder, LoadedModel(release, backend))
-        backend.close()
-        files.write(folder / "README.md", model_card(manifest))
-        manifest["files"] = _hashes(folder)
-        files.write(folder / MANIFEST, json.dumps(seal(manifest), indent=2, ensure_ascii=False) + "\n")
-        verify(read(folder))
-    return to
+    files.write(folder / WEIGHTS, save(tensors, {"format": "pt"}))
+    for name, graph in graphs.items():
+        onnx_graph.point(graph, folder / WEIGHTS)
+        onnx_graph.write(folder / f"{name}.onnx", graph)
+    manifest = _manifest(run, about, model, tasks, held)
+    manifest["tied"] = {name: stored for name, stored in names.items() if name != stored and stored in used}
+    manifest["left_out"] = [name for name, stored in names.items() if stored not in used]
+    manifest["files"] = hashes(folder)
+    release = parse(folder, json.loads(json.dumps(manifest)))
+    backend = OnnxBackend(release, "cpu")
+    manifest["parity"] = parity.prove(release, TorchBackend.of_module(module, tasks), backend)
+    if release.generation is not None:
+        manifest["samples"] = _write_samples(folder, LoadedModel(release, backend))
+    backend.close()
+    files.write(folder / "README.md", model_card(manifest))
+    finish(folder, manifest)
+
+
+def finish(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest of a release whose other files are all there, and check the whole."""
+    sealed = seal({**manifest, "files": hashes(folder)})
+    files.write(folder / MANIFEST, json.dumps(sealed, indent=2, ensure_ascii=False) + "\n")
+    verify(read(folder))
 
 
 def _stored_names(state: Mapping[str, Any]) -> dict[str, str]:
     """For each name in a state dict, the first name that has the same tensor."""
     first: dict[Any, str] = {}
     return {name: first.setdefault((id(tensor)), name) for name, tensor in state.items()}
-
-
-def _write_graph(path: Path, graph: onnx.ModelProto, task: str) -> None:
-    """Write a graph, and check it as ONNX itself does, with strict shapes."""
-    path.write_bytes(graph.SerializeToString())
-    try:
-        onnx.checker.check_model(str(path), full_check=True)
-    except Exception as error:
-        raise ExportError(
-            f"Task {task!r} exports to a graph that is not valid ONNX: {one_line(error)[:300]}"
-        ) from error
 
 
 def _write_samples(folder: Path, model: LoadedModel) -> dict[str, Any]:
@@ -119,15 +114,16 @@ def _write_samples(folder: Path, model: LoadedModel) -> dict[str, Any]:
         samples = model.generate(layout["n"], seed=0)
         grid = show.picture(samples, x, layout["columns"], layout["gap"])
         image = pictures.enlarge(grid)
-        made = {"file": SAMPLES, "seed": 0, **layout, "scale": len(image) // len(grid)}
+        made = {"file": PICTURE, "seed": 0, **layout, "scale": len(image) // len(grid)}
         if isinstance(x, Audio):
             files.write(folder / SOUNDS, wav.write(samples.reshape(-1), x.rate))
             made = {"file": SOUNDS, "seed": 0, "n": layout["n"]}
-    files.write(folder / SAMPLES, pictures.png(image))
+    files.write(folder / PICTURE, pictures.png(image))
     return made
 
 
-def _hashes(folder: Path) -> dict[str, dict[str, Any]]:
+def hashes(folder: Path) -> dict[str, dict[str, Any]]:
+    """SHA-256 and size of every file but the manifest, by name."""
     return {
         path.name: {"sha256": files.sha256(path), "bytes": path.stat().st_size}
         for path in sorted(folder.iterdir())
@@ -171,6 +167,7 @@ def _manifest(
             for name, task in tasks.items()
         },
         "generation": None if model.generate is None else to_json(model.generate),
+        **({} if model.generate is None else {GENERATE: f"{GENERATE}.onnx"}),
         "measures": [figure.to_json() for figure in _figures(run, about, model, held)],
         "provenance": {
             "data": about["data"],

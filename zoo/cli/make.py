@@ -147,8 +147,9 @@ def train_command(
     metavar="WHICH",
     help="last, best or a step of a run.  [default: what it releases]",
 )
+@click.option("--uint8", is_flag=True, help="Add graphs that take and give pictures as bytes, for any client.")
 @click.option("--force", is_flag=True, help="Replace the release that is there.")
-def export_command(source: str, to: Path, checkpoint: str | None, force: bool) -> None:
+def export_command(source: str, to: Path, checkpoint: str | None, uint8: bool, force: bool) -> None:
     """Write the release of a run, proven to give the same in torch and ONNX Runtime; or copy a release.
 
     A mismatch is an error, and then nothing is written.
@@ -156,7 +157,7 @@ def export_command(source: str, to: Path, checkpoint: str | None, force: bool) -
     import zoo
     from zoo.release import read
 
-    folder = zoo.export(source, to, checkpoint=checkpoint, force=force)
+    folder = zoo.export(source, to, checkpoint=checkpoint, uint8=uint8, force=force)
     place = shlex.quote(str(folder) if folder.is_absolute() else f"./{folder}")
     look = "info" if read(folder).generation is None else "generate"
     click.echo(f"{folder} written. Next:  zoo verify {place}   zoo {look} {place}")

@@ -108,7 +108,7 @@ def of_module(
 ) -> LoadedModel:
     """A module in memory as a loaded model, run by torch."""
     declared = {key: ReleasedTask("", task.inputs, task.outputs) for key, task in tasks.items()}
-    release = Release(Path(), {}, name, sample, declared, generation, {})
+    release = Release(Path(), {}, name, sample, declared, generation, "", {}, {})
     return LoadedModel(release, TorchBackend.of_module(module, tasks))
 
 
