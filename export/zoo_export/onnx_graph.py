@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import struct
+import traceback
 import warnings
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +56,10 @@ def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
             f"Task {name!r} has {', '.join(sorted(both))} as input and output: give them different names."
         )
     batch = torch.export.Dim("batch")
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    logging.disable(logging.CRITICAL)
+    said = io.StringIO()  # where it fails, torch prints the code that it was at
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), torch.no_grad(), redirect_stdout(said), redirect_stderr(said):
             warnings.simplefilter("ignore")  # the exporter's own deprecations
             program = torch.onnx.export(
                 _Call(module, task).eval(),
@@ -72,11 +74,18 @@ def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
                 verbose=False,
             )
     except Exception as error:
-        raise ExportError(f"Task {name!r} does not export to ONNX: {_cause(error)}") from error
+        layer = _layer(error, module)
+        at = f" at the layer {layer}" if layer else ""
+        raise ExportError(f"Task {name!r} does not export to ONNX{at}: {_cause(error)}") from error
     finally:
-        logger.setLevel(level)
+        logging.disable(logging.NOTSET)
     assert program is not None
     graph = _clean(program.model_proto)
+    known = {(function.domain, function.name) for function in graph.functions}
+    for node in graph.graph.node:
+        if node.domain not in ("", "ai.onnx") and (node.domain, node.op_type) not in known:
+            operation = f"{node.domain}::{node.op_type}"
+            raise ExportError(f"Task {name!r} uses the operation {operation}, which is not ONNX's own.")
     _check_form(name, "input", graph.graph.input, task.inputs, graph)
     _check_form(name, "output", graph.graph.output, task.outputs, graph)
     return graph
@@ -104,7 +113,27 @@ def _cause(error: BaseException) -> str:
     """The first words of what went wrong at the bottom of an exporter's chain of errors."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return one_line(error)[:300]
+    words = one_line(error)[:300]
+    if "GuardOnDataDependentSymNode" in words:
+        words = f"its course depends on values ({words[:120]} …); torch.where takes both ways"
+    return words
+
+
+def _layer(error: BaseException | None, module: nn.Module) -> str:
+    """The layer at which an exporter failed, by its name and class: where it stood in the module, or in its graph."""
+    names = {id(part): name for name, part in module.named_modules() if name}
+    found = ""
+    while error is not None:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            part, node = frame.f_locals.get("self"), frame.f_locals.get("node")
+            if id(part) in names:
+                found = f"{names[id(part)]!r} ({type(part).__name__})"
+            elif isinstance(node, torch.fx.Node) and node.meta.get("nn_module_stack"):
+                path, kind = list(node.meta["nn_module_stack"].values())[-1]
+                path = path.removeprefix("module").strip(".")
+                found = f"{path!r} ({getattr(kind, '__name__', str(kind)).rpartition('.')[2]})" if path else found
+        error = error.__cause__
+    return found
 
 
 def _clean(model: onnx.ModelProto) -> onnx.ModelProto:

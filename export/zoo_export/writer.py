@@ -59,7 +59,10 @@ def write(run: Path, folder: Path, checkpoint: str | None) -> None:
     graphs: dict[str, onnx.ModelProto] = {}
     used: set[str] = set()
     for name, task in tasks.items():
-        graphs[name] = onnx_graph.trace(module, task, name)
+        try:
+            graphs[name] = onnx_graph.trace(module, task, name)
+        except ExportError as error:
+            raise ExportError(f"{about['name']}: {error}") from error
         used.update(onnx_graph.take_out(graphs[name], names, constants))
     if model.generate is not None:
         used_by = model.generate.task
