@@ -1,0 +1,289 @@
+"""The graphs around the tasks' own, run by ONNX Runtime alone: they give what zoo gives, in torch and by numpy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import zoo
+from conftest import Refused, Shelf, raises
+from zoo import generation, noise
+from zoo.convert import from_batch
+from zoo.errors import ExportError, SettingError
+from zoo.generation import Picking
+from zoo.release import read
+from zoo.specs import Autoregressive, Image
+from zoo_export import generate_graph, onnx_graph, uint8
+from zoo_export.nodes import Nodes
+from zoo_export.seeded import TABLE, Seeded
+
+SEEDS = (0, 1, 2**63, 2**64 - 1)
+QUIET = onnxruntime.SessionOptions()
+QUIET.log_severity_level = 4
+
+
+def session(graph: Path | onnx.ModelProto) -> onnxruntime.InferenceSession:
+    content = str(graph) if isinstance(graph, Path) else graph.SerializeToString()
+    return onnxruntime.InferenceSession(content, QUIET, providers=["CPUExecutionProvider"])
+
+
+def scalars(**values: int) -> dict[str, NDArray[np.int64]]:
+    """A seed of any 64 bits, and other integers, as int64 scalars."""
+    return {name: np.array(value, np.uint64).view(np.int64) for name, value in values.items()}
+
+
+# Seeds
+
+
+def drawing(distribution: str, shape: tuple[int, ...], stream: int, step: int) -> onnxruntime.InferenceSession:
+    """A graph that draws noise for `count` samples from `first` on."""
+    nodes = Nodes()
+    drawn = Seeded.of(nodes, "seed", "first", "count").draw(distribution, shape, stream, step)  # type: ignore[arg-type]
+    nodes.initialisers.append(onnx.numpy_helper.from_array(noise.normal_table(), TABLE))
+    inputs = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.INT64, []) for name in ("seed", "first", "count")
+    ]
+    output = onnx.helper.make_tensor_value_info(drawn, onnx.TensorProto.FLOAT, ["n", *shape])
+    graph = onnx.helper.make_graph(nodes.nodes, "noise", inputs, [output], nodes.initialisers)
+    return session(onnx.helper.make_model(graph, ir_version=10, opset_imports=[onnx.helper.make_opsetid("", 18)]))
+
+
+@pytest.mark.parametrize("distribution", ["normal", "uniform", "gumbel"])
+@pytest.mark.parametrize("shape", [(1,), (3, 5), (64,)])
+def test_a_graph_draws_the_same_bits_as_numpy(distribution: str, shape: tuple[int, ...]) -> None:
+    graph = drawing(distribution, shape, stream=2, step=7)
+    for seed in SEEDS:
+        for first, count in ((0, 1), (2**32 - 5, 5)):
+            (drawn,) = graph.run(None, scalars(seed=seed, first=first, count=count))
+            wanted = noise.draw(distribution, shape, seed, np.arange(first, first + count), 2, 7)  # type: ignore[arg-type]
+            assert drawn.dtype == np.float32
+            np.testing.assert_array_equal(drawn, wanted)
+
+
+GRAPH = drawing("normal", (7,), 0, 0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**64 - 1), first=st.integers(0, 2**32 - 100), count=st.integers(1, 100))
+def test_any_seed_and_any_sample(seed: int, first: int, count: int) -> None:
+    (drawn,) = GRAPH.run(None, scalars(seed=seed, first=first, count=count))
+    np.testing.assert_array_equal(drawn, noise.draw("normal", (7,), seed, np.arange(first, first + count)))
+
+
+# Generation
+
+
+def test_generate_gives_the_samples_of_torch(model_name: str, shelf: Shelf) -> None:
+    """For every registered model that generates: the graph, by ONNX Runtime alone, against eager torch."""
+    release = read(shelf.release(model_name))
+    value = release.generation
+    if value is None:
+        assert not release.generate
+        assert not (release.folder / "generate.onnx").exists()
+        return
+    eager = zoo.load(release.folder, backend="torch")
+    graph = session(release.folder / release.generate)
+    given = scalars(seed=2**63 + 1, first=5, count=3)
+    if isinstance(value, Autoregressive):
+        text = release.sample.x
+        given |= {"prompt": np.array([2, 1, 0]), "length": np.array(9), "top_k": np.array(0)}
+        given |= {"temperature": np.array(0.5, np.float32), "top_p": np.array(1.0, np.float32)}
+        (tokens,) = graph.run(["samples"], given)
+        prompt = "".join(text.vocabulary[index] for index in (2, 1, 0))  # type: ignore[union-attr]
+        assert from_batch(tokens, text)[0].startswith(prompt)
+        inputs = release.tasks[value.task].inputs
+        indices = np.arange(5, 8)
+        assert generation.follows(eager.backend.run, value, inputs, tokens, indices, 2**63 + 1, 3, Picking(0.5))
+        return
+    (samples,) = graph.run(["samples"], given)
+    by_torch = eager.generate(3, seed=2**63 + 1, first=5)
+    assert np.abs(from_batch(samples, release.sample.x).astype(int) - by_torch).max() <= 1
+
+
+def test_no_graph_draws_at_random_nor_knows_where_it_was_made(model_name: str, shelf: Shelf) -> None:
+    folder = shelf.release(model_name)
+    for path in folder.glob("*.onnx"):
+        graph = onnx.load(path, load_external_data=False)
+        assert not [
+            node.op_type for node in graph.graph.node if "Random" in node.op_type or node.op_type == "Bernoulli"
+        ]
+        assert graph.opset_import[0].version == 18
+        assert graph.ir_version == 10
+        content = path.read_bytes()
+        assert b".py" not in content
+        assert str(Path.home()).encode() not in content or str(Path.home()) == "/"
+        bodies = [part.g for node in graph.graph.node for part in node.attribute if part.HasField("g")]
+        for tensor in [tensor for part in (graph.graph, *bodies) for tensor in part.initializer]:
+            assert tensor.ByteSize() < 2048, (path.name, tensor.name)
+            if tensor.data_location == onnx.TensorProto.EXTERNAL:
+                assert tensor.external_data[0].value == "model.safetensors"
+
+
+class Labelled(nn.Module):
+    """A generator with a label and two noises, as a conditional model has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(5, 4)
+        self.layer = nn.Linear(4, 4)
+
+    def decode(self, z: Tensor, label: Tensor, u: Tensor) -> Tensor:
+        return (self.layer(z) + self.embedding(label) + u).sigmoid().view(-1, 1, 2, 2)
+
+
+def test_labels_and_several_noises() -> None:
+    module = Labelled().eval()
+    inputs = {"z": zoo.Noise((4,)), "label": zoo.Label(5), "u": zoo.Noise((4,), "uniform")}
+    task = zoo.Task(module.decode, inputs, {"image": zoo.Image(1, 2, 2)})
+    whole = generate_graph.of(zoo.OneShot("decode"), task, onnx_graph.trace(module, task, "decode"))
+    onnx.checker.check_model(whole, full_check=True)
+    graph = session(whole)
+    assert [value.name for value in graph.get_inputs()] == ["seed", "first", "label"]
+    labels = np.array([4, 0, 4, 2])
+    (samples,) = graph.run(None, {**scalars(seed=9, first=3), "label": labels})
+    indices = np.arange(3, 7)
+    z, u = noise.draw("normal", (4,), 9, indices), noise.draw("uniform", (4,), 9, indices, stream=1)
+    with torch.no_grad():
+        wanted = module.decode(*map(torch.from_numpy, (z, labels, u)))
+    np.testing.assert_allclose(samples, wanted.numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["vae", "chargpt"])
+def test_a_graph_that_generates_something_else_is_not_released(
+    model: str, shelf: Shelf, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = Seeded.draw
+    monkeypatch.setattr(Seeded, "draw", lambda self, kind, shape, stream, step=0: draw(self, kind, shape, 9, step))
+    refused("export", shelf.run(model), "--to", "new", says=("Parity failed", "generate.onnx gives"))
+
+
+# Picking tokens
+
+
+def test_top_k_and_top_p_by_hand() -> None:
+    logits = np.log(np.array([[0.1, 0.4, 0.2, 0.3]], np.float32))
+
+    def left(**how: float) -> list[int]:
+        scores = generation.scores(logits, 0, np.array([0]), 0, Picking(**how))  # type: ignore[arg-type]
+        return np.flatnonzero(np.isfinite(scores[0])).tolist()
+
+    assert left() == [0, 1, 2, 3]
+    assert left(top_k=1) == [1]
+    assert left(top_k=3) == [1, 2, 3]
+    assert left(top_k=9) == [0, 1, 2, 3]
+    assert left(top_p=0.39) == [1]
+    assert left(top_p=0.41) == [1, 3]
+    assert left(top_p=0.71) == [1, 2, 3]
+    assert left(top_k=2, top_p=0.56) == [1]  # of 0.4 and 0.3 alone, the first has 0.57
+    assert left(top_k=2, top_p=0.58) == [1, 3]
+    assert generation.pick(logits, 0, np.array([0]), 0, Picking(top_k=1)).tolist() == [1]
+
+
+def test_what_is_left_is_picked_as_often_as_it_is_likely() -> None:
+    logits = np.tile(np.log(np.array([[0.1, 0.4, 0.2, 0.3]], np.float32)), (20_000, 1))
+    picked = generation.pick(logits, 3, np.arange(20_000), 0, Picking(top_k=3))
+    shares = np.bincount(picked, minlength=4) / len(picked)
+    np.testing.assert_allclose(shares, [0, 4 / 9, 2 / 9, 3 / 9], atol=0.015)
+
+
+# Pictures as bytes
+
+
+def test_bytes_in_and_bytes_out(model_name: str, shelf: Shelf, tmp_path: Path) -> None:
+    """For every registered model: the graphs for uint8, by ONNX Runtime alone, against `zoo.load`."""
+    model = zoo.load(shelf.release(model_name))
+    pictures = [
+        name for name, task in model.release.tasks.items()
+        if any(isinstance(spec, Image) for spec in (*task.inputs.values(), *task.outputs.values()))
+    ]  # fmt: skip
+    if not pictures:
+        with raises(SettingError, f"{model_name}.tiny has no pictures", "--uint8"):
+            zoo.export(shelf.release(model_name), tmp_path / "bytes", uint8=True)
+        assert not (tmp_path / "bytes").exists()
+        return
+    folder = zoo.export(shelf.release(model_name), tmp_path / "bytes", uint8=True)
+    release = read(folder)
+    generates = ["generate"] if release.generation else []
+    assert list(release.uint8) == [*pictures, *generates]
+    for name in pictures:
+        task = release.tasks[name]
+        feeds, values = {}, {}
+        for key, spec in task.inputs.items():
+            if isinstance(spec, Image):
+                shape = (4, spec.height, spec.width, spec.channels)
+                feeds[key] = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+                values[key] = feeds[key][..., 0] if spec.channels == 1 else feeds[key]
+            else:
+                feeds[key] = values[key] = noise.draw("normal", spec.shape, 0, np.arange(4))
+        made = session(folder / release.uint8[name]).run(list(task.outputs), feeds)
+        wanted = model.run(name, **values)
+        wanted = wanted if isinstance(wanted, dict) else {next(iter(task.outputs)): wanted}
+        for (key, spec), array in zip(task.outputs.items(), made, strict=True):
+            if isinstance(spec, Image):
+                assert array.dtype == np.uint8
+                assert np.abs(array.astype(int).reshape(wanted[key].shape) - wanted[key]).max() <= 1
+            else:
+                np.testing.assert_allclose(array, wanted[key], rtol=1e-4, atol=1e-5)
+    for _ in generates:
+        (samples,) = session(folder / "generate.uint8.onnx").run(None, scalars(seed=4, first=2, count=3))
+        wanted = model.generate(3, seed=4, first=2)
+        assert np.abs(samples.astype(int).reshape(wanted.shape) - wanted).max() <= 1
+
+
+def test_a_graph_for_bytes_that_gives_something_else_is_refused(
+    shelf: Shelf, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = Nodes.name
+    monkeypatch.setattr(Nodes, "name", lambda self, value: name(self, 250.0 if value == 255.0 else value))
+    refused("export", shelf.release("vae"), "--to", "new", "--uint8", says=("Parity failed", ".uint8.onnx gives"))
+
+
+def test_a_release_without_pictures_has_none() -> None:
+    assert uint8.of(onnx.ModelProto(), {"x": zoo.Vector((1,))}, {"y": zoo.Score()}) is None
+
+
+# What does not export
+
+
+class Bad(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.linalg.slogdet(x[:, :, None] * x[:, None] + torch.eye(3))[1]
+
+
+class Choosing(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sum(1) if x.sum() > 0 else -x.sum(1)
+
+
+@pytest.mark.parametrize(("layer", "says"), [(Bad, "slogdet"), (Choosing, "its course depends on values")])
+def test_the_layer_that_does_not_export_is_named(
+    layer: type[nn.Module], says: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    module = nn.Sequential(nn.Identity(), nn.Sequential(layer()))
+    task = zoo.Task(module.forward, {"x": zoo.Vector((3,))}, {"y": zoo.Vector(())})
+    with raises(ExportError, "Task 'odd'", f"at the layer '1.0' ({layer.__name__})", says):
+        onnx_graph.trace(module, task, "odd")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_operation_that_is_not_of_onnx_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    clean = onnx_graph._clean
+
+    def foreign(model: onnx.ModelProto) -> onnx.ModelProto:
+        model = clean(model)
+        model.graph.node[0].domain = "com.example"
+        return model
+
+    monkeypatch.setattr(onnx_graph, "_clean", foreign)
+    task = zoo.Task(nn.Tanh().forward, {"x": zoo.Vector((3,))}, {"y": zoo.Vector((3,))})
+    with raises(ExportError, "Task 'odd' uses the operation com.example::"):
+        onnx_graph.trace(nn.Tanh(), task, "odd")
