@@ -19,6 +19,7 @@ from zoo import registry, show
 from zoo.convert import to_batch
 from zoo.data import audio, load, wav
 from zoo.errors import DataError, ParityError, ReleaseError, SettingError
+from zoo.examples import example
 from zoo.release import read
 from zoo.specs import Audio, LogMel, Sample, spec_from_json, to_json
 from zoo.verify import verify
@@ -416,7 +417,7 @@ def test_a_sound_out_of_range_is_no_release() -> None:
     with raises(ParityError, "a spectrogram has values from 0 to 2", "[0, 1]"):
         parity._check_form("here", LogMel(RATE, 4, 1, 2, 1), 1, np.array([[[0, 0, 2, 0]]], np.float32))
     for spec in (Audio(RATE, 50), LogMel(RATE, 50, 3, 2, 1)):
-        parity._check_form("here", spec, 7, parity.example(spec, 7, 0))
+        parity._check_form("here", spec, 7, example(spec, 7, 0))
 
 
 def test_commands_with_sounds(

@@ -16,10 +16,11 @@ import zoo
 from conftest import Shelf, raises
 from zoo import generation, noise, registry
 from zoo.errors import SettingError
+from zoo.examples import example
 from zoo.release import WEIGHTS, read
 from zoo.specs import Autoregressive
 from zoo.training import checkpoints, runs
-from zoo_export import onnx_graph, parity
+from zoo_export import onnx_graph
 from zoo_export.onnx_graph import INSIDE
 
 LEVEL = 1  # of 255
@@ -103,9 +104,7 @@ def test_every_task_matches_at_other_batches_than_the_gate_tried(model_name: str
     eager, fast = (zoo.load(release.folder, backend=backend) for backend in ("torch", "onnx"))
     for name, task in release.tasks.items():
         for batch in (2, 70):
-            feeds = {
-                key: parity.example(spec, batch, stream + 5) for stream, (key, spec) in enumerate(task.inputs.items())
-            }
+            feeds = {key: example(spec, batch, stream + 5) for stream, (key, spec) in enumerate(task.inputs.items())}
             left, right = eager.backend.run(name, feeds), fast.backend.run(name, feeds)
             for key in task.outputs:
                 np.testing.assert_allclose(right[key], left[key], rtol=1e-4, atol=1e-5, err_msg=f"{name}.{key}")
