@@ -513,7 +513,9 @@ def test_export_keeps_what_is_there(release: Path, refused: Refused, tmp_path: P
     for there in ("folder", release, "folder/precious.txt"):
         refused("export", release, "--to", there, says=("exists already and was kept", "--force"))
     for there in ("folder", "folder/precious.txt", "."):
-        refused("export", release, "--to", there, "--force", says=("is no release, so --force does not replace it",))
+        refused(
+            "export", release, "--to", there, "--force", says=("has no manifest.json, so --force does not replace it",)
+        )
 
 
 def test_export_with_force_replaces_a_release(release: Path, shelf: Shelf, tmp_path: Path) -> None:

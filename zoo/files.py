@@ -63,16 +63,16 @@ def share(path: Path) -> None:
 
 
 @contextmanager
-def new_folder(path: Path, force: bool) -> Iterator[Path]:
+def new_folder(path: Path, force: bool, mark: str = "manifest.json") -> Iterator[Path]:
     """A folder to fill, which becomes `path` when the block ends well and vanishes when it does not.
 
-    With `force` it replaces what is there, and only once it is complete.
+    With `force` it replaces what is there, if that has a file `mark`, and only once it is complete.
     """
     check_outside_releases(path)
     _sweep(path.absolute())
     check_free(path, force)
-    if force and path.exists() and not (path / "manifest.json").is_file() and (path.is_file() or any(path.iterdir())):
-        raise ExistsError(f"{path} is no release, so --force does not replace it. Choose another path.")
+    if force and path.exists() and not (path / mark).is_file() and (path.is_file() or any(path.iterdir())):
+        raise ExistsError(f"{path} has no {mark}, so --force does not replace it. Choose another path.")
     for ancestor in path.absolute().parents:
         if ancestor.exists():
             if not ancestor.is_dir():

@@ -10,11 +10,13 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from zoo import files
 from zoo.errors import SettingError, installed, missing
 from zoo.release import MANIFEST, read, verify
 from zoo.sources import RECIPE, find, is_path
+from zoo_export import web_bundle
 
 
 def export(
@@ -23,12 +25,16 @@ def export(
     *,
     checkpoint: str | None = None,
     uint8: bool = False,
+    format: Literal["release", "web"] = "release",
+    runtime: str | Path | None = None,
     force: bool = False,
 ) -> Path:
     """Write the release of a run folder, or a copy of a release, into the folder `to`, and return that.
 
     `checkpoint` is "last", "best" or a step, for run folders; without it, what the run itself releases. `uint8` adds
-    graphs that take and give pictures as they lie in files. The release appears whole or not at all.
+    graphs that take and give pictures as they lie in files. `format` "web" puts a page around it, which runs it with
+    ONNX Runtime for browsers: from `runtime`, the folder of the npm package onnxruntime-web, or from a pinned address.
+    The folder appears whole or not at all.
     Raises :class:`ZooError`; :class:`ParityError` means that torch and ONNX Runtime disagree, and nothing was written.
     """
     run = os.path.expanduser(source)
@@ -44,12 +50,21 @@ def export(
         from zoo_export.writer import write
 
         fill = partial(write, Path(run), checkpoint=checkpoint)
-    with files.new_folder(Path(to), force) as folder:
-        fill(folder)
+    if format not in ("release", "web"):
+        raise SettingError(f"format = {format!r} is not one of release, web.")
+    if runtime is not None and format != "web":
+        raise SettingError(f"runtime = {str(runtime)!r} is for --format web. Leave it out.")
+    mark = web_bundle.MARK if format == "web" else MANIFEST
+    with files.new_folder(Path(to), force, mark) as folder:
+        release = folder / web_bundle.MODEL if format == "web" else folder
+        release.mkdir(exist_ok=True)
+        fill(release)
         if uint8:
             from zoo_export.uint8 import add
 
-            add(folder)
+            add(release)
+        if format == "web":
+            web_bundle.write(folder, runtime)
     return Path(to)
 
 

@@ -147,9 +147,24 @@ def train_command(
     metavar="WHICH",
     help="last, best or a step of a run.  [default: what it releases]",
 )
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["release", "web"]),
+    default="release",
+    show_default=True,
+    help="web: a static folder with a page that runs the model in a browser.",
+)
+@click.option(
+    "--runtime",
+    metavar="DIR",
+    help="For web: the npm package onnxruntime-web.  [default: a pinned address, by its hashes]",
+)
 @click.option("--uint8", is_flag=True, help="Add graphs that take and give pictures as bytes, for any client.")
 @click.option("--force", is_flag=True, help="Replace the release that is there.")
-def export_command(source: str, to: Path, checkpoint: str | None, uint8: bool, force: bool) -> None:
+def export_command(
+    source: str, to: Path, checkpoint: str | None, kind: str, runtime: str | None, uint8: bool, force: bool
+) -> None:
     """Write the release of a run, proven to give the same in torch and ONNX Runtime; or copy a release.
 
     A mismatch is an error, and then nothing is written.
@@ -157,7 +172,20 @@ def export_command(source: str, to: Path, checkpoint: str | None, uint8: bool, f
     import zoo
     from zoo.release import read
 
-    folder = zoo.export(source, to, checkpoint=checkpoint, uint8=uint8, force=force)
+    folder = zoo.export(
+        source,
+        to,
+        checkpoint=checkpoint,
+        uint8=uint8,
+        format=kind,  # type: ignore[arg-type]
+        runtime=runtime,
+        force=force,
+    )
     place = shlex.quote(str(folder) if folder.is_absolute() else f"./{folder}")
+    if kind == "web":
+        click.echo(
+            f"{folder} written. Next:  python -m http.server --directory {place}   and open http://localhost:8000"
+        )
+        return
     look = "info" if read(folder).generation is None else "generate"
     click.echo(f"{folder} written. Next:  zoo verify {place}   zoo {look} {place}")

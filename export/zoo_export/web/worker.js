@@ -1,0 +1,84 @@
+// Runs the graphs, away from the page: loads ONNX Runtime, the one weights file and each graph when it is first used.
+
+const RELEASE = "model/";
+const WEIGHTS = "model.safetensors";
+
+let opened;
+
+/** The bytes of a file, which must have the hash that was said of it. */
+async function bytes(url, integrity) {
+  let answer;
+  try {
+    answer = await fetch(url, { integrity, cache: "no-cache" });
+  } catch (error) {
+    throw new Error(`${url} cannot be fetched, or is not the file that belongs here (${error.message}).`);
+  }
+  if (!answer.ok) throw new Error(`${url} cannot be fetched: ${answer.status} ${answer.statusText}.`);
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
+/** A SHA-256 in hexadecimal as fetch wants it. */
+function integrity(hex) {
+  const digest = hex.match(/../g).map((pair) => String.fromCharCode(parseInt(pair, 16))).join("");
+  return `sha256-${btoa(digest)}`;
+}
+
+async function runtime() {
+  const about = JSON.parse(new TextDecoder().decode(await bytes("runtime.json")));
+  const base = new URL(about.base, self.location.href);
+  const files = await Promise.all(about.files.map(({ name, integrity }) => bytes(new URL(name, base).href, integrity)));
+  const [module, threads, wasm] = files;
+  const address = (content) => URL.createObjectURL(new Blob([content], { type: "text/javascript" }));
+  const ort = await import(address(module));
+  ort.env.wasm.numThreads = 1;
+  ort.env.wasm.wasmBinary = wasm;
+  ort.env.wasm.wasmPaths = { mjs: address(threads) };
+  ort.env.logLevel = "error";
+  return ort;
+}
+
+async function open() {
+  const manifest = JSON.parse(new TextDecoder().decode(await bytes(`${RELEASE}manifest.json`)));
+  const file = (name) => bytes(RELEASE + name, integrity(manifest.files[name].sha256));
+  const [ort, weights] = await Promise.all([runtime(), file(WEIGHTS)]);
+  return { ort, manifest, file, weights, sessions: new Map() };
+}
+
+function session(model, graph) {
+  if (!model.sessions.has(graph)) {
+    const made = model.file(graph).then((content) =>
+      model.ort.InferenceSession.create(content, { externalData: [{ path: WEIGHTS, data: model.weights }] }),
+    );
+    model.sessions.set(graph, made);
+  }
+  return model.sessions.get(graph);
+}
+
+/** A tensor of the weights file, as float32. */
+function tensor(weights, name) {
+  const view = new DataView(weights.buffer, weights.byteOffset);
+  const size = Number(view.getBigUint64(0, true));
+  const header = JSON.parse(new TextDecoder().decode(weights.subarray(8, 8 + size)));
+  const [start, end] = header[name].data_offsets;
+  return new Float32Array(weights.slice(8 + size + start, 8 + size + end).buffer);
+}
+
+const CALLS = {
+  open: (model) => model.manifest,
+  tensor: (model, { name }) => tensor(model.weights, name),
+  run: async (model, { graph, feeds }) => {
+    const opened = await session(model, graph);
+    const given = Object.entries(feeds).map(([name, { type, data, dims }]) => [name, new model.ort.Tensor(type, data, dims)]);
+    const results = await opened.run(Object.fromEntries(given));
+    return Object.fromEntries(Object.entries(results).map(([name, { data, dims }]) => [name, { data, dims }]));
+  },
+};
+
+self.onmessage = async ({ data: { id, call, with: given } }) => {
+  try {
+    opened ??= open();
+    self.postMessage({ id, result: await CALLS[call](await opened, given) });
+  } catch (error) {
+    self.postMessage({ id, error: String(error.message ?? error) });
+  }
+};

@@ -1,0 +1,78 @@
+"""A static folder that any web server can host: a page, the release, and ONNX Runtime for browsers."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import shutil
+from pathlib import Path
+
+from zoo import files
+from zoo.errors import NotFoundError, SettingError
+from zoo.release import read
+
+PAGE = Path(__file__).parent / "web"
+MODEL = "model"
+"""The release, within a bundle."""
+
+MARK = "runtime.json"
+"""Where ONNX Runtime's files are; a folder that has it is a bundle."""
+
+VERSION = "1.30.0"
+ADDRESS = f"https://cdn.jsdelivr.net/npm/onnxruntime-web@{VERSION}/dist/"
+RUNTIME = {
+    "ort.wasm.min.mjs": "sha384-SfFfy/pvthiOsgaw3KX0bV5TfQ6Iq+oY9KutMe4SxIuHH4cl+DCSD4rTsYOoG1tJ",
+    "ort-wasm-simd-threaded.mjs": "sha384-XcXA/MtAf0WpB8e023xQH9CM7RIjiugakT7x99DIwpFf7k56BIFFcAPerIF7FDad",
+    "ort-wasm-simd-threaded.wasm": "sha384-vjBJ1z7qrhkTyYsNqKeF6c7N+nOJSU94czEo+tvZcu8G75JparGq9kB+kTnEUNVM",
+}
+"""The files of onnxruntime-web that a page needs, with their SHA-384 at that version."""
+
+
+def write(folder: Path, runtime: str | Path | None) -> None:
+    """Write what belongs around a release that lies in the folder's ``model``.
+
+    `runtime` is the folder of the npm package onnxruntime-web, whose files are copied; None leaves them at their
+    pinned address. Either way the page checks their hashes. Raises :class:`NotFoundError` for a folder that is not that
+    package, :class:`SettingError` for a model that a page cannot run.
+    """
+    held = read(folder / MODEL)
+    if not held.generate and not {"reconstruct", "encode"} & held.tasks.keys():
+        raise SettingError(f"{held.name} neither generates nor reconstructs, so a page has nothing to show of it.")
+    if runtime is None:
+        about = {"base": ADDRESS, "files": [{"name": name, "integrity": digest} for name, digest in RUNTIME.items()]}
+    else:
+        about = {"base": "ort/", "files": _copied(Path(runtime), folder / "ort")}
+    files.write(folder / MARK, json.dumps(about, indent=2) + "\n")
+    for path in PAGE.iterdir():
+        if path.name != "index.html":
+            shutil.copyfile(path, folder / path.name)
+    card = held.manifest["card"]
+    paper = card["paper"] if card["paper"].startswith(("https://", "http://")) else ""
+    words = {"TITLE": f"{held.name}: {card['title']}", "NAME": held.name, "PAPER": paper}
+    words |= {"SUMMARY": card["summary"], "CITATION": card["citation"]}
+    page = (PAGE / "index.html").read_text("utf-8")
+    for key, text in words.items():
+        page = page.replace(f"@{key}@", html.escape(text))
+    files.write(folder / "index.html", page)
+
+
+def _copied(package: Path, to: Path) -> list[dict[str, str]]:
+    """Copy what a page needs from the npm package, and say each file's hash."""
+    dist = package.expanduser() / "dist"
+    to.mkdir()
+    said = []
+    for name in RUNTIME:
+        if not (dist / name).is_file():
+            raise NotFoundError(
+                f"{package} is not the npm package onnxruntime-web: it has no dist/{name}. "
+                f"Run: npm install onnxruntime-web@{VERSION}, and give node_modules/onnxruntime-web"
+            )
+        shutil.copyfile(dist / name, to / name)
+        said.append({"name": name, "integrity": _integrity((to / name).read_bytes())})
+    return said
+
+
+def _integrity(content: bytes) -> str:
+    return "sha384-" + base64.b64encode(hashlib.sha384(content).digest()).decode()

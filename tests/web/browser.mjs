@@ -1,0 +1,109 @@
+// Uses the page of a web bundle as a person would, in Chromium; prints JSON with what was seen.
+//   node browser.mjs CHROMIUM URL SCENARIO [FILE]
+
+import { chromium } from "playwright-core";
+
+const [executablePath, url, scenario, file] = process.argv.slice(2);
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+const said = [];
+
+async function open(options) {
+  const page = await browser.newPage(options);
+  page.on("console", (message) => said.push(message.text()));
+  page.on("pageerror", (error) => said.push(error.message));
+  await page.goto(url);
+  await page.waitForSelector("body[data-ready]", { timeout: 60000 });
+  return page;
+}
+
+/** The grey levels, or colours, of each picture in a section. */
+const pictures = (page, section) => page.$$eval(`#${section} .samples canvas`, (all) => all.map((canvas) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return { label: canvas.getAttribute("aria-label"), width: canvas.width, height: canvas.height, data: [...data] };
+}));
+
+/** Press a button by its words, as a keyboard does, and wait until the page has done what it asks for. */
+async function press(page, section, words) {
+  const button = page.locator(`#${section}`).getByRole("button", { name: words, exact: true });
+  await button.focus();
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => !document.querySelector("button:disabled"));
+  await page.waitForTimeout(300);
+}
+
+const SCENARIOS = {
+  async generate() {
+    const page = await open();
+    await page.getByLabel("Seed").first().fill("18446744073709551615");
+    await page.getByLabel("First").fill("3");
+    await page.getByLabel("How many").fill("5");
+    await press(page, "generate", "Generate");
+    const seen = { samples: await pictures(page, "generate") };
+    await page.getByLabel("Seed").first().fill("18446744073709551616");
+    await press(page, "generate", "Generate");
+    return { ...seen, wrong: await page.textContent("#status") };
+  },
+  async walk() {
+    const page = await open();
+    const middle = await pictures(page, "walk");
+    await page.getByLabel("Sample of the seed").fill("2");
+    await press(page, "walk", "Start there");
+    const started = await pictures(page, "walk");
+    await page.getByLabel("Number 1", { exact: true }).focus();
+    for (let step = 0; step < 80; step++) await page.keyboard.press("ArrowRight");
+    await page.waitForTimeout(500);
+    return { middle, started, moved: await pictures(page, "walk") };
+  },
+  async reconstruct() {
+    const page = await open();
+    await page.setInputFiles("input[type=file]", file);
+    await page.waitForTimeout(800);
+    const chosen = await pictures(page, "reconstruct");
+    await press(page, "reconstruct", "Clear");
+    const cleared = await pictures(page, "reconstruct");
+    const box = await page.locator(".pad").boundingBox();
+    await page.mouse.move(box.x + 60, box.y + 60);
+    await page.mouse.down();
+    await page.mouse.move(box.x + 220, box.y + 220, { steps: 5 });
+    await page.mouse.up();
+    await page.waitForTimeout(500);
+    return { chosen, cleared, drawn: await pictures(page, "reconstruct") };
+  },
+  async complete() {
+    const page = await open();
+    await page.getByLabel("How it begins").fill("the ");
+    await page.getByLabel("Characters").fill("40");
+    await page.getByLabel("Seed").last().fill("7");
+    await page.getByLabel("Temperature").fill("0.8");
+    await page.getByLabel("Top k").fill("5");
+    await press(page, "complete", "Complete");
+    const text = await page.textContent(".text");
+    await page.getByLabel("How it begins").fill("é");
+    await press(page, "complete", "Complete");
+    return { text, wrong: await page.textContent("#status") };
+  },
+  async look() {
+    const seen = {};
+    for (const [name, viewport] of Object.entries({ phone: { width: 360, height: 740 }, desktop: { width: 1280, height: 900 } })) {
+      for (const colorScheme of ["light", "dark"]) {
+        const page = await open({ viewport, colorScheme });
+        seen[`${name} ${colorScheme}`] = await page.evaluate(() => ({
+          wide: document.scrollingElement.scrollWidth - innerWidth,
+          ground: getComputedStyle(document.body).backgroundColor,
+          unlabelled: [...document.querySelectorAll("input, select, textarea")].filter((field) => !field.labels.length).length,
+          unnamed: [...document.querySelectorAll("canvas")].filter((canvas) => !canvas.getAttribute("aria-label")).length,
+        }));
+        if (file) await page.screenshot({ path: `${file}/${name}-${colorScheme}.png`, fullPage: true });
+      }
+    }
+    return seen;
+  },
+  async status() {
+    const page = await open();
+    return { status: await page.textContent("#status"), ready: await page.evaluate(() => document.body.dataset.ready) };
+  },
+};
+
+const seen = await SCENARIOS[scenario]();
+await browser.close();
+console.log(JSON.stringify({ ...seen, said }));
