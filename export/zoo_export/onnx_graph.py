@@ -211,8 +211,7 @@ def _rename(graph: onnx.ModelProto, old: str, new: str) -> None:
 def point(model: onnx.ModelProto, weights: Path) -> None:
     """Make every reference of :func:`take_out` point at its tensor's bytes inside the weights file."""
     where = offsets(weights)
-    bodies = [attribute.g for node in model.graph.node for attribute in node.attribute if attribute.HasField("g")]
-    for initialiser in [tensor for graph in (model.graph, *bodies) for tensor in graph.initializer]:
+    for initialiser in model.graph.initializer:
         if initialiser.data_location == onnx.TensorProto.EXTERNAL:
             offset, length = where[initialiser.external_data[0].value]
             del initialiser.external_data[:]
