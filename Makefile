@@ -1,4 +1,5 @@
-# make demo: train a model and use it without torch.   make test: run every check.
+# make demo: train a model and use it without torch.   make test: run every check.   make browser: what Node and Chromium
+# tests need, which are skipped without it.
 # Both set themselves up in .venv and need Python 3.11 or newer. Another Python: make demo PYTHON=python3.12
 
 PYTHON ?= python3
@@ -7,11 +8,12 @@ BIN := $(VENV)/bin
 RUNTIME := $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check format clean help
+.PHONY: demo test check browser format clean help
 
 help:
 	@echo "make demo    train vae.digits, prove it, and sample from it without torch"
 	@echo "make test    run the tests, the linter and the type checker"
+	@echo "make browser install what the tests in Node and in a browser need"
 	@echo "make format  format the code"
 	@echo "make clean   remove .venv and what the demo wrote"
 
@@ -25,6 +27,9 @@ check: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+browser:
+	tests/web/setup
 
 format: $(VENV)/.test
 	$(BIN)/ruff format .

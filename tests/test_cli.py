@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import re
 import sys
 from pathlib import Path
 
@@ -71,7 +74,7 @@ def test_a_release_folder_holds_what_the_guide_says(model_name: str, shelf: Shel
     release = read(shelf.release(model_name))
     names = {path.name for path in release.folder.iterdir()}
     graphs = {f"{task}.onnx" for task in release.tasks}
-    picture = set() if release.generation is None else {"samples.png"}
+    picture = set() if release.generation is None else {"samples.png", "generate.onnx"}
     assert names - {"samples.txt"} == {"README.md", "manifest.json", "model.safetensors"} | picture | graphs
     assert set(release.files) == names - {"manifest.json"}
     card = (release.folder / "README.md").read_text()
@@ -220,3 +223,27 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 """
     kept, given_back = (int(python(code, way)) for way in ("prepared", ""))
     assert kept * 3 < given_back
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_the_bar_shows_pace_and_time_left_on_a_narrow_terminal(tmp_path: Path) -> None:
+    import fcntl
+    import pty
+    import struct
+    import subprocess
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [sys.executable, "-m", "zoo", "train", "dcgan.tiny", "--set", "steps=300", "--no-release"]
+    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+    with subprocess.Popen(command, cwd=tmp_path, stdout=theirs, stderr=theirs, env=environment | {"TERM": "xterm"}):
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the end, on Linux
+            while part := os.read(ours, 4096):
+                shown += part
+    os.close(ours)
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    assert re.search(r"Training dcgan.tiny +\d+/300 +\d:\d\d:\d\d +[\d,]+ images/s", text), text[-2000:]
+    assert "d_real" in text

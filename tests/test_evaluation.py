@@ -20,6 +20,7 @@ from zoo import data, evaluation, registry
 from zoo.errors import DataError, EvaluationError, MissingPackageError, SettingError, TrainingError
 from zoo.evaluation import Evaluation, Figure, kept, source
 from zoo.evaluation.families import FAMILIES, chosen
+from zoo.evaluation.intervals import of_seeds
 from zoo.evaluation.subject import DoesNotApply, Effort, Subject, of_module, some, without
 from zoo.modules import load_module
 from zoo.release import read
@@ -94,10 +95,28 @@ def test_a_run_is_measured_on_the_data_that_it_was_trained_on(shelf: Shelf, tmp_
     described["data"]["sha256"] = "0" * 64
     (run / "recipe.json").write_text(json.dumps(described))
     before = contents(run)
-    with raises(TrainingError, "run was trained on other data: digits", "--data digits"):
+    with raises(TrainingError, "run was trained on other data: the train split of digits", "--data digits"):
         zoo.evaluate(run, quiet=True)
     assert zoo.evaluate(run, data="digits", only=["own"], quiet=True).kept is None
     assert contents(run) == before
+
+
+def test_a_glance_does_not_replace_a_figure_on_more_samples(shelf: Shelf, tmp_path: Path, zoo_command: Command) -> None:
+    run = Path(shutil.copytree(shelf.run("ae"), tmp_path / "run"))
+    whole = zoo.evaluate(run, only=["mse"], quiet=True)
+    assert whole.firmer == ()
+    assert whole.figures[0].count == 297
+    glance = zoo_command("evaluate", run, "--only", "mse", "--limit", "5")
+    assert "mse: kept is an older figure, which rests on more samples" in glance.stderr
+    assert kept.read(run, step_of(run))[0] == whole.figures[0]
+    zoo.evaluate(run, only=["mse"], quiet=True)
+    assert kept.read(run, step_of(run))[0] == whole.figures[0]
+
+
+def test_seeds_that_agree_have_no_interval() -> None:
+    figure = of_seeds("precision", [0.0, 0.0, 0.0], "share", "", count=7)
+    assert (figure.low, figure.high, figure.count) == (None, None, 7)
+    assert figure.interval == "no interval: the same for 3 seeds"
 
 
 def test_a_step_that_was_not_measured_has_what_was_watched(vae: Path, tmp_path: Path) -> None:
@@ -131,11 +150,13 @@ def test_a_measure_taken_anew_replaces_the_old_one(vae: Path, tmp_path: Path) ->
     run = Path(shutil.copytree(vae, tmp_path / "run"))
     step = step_of(run)
     before = {figure.name: figure for figure in kept.read(run, step)}
-    zoo.evaluate(run, only=["mse"], limit=50, quiet=True)
+    changed = dataclasses.replace(before["mse"], value=9.0, count=296)
+    path = run / kept.MEASURES
+    path.write_text(json.dumps({"format": 1, "steps": {str(step): [changed.to_json()]}}))
+    zoo.evaluate(run, only=["reconstruction"], quiet=True)
     after = {figure.name: figure for figure in kept.read(run, step)}
-    assert list(after) == list(before)
-    assert "50 test pictures" in after["mse"].protocol
-    assert {name for name in after if after[name] != before[name]} == {"mse"}
+    assert set(after) == {"mse", "psnr", "ssim"}
+    assert all(after[name] == before[name] for name in after)
     older = checkpoints.steps(run)[-2]
     zoo.evaluate(run, only=["own"], limit=10, checkpoint=str(older), quiet=True)
     assert set(values(kept.read(run, older))) == {"negative_elbo", "iwae_100"}

@@ -161,6 +161,16 @@ def test_folder_errors(tmp_path: Path) -> None:
         load(f"folder:{root}", "train")
 
 
+@pytest.mark.parametrize("names", [("train",), ("train", "val"), ("Test", "cat")])
+def test_names_of_splits_are_no_classes(names: tuple[str, ...], tmp_path: Path) -> None:
+    for name in names:
+        for index in range(3):
+            picture(tmp_path / name / "a" / f"{index}.png")
+    split_names = [name for name in names if name != "cat"]
+    with refused(f"has the folders {', '.join(split_names)}, which are names of splits", "Name them train and test"):
+        load(f"folder:{tmp_path}", "train")
+
+
 def test_split_folder_errors(tmp_path: Path) -> None:
     picture(tmp_path / "train" / "cat" / "1.png")
     (tmp_path / "test").mkdir()

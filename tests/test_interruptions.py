@@ -31,6 +31,7 @@ from zoo.errors import (
 )
 from zoo.evaluation import kept
 from zoo.training import checkpoints, runs
+from zoo.training import stopping as stopping_module
 from zoo_export import onnx_graph
 
 # Runs that are stopped, and resumed
@@ -178,7 +179,22 @@ def test_resume_on_other_data(run: Path, refused: Refused) -> None:
     described = json.loads((run / "recipe.json").read_text())
     described["data"]["sha256"] = "0" * 64
     (run / "recipe.json").write_text(json.dumps(described))
-    refused("train", "ae.tiny", "--out", run, "--resume", says=("run was trained on other data: digits", "--force"))
+    refused(
+        "train",
+        "ae.tiny",
+        "--out",
+        run,
+        "--resume",
+        says=("run was trained on other data: the train split of digits", "--force"),
+    )
+
+
+def test_resume_with_another_test_split(run: Path, refused: Refused) -> None:
+    described = json.loads((run / "recipe.json").read_text())
+    described["data"]["test_sha256"] = "0" * 64
+    (run / "recipe.json").write_text(json.dumps(described))
+    says = ("run was measured on other data: the test split of digits", "--force")
+    refused("train", "ae.tiny", "--out", run, "--resume", says=says)
 
 
 def test_resume_where_there_is_no_run(refused: Refused, tmp_path: Path) -> None:
@@ -345,12 +361,36 @@ def test_a_run_that_is_stopped_after_its_training(
         patch.setattr(f"zoo.training.trainer.{part}", lambda *_, **__: os.kill(os.getpid(), number))
         with pytest.raises(TrainingError) as stopped:
             zoo.train("ae.tiny", set={"steps": 1}, out=tmp_path / "run", quiet=True)
-    assert str(stopped.value) == f"{word} while {task}. The training is complete. Go on with --resume"
+    assert str(stopped.value) == f"{word} while {task}. The training is complete. Go on with --resume."
     assert stopped.value.exit_code == code
     assert not (tmp_path / "run" / "release").exists()
     zoo.train("ae.tiny", set={"steps": 1}, out=tmp_path / "run", resume=True, quiet=True)
     assert kept.read(tmp_path / "run", 1)
     assert (tmp_path / "run" / "release" / "manifest.json").is_file()
+
+
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "Interrupted"), (signal.SIGTERM, "Terminated")])
+def test_a_run_that_is_stopped_at_its_last_checkpoint(
+    number: int, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = checkpoints.write
+
+    def stopping(*arguments: Any) -> Path:
+        os.kill(os.getpid(), number)
+        return write(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "write", stopping)
+        with raises(getattr(stopping_module, word), f"{word}. The training is complete. Go on with --resume."):
+            zoo.train("ae.tiny", set={"steps": 1}, out=tmp_path / "run", quiet=True)
+    zoo.train("ae.tiny", set={"steps": 1}, out=tmp_path / "run", resume=True, quiet=True)
+    assert (tmp_path / "run" / "release" / "manifest.json").is_file()
+
+
+def test_metrics_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / runs.METRICS).mkdir()
+    with raises(TrainingError, f"{runs.METRICS} could not be written", "go on with --resume"):
+        runs.append_metrics(tmp_path, {"step": 1})
 
 
 # Parity is a gate

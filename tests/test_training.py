@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import zoo
 from conftest import Command, Refused, Shelf, raises
-from zoo import data, registry
+from zoo import data, files, registry
 from zoo.errors import MissingPackageError, SettingError, TrainingError
 from zoo.training import checkpoints, curves, finetune, runs
 from zoo.training.average import Average
@@ -243,6 +243,11 @@ def test_text_is_not_augmented(setting: str, refused: Refused) -> None:
     refused("train", "chargpt.tiny", "--set", setting, says=("flip and crop are for pictures", "descriptions is text"))
 
 
+def test_pictures_are_not_moved_out_of_sight(refused: Refused) -> None:
+    says = ("crop = 5 moves pictures by more than half of their 8×8 pixels",)
+    refused("train", "vae.tiny", "--set", "crop=5", says=says)
+
+
 def test_a_class_is_left_out() -> None:
     digits = data.load("digits", "train")
     kept, held = split(digits, recipe(leave_out=3))
@@ -390,6 +395,22 @@ def test_starting_from_a_run_takes_what_a_release_leaves_out(shelf: Shelf) -> No
     assert not any(name.startswith("discriminator") for name in finetune.origin(shelf.release("dcgan")).tensors)
 
 
+def test_starting_from_a_run_takes_the_checkpoint_that_it_releases(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Path(shutil.copytree(shelf.run("vae"), tmp_path / "run"))
+    older, newer = checkpoints.steps(run)[-2:]
+    assert finetune.origin(run).name == f"vae.tiny, step {newer}"
+    monkeypatch.setattr(runs, "released", lambda recipe: str(older))
+    taken = finetune.origin(run)
+    assert taken.name == f"vae.tiny, step {older}"
+    assert taken.sha256 == files.sha256(checkpoints.path_of(run, older))
+    damaged = checkpoints.path_of(run, older)
+    damaged.write_bytes(damaged.read_bytes()[:-7])
+    with raises(TrainingError, "is damaged", f"Name a release instead: zoo export {run} --to DIR"):
+        finetune.origin(run)
+
+
 def test_starting_and_killed_before_the_first_checkpoint(shelf: Shelf, tmp_path: Path) -> None:
     """A resumed run would begin with fresh weights, and must not."""
     train("ae.tiny", tmp_path / "run", start=shelf.release("ae"))
@@ -468,9 +489,10 @@ def test_tensorboard(tmp_path: Path) -> None:
 
 
 def test_tensorboard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
+    monkeypatch.setattr("zoo.training.trainer.installed", lambda package: package != "tensorboard")
     with raises(MissingPackageError, "--tensorboard needs tensorboard", "pip install 'genzoo[tensorboard]'"):
         train("vae.tiny", tmp_path / "run", tensorboard=True)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.filterwarnings("ignore")  # torch.compile warns of what it meets on the way

@@ -5,8 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from types import TracebackType
 from typing import Any
+
+SOON, LATER = 0.2, 10.0
+"""Seconds between two moves of a bar, and between two plain lines."""
 
 
 class Progress:
@@ -15,26 +19,27 @@ class Progress:
     def __init__(self, what: str, total: int, done: int = 0, unit: str = "samples", quiet: bool = False) -> None:
         self._what, self._total, self._first, self._unit = what, total, done, unit
         self._began = time.monotonic()
-        self._last_line = self._began
+        self._shown = self._began
+        self._terms = ""
         self._bar: Any = None
         self._quiet = quiet
 
     def __enter__(self) -> Progress:
         if not self._quiet and sys.stderr.isatty():
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
             from rich.progress import Progress as Bar
             from rich.table import Column
 
             columns = (
                 TextColumn("{task.description}", table_column=Column(no_wrap=True)),
                 MofNCompleteColumn(table_column=Column(no_wrap=True)),
-                TimeRemainingColumn(table_column=Column(no_wrap=True)),
+                TextColumn("{task.fields[pace]}", table_column=Column(no_wrap=True)),
                 BarColumn(None, table_column=Column(ratio=1, max_width=40)),
                 TextColumn("{task.fields[terms]}", table_column=Column(ratio=3, no_wrap=True, overflow="ellipsis")),
             )
             self._bar = Bar(*columns, console=Console(stderr=True), expand=True, refresh_per_second=4)
-            self._task = self._bar.add_task(self._what, total=self._total, completed=self._first, terms="")
+            self._task = self._bar.add_task(self._what, total=self._total, completed=self._first, terms="", pace="")
             self._bar.start()
         return self
 
@@ -46,15 +51,28 @@ class Progress:
 
     def update(self, done: int, terms: Mapping[str, float], samples: int) -> None:
         """Say that `done` steps are done, what the loss terms are, and how many samples were used since the start."""
+        self.tell(terms)
+        self.move(done, samples)
+
+    def tell(self, terms: Mapping[str, float]) -> None:
+        """The loss terms from now on."""
+        self._terms = "  ".join(f"{name} {value:.4g}" for name, value in terms.items())
+
+    def move(self, done: int, samples: int) -> None:
+        """Say that `done` steps are done, and how many samples were used since the start: shown now and then."""
         now = time.monotonic()
-        rate = samples / max(now - self._began, 1e-9)
-        text = "  ".join(f"{name} {value:.4g}" for name, value in terms.items()) + f"  {rate:,.0f} {self._unit}/s"
+        if done < self._total and now - self._shown < (SOON if self._bar else LATER):
+            return
+        self._shown = now
+        spent = max(now - self._began, 1e-9)
+        rate = f"{samples / spent:,.0f} {self._unit}/s"
+        left = round(spent / max(done - self._first, 1) * (self._total - done))
         if self._bar:
-            self._bar.update(self._task, completed=done, terms=text)
-        elif not self._quiet and (now - self._last_line > 10 or done == self._total):
-            self._last_line = now
-            left = (now - self._began) / max(done - self._first, 1) * (self._total - done)
-            print(f"{self._what}  {done}/{self._total}  {text}  {left:.0f} s left", file=sys.stderr, flush=True)
+            pace = f"{timedelta(seconds=left)}  {rate}"
+            self._bar.update(self._task, completed=done, terms=self._terms, pace=pace)
+        elif not self._quiet:
+            text = "  ".join(filter(None, (self._terms, rate)))
+            print(f"{self._what}  {done}/{self._total}  {text}  {left} s left", file=sys.stderr, flush=True)
 
     def say(self, text: str) -> None:
         """A line that stays."""

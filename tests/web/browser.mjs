@@ -77,10 +77,10 @@ const SCENARIOS = {
     await page.getByLabel("Temperature").fill("0.8");
     await page.getByLabel("Top k").fill("5");
     await press(page, "complete", "Complete");
-    const text = await page.textContent(".text");
+    const [text, first] = [await page.textContent(".text"), await page.textContent("#status")];
     await page.getByLabel("How it begins").fill("é");
     await press(page, "complete", "Complete");
-    return { text, wrong: await page.textContent("#status") };
+    return { text, status: first, wrong: await page.textContent("#status") };
   },
   async look() {
     const seen = {};

@@ -130,8 +130,9 @@ def info_command(name: str, data_dir: Path | None, output: Path | None, force: b
 
 def _print(about: dict[str, Any]) -> None:
     files = about.pop("files")
+    about["where"] = about["where"] or "not there"
     for key, value in about.items():
-        text = ", ".join(map(str, value)) if isinstance(value, list) else "not there" if value is None else str(value)
+        text = ", ".join(map(str, value)) if isinstance(value, list) else "unknown" if value is None else str(value)
         if text:
             click.echo(f"{key + ':':<10}{text}")
     for file in files:

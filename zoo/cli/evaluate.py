@@ -73,5 +73,7 @@ def evaluate_command(
     table(rows)
     for family, reason in found.left_out.items():
         click.echo(f"{family}: {reason}.", err=True)
+    if found.firmer:
+        click.echo(f"{', '.join(found.firmer)}: kept is an older figure, which rests on more samples.", err=True)
     if found.kept:
         click.echo(f"{found.kept} has them; zoo export puts them into a release.", err=True)

@@ -146,6 +146,7 @@ def _append(response: HTTPResponse, done: int, limit: int, name: str, part: _Par
 @contextmanager
 def _part(final: Path) -> Iterator[_Part]:
     """The part of a file, open for appending; afterwards it is kept only where that helps to resume."""
+    made = [place for place in final.parents if not place.exists()]
     with _writing(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         part = _shared(final) or _own(final)
@@ -162,6 +163,9 @@ def _part(final: Path) -> Iterator[_Part]:
         part.file.close()
         if not renamed and not part.locked:
             part.path.unlink(missing_ok=True)
+        with suppress(OSError):  # what failed leaves no empty folders
+            for place in made:
+                place.rmdir()
 
 
 def _shared(final: Path) -> _Part | None:

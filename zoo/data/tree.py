@@ -22,6 +22,9 @@ from zoo.data.dataset import Split
 from zoo.data.store import unreadable
 from zoo.errors import DataError
 
+SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+"""Folders of such a name are no classes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sort:
@@ -105,6 +108,12 @@ def _splits(root: Path, sort: Sort) -> dict[Split, list[Found]]:
             )
         return {"train": train, "test": test}
     every = _files(root, sort)
+    split_names = sorted({found.label for found in every if found.label is not None and found.label.lower() in SPLITS})
+    if split_names:
+        raise DataError(
+            f"{str(root)!r} has the folders {', '.join(split_names)}, which are names of splits and no classes. "
+            "Name them train and test, or move the classes up."
+        )
     if len(every) < 2:
         raise DataError(
             f"{str(root)!r} has 1 {sort.one}, and at least 2 are needed: to train on and to test. Add more."

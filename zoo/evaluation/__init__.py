@@ -41,6 +41,8 @@ class Evaluation:
     """Why a family of measures was not taken, by its name."""
     kept: Path | None
     """The ``measures.json`` that has the figures now, for a run folder measured on its own data."""
+    firmer: tuple[str, ...] = ()
+    """Those of which it has, and keeps, a figure that rests on more samples."""
 
 
 def evaluate(
@@ -58,7 +60,8 @@ def evaluate(
     """Measure a released name, a run folder or a release folder.
 
     `only` names measures or families. `limit` is the number of test samples, `samples` that of generated ones.
-    `data` is another data set of the same form. `checkpoint` is "last" (the default), "best" or a step of a run.
+    `data` is another data set of the same form. `checkpoint` is "last", "best" or a step of a run; without it, what
+    the run releases.
     Raises :class:`ZooError`: :class:`EvaluationError` where nothing could be measured.
     """
     _check_installed()

@@ -58,6 +58,7 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
             low=low,
             high=high,
             interval="95% by bootstrap within each kind",
+            count=len(test),
             baseline=(f"error of {pca.words}", area(strange, pca.errors(test.array))),
         )
     ]

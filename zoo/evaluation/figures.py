@@ -30,6 +30,8 @@ class Figure:
     """How the interval was made, or why there is none."""
     baseline: tuple[str, float] | None = None
     """What it stands beside: a name and a value on the same samples, such as PCA's."""
+    count: int = 0
+    """The samples that it rests on; 0 where that was not written down."""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):

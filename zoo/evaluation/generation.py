@@ -84,7 +84,7 @@ def on_features(subject: Subject, effort: Effort, extract: Extract, which: str, 
     return [
         of_seeds(
             name, [row[place] for row in rows], unit, protocol, better,
-            (f"{len(test):,} real test pictures", baseline[place]),
+            (f"{len(test):,} real test pictures", baseline[place]), count,
         )
         for place, (name, (unit, better, protocol)) in enumerate(zip(names, units, strict=True))
     ]  # fmt: skip

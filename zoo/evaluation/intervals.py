@@ -37,7 +37,7 @@ def of_samples(
     values = np.asarray(values, np.float64)
     figure = Figure(
         name=name, value=float(values.mean()), unit=unit, protocol=protocol, better=better,
-        interval="no interval: one sample", baseline=baseline,
+        interval="no interval: one sample", baseline=baseline, count=len(values),
     )  # fmt: skip
     return figure if len(values) < 2 else _with(figure, *bootstrap(values), "95% by bootstrap over samples")
 
@@ -49,14 +49,15 @@ def of_seeds(
     protocol: str,
     better: Better = "lower",
     baseline: tuple[str, float] | None = None,
+    count: int = 0,
 ) -> Figure:
-    """The figure that is the mean over a few seeds, with Student's interval of that mean."""
-    mean = float(np.mean(values))
+    """The figure that is the mean over a few seeds, each on `count` samples, with Student's interval of that mean."""
+    mean, same = float(np.mean(values)), len(set(values)) == 1
     figure = Figure(
-        name=name, value=mean, unit=unit, protocol=protocol, better=better,
-        interval="no interval: one seed", baseline=baseline,
+        name=name, value=mean, unit=unit, protocol=protocol, better=better, baseline=baseline, count=count,
+        interval="no interval: " + ("one seed" if len(values) == 1 else f"the same for {len(values)} seeds"),
     )  # fmt: skip
-    if not 2 <= len(values) <= len(_T) + 1:
+    if same or len(values) > len(_T) + 1:
         return figure
     half = _T[len(values) - 2] * float(np.std(values, ddof=1)) / math.sqrt(len(values))
     return _with(figure, mean - half, mean + half, f"95% over {len(values)} seeds (Student's t)")

@@ -19,13 +19,19 @@ def read(run: Path, step: int) -> list[Figure]:
     return [from_json(entry) for entry in _load(run).get(str(step), ())]
 
 
-def merge(run: Path, step: int, figures: Sequence[Figure]) -> None:
-    """Keep figures of a run's checkpoint; one that was taken anew replaces the older of its name."""
+def merge(run: Path, step: int, figures: Sequence[Figure]) -> list[Figure]:
+    """Keep figures of a run's checkpoint. One that was taken anew replaces the older of its name.
+
+    But a glance does not: older ones that rest on more samples stay, and are returned.
+    """
     by_step = _load(run)
-    merged = {figure.name: figure for figure in (*read(run, step), *figures)}
+    older = {figure.name: figure for figure in read(run, step)}
+    firmer = [older[new.name] for new in figures if new.name in older and older[new.name].count > new.count]
+    merged = older | {figure.name: figure for figure in (*figures, *firmer)}
     by_step[str(step)] = [figure.to_json() for figure in merged.values()]
     steps = {key: by_step[key] for key in sorted(by_step, key=int)}
     files.write(run / MEASURES, json.dumps({"format": FORMAT, "steps": steps}, indent=2, ensure_ascii=False) + "\n")
+    return firmer
 
 
 def _load(run: Path) -> dict[str, list[dict[str, object]]]:

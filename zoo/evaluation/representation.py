@@ -50,6 +50,7 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
             "nmi", [clusters(codes[1], asked, seed) for seed in range(effort.seeds)], "NMI, 0 to 1",
             f"k-means with one cluster a class, best of 3 starts, seeds from 0; {of}", "higher",
             (pca.words, float(np.mean([clusters(components[1], asked, seed) for seed in range(effort.seeds)]))),
+            len(test),
         ),
     ]  # fmt: skip
 

@@ -77,14 +77,16 @@ def measure(
     wanted = chosen(only, tuple(m.name for m in _declared(loaded.own)))
     training, test = _splits(loaded, data, data_dir, quiet)
     if loaded.kept_at is not None and data is None:
-        _check_data(loaded.kept_at[0], loaded.data, training)
+        _check_data(loaded.kept_at[0], loaded.data, training, test)
     subject = _subject(loaded.model, training, test, loaded.leave_out)
     effort = Effort(limit=limit, samples=samples, quiet=quiet)
     kept_at = loaded.kept_at if data is None else None  # a run's figures are those on its own data
 
+    firmer: list[Figure] = []
+
     def keep(figures: Sequence[Figure]) -> None:
         if kept_at is not None:
-            kept.merge(*kept_at, figures)
+            firmer.extend(kept.merge(*kept_at, figures))
 
     with loaded.model:
         jobs = [] if isinstance(loaded.own, str) else own_jobs(loaded.own, subject, wanted, effort)
@@ -102,7 +104,8 @@ def measure(
         raise EvaluationError(
             f"Nothing could be measured of {loaded.model.name}. {reasons or 'It declares no measures of its own'}."
         )
-    return Evaluation(loaded.model.name, figures, left_out, kept_at[0] / kept.MEASURES if kept_at else None)
+    where = kept_at[0] / kept.MEASURES if kept_at else None
+    return Evaluation(loaded.model.name, figures, left_out, where, tuple(figure.name for figure in firmer))
 
 
 def measure_quickly(
@@ -199,12 +202,12 @@ def _splits(loaded: Loaded, data: str | None, data_dir: str | Path | None, quiet
     return training, test
 
 
-def _check_data(run: Path, name: str, training: DataSet) -> None:
+def _check_data(run: Path, name: str, training: DataSet, test: DataSet) -> None:
     """Raise :class:`TrainingError` where the data is no longer what the run was trained on."""
     from zoo.training import runs
 
     hint = f"To measure it on what is there now, and keep no figures: --data {name}"
-    runs.check_data(run, runs.described(run), training, hint)
+    runs.check_data(run, runs.described(run), training, test, hint)
 
 
 def _subject(model: LoadedModel, training: DataSet, test: DataSet, leave_out: int) -> Subject:

@@ -68,6 +68,11 @@ class Batches:
             )
         if (flip or crop) and not isinstance(data.sample.x, Image):
             raise SettingError(f"flip and crop are for pictures, and {data.name} is {data.sample.x.kind}.")
+        if isinstance(data.sample.x, Image) and 2 * crop > min(data.sample.x.height, data.sample.x.width):
+            raise SettingError(
+                f"crop = {crop} moves pictures by more than half of their {data.sample.x.height}×{data.sample.x.width} "
+                "pixels. Set a smaller one."
+            )
 
     def __len__(self) -> int:
         return self._count

@@ -126,8 +126,8 @@ def _digest(about: str, tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def read(run: Path, which: str = "last") -> Checkpoint:
-    """The checkpoint "last", "best", or of a step given in digits.
+def read(run: Path, which: str = "last", hint: str = "") -> Checkpoint:
+    """The checkpoint "last", "best", or of a step given in digits. `hint` says what to do where it is damaged.
 
     Raises :class:`NotFoundError` where it is not there, and :class:`TrainingError` for a file that is damaged.
     """
@@ -150,8 +150,8 @@ def read(run: Path, which: str = "last") -> Checkpoint:
         return parse(path.read_bytes())
     except (OSError, ValueError) as error:
         older = ", ".join(str(other) for other in held if other != step)
-        hint = f"Others are there: --checkpoint {older}." if older else "Start the run anew with --force."
-        raise TrainingError(f"{path} is damaged: {one_line(error)}. {hint}") from error
+        others = f"Others are there: --checkpoint {older}." if older else "Start the run anew with --force."
+        raise TrainingError(f"{path} is damaged: {one_line(error)}. {hint or others}") from error
 
 
 def newest(run: Path, say: Callable[[str], None]) -> bytes:
@@ -244,4 +244,4 @@ def best(run: Path) -> int | None:
             continue
         if score is not None:
             scores[step] = score
-    return min(scores, key=lambda step: (scores[step], -step)) if scores else None
+    return min(scores, key=lambda step: (scores[step], step)) if scores else None

@@ -132,7 +132,10 @@ def join(device: torch.device) -> Iterator[World]:
     except BaseException as error:
         traceback.clear_frames(error.__traceback__)  # they may hold what follows
         if _lost(error) or _lost(error.__cause__):
-            raise TrainingError("Another process of this run has ended, and may say why.") from error
+            raise TrainingError(
+                "Another process of this run has ended, and may say why. Once a checkpoint is there, start all of them "
+                "again with --resume."
+            ) from error
         raise
     finally:
         gc.collect()  # a DDP that outlives the group can wait for it forever

@@ -23,7 +23,7 @@ class Origin:
     """The weights that a run started from."""
 
     name: str
-    """``model.recipe``."""
+    """``model.recipe``, and the step of a run."""
     sha256: str
     """Of the release's manifest, or of the run's checkpoint."""
     tensors: dict[str, Tensor]
@@ -47,13 +47,14 @@ class Match:
 
 
 def origin(source: str | Path) -> Origin:
-    """The weights of a SOURCE: the last checkpoint of a run folder, which has all of them, else a release."""
+    """The weights of a SOURCE: of the checkpoint that a run folder releases, which has all of them, else a release."""
     folder = Path(os.path.expanduser(source))
     if is_path(source) and (folder / RECIPE).is_file() and checkpoints.steps(folder):
-        step = checkpoints.steps(folder)[-1]
-        held = checkpoints.read(folder, str(step))
-        path = checkpoints.path_of(folder, step)
-        return Origin(runs.described(folder)["name"], files.sha256(path), checkpoints.weights(held))
+        about, _, recipe, _ = runs.model_of(folder)
+        hint = f"Name a release instead: zoo export {source} --to DIR"
+        held = checkpoints.read(folder, runs.released(recipe), hint)
+        path = checkpoints.path_of(folder, held.state.step)
+        return Origin(f"{about['name']}, step {held.state.step}", files.sha256(path), checkpoints.weights(held))
     release = read(find(source))
     path = release.path(WEIGHTS)
     try:

@@ -114,16 +114,17 @@ class Running:
         self.complete = False
         """Whether there was nothing left to do."""
         if resume:
-            self._resume(whole)
+            self._resume()
         elif world.first:
-            runs.start(folder, name, recipe, whole, how.checkpoint_every, finetune.describe(origin, self.match))
+            about = finetune.describe(origin, self.match)
+            runs.start(folder, name, recipe, *self.splits, how.checkpoint_every, about)
         world.wait()
 
-    def _resume(self, whole: data.DataSet) -> None:
+    def _resume(self) -> None:
         """Go on from the newest checkpoint of the first process, which is on its disk."""
         content = b""
         if self.world.first:
-            runs.check_same(self.folder, self.name, self.recipe, whole)
+            runs.check_same(self.folder, self.name, self.recipe, *self.splits)
             content = checkpoints.newest(self.folder, lambda text: print(text, file=sys.stderr, flush=True))
         content = self.world.share(content, self.device)
         if not content and self.world.first and runs.described(self.folder).get("from"):
@@ -184,13 +185,14 @@ class Running:
                 unread.clear()
             if logged:
                 if report:
-                    lr, samples = self.phases[0].rate(step), (draws - drawn) * self.batches.size
-                    report.terms(step + 1, latest, lr, self.state.seconds, samples)
+                    report.terms(step + 1, latest, self.phases[0].rate(step), self.state.seconds)
                 latest = {}
-            if step == first and report:
+            if report:
+                report.step(step + 1, (draws - drawn) * self.batches.size)
                 for phase in self.phases:
                     if phase.note:
                         report.say(phase.note)
+                        phase.note = ""
             if planned or reason:
                 self.state = dataclasses.replace(self.state, unsaid=latest)
                 self._checkpoint(began, planned, report)
@@ -264,7 +266,7 @@ class Running:
             last = "There is no checkpoint" if self.world.first else "Process 0 names the last good checkpoint"
         raise TrainingError(
             f"{self.name} stopped at step {step}: {what} is not finite. {last}. "
-            "Start again with a lower lr or clip=1; --from takes weights from a run."
+            "Start again with a lower lr or clip=1, and --force or another --out; --from takes weights from a run."
         )
 
     def _checkpoint(self, began: float, planned: bool, report: Report | None) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from zoo import files
-from zoo.errors import missing, one_line
+from zoo.errors import one_line, unusable
 from zoo.progress import Progress
 from zoo.training import curves, runs
 
@@ -36,7 +36,7 @@ class Report:
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError as error:
-                raise missing("tensorboard", "tensorboard", "--tensorboard") from error
+                raise unusable(error, "tensorboard", "tensorboard", "--tensorboard") from error
             self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def __enter__(self) -> Report:
@@ -54,11 +54,15 @@ class Report:
         """A line that stays."""
         self._progress.say(text)
 
-    def terms(self, step: int, terms: Mapping[str, float], lr: float, seconds: float, samples: int) -> None:
-        """The loss terms of a step, `seconds` into the run, and the samples that were used since it went on."""
+    def step(self, step: int, samples: int) -> None:
+        """A step is done, and so many samples were used since the run went on."""
+        self._progress.move(step, samples)
+
+    def terms(self, step: int, terms: Mapping[str, float], lr: float, seconds: float) -> None:
+        """The loss terms of a step, `seconds` into the run."""
         runs.append_metrics(self._folder, {"step": step, "terms": terms, "lr": lr, "seconds": round(seconds, 3)})
         self._shown |= terms
-        self._progress.update(step, self._shown, samples)
+        self._progress.tell(self._shown)
         if self._board:
             for name, value in terms.items():
                 self._board.add_scalar(f"loss/{name}", value, step)

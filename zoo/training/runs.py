@@ -92,6 +92,7 @@ def start(
     name: str,
     recipe: Recipe,
     data: DataSet,
+    test: DataSet,
     checkpoint_every: int,
     origin: Mapping[str, Any] | None = None,
 ) -> None:
@@ -102,7 +103,13 @@ def start(
         "name": name,
         "recipe": dataclasses.asdict(recipe),
         "sample": {"x": to_json(data.sample.x), "classes": data.sample.classes},
-        "data": {"name": data.name, "source": data.source, "licence": data.licence, "sha256": data.sha256},
+        "data": {
+            "name": data.name,
+            "source": data.source,
+            "licence": data.licence,
+            "sha256": data.sha256,
+            "test_sha256": test.sha256,
+        },
         "plugin": {"distribution": plugin.distribution, "version": plugin.version},
         "from": origin,
         "checkpoint_every": checkpoint_every,
@@ -162,7 +169,7 @@ def released(recipe: Recipe) -> str:
     return "best" if recipe.early_stop else "last"
 
 
-def check_same(folder: Path, name: str, recipe: Recipe, data: DataSet) -> None:
+def check_same(folder: Path, name: str, recipe: Recipe, data: DataSet, test: DataSet) -> None:
     """Raise :class:`TrainingError` where a resumed run would differ from the one in the folder."""
     about = described(folder)
     if about["name"] != name:
@@ -173,16 +180,18 @@ def check_same(folder: Path, name: str, recipe: Recipe, data: DataSet) -> None:
                 f"{folder} was started with {key} = {about['recipe'].get(key)!r}, and now {key} is {value!r}. "
                 "Resume with the same settings, or start anew with --force."
             )
-    check_data(folder, about, data, "Start anew with --force.")
+    check_data(folder, about, data, test, "Start anew with --force.")
 
 
-def check_data(folder: Path, about: Mapping[str, Any], data: DataSet, what_to_do: str) -> None:
-    """Raise :class:`TrainingError` where the training split is not that of the run, which `about` describes."""
-    if about["data"]["sha256"] != data.sha256:
-        raise TrainingError(
-            f"{folder} was trained on other data: {data.name} has changed since, or is now read in another way "
-            f"(ZOO_MEMORY says how much memory it may take). {what_to_do}"
-        )
+def check_data(folder: Path, about: Mapping[str, Any], data: DataSet, test: DataSet, what_to_do: str) -> None:
+    """Raise :class:`TrainingError` where a split is not what it was for the run, which `about` describes."""
+    for split, key in ((data, "sha256"), (test, "test_sha256")):
+        if about["data"].get(key, split.sha256) != split.sha256:
+            raise TrainingError(
+                f"{folder} was {'trained' if split is data else 'measured'} on other data: the {split.split} split of "
+                f"{split.name} has changed since, or is now read in another way (ZOO_MEMORY says how much memory it "
+                f"may take). {what_to_do}"
+            )
 
 
 def cut_metrics(folder: Path, step: int) -> None:
@@ -203,8 +212,14 @@ def cut_metrics(folder: Path, step: int) -> None:
 
 def append_metrics(folder: Path, line: Mapping[str, Any]) -> None:
     """Add a line to ``metrics.jsonl``."""
-    with open(folder / METRICS, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    try:
+        with open(folder / METRICS, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise TrainingError(
+            f"{folder / METRICS} could not be written: {error.strerror or error}. Checkpoints that are there are kept: "
+            "free some space, and go on with --resume."
+        ) from error
 
 
 def _commit() -> str:

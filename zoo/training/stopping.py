@@ -30,6 +30,12 @@ Stopped = Callable[[], type[Interrupted] | None]
 """Says whether a run is to stop, and as what."""
 
 
+def after(reason: type[Interrupted], task: str = "") -> Interrupted:
+    """The error for a run that was stopped when its training was complete."""
+    while_ = f" while {task}" if task else ""
+    return reason(f"{reason.__name__}{while_}. The training is complete. Go on with --resume.")
+
+
 @contextmanager
 def afterwards(task: str) -> Iterator[None]:
     """For what follows the training: Ctrl-C and SIGTERM become an error that says how to go on."""
@@ -45,8 +51,7 @@ def afterwards(task: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        word = reason.__name__
-        raise reason(f"{word} while {task}. The training is complete. Go on with --resume") from None
+        raise after(reason, task) from None
     finally:
         if main:
             signal.signal(signal.SIGTERM, before)

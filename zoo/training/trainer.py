@@ -20,7 +20,7 @@ except ImportError as error:
 import zoo_export
 from zoo import registry, settings
 from zoo.devices import torch_device
-from zoo.errors import SettingError
+from zoo.errors import SettingError, installed, missing
 from zoo.evaluation import Figure, at_end, kept
 from zoo.modules import build
 from zoo.plugin import Model, Recipe
@@ -30,7 +30,7 @@ from zoo.training import checkpoints, distributed, runs
 from zoo.training.distributed import World
 from zoo.training.loop import How, Running
 from zoo.training.precision import arithmetic, best
-from zoo.training.stopping import afterwards, signals
+from zoo.training.stopping import after, afterwards, signals
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,8 @@ def train(
         else:
             runs.check_free(folder, force)
     _check(name, model, recipe, shard)
+    if tensorboard and not installed("tensorboard"):
+        raise missing("tensorboard", "tensorboard", "--tensorboard")
     if release:
         zoo_export.check_installed("Writing the release at the end (--no-release leaves it out)")
     with runs.lock(folder) if distributed.rank() == 0 else nullcontext():
@@ -108,6 +110,8 @@ def train(
             with arithmetic(recipe.precision, deterministic), signals() as stopped:
                 run = Running(name, model, recipe, folder, where, world, data_dir, start, resume, how)
                 run.train(stopped)
+                if (reason := stopped()) is not None:  # in its last step, or while the last checkpoint was written
+                    raise after(reason)
         which = runs.released(recipe)
         with afterwards("measuring"):
             figures = _figures(folder, which, run, quiet) if world.first else ()

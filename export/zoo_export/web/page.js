@@ -25,7 +25,7 @@ function say(text, wrong = false) {
   status.classList.toggle("error", wrong);
 }
 
-/** Do something long: its button waits, and what goes wrong is one line. */
+/** Do something long: its button waits, and what goes wrong is one line. Says whether all went well. */
 async function busy(button, words, act) {
   if (button) button.disabled = true;
   const later = setTimeout(() => say(words), 150);
@@ -33,9 +33,11 @@ async function busy(button, words, act) {
     await act();
     clearTimeout(later);
     say("");
+    return true;
   } catch (error) {
     clearTimeout(later);
     say(error.message, true);
+    return false;
   } finally {
     if (button) button.disabled = false;
   }
@@ -140,7 +142,7 @@ function generate(model) {
 /** Sliders for the first numbers of the noise that the generation starts from. */
 async function walk(model) {
   const noises = Object.entries(model.task.inputs);
-  if (noises.length !== 1 || noises[0][1].kind !== "noise" || !SHOW[model.x.kind]) return;
+  if (noises.length !== 1 || noises[0][1].kind !== "noise") return true;
   const [name, spec] = noises[0];
   const [made] = Object.keys(model.task.outputs);
   const section = $("#walk");
@@ -161,16 +163,18 @@ async function walk(model) {
   $(".sliders", section).replaceChildren(...sliders.map(({ label }) => label));
   let [running, again] = [false, false];
   async function render() {
-    if (running) { again = true; return; }
+    if (running) { again = true; return true; }
     running = true;
+    let well;
     do {
       again = false;
-      await busy(null, "Decoding …", async () => {
+      well = await busy(null, "Decoding …", async () => {
         const results = await ask("run", { graph: model.task.graph, feeds: { [name]: floats(code, [1, ...spec.shape]) } });
         show($(".samples", section), model.x, results[made], () => "The picture of the code");
       });
     } while (again);
     running = false;
+    return well;
   }
   function start(values) {
     code.set(values);
@@ -183,13 +187,13 @@ async function walk(model) {
   };
   form.elements.middle.onclick = () => start(new Float32Array(code.length).fill(middle));
   section.hidden = false;
-  await start(code.slice());
+  return start(code.slice());
 }
 
 function reconstruct(model) {
   const tasks = model.manifest.tasks;
   const way = tasks.reconstruct ? ["reconstruct"] : tasks.encode && tasks.decode ? ["encode", "decode"] : [];
-  if (!way.length || model.x.kind !== "image") return;
+  if (!way.length || model.x.kind !== "image") return true;
   const section = $("#reconstruct");
   const pad = $(".pad", section);
   const context = pad.getContext("2d", { willReadFrequently: true });
@@ -284,7 +288,8 @@ function complete(model) {
       if (unknown !== undefined) {
         throw new Error(`The character ${JSON.stringify(unknown)} is not one of the ${characters.length} that this model was trained on.`);
       }
-      const number = (name) => Number(form.elements[name].value);
+      const fields = new FormData(form);
+      const number = (name) => Number(fields.get(name));
       const { samples } = await ask("run", { graph: model.manifest.generate, feeds: {
         seed: scalar(seedOf(form)), first: scalar(0), count: scalar(1), length: scalar(number("length")),
         prompt: integers(given.map((character) => index.get(character)), [given.length]),
@@ -308,15 +313,17 @@ function about({ manifest }) {
   $("#about table").hidden = !rows.length;
 }
 
-await busy(null, "Loading the model …", async () => {
-  const manifest = await ask("open");
+/** Show what the model can do, until something goes wrong. */
+async function start() {
+  let manifest;
+  if (!(await busy(null, "Loading the model …", async () => { manifest = await ask("open"); }))) return false;
   const model = { manifest, x: manifest.sample.x, task: manifest.generation && manifest.tasks[manifest.generation.task] };
   about(model);
-  if (manifest.generate && manifest.generation.kind === "autoregressive") await complete(model);
-  else if (manifest.generate && SHOW[model.x.kind]) {
-    await generate(model);
-    await walk(model);
-  }
-  await reconstruct(model);
-});
-document.body.dataset.ready = status.classList.contains("error") ? "failed" : "yes";
+  const sections = [reconstruct];
+  if (manifest.generate && manifest.generation.kind === "autoregressive") sections.unshift(complete);
+  else if (manifest.generate && SHOW[model.x.kind]) sections.unshift(generate, walk);
+  for (const section of sections) if (!(await section(model))) return false;
+  return true;
+}
+
+document.body.dataset.ready = (await start()) ? "yes" : "failed";
