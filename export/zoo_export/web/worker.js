@@ -47,7 +47,7 @@ async function open() {
 function session(model, graph) {
   if (!model.sessions.has(graph)) {
     const made = model.file(graph).then((content) =>
-      model.ort.InferenceSession.create(content, { externalData: [{ path: WEIGHTS, data: model.weights }] }),
+      model.ort.InferenceSession.create(content, { logSeverityLevel: 3, externalData: [{ path: WEIGHTS, data: model.weights }] }),
     );
     model.sessions.set(graph, made);
   }
