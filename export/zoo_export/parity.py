@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import generation, noise
+from zoo import generation
 from zoo.convert import from_batch
 from zoo.errors import ParityError
+from zoo.examples import example
 from zoo.release import Release
 from zoo.runtime import Backend
-from zoo.specs import Audio, Autoregressive, Image, Label, LogMel, Noise, OneShot, Spec, Text
+from zoo.specs import Audio, Autoregressive, Image, Label, LogMel, OneShot, Spec, Text
 
 Array = NDArray[Any]
 
@@ -42,23 +43,6 @@ def prove(release: Release, torch: Backend, onnx: Backend) -> dict[str, Any]:
     if value is not None:
         found["generate"] = _generation(release, torch, onnx)
     return found
-
-
-def example(spec: Spec, batch: int, stream: int) -> Array:
-    """A batch of plausible input for a spec, the same on every machine."""
-    indices = np.arange(batch)
-    if isinstance(spec, (Label, Text)) or spec.dtype == "int64":
-        classes = spec.classes if isinstance(spec, (Label, Text)) else 8
-        uniform = noise.draw("uniform", spec.shape, SEED, indices, stream)
-        return (uniform * classes).astype(np.int64)
-    if isinstance(spec, Image):
-        levels: Array = np.rint(noise.draw("uniform", spec.shape, SEED, indices, stream) * np.float32(255))
-        return levels / np.float32(255)
-    if isinstance(spec, LogMel):
-        return noise.draw("uniform", spec.shape, SEED, indices, stream)
-    if isinstance(spec, Audio):  # noise at a third of full scale
-        return (noise.draw("normal", spec.shape, SEED, indices, stream) / np.float32(3)).clip(-1, 1)
-    return noise.draw(spec.distribution if isinstance(spec, Noise) else "normal", spec.shape, SEED, indices, stream)
 
 
 def _once(
