@@ -65,7 +65,7 @@ def bench(
     ):
         found.start()
         found.run(cells)
-    if not found.laps or not any(found.laps.values()):
+    if not any(found.laps.values()):
         left = found.left_out[0]
         raise EvaluationError(f"Nothing could be measured. {left.contestant.name}: {left.reason}.")
     measured = [contestant for contestant in everybody if any(contestant in ways for ways in found.laps.values())]
@@ -80,7 +80,7 @@ def bench(
             Started(
                 contestant=one,
                 providers=found.about[one]["providers"],
-                cold=found.cold[one],
+                cold_seconds=found.cold[one],
                 base=(base := first_on(one.device, measured)),
                 speed=ratio(found.cold[base], found.cold[one]),
                 megabytes=found.peak[one],

@@ -34,18 +34,18 @@ class Row:
     contestant: Contestant
     task: str
     batch: int
-    p50: float
+    p50_ms: float
     """Milliseconds a call, over all rounds."""
-    p99: float
-    throughput: float
-    """Items a second, the median over the rounds."""
+    p99_ms: float
+    items_per_second: float
+    """The median over the rounds."""
     base: Contestant
     """Whom it is compared with: the first one on the same device."""
     speed: Ratio
     """By the median latencies of each round."""
     calls: int
-    rounds: Sequence[float]
-    """The median latency of each round, in milliseconds."""
+    rounds_ms: Sequence[float]
+    """The median latency of each round."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class Started:
     contestant: Contestant
     providers: Sequence[str]
     """What really computes."""
-    cold: Sequence[float]
+    cold_seconds: Sequence[float]
     """Seconds from the start of each process to its first sample."""
     base: Contestant
     speed: Ratio
@@ -65,7 +65,7 @@ class Started:
     @property
     def seconds(self) -> float:
         """The median cold start."""
-        return statistics.median(self.cold)
+        return statistics.median(self.cold_seconds)
 
 
 @dataclass(frozen=True)
@@ -97,12 +97,12 @@ class Benchmark:
     def noise(self) -> float:
         """How far the control's latencies were off, at worst: 0.1 is 10%."""
         held = {(row.contestant, row.task, row.batch): row for row in self.rows}
-        pairs = [
-            (row, held[key])
+        off = [
+            ratio(held[key].rounds_ms, row.rounds_ms).median
             for row in self.rows
             if row.contestant.control and (key := (row.contestant.twin, row.task, row.batch)) in held
         ]
-        return max((abs(math.log(ratio(twin.rounds, row.rounds).median)) for row, twin in pairs), default=0.0)
+        return max((max(times, 1 / times) - 1 for times in off), default=0.0)
 
     @property
     def warnings(self) -> list[str]:
@@ -161,13 +161,13 @@ def rows(laps: Mapping[tuple[str, int], Mapping[Contestant, Sequence[Sequence[in
                 contestant=way,
                 task=task,
                 batch=batch,
-                p50=statistics.median(calls),
-                p99=percentile(calls, 0.99),
-                throughput=statistics.median(batch * len(lap) / (sum(lap) / 1e9) for lap in rounds),
+                p50_ms=statistics.median(calls),
+                p99_ms=percentile(calls, 0.99),
+                items_per_second=statistics.median(batch * len(lap) / (sum(lap) / 1e9) for lap in rounds),
                 base=base,
                 speed=ratio(middles[base], middles[way]),
                 calls=len(calls),
-                rounds=middles[way],
+                rounds_ms=middles[way],
             )
             found.append(row)
     return found

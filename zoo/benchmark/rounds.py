@@ -85,7 +85,7 @@ class Rounds:
     def run(self, cells: Mapping[str, Sequence[Cell]]) -> None:
         """Time each cell of each source, once a round, after one round that does not count."""
         together = dict.fromkeys(cell for several in cells.values() for cell in several)
-        turns = [(number, cell) for number in range(self._rounds + 1) for cell in together]
+        turns = [(number, cell) for number in range(self._rounds + 1) for cell in together if self._processes]
         with Progress("Measuring", len(turns), unit="cells", quiet=self._quiet) as progress:
             for done, (number, cell) in enumerate(turns, 1):
                 for contestant, process in list(self._processes.items()):

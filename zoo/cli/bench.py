@@ -92,8 +92,8 @@ def _show(found: Benchmark) -> None:
     rows = [("TASK", "BATCH", *heads, "P50 MS", "P99 MS", "ITEMS/S", "SPEED", "IN ROUNDS")]
     rows += [
         (
-            row.task, str(row.batch), *who(row.contestant), _short(row.p50), _short(row.p99),
-            f"{row.throughput:,.0f}" if row.throughput >= 100 else _short(row.throughput), *_times(row.speed),
+            row.task, str(row.batch), *who(row.contestant), _short(row.p50_ms), _short(row.p99_ms),
+            _short(row.items_per_second), *_times(row.speed),
         )
         for row in found.rows
     ]  # fmt: skip
