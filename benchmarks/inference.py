@@ -23,8 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.benchmark import Benchmark
-from zoo.benchmark.figures import Ratio, Row, ratio
+from zoo.benchmark.figures import Benchmark, Ratio, Row, ratio
 from zoo.release import WEIGHTS, read
 
 SPEEDS = {1: 2.0, 64: 1.0}

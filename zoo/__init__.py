@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from zoo.benchmark import Benchmark, bench
+    from zoo.benchmark.bench import bench
+    from zoo.benchmark.figures import Benchmark
     from zoo.errors import ZooError
     from zoo.evaluation import Evaluation, Figure, evaluate
     from zoo.modules import load_module
@@ -55,7 +56,8 @@ _HOME = {
         "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "setting",
     ),
     "zoo.errors": ("ZooError",),
-    "zoo.benchmark": ("Benchmark", "bench"),
+    "zoo.benchmark.bench": ("bench",),
+    "zoo.benchmark.figures": ("Benchmark",),
     "zoo.evaluation": ("Evaluation", "Figure", "evaluate"),
     "zoo.registry": ("list_models",),
     "zoo.runtime": ("LoadedModel", "load"),

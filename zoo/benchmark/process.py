@@ -49,6 +49,10 @@ class Process:
         return self._answer(f"{task} at batch {batch}")
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         return self._process.poll() is None
 
@@ -74,7 +78,7 @@ class Process:
         """End the process and what it started."""
         if hasattr(os, "killpg"):
             with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a process that has ended
-                os.killpg(self._process.pid, signal.SIGKILL)
+                os.killpg(self.pid, signal.SIGKILL)
         else:
             self._process.kill()
         self._process.wait()

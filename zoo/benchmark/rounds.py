@@ -18,6 +18,9 @@ from zoo.progress import Progress
 LAP = 0.2
 """Seconds that a contestant computes for each task, batch and round."""
 
+REST = 0.03
+"""Seconds between laps of several threads, which wait for each other by spinning for a while after the last call."""
+
 Cell = tuple[str, int]
 """A task, and a batch size."""
 
@@ -107,13 +110,15 @@ class Rounds:
                 ways.pop(contestant, None)
             self._processes.pop(contestant).end()
             return
-        after = busy()
+        after, ended = busy(), time.perf_counter()
+        if self._threads > 1:
+            time.sleep(REST)
         self.peak[contestant] = answer["peak"]
         if counts:
             self.laps.setdefault(cell, {}).setdefault(contestant, []).append(answer["ns"])
             if before is not None and after is not None:
                 self._others += after - before - answer["cpu"]
-                self._wall += time.perf_counter() - began
+                self._wall += ended - began
 
     def _is_left_out(self, contestant: Contestant, cell: Cell) -> bool:
         return any(left.contestant == contestant and left.what == words(cell) for left in self.left_out)

@@ -10,8 +10,8 @@ from click.shell_completion import CompletionItem
 from zoo.cli.arguments import as_json, complete_source, print_json, table
 
 if TYPE_CHECKING:
-    from zoo.benchmark import Benchmark, Ratio
     from zoo.benchmark.contestants import Contestant
+    from zoo.benchmark.figures import Benchmark, Ratio
 
 
 def complete_tasks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -41,7 +41,12 @@ def complete_engine(ctx: click.Context, param: click.Parameter, incomplete: str)
     help="A task, or generate; may be repeated.  [default: all]",
 )  # fmt: skip
 @click.option(
-    "--batch", "batches", multiple=True, type=int, metavar="N", help="A batch size; may be repeated.  [1, 64]"
+    "--batch",
+    "batches",
+    multiple=True,
+    type=int,
+    metavar="N",
+    help="A batch size; may be repeated.  [default: 1 and 64]",
 )
 @click.option("--rounds", type=int, default=5, show_default=True, metavar="N", help="More are surer, and take longer.")
 @click.option("--threads", type=int, default=1, show_default=True, metavar="N", help="Of torch and of ONNX Runtime.")
@@ -70,7 +75,7 @@ def bench_command(
     SPEED is how many times as fast as the first way on the same device, in the same round, with the smallest and the
     largest of the rounds. A/A is a way measured twice: what it differs by is noise.
     """
-    from zoo.benchmark import bench
+    from zoo.benchmark.bench import bench
 
     found = bench(*sources, tasks=tasks, batches=batches, rounds=rounds, threads=threads, device=device, only=only)
     if as_json:
@@ -88,7 +93,10 @@ def _show(found: Benchmark) -> None:
     heads = (*(["SOURCE"] if several else []), "WAY")
     about = found.machine
     click.echo(f"{about['processor']}, {about['cores']} cores; Python {about['python']}, {', '.join(found.versions)}")
-    click.echo(f"{found.threads} thread{'s' * (found.threads > 1)}, {found.rounds} rounds\n")
+    words = (
+        f"{count} {what}{'s' * (count > 1)}" for count, what in ((found.threads, "thread"), (found.rounds, "round"))
+    )
+    click.echo(f"{', '.join(words)}\n")
     rows = [("TASK", "BATCH", *heads, "P50 MS", "P99 MS", "ITEMS/S", "SPEED", "IN ROUNDS")]
     rows += [
         (
