@@ -73,6 +73,7 @@ def bench(
                 cold_seconds=found.cold[one],
                 base=(base := first_on(one.device, measured)),
                 speed=ratio(found.cold[base], found.cold[one]),
+                first_megabytes=found.about[one]["peak"],
                 megabytes=found.peak[one],
             )
             for one in measured

@@ -59,8 +59,10 @@ class Started:
     """Seconds from the start of each process to its first sample."""
     base: Contestant
     speed: Ratio
+    first_megabytes: float | None
+    """The largest resident memory until the first sample, by the kernel's account; None where it has none (Windows)."""
     megabytes: float | None
-    """The largest resident memory of the process that did everything, by the kernel's account."""
+    """The same until everything was measured, the largest batch too."""
 
     @property
     def seconds(self) -> float:

@@ -107,11 +107,11 @@ def _show(found: Benchmark) -> None:
     ]  # fmt: skip
     table(rows)
     click.echo()
-    rows = [(*heads, "COLD START", "SPEED", "IN ROUNDS", "MEMORY", "COMPUTES ON")]
+    rows = [(*heads, "COLD START", "SPEED", "IN ROUNDS", "MEMORY", "AT THE END", "COMPUTES ON")]
     rows += [
         (
-            *who(one.contestant), f"{one.seconds:.2f} s", *_times(one.speed),
-            "-" if one.megabytes is None else f"{one.megabytes:,.0f} MB", ", ".join(one.providers),
+            *who(one.contestant), f"{one.seconds:.2f} s", *_times(one.speed), _memory(one.first_megabytes),
+            _memory(one.megabytes), ", ".join(one.providers),
         )
         for one in found.started
     ]  # fmt: skip
@@ -125,6 +125,10 @@ def _show(found: Benchmark) -> None:
 
 def _times(ratio: Ratio) -> tuple[str, str]:
     return f"{ratio.median:.2f} ×", f"{ratio.low:.2f}–{ratio.high:.2f}"
+
+
+def _memory(megabytes: float | None) -> str:
+    return "-" if megabytes is None else f"{megabytes:,.0f} MB"
 
 
 def _short(value: float) -> str:
