@@ -240,7 +240,7 @@ def test_a_worker_that_dies_costs_its_rows(turn: int, shelf: Shelf, monkeypatch:
 def test_what_a_dying_worker_said_is_told(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "onnxruntime.py").write_text("import os; os.write(2, b'out of luck'); os._exit(3)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    says = r"Nothing could be measured. onnx cpu: starting: its process ended with exit code 3 \(out of luck\)"
+    says = r"Nothing could be measured. onnx cpu: its process ended with exit code 3 \(out of luck\)"
     with pytest.raises(EvaluationError, match=says):
         zoo.bench(shelf.release("vae"), only=["onnx"], device="cpu", quiet=True)
 

@@ -34,7 +34,7 @@ class Process:
             start_new_session=True,  # Ctrl-C is the parent's, which then ends what the process may have started too
         )  # fmt: skip
         try:
-            self.about = self._answer("starting")
+            self.about = self._answer()
         except BaseException:
             self.end()
             raise
@@ -46,7 +46,7 @@ class Process:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # it has ended, and the answer says how
             print(json.dumps({"task": task, "batch": batch, "seconds": seconds}), file=self._process.stdin, flush=True)
-        return self._answer(f"{task} at batch {batch}")
+        return self._answer()
 
     @property
     def pid(self) -> int:
@@ -56,14 +56,14 @@ class Process:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def _answer(self, during: str) -> dict[str, Any]:
+    def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line.endswith("\n"):
-            raise EvaluationError(f"{during}: {self._ending()}")
+            raise EvaluationError(self._ending())
         answer: dict[str, Any] = json.loads(line)
         if "failed" in answer:
-            raise EvaluationError(f"{during}: {answer['failed']}")
+            raise EvaluationError(answer["failed"])
         return answer
 
     def _ending(self) -> str:

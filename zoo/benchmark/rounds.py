@@ -72,9 +72,9 @@ class Rounds:
                 if any(contestant.twin == left.contestant for left in self.left_out):
                     continue
                 try:
-                    process = Process(contestant, self._threads, self._cache)
+                    process = Process(contestant, self._threads, self._cache / str(done))
                 except EvaluationError as error:
-                    self._leave_out(contestant, "", error)
+                    self._leave_out(contestant, "", str(error))
                     continue
                 if number:
                     self.cold.setdefault(contestant, []).append(process.seconds)
@@ -102,10 +102,10 @@ class Rounds:
             answer = process.lap(*cell, LAP)
         except EvaluationError as error:
             if process.alive:
-                self._leave_out(contestant, words(cell), error)
+                self._leave_out(contestant, words(cell), str(error))
                 self.laps.get(cell, {}).pop(contestant, None)
                 return
-            self._leave_out(contestant, "", error)
+            self._leave_out(contestant, "", f"{words(cell)}: {error}")
             for ways in self.laps.values():
                 ways.pop(contestant, None)
             self._processes.pop(contestant).end()
@@ -123,8 +123,8 @@ class Rounds:
     def _is_left_out(self, contestant: Contestant, cell: Cell) -> bool:
         return any(left.contestant == contestant and left.what == words(cell) for left in self.left_out)
 
-    def _leave_out(self, contestant: Contestant, what: str, error: EvaluationError) -> None:
-        self.left_out.append(LeftOut(contestant, what, str(error).rstrip(".")))
+    def _leave_out(self, contestant: Contestant, what: str, reason: str) -> None:
+        self.left_out.append(LeftOut(contestant, what, reason.rstrip(".")))
 
 
 def words(cell: Cell) -> str:

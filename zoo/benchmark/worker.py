@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -75,8 +75,9 @@ def _open(source: str, engine: str, device: Any, threads: int) -> Any:
     from zoo.torch_backend import TorchBackend
 
     torch.set_num_threads(threads)
+    torch._dynamo.config.recompile_limit = 4096  # each batch size has its own graph; past the limit torch runs eagerly
     tasks = {
-        name: dataclasses.replace(task, method=torch.compile(task.method, dynamic=False))  # one graph a batch size
+        name: dataclasses.replace(task, method=torch.compile(task.method, dynamic=False))
         for name, task in registry.load(registry.split(release.name)[0]).tasks(module).items()
     }
     return LoadedModel(release, TorchBackend.of_module(module, tasks))
@@ -133,10 +134,5 @@ def _peak() -> float | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024 * 1024)
 
 
-def arguments(values: Sequence[str]) -> dict[str, Any]:
-    """What the process is to do, from its command line."""
-    return dict(json.loads(values[0]))
-
-
 if __name__ == "__main__":
-    serve(arguments(sys.argv[1:]))
+    serve(json.loads(sys.argv[1]))
