@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -285,19 +286,26 @@ def test_all_processes_end_with_it(number: int, waiting: int, shelf: Shelf, tmp_
         [*command, "--rounds", "1000" if waiting == 1 else "1", "--batch", "1"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
     )  # fmt: skip
-    for _ in within(60):
-        started = children(process.pid)
-        if len(started) >= waiting:
-            break
-    process.send_signal(number)
-    _, said = process.communicate(timeout=60)
-    if number == signal.SIGINT:
-        assert process.returncode == 130, said
-        assert said.splitlines()[-1] == "Error: Interrupted."
-        assert "Traceback" not in said
-    for _ in within(60):
-        if not alive(started):
-            break
+    started: set[int] = set()
+    try:
+        for _ in within(60):
+            started = children(process.pid)
+            if len(started) >= waiting:
+                break
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+        if number == signal.SIGINT:
+            assert process.returncode == 130, said
+            assert said.splitlines()[-1] == "Error: Interrupted."
+            assert "Traceback" not in said
+        for _ in within(60):
+            if not alive(started):
+                break
+    finally:
+        for pid in {process.pid, *started}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.communicate()
 
 
 # Bad input
