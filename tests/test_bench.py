@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -286,7 +285,6 @@ def test_all_processes_end_with_it(number: int, waiting: int, shelf: Shelf, tmp_
         [*command, "--rounds", "1000" if waiting == 1 else "1", "--batch", "1"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
     )  # fmt: skip
-    started: set[int] = set()
     try:
         for _ in within(60):
             started = children(process.pid)
@@ -302,9 +300,7 @@ def test_all_processes_end_with_it(number: int, waiting: int, shelf: Shelf, tmp_
             if not alive(started):
                 break
     finally:
-        for pid in {process.pid, *started}:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        process.kill()  # its workers end with it
         process.communicate()
 
 
