@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import platform
 import statistics
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import zoo
+from measure import machine
 from zoo.benchmark.figures import Benchmark, Ratio, Row, ratio
 from zoo.release import WEIGHTS, read
 
@@ -201,9 +203,7 @@ def main() -> None:
         for name in names:
             found = zoo.bench(source(name, folder), only=ways, rounds=given.rounds, device="cpu")
             if not founds:
-                about = found.machine
-                versions = ", ".join((f"Python {about['python']}", *found.versions))
-                print(f"{about['processor']}, {about['cores']} cores; {versions};")
+                print(f"{machine()}; {', '.join((f'Python {platform.python_version()}', *found.versions))};")
                 print(f"{date.today()}; {found.threads} thread; medians of {found.rounds} interleaved rounds.")
             print(f"\n{table(name, found)}", flush=True)
             for line in (
