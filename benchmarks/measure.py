@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from zoo.benchmark.machine import describe
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -49,9 +51,5 @@ def compare(
 
 def machine() -> str:
     """The processor, in words."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            model = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = "unknown processor"
-    return f"{model}, {os.cpu_count()} cores"
+    about = describe()
+    return f"{about['processor']}, {about['cores']} cores"

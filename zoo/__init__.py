@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from zoo.benchmark.bench import bench
+    from zoo.benchmark.figures import Benchmark
     from zoo.errors import ZooError
     from zoo.evaluation import Evaluation, Figure, evaluate
     from zoo.modules import load_module
@@ -54,6 +56,8 @@ _HOME = {
         "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "setting",
     ),
     "zoo.errors": ("ZooError",),
+    "zoo.benchmark.bench": ("bench",),
+    "zoo.benchmark.figures": ("Benchmark",),
     "zoo.evaluation": ("Evaluation", "Figure", "evaluate"),
     "zoo.registry": ("list_models",),
     "zoo.runtime": ("LoadedModel", "load"),
@@ -64,10 +68,10 @@ _HOME = {
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
-    "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Evaluation", "Figure", "Image", "Label", "LoadedModel",
-    "LogMel", "Measure", "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task",
-    "Text", "Vector", "ZooError", "__version__", "evaluate", "export", "list_models", "load", "load_module", "setting",
-    "train",
+    "AdamW", "Audio", "Autoregressive", "Batch", "Benchmark", "Card", "Evaluation", "Figure", "Image", "Label",
+    "LoadedModel", "LogMel", "Measure", "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample",
+    "Score", "Task", "Text", "Vector", "ZooError", "__version__", "bench", "evaluate", "export", "list_models", "load",
+    "load_module", "setting", "train",
 ]  # fmt: skip
 
 

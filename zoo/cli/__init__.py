@@ -14,6 +14,7 @@ COMMANDS = {
     "info": ("zoo.cli.look", "Show a model, a recipe, or a release."),
     "train": ("zoo.cli.make", "Train a model and write its release."),
     "evaluate": ("zoo.cli.evaluate", "Measure a model, each figure with its protocol and its interval."),
+    "bench": ("zoo.cli.bench", "Measure how fast releases are, in torch and in ONNX Runtime."),
     "export": ("zoo.cli.make", "Write the release of a run."),
     "generate": ("zoo.cli.use", "Generate samples, without torch."),
     "run": ("zoo.cli.use", "Run any task of a model on files, without torch."),

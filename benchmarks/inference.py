@@ -1,0 +1,231 @@
+"""Latency, throughput, memory and cold start of every model in ONNX Runtime beside torch; how soon 100 MB are ready.
+
+    ZOO_DATA_DIR=DIR python benchmarks/inference.py [--only NAME]… [--rounds N] [--compiled] [--releases DIR]
+
+One thread each. Weights that are released are taken by name; the other recipes are trained for one step, since speed
+does not depend on what the weights are. The bounds, on the CPU: ONNX Runtime is at least twice as fast as eager torch
+at batch 1, and never slower at 64; its first sample is there in a quarter of the time, in half of the memory; and a
+release of 100 MB is loaded in a tenth of the time of torch.load, hashing aside, and in twice that of hashing alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import zoo
+from measure import machine
+from zoo.benchmark.figures import Benchmark, Ratio, Row, ratio
+from zoo.release import WEIGHTS, read
+
+SPEEDS = {1: 2.0, 64: 1.0}
+"""The least speed of ONNX Runtime, in that of eager torch, by batch size."""
+COLD, MEMORY = 4.0, 0.5
+LOADING, HASHING = 0.1, 2.0
+HIDDEN = (4096, 3072)
+"""Layers that make an autoencoder of 8 × 8 pixels a file of 103 MB."""
+
+
+def source(name: str, folder: Path) -> str:
+    """What `name` is loaded by: its released weights, or a run of one step in `folder`."""
+    if name in zoo.list_models(pretrained=True):
+        return name
+    if not (folder / name / "release").exists():
+        zoo.train(name, set={"steps": 1}, out=folder / name, quiet=True, force=True)
+    return str(folder / name)
+
+
+def of(found: Benchmark, engine: str, control: bool = False) -> dict[tuple[str, int], Row]:
+    """The rows of one way to run, on the CPU, by task and batch."""
+    return {
+        (row.task, row.batch): row
+        for row in found.rows
+        if row.contestant.engine == engine and row.contestant.device == "cpu" and row.contestant.control is control
+    }
+
+
+def table(name: str, found: Benchmark) -> str:
+    """A table in Markdown: a line a task and batch size."""
+    torch, compiled, onnx, again = (
+        of(found, "torch"),
+        of(found, "torch-compiled"),
+        of(found, "onnx"),
+        of(found, "onnx", True),
+    )
+    heads = [f"`{name}`", "batch", "torch p50 / p99", *(["compiled p50 / p99", "speed"] if compiled else [])]
+    heads += ["ONNX Runtime p50 / p99", "items/s", "speed", "in rounds", "A/A"]
+    lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
+    for cell, row in onnx.items():
+        cells = [cell[0], str(cell[1]), latency(torch[cell])]
+        if compiled:
+            cells += [latency(compiled[cell]), f"{compiled[cell].speed.median:.2f}"] if cell in compiled else ["", ""]
+        cells += [latency(row), f"{row.items_per_second:,.0f}", f"{row.speed.median:.2f}", span(row.speed)]
+        cells += [f"{ratio(row.rounds_ms, again[cell].rounds_ms).median:.2f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def latency(row: Row) -> str:
+    return f"{row.p50_ms:.3g} / {row.p99_ms:.3g} ms"
+
+
+def span(speed: Ratio) -> str:
+    return f"{speed.low:.2f}–{speed.high:.2f}"
+
+
+def starts(founds: Mapping[str, Benchmark]) -> str:
+    """A table in Markdown: cold start and memory, a line a model."""
+    heads = ["", "torch", "ONNX Runtime", "speed", "in rounds", "A/A", *["torch", "ONNX Runtime", "ratio"] * 2]
+    lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
+    for name, found in founds.items():
+        torch, onnx, again = (processes(found)[key] for key in (("torch", False), ("onnx", False), ("onnx", True)))
+        cells = [f"`{name}`", f"{torch.seconds:.2f} s", f"{onnx.seconds:.2f} s", f"{onnx.speed.median:.1f}"]
+        cells += [span(onnx.speed), f"{ratio(onnx.cold_seconds, again.cold_seconds).median:.2f}"]
+        for first, last in ((torch.first_megabytes, onnx.first_megabytes), (torch.megabytes, onnx.megabytes)):
+            cells += [f"{first:.0f} MB", f"{last:.0f} MB", f"{last / first:.2f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def processes(found: Benchmark) -> dict[tuple[str, bool], Any]:
+    return {
+        (one.contestant.engine, one.contestant.control): one for one in found.started if one.contestant.device == "cpu"
+    }
+
+
+def short_of(name: str, found: Benchmark) -> list[str]:
+    """The bounds that a model does not keep, a line each."""
+    missed = [
+        f"{name}: {row.task} at batch {row.batch} is {row.speed.median:.2f} times as fast as in torch "
+        f"({span(row.speed)}), and the bound is {SPEEDS[row.batch]:g}."
+        for row in of(found, "onnx").values()
+        if row.batch in SPEEDS and row.speed.median < SPEEDS[row.batch]
+    ]
+    torch, onnx = processes(found)["torch", False], processes(found)["onnx", False]
+    if onnx.speed.median < COLD:
+        missed.append(f"{name}: its first sample is {onnx.speed.median:.1f} times as fast, and the bound is {COLD:g}.")
+    if (part := onnx.first_megabytes / torch.first_megabytes) > MEMORY:
+        missed.append(f"{name}: its first sample takes {part:.2f} of the memory, and the bound is {MEMORY:g}.")
+    return missed
+
+
+def ready(folder: Path, rounds: int) -> tuple[str, list[str], dict[str, list[float]]]:
+    """A table in Markdown of how soon a release of 100 MB is loaded, the bounds that it misses, and every time."""
+    import torch
+    from safetensors.torch import load_file
+
+    from zoo import files
+
+    run = zoo.train("ae.tiny", set={"hidden": HIDDEN, "steps": 1}, out=folder / "large", quiet=True, force=True)
+    release = read(run.folder / "release")
+    weights, pickled, hashed = release.folder / WEIGHTS, folder / "large.pt", files.sha256
+    torch.save(load_file(weights), pickled)
+
+    def unhashed(opened: str = "") -> None:
+        """zoo.load with the hashes taken as read, and the graph of a task opened."""
+        files.sha256 = lambda path: release.files[path.name]
+        try:
+            with zoo.load(release.folder, device="cpu", threads=1) as model:
+                if opened:
+                    model.backend.session(opened)
+        finally:
+            files.sha256 = hashed
+
+    def load() -> None:
+        zoo.load(release.folder, device="cpu", threads=1).close()
+
+    def sha256() -> None:
+        with open(weights, "rb") as file:
+            hashlib.file_digest(file, "sha256")
+
+    ways: dict[str, Callable[[], object]] = {
+        "torch.load": lambda: torch.load(pickled),
+        "A/A": lambda: torch.load(pickled),
+        "zoo.load, hashing aside": unhashed,
+        "… and a graph over half of the weights opened": lambda: unhashed("encode"),
+        "SHA-256 of the weights alone": sha256,
+        "zoo.load": load,
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            way()
+            if number:
+                times[name].append(time.perf_counter() - began)
+    lines = ["| | time | in rounds | to torch.load | to hashing |", "| --- | --- | --- | --- | --- |"]
+    for name, mine in times.items():
+        cells = [name, f"{statistics.median(mine) * 1e3:.2f} ms", f"{min(mine) * 1e3:.2f}–{max(mine) * 1e3:.2f} ms"]
+        cells += [f"{share(mine, times[base]):.3f}" for base in ("torch.load", "SHA-256 of the weights alone")]
+        lines.append(f"| {' | '.join(cells)} |")
+    missed = []
+    for name, base, bound in (
+        ("zoo.load, hashing aside", "torch.load", LOADING),
+        ("zoo.load", "SHA-256 of the weights alone", HASHING),
+    ):
+        if (took := share(times[name], times[base])) > bound:
+            missed.append(f"{name} takes {took:.2f} of the time of {base}, and the bound is {bound:g}.")
+    megabytes = weights.stat().st_size / 1e6
+    return f"{megabytes:.0f} MB of weights:\n\n" + "\n".join(lines), missed, times
+
+
+def share(mine: Sequence[float], base: Sequence[float]) -> float:
+    """The median over the rounds of one time in that of another in the same round."""
+    return statistics.median(own / other for own, other in zip(mine, base, strict=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", default=[], help="names that begin so, or 'ready'; may be repeated")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--compiled", action="store_true", help="torch.compile too, which takes minutes more")
+    parser.add_argument("--releases", type=Path, metavar="DIR", help="keep and find the runs of one step there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
+    given = parser.parse_args()
+    only = tuple(given.only) or ("",)
+    names = [name for name in zoo.list_models() if not name.endswith(".tiny") and name.startswith(only)]
+    ways = ("torch", *(["torch-compiled"] if given.compiled else []), "onnx")
+    founds: dict[str, Benchmark] = {}
+    missed: list[str] = []
+    written: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.releases or Path(temporary)
+        for name in names:
+            found = zoo.bench(source(name, folder), only=ways, rounds=given.rounds, device="cpu")
+            if not founds:
+                print(f"{machine()}; {', '.join((f'Python {platform.python_version()}', *found.versions))};")
+                print(f"{date.today()}; {found.threads} thread; medians of {found.rounds} interleaved rounds.")
+            print(f"\n{table(name, found)}", flush=True)
+            for line in (
+                *found.warnings,
+                *(f"{left.contestant.name} {left.what}: {left.reason}" for left in found.left_out),
+            ):
+                print(f"{name}: {line}", file=sys.stderr, flush=True)
+            founds[name], written[name] = found, found.to_json()
+            missed += short_of(name, found)
+        if founds:
+            print("\nTime and memory (columns 7 to 9) of the first sample, and memory at the end:")
+            print(f"\n{starts(founds)}", flush=True)
+        if "ready".startswith(only):
+            text, late, times = ready(folder, max(given.rounds, 2))
+            print(f"\n{text}", flush=True)
+            written["ready"] = times
+            missed += late
+    if given.json:
+        given.json.write_text(json.dumps(written, indent=2) + "\n")
+    if missed:
+        raise SystemExit("\n" + "\n".join(missed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""``zoo.bench``: checks what is asked for, goes round by round, and gives the figures."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from zoo import settings
+from zoo.benchmark import machine
+from zoo.benchmark.contestants import contestants
+from zoo.benchmark.figures import Benchmark, Started, first_on, ratio, rows
+from zoo.benchmark.rounds import Cell, Rounds
+from zoo.benchmark.worker import GENERATE
+from zoo.errors import EvaluationError, NotFoundError, SettingError, suggest
+from zoo.release import Release, read
+from zoo.sources import find
+
+BATCHES = (1, 64)
+ROUNDS = 5
+LARGEST = 4096
+"""The largest batch: its input must fit in memory, whatever the model."""
+
+
+def bench(
+    *sources: str | Path,
+    tasks: Sequence[str] = (),
+    batches: Sequence[int] = BATCHES,
+    rounds: int = ROUNDS,
+    threads: int = 1,
+    device: str = "auto",
+    only: Sequence[str] = (),
+    quiet: bool = False,
+) -> Benchmark:
+    """Measure releases, each by its name or the path of its run or release folder; the first one is compared with.
+
+    `tasks` are the names of tasks, and ``generate`` (default: all). `threads` is set for torch and for ONNX Runtime.
+    `device` is "cpu", "cuda" or "auto", both where there is a card. `only` names ways to run: torch, torch-compiled,
+    onnx. What cannot be measured, such as torch where it is not installed, is left out with its reason. Raises
+    :class:`ZooError` for a bad option or release; :class:`EvaluationError` where nothing at all could be measured.
+    """
+    names = list(dict.fromkeys(map(str, sources)))
+    if not names:
+        raise SettingError("Nothing to measure: give a released name, a run folder or a release folder.")
+    for option, value, least in (("rounds", rounds, 1), ("threads", threads, 1), *(("batch", b, 1) for b in batches)):
+        settings.at_least(option, value, least)
+    if max(batches, default=0) > LARGEST:
+        raise SettingError(f"batch = {max(batches)} is out of range: it must be at most {LARGEST}.")
+    everybody = contestants(names, device, only)
+    cells = {name: _cells(read(find(name)), tasks, batches or BATCHES) for name in names}
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache,
+        Rounds(everybody, rounds, threads, Path(cache), quiet) as found,
+    ):
+        found.start()
+        found.run(cells)
+    if not any(found.laps.values()):
+        left = found.left_out[0]
+        raise EvaluationError(f"Nothing could be measured. {left.contestant.name}: {left.reason}.")
+    measured = [contestant for contestant in everybody if any(contestant in ways for ways in found.laps.values())]
+    return Benchmark(
+        sources=names,
+        machine=machine.describe(),
+        versions=[f"zoo {version('genzoo')}", *dict.fromkeys(found.about[one]["version"] for one in measured)],
+        threads=threads,
+        rounds=rounds,
+        rows=rows(found.laps),
+        started=[
+            Started(
+                contestant=one,
+                providers=found.about[one]["providers"],
+                cold_seconds=found.cold[one],
+                base=(base := first_on(one.device, measured)),
+                speed=ratio(found.cold[base], found.cold[one]),
+                first_megabytes=found.about[one]["peak"],
+                megabytes=found.peak[one],
+            )
+            for one in measured
+        ],
+        left_out=found.left_out,
+        other_work=found.other_work,
+    )
+
+
+def _cells(release: Release, tasks: Sequence[str], batches: Sequence[int]) -> list[Cell]:
+    """What of a release is measured; :class:`NotFoundError` for a task that it does not have."""
+    known = [*release.tasks, *([GENERATE] if release.generation is not None else [])]
+    for task in tasks:
+        if task not in known:
+            raise NotFoundError(
+                f"{release.name} has no task {task!r}.{suggest(task, known)} It has: {', '.join(known)}."
+            )
+    return [(task, batch) for task in (tasks or known) for batch in dict.fromkeys(batches)]

@@ -1,0 +1,35 @@
+"""The machine that a benchmark runs on, and how much of it other work uses."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+
+def describe() -> dict[str, Any]:
+    """Its processor, cores, system and Python."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def busy() -> float | None:
+    """Seconds that all cores together have computed since the machine started, on Linux; None elsewhere."""
+    try:
+        with open("/proc/stat", encoding="ascii") as file:
+            ticks = [int(part) for part in file.readline().split()[1:9]]
+        return sum(ticks[:3] + ticks[5:8]) / os.sysconf("SC_CLK_TCK")  # without idle and waiting for disks
+    except (OSError, ValueError, IndexError):
+        return None
