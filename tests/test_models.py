@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -79,6 +80,19 @@ def test_release_holds_what_the_checkpoint_holds(model_name: str, shelf: Shelf) 
     assert kept
     for name in kept:
         assert torch.equal(state[name], trained[name]), name
+
+
+@pytest.mark.parametrize(("model", "task"), [("vae", "encode"), ("features", "classify")])
+def test_convolutions_can_be_made_fast(model: str, task: str, shelf: Shelf, tmp_path: Path) -> None:
+    """ONNX Runtime folds the batch norm behind a convolution into it; it cannot where a bias of zeros is computed."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    onnxruntime.InferenceSession(str(shelf.release(model) / f"{task}.onnx"), options)
+    nodes = onnx.load(tmp_path / "optimised.onnx", load_external_data=False).graph.node
+    convolved = {name for node in nodes if "Conv" in node.op_type for name in node.output}
+    assert convolved
+    assert not [node for node in nodes if node.op_type == "BatchNormalization" and node.input[0] in convolved]
 
 
 def test_graphs_carry_no_weights(model_name: str, shelf: Shelf) -> None:

@@ -141,6 +141,7 @@ def _clean(model: onnx.ModelProto) -> onnx.ModelProto:
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version, model.doc_string = "zoo", "", ""
     del model.metadata_props[:]
+    _cast_plainly(model.graph)
     del model.graph.value_info[:]
     model.graph.name, model.graph.doc_string = "task", ""
     for part in (
