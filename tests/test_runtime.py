@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import json
+import os
 import pydoc
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -18,7 +21,7 @@ import zoo
 from conftest import Shelf, raises
 from zoo import data, generation
 from zoo.convert import to_batch
-from zoo.errors import DataError, SettingError, ZooError
+from zoo.errors import DataError, ExistsError, SettingError, ZooError
 from zoo.specs import Audio, Label, LogMel, Noise, Score, Spec, Text, Vector
 
 DIGITS = data.load("digits", "test").x[:, 0]
@@ -122,7 +125,7 @@ def test_threads_are_a_number_of_them(threads: Any, backend: Any, release: Path)
 
 
 def test_threads_are_always_set(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for given, found in ((3, 3), (None, len(__import__("os").sched_getaffinity(0)))):
+    for given, found in ((3, 3), (None, len(os.sched_getaffinity(0)))):
         with zoo.load(release, threads=given) as model:
             assert model.backend.session("encode").get_session_options().intra_op_num_threads == found
 
@@ -153,6 +156,21 @@ def test_many_threads_get_what_one_gets(name: str, backend: Any, shelf: Shelf) -
             for seed, found in enumerate(pool.map(together, range(8))):
                 for one, other in zip(alone[seed], found, strict=True):
                     assert np.array_equal(one, other)
+
+
+def test_a_session_is_opened_once(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    with zoo.load(release) as model, ThreadPoolExecutor(8) as pool:
+        real = model.backend._open
+
+        def slowly(task: str) -> Any:
+            opened.append(task)
+            time.sleep(0.02)
+            return real(task)
+
+        monkeypatch.setattr(model.backend, "_open", slowly)
+        assert len({id(session) for session in pool.map(model.backend.session, ["encode"] * 8)}) == 1
+    assert opened == ["encode"]
 
 
 # Memory
@@ -339,3 +357,44 @@ def test_a_task_that_is_not_there(release: Path) -> None:
         with pytest.raises(AttributeError, match=r"no task 'translate'\. It has: encode, decode"):
             _ = model.translate
         assert not hasattr(model, "_repr_html_")
+
+
+# What it writes
+
+
+def test_save_writes_what_a_model_gave(shelf: Shelf, tmp_path: Path) -> None:
+    with zoo.load(shelf.release("vae")) as model:
+        made, codes = model.generate(6), model.encode(DIGITS[:3])
+        assert model.save(made, tmp_path / "grid.png", columns=6) == [tmp_path / "grid.png"]
+        with Image.open(tmp_path / "grid.png") as picture:
+            scale = picture.height // 10
+            assert picture.size == ((6 * 9 + 1) * scale, 10 * scale)  # 8 pixels each, 1 between
+            pixels = np.asarray(picture)[::scale, ::scale]
+        assert np.array_equal(pixels[1:9, 10:18], made[1])
+        model.save(made[0], str(tmp_path / "one.png"))
+        with Image.open(tmp_path / "one.png") as picture:
+            assert picture.width == picture.height
+        model.save(made, tmp_path / "made.npy")
+        assert np.array_equal(np.load(tmp_path / "made.npy"), made)
+        model.save(codes, tmp_path / "codes.npy")
+        assert np.array_equal(np.load(tmp_path / "codes.npy"), codes)
+        model.save({"codes": codes, "n": 3}, tmp_path / "sub" / "codes.json")
+        assert json.loads((tmp_path / "sub" / "codes.json").read_text()) == {"codes": codes.tolist(), "n": 3}
+        with raises(ExistsError, "made.npy exists already and was kept"):
+            model.save(made, tmp_path / "made.npy")
+        model.save(made[:1], tmp_path / "made.npy", force=True)
+        assert len(np.load(tmp_path / "made.npy")) == 1
+        with raises(SettingError, "codes.png' ends in '.png'; it must end in .npy or .json"):
+            model.save(codes, tmp_path / "codes.png")
+        with raises(SettingError, "'.jpg'; it must end in .png or .npy"):
+            model.save(made, tmp_path / "made.jpg")
+        with raises(SettingError, "These are codes, n; write them to a .json file"):
+            model.save({"codes": codes, "n": 3}, tmp_path / "dict.npy")
+        with raises(ExistsError, "inside the release", "never changes"):
+            model.save(made, model.release.folder / "made.npy")
+    with zoo.load(shelf.release("chargpt")) as model:
+        texts = model.generate(2, length=5)
+        model.save(texts, tmp_path / "texts.txt")
+        assert (tmp_path / "texts.txt").read_text() == "\n\n".join(texts) + "\n"
+        model.save(texts[0], tmp_path / "text.txt")
+        assert (tmp_path / "text.txt").read_text() == texts[0] + "\n"

@@ -20,7 +20,7 @@ Array = NDArray[Any]
 def to_batch(value: Any, spec: Spec, name: str) -> Array:
     """What a person gives for the input `name`, as the batch that a graph takes: (n, *spec.shape) of spec.dtype.
 
-    Pictures: uint8, or floats in [0, 1], (h, w), (n, h, w), (h, w, 3) or (n, h, w, 3); a PIL picture or a file
+    Pictures: uint8, bool, or floats in [0, 1], (h, w), (n, h, w), (h, w, 3) or (n, h, w, 3); a PIL picture or a file
     name; a list of these. Sounds: the name of a .wav file, cut or padded to length, or a list of these; or floats in
     [-1, 1], for spectrograms in [0, 1]. Text: str, or the :class:`~pathlib.Path` of a file, of exactly the spec's
     length; a list of these. Labels: an int or ints. Anything else: an array of the spec's shape, with or without a
@@ -48,7 +48,7 @@ def _array(value: Any, spec: Spec, name: str) -> Array:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:
         raise SettingError(f"{name} is no array: {one_line(error)}.") from error
-    if array.dtype.kind not in ("iu" if spec.dtype == "int64" else "iuf"):
+    if array.dtype.kind not in ("iu" if spec.dtype == "int64" else "biuf"):
         raise SettingError(f"{name} has dtype {array.dtype}; it must be {spec.dtype}.")
     if array.shape == spec.shape:
         array = array[None]
@@ -246,7 +246,7 @@ def _image_array(array: Array, spec: Image, name: str) -> Array:
         raise SettingError(f"{name} has shape {array.shape}; pictures for this model are {wanted}.")
     if array.dtype == np.uint8:
         array = array.astype(np.float32) / np.float32(255)
-    elif array.dtype.kind == "f":
+    elif array.dtype.kind in "bf":
         if array.size and not (array.min() >= 0 and array.max() <= 1):
             raise SettingError(f"{name} has values from {array.min():g} to {array.max():g}; floats must lie in [0, 1].")
     else:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
-from zoo import generation
+from zoo import generation, latent
 from zoo.convert import from_batch, gives, join, takes, to_batch
 from zoo.errors import NotFoundError, SettingError
 from zoo.onnx_backend import Device, OnnxBackend
@@ -105,24 +105,11 @@ class LoadedModel:
             raise NotFoundError(f"{self.name} has no task {task!r}. It has: {', '.join(self.tasks)}.")
         declared = self.release.tasks[task]
         feeds = self._feeds(task, declared.inputs, values, named)
-        count = len(next(iter(feeds.values())))
-        if any(len(feed) != count for feed in feeds.values()):
-            sizes = ", ".join(f"{name}: {len(feed)}" for name, feed in feeds.items())
-            raise SettingError(f"{task} takes inputs of one batch size; these have {sizes}.")
-        if count == 0:
-            raise SettingError(f"{task} was given an empty batch.")
         parts = list(self._parts(task, feeds))
         results = {
             name: join([from_batch(part[name], spec) for part in parts]) for name, spec in declared.outputs.items()
         }
         return next(iter(results.values())) if len(results) == 1 else results
-
-    def _parts(self, task: str, feeds: Mapping[str, Array]) -> Iterator[Mapping[str, Array]]:
-        """What a task gives for named batches of one size, part by part."""
-        declared = self.release.tasks[task]
-        rows = generation.rows(declared.inputs, declared.outputs)
-        for start in range(0, len(next(iter(feeds.values()))), rows):
-            yield self.backend.run(task, {name: feed[start : start + rows] for name, feed in feeds.items()})
 
     def generate(
         self,
@@ -150,6 +137,82 @@ class LoadedModel:
             self.backend.run, value, task.inputs, task.outputs, self.release.sample,
             n=n, seed=seed, first=first, label=label, prompt=prompt, length=length, temperature=temperature,
         )  # fmt: skip
+
+    def interpolate(
+        self,
+        a: Any,
+        b: Any,
+        *,
+        steps: int = 8,
+        method: Literal["auto", "linear", "spherical"] = "auto",
+        seed: int = 0,
+    ) -> Any:
+        """Samples on the way from the code of `a` to that of `b`, both ends included.
+
+        `a` and `b` are inputs of the task encode, or as large batches of them; or two integers, the samples of these
+        indices of `seed`. Gives what :meth:`generate` gives: `steps` samples for each pair, pair after pair. `method`
+        "linear" is the straight line; "spherical" keeps to the sphere that standard normal noise lies near (Shoemake
+        1985, https://doi.org/10.1145/325165.325242; White 2016, https://arxiv.org/abs/1609.04468); "auto" is
+        spherical where the decoder takes standard normal noise, and else linear. Raises :class:`SettingError` for a
+        model without encode and decode of one code, and without generation from noise.
+        """
+        return latent.interpolate(self._whole, self.release, a, b, steps=steps, method=method, seed=seed)
+
+    def traverse(
+        self, x: Any = None, *, dimension: int, low: float = -3.0, high: float = 3.0, steps: int = 8, seed: int = 0
+    ) -> Any:
+        """Samples of a code of which one number goes from `low` to `high`, and the others stay: a latent traversal.
+
+        The code is that of `x`, an input of the task encode or a batch of them; or where `x` is an integer, the noise
+        of the sample of that index of `seed` (None: index 0). `dimension` counts the numbers of a code from 0. Gives
+        `steps` samples for each code, code after code. Raises :class:`SettingError` as :meth:`interpolate` does.
+        """
+        return latent.traverse(
+            self._whole, self.release, x, dimension=dimension, low=low, high=high, steps=steps, seed=seed
+        )
+
+    def inpaint(self, x: Any, mask: Any, *, steps: int = 32) -> Any:
+        """Pictures or sounds with what is missing filled in, by iterated reconstruction.
+
+        `mask` is true, or at least half of white, where `x` is missing: for pictures (h, w) or (n, h, w), as an array,
+        a PIL picture or a file; for sounds an array of the form of one. Missing values start as the mean of the known
+        ones; then `steps` times all is reconstructed, and the known values are put back (Rezende, Mohamed & Wierstra
+        2014, section 5, https://arxiv.org/abs/1401.4082, with the means of the model's distributions instead of draws
+        from them). Raises :class:`SettingError` for a model that does not reconstruct pictures or sounds; a text is
+        completed by ``generate(prompt=…)``.
+        """
+        return latent.inpaint(self._whole, self.release, x, mask, steps=steps)
+
+    def save(self, value: Any, path: str | Path, *, force: bool = False, columns: int | None = None) -> list[Path]:
+        """Write what this model gave, or a part of it, to a file, and return the path (or paths).
+
+        Pictures: .png, one grid of all of them, `columns` wide (default: nearly square), or .npy. Sounds: .wav, one
+        file each, numbered where there are several; .png; or .npy. Text: .txt. Anything else: .npy or .json. Raises
+        :class:`SettingError` for another ending, and :class:`ExistsError` for a file that is there, unless `force`.
+        """
+        from zoo import save
+
+        specs = [spec for task in self.release.tasks.values() for spec in task.outputs.values()]
+        value, spec = save.as_samples(value, [self.release.sample.x, *specs])
+        return save.save(value, Path(path), spec, force=force, columns=columns)
+
+    def _whole(self, task: str, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """What a task gives for named batches of one size, in the form that graphs have."""
+        parts = list(self._parts(task, feeds))
+        return {name: join([part[name] for part in parts]) for name in self.release.tasks[task].outputs}
+
+    def _parts(self, task: str, feeds: Mapping[str, Array]) -> Iterator[Mapping[str, Array]]:
+        """The same, part by part, each no larger than what fits in memory."""
+        count = len(next(iter(feeds.values())))
+        if any(len(feed) != count for feed in feeds.values()):
+            sizes = ", ".join(f"{name}: {len(feed)}" for name, feed in feeds.items())
+            raise SettingError(f"{task} takes inputs of one batch size; these have {sizes}.")
+        if count == 0:
+            raise SettingError(f"{task} was given an empty batch.")
+        declared = self.release.tasks[task]
+        rows = generation.rows(declared.inputs, declared.outputs)
+        for start in range(0, count, rows):
+            yield self.backend.run(task, {name: feed[start : start + rows] for name, feed in feeds.items()})
 
     def _feeds(
         self, task: str, inputs: Mapping[str, Spec], values: Sequence[Any], named: Mapping[str, Any]
