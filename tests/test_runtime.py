@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import pydoc
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from PIL import Image
 
 import zoo
-from conftest import Shelf, raises
+from conftest import Shelf, python, raises
 from zoo import data, generation
 from zoo.convert import to_batch
 from zoo.errors import DataError, ExistsError, SettingError, ZooError
@@ -398,3 +399,16 @@ def test_save_writes_what_a_model_gave(shelf: Shelf, tmp_path: Path) -> None:
         assert (tmp_path / "texts.txt").read_text() == "\n\n".join(texts) + "\n"
         model.save(texts[0], tmp_path / "text.txt")
         assert (tmp_path / "text.txt").read_text() == texts[0] + "\n"
+
+
+# What the guide says
+
+
+def test_the_guide_runs(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "runtime.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", guide, re.S)
+    shapes = "print([a.shape for a in (images, codes, same, way, also, walk, whole)])"
+    shown = python(f"{code}\n{shapes}", block=("torch", "onnx"), cwd=tmp_path).splitlines()
+    assert shown[-1] == str([(16, 8, 8), (16, 8), (16, 8, 8), (8, 8, 8), (8, 8, 8), (8, 8, 8), (16, 8, 8)])
+    assert any("encode(image)" in line for line in shown)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["codes.json", "way.png"]
