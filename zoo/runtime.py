@@ -105,10 +105,11 @@ class LoadedModel:
             raise NotFoundError(f"{self.name} has no task {task!r}. It has: {', '.join(self.tasks)}.")
         declared = self.release.tasks[task]
         feeds = self._feeds(task, declared.inputs, values, named)
-        parts = list(self._parts(task, feeds))
-        results = {
-            name: join([from_batch(part[name], spec) for part in parts]) for name, spec in declared.outputs.items()
-        }
+        made: dict[str, list[Any]] = {name: [] for name in declared.outputs}
+        for part in self._parts(task, feeds):
+            for name, spec in declared.outputs.items():
+                made[name].append(from_batch(part[name], spec))
+        results = {name: join(parts) for name, parts in made.items()}
         return next(iter(results.values())) if len(results) == 1 else results
 
     def generate(
