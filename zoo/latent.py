@@ -25,6 +25,8 @@ Method = Literal["auto", "linear", "spherical"]
 VERBS = ("interpolate", "traverse", "inpaint")
 """The names of all of them."""
 
+LARGEST = 1e30  # of a number in a code, well within float32
+
 
 @dataclass(frozen=True)
 class Space:
@@ -95,8 +97,8 @@ def traverse(
     """See :meth:`zoo.runtime.LoadedModel.traverse`."""
     _check_count("steps", steps, 2)
     for name, value in (("low", low), ("high", high)):
-        if not (isinstance(value, (int, float, np.number)) and math.isfinite(value)):
-            raise SettingError(f"{name} = {value!r} is not a finite number.")
+        if not (isinstance(value, (int, float, np.number)) and -LARGEST <= value <= LARGEST):
+            raise SettingError(f"{name} = {value!r} is not a number from {-LARGEST:g} to {LARGEST:g}.")
     space, codes = _codes(run, release, "traverse", 0 if x is None else x, seed)
     if not _is_integer(dimension) or not 0 <= dimension < codes.shape[1]:
         raise SettingError(f"dimension = {dimension!r} is not an integer from 0 to {codes.shape[1] - 1}.")

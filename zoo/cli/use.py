@@ -152,7 +152,10 @@ def _run_verb(
     from zoo.settings import options
 
     method = getattr(model, verb)
-    values: list[Any] = [int(text) if text.isdecimal() and not Path(text).exists() else Path(text) for text in inputs]
+    values: list[Any] = [Path(text) for text in inputs]
+    for place, text in enumerate(inputs):
+        if text.isdecimal() and len(text) < 20 and not values[place].exists():  # the index of a sample
+            values[place] = int(text)
     settings = options(method, assignments)
     taken = [one for one in inspect.signature(method).parameters.values() if one.kind is not one.KEYWORD_ONLY]
     if not sum(one.default is one.empty for one in taken) <= len(values) <= len(taken):
