@@ -47,6 +47,7 @@ class LoadedModel:
     def __init__(self, release: Release, backend: Backend) -> None:
         self.release = release
         self.backend = backend
+        self._described: dict[str, tuple[str, inspect.Signature]] = {}
 
     def __repr__(self) -> str:
         return f"<{self.name}: {', '.join(self.tasks)}>"
@@ -64,7 +65,7 @@ class LoadedModel:
         if name.startswith("_") or "release" not in self.__dict__:
             raise AttributeError(name)
         if name in self.release.tasks:
-            return self._method(name, self.release.tasks[name])
+            return self._method(name)
         raise AttributeError(f"{self.name} has no task {name!r}. It has: {', '.join(self.tasks)}.")
 
     @property
@@ -228,14 +229,18 @@ class LoadedModel:
         given |= named
         return {name: to_batch(given[name], spec, name) for name, spec in inputs.items()}
 
-    def _method(self, name: str, task: ReleasedTask) -> Callable[..., Any]:
+    def _method(self, name: str) -> Callable[..., Any]:
+        """A task as a function. None is kept, so that nothing refers back to the model; only what is said of it is."""
+
         def method(*values: Any, **named: Any) -> Any:
             return self.run(name, *values, **named)
 
+        if name not in self._described:
+            task = self.release.tasks[name]
+            parameters = [inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD) for key in task.inputs]
+            self._described[name] = _help(name, task, self.name), inspect.Signature(parameters)
         method.__name__ = method.__qualname__ = name
-        method.__doc__ = _help(name, task, self.name)
-        parameters = [inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD) for key in task.inputs]
-        method.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        method.__doc__, method.__signature__ = self._described[name]  # type: ignore[attr-defined]
         return method
 
 
