@@ -371,6 +371,33 @@ def test_a_model_of_spectrograms(runs: dict[str, Path]) -> None:
     assert set(verify(run)) == {"files", "graphs", "samples", "parity"}
 
 
+@pytest.mark.parametrize(("kind", "form"), [("waves", (200,)), ("mel", (6, 25))])
+def test_verbs_and_files_of_sounds(kind: str, form: tuple[int, ...], runs: dict[str, Path], tmp_path: Path) -> None:
+    model = zoo.load(runs[kind])
+    names = [runs[kind].parent / "sounds" / f"{index:02}.wav" for index in (0, 9)]
+    between = model.interpolate(names[0], names[1], steps=3)
+    assert between.shape == (3, *form)
+    np.testing.assert_allclose(between[::2], model.reconstruct(names), atol=1e-5)
+    assert model.traverse(names, dimension=3, steps=2).shape == (4, *form)
+    mask = np.zeros(form, bool)
+    mask[: form[0] // 2] = True
+    sounds = model.inpaint(names, mask)
+    given = to_batch(names, model.release.sample.x, "sound")
+    assert np.array_equal(sounds[:, ~mask], given[:, ~mask])
+    assert not np.array_equal(sounds[:, mask], given[:, mask])
+    np.save(tmp_path / "mask.npy", mask)
+    assert np.array_equal(model.inpaint(names, tmp_path / "mask.npy"), sounds)
+    assert model.save(sounds, tmp_path / "both.png") == [tmp_path / "both.png"]
+    if kind == "waves":
+        paths = model.save(sounds, tmp_path / "x.wav")
+        assert paths == [tmp_path / "x-0.wav", tmp_path / "x-1.wav"]
+        assert np.abs(wav.read(paths[1], "")[1] - sounds[1] * 32768).max() <= 1
+        assert model.save(sounds[0], tmp_path / "one.wav") == [tmp_path / "one.wav"]
+    else:
+        with raises(SettingError, "ends in '.wav'; it must end in .png or .npy"):
+            model.save(sounds, tmp_path / "x.wav")
+
+
 @pytest.mark.parametrize("kind", ["waves", "mel"])
 def test_other_samples_than_those_of_the_seed_are_noticed(kind: str, runs: dict[str, Path], tmp_path: Path) -> None:
     release = Path(shutil.copytree(runs[kind] / "release", tmp_path / "release"))

@@ -250,7 +250,7 @@ def test_an_array_that_cannot_be_read(release: Path, refused: Refused, tmp_path:
     cut.write_bytes(cut.read_bytes()[:-4])
     refused("run", release, "decode", cut, says=("cut.npy is no array that can be read",))
     two = [array(tmp_path / f"{name}.npy", np.zeros((1, size), np.float32)) for name, size in (("b", 2), ("c", 3))]
-    refused("run", release, "decode", *two, says=("do not fit together",))
+    refused("run", release, "decode", *two, says=("c.npy has shape (1, 3); it must be (n, 2)",))
 
 
 def test_inputs_too_few_and_of_two_sizes(gpt: Path, refused: Refused, tmp_path: Path) -> None:

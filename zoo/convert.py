@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.errors import DataError, SettingError
-from zoo.specs import Audio, Image, Label, LogMel, Spec, Text
+from zoo import pictures
+from zoo.errors import DataError, SettingError, one_line
+from zoo.specs import Audio, Image, Label, LogMel, Noise, Score, Spec, Text
 
 Array = NDArray[Any]
 
@@ -19,29 +20,40 @@ Array = NDArray[Any]
 def to_batch(value: Any, spec: Spec, name: str) -> Array:
     """What a person gives for the input `name`, as the batch that a graph takes: (n, *spec.shape) of spec.dtype.
 
-    Pictures: uint8, or floats in [0, 1], (h, w), (n, h, w), (h, w, 3) or (n, h, w, 3); a PIL picture or a file
+    Pictures: uint8, bool, or floats in [0, 1], (h, w), (n, h, w), (h, w, 3) or (n, h, w, 3); a PIL picture or a file
     name; a list of these. Sounds: the name of a .wav file, cut or padded to length, or a list of these; or floats in
-    [-1, 1], for spectrograms in [0, 1]. Text: str, or a list of str of one length. Labels: an int or ints. Anything
-    else: an array of the spec's shape, with or without a batch axis. Raises :class:`SettingError` or
+    [-1, 1], for spectrograms in [0, 1]. Text: str, or the :class:`~pathlib.Path` of a file, of exactly the spec's
+    length; a list of these. Labels: an int or ints. Anything else: an array of the spec's shape, with or without a
+    batch axis. All but text: also the name of a .npy file, or a list of these. Raises :class:`SettingError` or
     :class:`DataError`.
     """
-    if isinstance(spec, Image):
-        return _images(value, spec, name)
     if isinstance(spec, Text):
-        texts = [value] if isinstance(value, str) else list(value)
-        return np.stack([text_to_ids(text, spec, length=spec.length) for text in texts])
-    if isinstance(spec, (Audio, LogMel)):
-        value = _sounds(value, spec, name)
+        return np.stack([text_to_ids(text, spec, length=spec.length) for text in _texts(value, name)])
+    files = _file_names(value)
+    if files and all(str(file).endswith(".npy") for file in files):
+        arrays = [_stored(file) for file in files]
+        if len(arrays) > 1:
+            return np.concatenate([to_batch(array, spec, str(f)) for array, f in zip(arrays, files, strict=True)])
+        value = arrays[0]
+    elif isinstance(spec, (Audio, LogMel)) and files:
+        value = _sounds(files, spec)
+    elif files and not isinstance(spec, Image):
+        raise SettingError(f"{name} takes arrays, as .npy files; {str(files[0])!r} is none.")
+    return _images(value, spec, name) if isinstance(spec, Image) else _array(value, spec, name)
+
+
+def _array(value: Any, spec: Spec, name: str) -> Array:
+    """Numbers as an array with a batch axis, of the spec's type and in its range."""
     try:
         array = np.asarray(value)
-    except ValueError as error:
-        raise SettingError(f"{name} is no array: {error}.") from error
-    if array.dtype.kind not in ("iu" if spec.dtype == "int64" else "iuf"):
+    except (ValueError, TypeError) as error:
+        raise SettingError(f"{name} is no array: {one_line(error)}.") from error
+    if array.dtype.kind not in ("iu" if spec.dtype == "int64" else "biuf"):
         raise SettingError(f"{name} has dtype {array.dtype}; it must be {spec.dtype}.")
     if array.shape == spec.shape:
         array = array[None]
     if array.shape[1:] != spec.shape or array.ndim == 0:
-        raise SettingError(f"{name} has shape {array.shape}; it must be (n, {', '.join(map(str, spec.shape))}).")
+        raise SettingError(f"{name} has shape {array.shape}; it must be {_shape(spec.shape)}.")
     if isinstance(spec, Label) and array.size and not (array.min() >= 0 and array.max() < spec.classes):
         raise SettingError(f"{name} has a value outside 0 to {spec.classes - 1}.")
     if isinstance(spec, (Audio, LogMel)) and array.size:
@@ -66,6 +78,52 @@ def from_batch(array: Array, spec: Spec) -> Any:
     return array
 
 
+def join(parts: Sequence[Any]) -> Any:
+    """Batches that :func:`from_batch` gave, one after the other as one."""
+    if isinstance(parts[0], list):
+        return [text for part in parts for text in part]
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def takes(spec: Spec) -> str:
+    """What :func:`to_batch` takes for an input of that form, in words."""
+    if isinstance(spec, Image):
+        size = f"{spec.width}×{spec.height} pixels"
+        return f"{gives(spec)}, or floats in [0, 1]; PIL pictures; the names of picture files; all of {size}"
+    if isinstance(spec, Text):
+        known = f"{spec.classes} characters that it knows"
+        return f"a str of {spec.length} characters, of the {known}; the Path of a text file; a list of these"
+    if isinstance(spec, (Audio, LogMel)):
+        return f"{gives(spec)}; the names of .wav files at {spec.rate} Hz, which are cut or padded to length"
+    return f"{gives(spec)}; the name of a .npy file"
+
+
+def gives(spec: Spec) -> str:
+    """What :func:`from_batch` gives for an output of that form, in words."""
+    form = f"{spec.dtype} {_shape(spec.shape)}"
+    if isinstance(spec, Image):
+        colours = () if spec.channels == 1 else (spec.channels,)
+        return f"pictures, uint8 {_shape((spec.height, spec.width, *colours))}"
+    if isinstance(spec, Text):
+        return f"a list of n str of {spec.length} characters"
+    if isinstance(spec, Audio):
+        return f"sounds, {form} in [-1, 1] at {spec.rate} Hz"
+    if isinstance(spec, LogMel):
+        return f"log-mel spectrograms, {form} in [0, 1]"
+    if isinstance(spec, Label):
+        return f"{form} from 0 to {spec.classes - 1}"
+    if isinstance(spec, Noise):
+        return f"{form}, {'standard normal' if spec.distribution == 'normal' else 'uniform in [0, 1)'} for samples"
+    if isinstance(spec, Score):
+        return f"{form}, the higher, the stranger"
+    return form
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    """A shape with its batch axis: ``"(n, 8, 8)"``, ``"(n,)"``."""
+    return f"(n, {', '.join(map(str, shape))})" if shape else "(n,)"
+
+
 def text_to_ids(text: str, spec: Text, length: int | None = None) -> NDArray[np.int64]:
     """A text as indices into the vocabulary, int64 (length,); :class:`SettingError` for a character not in it."""
     index = {character: position for position, character in enumerate(spec.vocabulary)}
@@ -82,15 +140,49 @@ def ids_to_text(ids: Array, spec: Text) -> str:
     return "".join(spec.vocabulary[int(index)] for index in ids)
 
 
-def _sounds(value: Any, spec: Audio | LogMel, name: str) -> Any:
-    """Names of .wav files as waveforms or spectrograms, float32 (n, *spec.shape); anything else as it is."""
+def _file_names(value: Any) -> list[str | Path]:
+    """The names of files that a value is, one or a list; [] for any other value."""
     names = [value] if isinstance(value, (str, Path)) else value
-    if not isinstance(names, (list, tuple)) or not names or not all(isinstance(item, (str, Path)) for item in names):
-        return value
+    if isinstance(names, (list, tuple)) and all(isinstance(item, (str, Path)) for item in names):
+        return list(names)
+    return []
+
+
+def _stored(file: str | Path) -> Array:
+    """The array in a .npy file."""
+    try:
+        return np.asarray(np.load(file, allow_pickle=False))
+    except FileNotFoundError as error:
+        raise DataError(f"{file} does not exist.") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{file} is no array that can be read: {one_line(error)}.") from error
+
+
+def _texts(value: Any, name: str) -> list[str]:
+    """Texts, from what they are given as."""
+    items = [value] if isinstance(value, (str, Path)) else value
+    if not isinstance(items, (list, tuple)) or not items or not all(isinstance(item, (str, Path)) for item in items):
+        raise SettingError(
+            f"{name} is {type(value).__name__}; it must be a str, the Path of a text, or a list of these."
+        )
+    return [_read_text(item) if isinstance(item, Path) else item for item in items]
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist.") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is no text that can be read: {one_line(error)}.") from error
+
+
+def _sounds(files: Sequence[str | Path], spec: Audio | LogMel) -> Array:
+    """The .wav files as waveforms or spectrograms, float32 (n, *spec.shape)."""
     from zoo.data import audio, wav
 
-    waveforms = np.empty((len(names), spec.samples), np.int16)
-    for row, item in zip(waveforms, names, strict=True):
+    waveforms = np.empty((len(files), spec.samples), np.int16)
+    for row, item in zip(waveforms, files, strict=True):
         rate, waveform = wav.read(Path(item), str(item))
         if rate != spec.rate:
             raise DataError(f"{item} has {rate} Hz; this model takes {spec.rate} Hz. Resample it first.")
@@ -113,32 +205,33 @@ def _one_image(item: Any, spec: Image, name: str) -> Array:
     from PIL import Image as Pillow
     from PIL import UnidentifiedImageError
 
-    label = name
-    if isinstance(item, (str, Path)):
-        label = str(item)
-        try:
+    label = str(item) if isinstance(item, (str, Path)) else name
+    try:
+        if isinstance(item, (str, Path)):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # the size is checked first
                 with Pillow.open(item) as opened:
-                    _check_size(opened, spec, label)
-                    opened.load()
-                    item = opened.copy()
-        except FileNotFoundError as error:
-            raise DataError(f"{label} does not exist.") from error
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
-            raise DataError(f"{label} is no picture that can be read, or it is damaged.") from error
-    if hasattr(item, "convert"):
-        _check_size(item, spec, label)
-        item = np.asarray(item.convert("L" if spec.channels == 1 else "RGB"))
+                    item = _pixels(opened, spec, label)
+        elif hasattr(item, "convert"):
+            item = _pixels(item, spec, label)
+    except FileNotFoundError as error:
+        raise DataError(f"{label} does not exist.") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
+        raise DataError(f"{label} is no picture that can be read, or it is damaged.") from error
     return _image_array(np.asarray(item), spec, label)
 
 
-def _check_size(picture: Any, spec: Image, label: str) -> None:
+def _pixels(picture: Any, spec: Image, label: str) -> Array:
+    """A PIL picture as an array: floats as they are, the rest as uint8."""
     if picture.size != (spec.width, spec.height):
         raise DataError(
             f"{label} is {picture.size[0]}×{picture.size[1]} pixels; this model takes {spec.width}×{spec.height}. "
             "Resize it first."
         )
+    if picture.mode != "F":
+        return pictures.levels(picture, spec.channels)
+    floats: Array = np.asarray(picture)
+    return floats if spec.channels == 1 else np.repeat(floats[..., None], 3, axis=2)
 
 
 def _image_array(array: Array, spec: Image, name: str) -> Array:
@@ -153,7 +246,7 @@ def _image_array(array: Array, spec: Image, name: str) -> Array:
         raise SettingError(f"{name} has shape {array.shape}; pictures for this model are {wanted}.")
     if array.dtype == np.uint8:
         array = array.astype(np.float32) / np.float32(255)
-    elif array.dtype.kind == "f":
+    elif array.dtype.kind in "bf":
         if array.size and not (array.min() >= 0 and array.max() <= 1):
             raise SettingError(f"{name} has values from {array.min():g} to {array.max():g}; floats must lie in [0, 1].")
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo import noise
-from zoo.convert import from_batch, text_to_ids, to_batch
+from zoo.convert import from_batch, join, text_to_ids, to_batch
 from zoo.errors import SettingError
 from zoo.specs import Autoregressive, Generation, Label, Noise, OneShot, Sample, Spec, Text
 
@@ -24,8 +25,17 @@ MARGIN = 1e-4
 COLD = 1e-6
 """Temperatures below this are 0."""
 
-CHUNK = 64
-"""The largest batch that is run at once; it never changes a sample."""
+MOST_ROWS = 64
+"""The largest batch that is run at once; a larger one gains nothing."""
+
+MOST_ELEMENTS = 20_000_000
+"""Numbers that a task's inputs and outputs may have at once, of all samples together: 80 MB of float32."""
+
+
+def rows(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> int:
+    """How many samples a task is run on at once, so that they fit in memory. It changes no sample."""
+    size = sum(math.prod(spec.shape) for spec in (*inputs.values(), *outputs.values()))
+    return max(1, min(MOST_ROWS, MOST_ELEMENTS // size))
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,7 @@ def generate(
     """
     noise.check_seed(seed, first, n)
     indices = np.arange(first, first + n, dtype=np.int64)
+    size = rows(inputs, outputs)
     labelled = any(isinstance(spec, Label) and name != "token" for name, spec in inputs.items())
     if label is not None and not labelled:
         raise SettingError(f"label = {label!r}: this model has no labels; leave the label out.")
@@ -82,11 +93,13 @@ def generate(
             raise SettingError(
                 "Prompt, length, temperature, top_k and top_p are for autoregressive models; this one is not."
             )
-        batches = [
-            one_shot(run, generation, inputs, outputs, indices[start : start + CHUNK], seed, _part(label, start, n))
-            for start in range(0, n, CHUNK)
-        ]
-        return from_batch(np.concatenate(batches), next(iter(outputs.values())))
+        batches = (
+            one_shot(
+                run, generation, inputs, outputs, indices[start : start + size], seed, _part(label, start, n, size)
+            )
+            for start in range(0, n, size)
+        )
+        return join([from_batch(batch, next(iter(outputs.values()))) for batch in batches])
     assert isinstance(sample.x, Text)
     if not isinstance(prompt, str):
         raise SettingError(f"prompt = {prompt!r} is not text.")
@@ -95,13 +108,13 @@ def generate(
     given = text_to_ids(prompt, sample.x)
     total = len(given) + (length if length is not None else sample.x.length)
     tokens = [
-        autoregress(run, generation, inputs, indices[start : start + CHUNK], seed, given, total, picking)
-        for start in range(0, n, CHUNK)
+        autoregress(run, generation, inputs, indices[start : start + size], seed, given, total, picking)
+        for start in range(0, n, size)
     ]
     return from_batch(np.concatenate(tokens), sample.x)
 
 
-def _part(label: int | Sequence[int] | None, start: int, n: int) -> int | Sequence[int] | None:
+def _part(label: int | Sequence[int] | None, start: int, n: int, size: int) -> int | Sequence[int] | None:
     """The labels of one chunk."""
     if label is None or isinstance(label, (int, np.integer)):
         return label
@@ -109,7 +122,7 @@ def _part(label: int | Sequence[int] | None, start: int, n: int) -> int | Sequen
         raise SettingError(f"label = {label!r} is not an integer, nor a list of them.")
     if len(label) != n:
         raise SettingError(f"There are {len(label)} labels for {n} samples: give one, or one a sample.")
-    return label[start : start + CHUNK]
+    return label[start : start + size]
 
 
 def labels_for(spec: Label, indices: NDArray[np.int64], label: int | Sequence[int] | None) -> Array:

@@ -49,7 +49,11 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+")
 _LAYOUTS = {".png": ("n", "columns", "gap", "scale"), ".wav": ("n",)}
 """What is said of the file of samples beside its seed, by ending."""
 
-_TAKEN = ("backend", "close", "generate", "name", "providers", "release", "run", "tasks")  # by zoo.runtime.LoadedModel
+_TAKEN = (
+    "backend", "close", "generate", "inpaint", "interpolate", "name", "providers", "release", "run", "save", "tasks",
+    "traverse",
+)  # fmt: skip
+"""What zoo.runtime.LoadedModel has beside the tasks."""
 
 
 @dataclass(frozen=True)

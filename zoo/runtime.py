@@ -3,142 +3,57 @@
 from __future__ import annotations
 
 import inspect
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from threading import Lock
 from typing import Any, Literal, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
-from zoo import generation
-from zoo.convert import from_batch, to_batch
-from zoo.errors import DeviceError, NotFoundError, ReleaseError, SettingError, one_line, unusable
-from zoo.release import WEIGHTS, Release, ReleasedTask, read
+from zoo import generation, latent
+from zoo.convert import from_batch, gives, join, takes, to_batch
+from zoo.errors import NotFoundError, SettingError
+from zoo.onnx_backend import Device, OnnxBackend
+from zoo.release import Release, ReleasedTask, read
 from zoo.sources import find
 from zoo.specs import Spec
 
+__all__ = ["Backend", "Device", "LoadedModel", "OnnxBackend", "load"]
+
 Array = NDArray[Any]
-Device = Literal["auto", "cpu", "cuda"]
 
 
 class Backend(Protocol):
-    """Runs the tasks of one release."""
+    """Runs the tasks of one release, for any number of threads at once."""
 
-    providers: list[str]
-    """What really computes, most preferred first."""
-
-    def run(self, task: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """Run a task on named batches of one size, and return its named outputs."""
-
-    def close(self) -> None:
-        """Free everything."""
-
-
-class OnnxBackend:
-    """Runs a release's graphs with ONNX Runtime; a session is opened when its task is first used."""
-
-    def __init__(self, release: Release, device: Device = "auto", threads: int | None = None) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise unusable(error, "onnxruntime", "cpu", "Running a release") from error
-        self._ort = onnxruntime
-        self._release = release
-        self._threads = threads or _cores()
-        self._sessions: dict[str, Any] = {}
-        self._lock = Lock()
-        self._device = device
-        self.providers = self._choose(device)
-        release.path(WEIGHTS)
-
-    def _choose(self, device: Device) -> list[str]:
-        if device not in ("auto", "cpu", "cuda"):
-            raise SettingError(f"device = {device!r} is not one of auto, cpu, cuda.")
-        available = self._ort.get_available_providers()
-        if device == "cuda" and "CUDAExecutionProvider" not in available:
-            raise DeviceError(
-                "CUDA was asked for, and the installed onnxruntime has no CUDA. "
-                "Run: pip uninstall onnxruntime && pip install 'genzoo[gpu]', or use --device cpu."
-            )
-        cuda = ["CUDAExecutionProvider"] if "CUDAExecutionProvider" in available and device != "cpu" else []
-        return cuda if device == "cuda" else [*cuda, "CPUExecutionProvider"]
-
-    def session(self, graph: str) -> Any:
-        """The ONNX Runtime session of a graph by its file's name.
-
-        Raises :class:`ReleaseError` for one that is altered or does not load.
-        """
-        with self._lock:
-            if graph not in self._sessions:
-                self._sessions[graph] = self._open(graph)
-                self.providers = self._sessions[graph].get_providers()
-            return self._sessions[graph]
-
-    def _open(self, graph: str) -> Any:
-        path = self._release.path(graph)
-        options = self._ort.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # failures come as exceptions; the log would repeat them
-        if self._device == "cuda":  # without this ONNX Runtime falls back to the CPU and says nothing
-            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        try:
-            session = self._ort.InferenceSession(str(path), options, providers=self.providers)
-        except Exception as error:
-            if self._device == "cuda":
-                raise DeviceError(
-                    f"CUDA was asked for and cannot run {path.name}: {_reason(error)}. Use --device cpu."
-                ) from error
-            raise ReleaseError(f"{path} cannot be loaded by ONNX Runtime: {_reason(error)}.") from error
-        if self._device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
-            raise DeviceError("CUDA was asked for, and ONNX Runtime cannot use it on this machine. Use --device cpu.")
-        return session
+    @property
+    def providers(self) -> list[str]:
+        """What really computes, most preferred first."""
 
     def run(self, task: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """Run a task on named batches of one size, and return its named outputs."""
-        declared = self._release.tasks[task]
-        return self.call(declared.graph, inputs, list(declared.outputs))
-
-    def call(self, graph: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> Mapping[str, Array]:
-        """Run a graph by its file's name on what it takes, and return the outputs that are named."""
-        session = self.session(graph)
-        try:
-            return dict(zip(outputs, session.run(list(outputs), dict(inputs)), strict=True))
-        except Exception as error:
-            path = self._release.folder / graph
-            raise ReleaseError(f"{path} does not run: {_reason(error)}. Get the release again.") from error
+        """Run a task on named batches of one size, and return its named outputs. :class:`ZooError` once closed."""
 
     def close(self) -> None:
-        """Close every session."""
-        self._sessions.clear()
-
-
-def _cores() -> int:
-    """The CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _reason(error: Exception) -> str:
-    return one_line(error)[:200].rstrip(".")
+        """Free everything. Doing so twice is fine."""
 
 
 class LoadedModel:
     """A released model. Each task that it declares is a method: ``encode``, ``decode``, ``reconstruct``, …
 
-    Make one with :func:`zoo.load`. ``with zoo.load(NAME) as model:`` frees everything at the end.
+    ``help(model.encode)`` says what it takes and gives. Make one with :func:`zoo.load`: ``with zoo.load(NAME) as
+    model:`` frees everything at the end. Any number of threads may use a model at once; each gets what it would get
+    alone. A batch of any size is run in parts that fit in memory.
     """
 
     def __init__(self, release: Release, backend: Backend) -> None:
         self.release = release
         self.backend = backend
-        for name, task in release.tasks.items():
-            if not hasattr(type(self), name):
-                setattr(self, name, self._method(name, task))
+        self._described: dict[str, tuple[str, inspect.Signature]] = {}
 
     def __repr__(self) -> str:
-        return f"<{self.name}: {', '.join(self.tasks)}; on {', '.join(self.providers)}>"
+        return f"<{self.name}: {', '.join(self.tasks)}>"
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.tasks]
 
     def __enter__(self) -> LoadedModel:
         return self
@@ -149,6 +64,8 @@ class LoadedModel:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or "release" not in self.__dict__:
             raise AttributeError(name)
+        if name in self.release.tasks:
+            return self._method(name)
         raise AttributeError(f"{self.name} has no task {name!r}. It has: {', '.join(self.tasks)}.")
 
     @property
@@ -163,11 +80,18 @@ class LoadedModel:
 
     @property
     def providers(self) -> list[str]:
-        """What really computes: ONNX Runtime's execution providers, or torch's device."""
+        """What really computes, most preferred first: ``["CPUExecutionProvider"]``, or ``["torch:cpu"]`` by torch.
+
+        Of two, ONNX Runtime runs on the first what it can, and on the CPU the rest; after ``device="cuda"`` no node is
+        left to the CPU. Whether CUDA works shows when a session is opened, so asking this may open the first task's.
+        """
         return self.backend.providers
 
     def close(self) -> None:
-        """Free everything that the model holds."""
+        """Free everything that the model holds: every session, and every file that it maps.
+
+        What is running in another thread ends well; whoever uses the model from then on gets a :class:`ZooError`.
+        """
         self.backend.close()
 
     def run(self, task: str, *values: Any, **named: Any) -> Any:
@@ -182,20 +106,11 @@ class LoadedModel:
             raise NotFoundError(f"{self.name} has no task {task!r}. It has: {', '.join(self.tasks)}.")
         declared = self.release.tasks[task]
         feeds = self._feeds(task, declared.inputs, values, named)
-        count = len(next(iter(feeds.values())))
-        if any(len(feed) != count for feed in feeds.values()):
-            sizes = ", ".join(f"{name}: {len(feed)}" for name, feed in feeds.items())
-            raise SettingError(f"{task} takes inputs of one batch size; these have {sizes}.")
-        if count == 0:
-            raise SettingError(f"{task} was given an empty batch.")
-        parts = [
-            self.backend.run(task, {name: feed[start : start + generation.CHUNK] for name, feed in feeds.items()})
-            for start in range(0, count, generation.CHUNK)
-        ]
-        results = {
-            name: from_batch(np.concatenate([part[name] for part in parts]), spec)
-            for name, spec in declared.outputs.items()
-        }
+        made: dict[str, list[Any]] = {name: [] for name in declared.outputs}
+        for part in self._parts(task, feeds):
+            for name, spec in declared.outputs.items():
+                made[name].append(from_batch(part[name], spec))
+        results = {name: join(parts) for name, parts in made.items()}
         return next(iter(results.values())) if len(results) == 1 else results
 
     def generate(
@@ -229,6 +144,82 @@ class LoadedModel:
             picking=generation.Picking(temperature, top_k, top_p),
         )  # fmt: skip
 
+    def interpolate(
+        self,
+        a: Any,
+        b: Any,
+        *,
+        steps: int = 8,
+        method: Literal["auto", "linear", "spherical"] = "auto",
+        seed: int = 0,
+    ) -> Any:
+        """Samples on the way from the code of `a` to that of `b`, both ends included.
+
+        `a` and `b` are inputs of the task encode, or as large batches of them; or two integers, the samples of these
+        indices of `seed`. Gives what :meth:`generate` gives: `steps` samples for each pair, pair after pair. `method`
+        "linear" is the straight line; "spherical" keeps to the sphere that standard normal noise lies near (Shoemake
+        1985, https://doi.org/10.1145/325165.325242; White 2016, https://arxiv.org/abs/1609.04468); "auto" is
+        spherical where the decoder takes standard normal noise, and else linear. Raises :class:`SettingError` for a
+        model without encode and decode of one code, and without generation from noise.
+        """
+        return latent.interpolate(self._whole, self.release, a, b, steps=steps, method=method, seed=seed)
+
+    def traverse(
+        self, x: Any = None, *, dimension: int, low: float = -3.0, high: float = 3.0, steps: int = 8, seed: int = 0
+    ) -> Any:
+        """Samples of a code of which one number goes from `low` to `high`, and the others stay: a latent traversal.
+
+        The code is that of `x`, an input of the task encode or a batch of them; or where `x` is an integer, the noise
+        of the sample of that index of `seed` (None: index 0). `dimension` counts the numbers of a code from 0. Gives
+        `steps` samples for each code, code after code. Raises :class:`SettingError` as :meth:`interpolate` does.
+        """
+        return latent.traverse(
+            self._whole, self.release, x, dimension=dimension, low=low, high=high, steps=steps, seed=seed
+        )
+
+    def inpaint(self, x: Any, mask: Any, *, steps: int = 32) -> Any:
+        """Pictures or sounds with what is missing filled in, by iterated reconstruction.
+
+        `mask` is true, or at least half of white, where `x` is missing: for pictures (h, w) or (n, h, w), as an array,
+        a PIL picture or a file; for sounds an array of the form of one. Missing values start as the mean of the known
+        ones; then `steps` times all is reconstructed, and the known values are put back (Rezende, Mohamed & Wierstra
+        2014, section 5, https://arxiv.org/abs/1401.4082, with the means of the model's distributions instead of draws
+        from them). Raises :class:`SettingError` for a model that does not reconstruct pictures or sounds; a text is
+        completed by ``generate(prompt=…)``.
+        """
+        return latent.inpaint(self._whole, self.release, x, mask, steps=steps)
+
+    def save(self, value: Any, path: str | Path, *, force: bool = False, columns: int | None = None) -> list[Path]:
+        """Write what this model gave, or a part of it, to a file, and return the path (or paths).
+
+        Pictures: .png, one grid of all of them, `columns` wide (default: nearly square), or .npy. Sounds: .wav, one
+        file each, numbered where there are several; .png; or .npy. Text: .txt. Anything else: .npy or .json. Raises
+        :class:`SettingError` for another ending, and :class:`ExistsError` for a file that is there, unless `force`.
+        """
+        from zoo import save
+
+        specs = [spec for task in self.release.tasks.values() for spec in task.outputs.values()]
+        value, spec = save.as_samples(value, [self.release.sample.x, *specs])
+        return save.save(value, Path(path), spec, force=force, columns=columns)
+
+    def _whole(self, task: str, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """What a task gives for named batches of one size, in the form that graphs have."""
+        parts = list(self._parts(task, feeds))
+        return {name: join([part[name] for part in parts]) for name in self.release.tasks[task].outputs}
+
+    def _parts(self, task: str, feeds: Mapping[str, Array]) -> Iterator[Mapping[str, Array]]:
+        """The same, part by part, each no larger than what fits in memory."""
+        count = len(next(iter(feeds.values())))
+        if any(len(feed) != count for feed in feeds.values()):
+            sizes = ", ".join(f"{name}: {len(feed)}" for name, feed in feeds.items())
+            raise SettingError(f"{task} takes inputs of one batch size; these have {sizes}.")
+        if count == 0:
+            raise SettingError(f"{task} was given an empty batch.")
+        declared = self.release.tasks[task]
+        rows = generation.rows(declared.inputs, declared.outputs)
+        for start in range(0, count, rows):
+            yield self.backend.run(task, {name: feed[start : start + rows] for name, feed in feeds.items()})
+
     def _feeds(
         self, task: str, inputs: Mapping[str, Spec], values: Sequence[Any], named: Mapping[str, Any]
     ) -> dict[str, Array]:
@@ -242,19 +233,33 @@ class LoadedModel:
         given |= named
         return {name: to_batch(given[name], spec, name) for name, spec in inputs.items()}
 
-    def _method(self, name: str, task: ReleasedTask) -> Callable[..., Any]:
+    def _method(self, name: str) -> Callable[..., Any]:
+        """A task as a function. None is kept, so that nothing refers back to the model; only what is said of it is."""
+
         def method(*values: Any, **named: Any) -> Any:
             return self.run(name, *values, **named)
 
-        lines = [f"Run the task {name!r} of {self.name}.", ""]
-        lines += [
-            f"{side}: {key}: {spec}" for side in ("inputs", "outputs") for key, spec in getattr(task, side).items()
-        ]
+        if name not in self._described:
+            task = self.release.tasks[name]
+            parameters = [inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD) for key in task.inputs]
+            self._described[name] = _help(name, task, self.name), inspect.Signature(parameters)
         method.__name__ = method.__qualname__ = name
-        method.__doc__ = "\n".join(lines)
-        parameters = [inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD) for key in task.inputs]
-        method.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        method.__doc__, method.__signature__ = self._described[name]  # type: ignore[attr-defined]
         return method
+
+
+def _help(name: str, task: ReleasedTask, model: str) -> str:
+    """The docstring of a task's method."""
+    lines = [f"The task {name} of {model}, on a batch of any size.", ""]
+    lines += [f"{key}: {takes(spec)}." for key, spec in task.inputs.items()]
+    lines += ["", "One item may come without its batch axis, and files and the like in a list.", ""]
+    if len(task.outputs) == 1:
+        lines += [f"Returns {key}: {gives(spec)}." for key, spec in task.outputs.items()]
+    else:
+        lines += ["Returns a dict:", *(f"    {key}: {gives(spec)}" for key, spec in task.outputs.items())]
+    lines += ["", "Raises SettingError for an input of another form, DataError for a file that cannot be read, and"]
+    lines += ["ReleaseError for a graph that was altered or does not run. All are ZooErrors, and say so in one line."]
+    return "\n".join(lines)
 
 
 def load(
@@ -267,11 +272,14 @@ def load(
     """Load a released model: by its name, or by the path of a run folder or a release folder.
 
     `backend` "onnx" runs on ONNX Runtime and never imports torch; "torch" gives the same methods, run by torch.
-    `device` "auto" takes CUDA where it works. `threads` defaults to the cores that the process may use. Raises
-    :class:`ZooError` for a source that is not there, is damaged or altered, or a device that is not there.
+    `device` "auto" takes CUDA where it works; "cuda" takes nothing else. `threads` compute one task, by default one a
+    core that the process may use (torch: what torch is set to). Raises :class:`ZooError` for a source that is not
+    there, is damaged or altered, or a device that is not there.
     """
     if backend not in ("onnx", "torch"):
         raise SettingError(f"backend = {backend!r} is not one of onnx, torch.")
+    if threads is not None and (type(threads) is not int or threads < 1):
+        raise SettingError(f"threads = {threads!r} is not an integer of at least 1.")
     release = read(find(source))
     if backend == "torch":
         from zoo.torch_backend import TorchBackend

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from zoo import registry
 from zoo.devices import torch_device
-from zoo.errors import PluginError
+from zoo.errors import PluginError, ZooError
 from zoo.release import Release
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ Array = NDArray[Any]
 
 
 class TorchBackend:
-    """Runs a release's tasks by calling the plugin's methods in eager torch."""
+    """Runs a release's tasks by calling the plugin's methods in eager torch. Any number of threads may run at once."""
 
     def __init__(self, release: Release, device: Device = "auto", threads: int | None = None) -> None:
         from zoo.modules import of_release
@@ -33,7 +33,8 @@ class TorchBackend:
 
         if threads is not None:
             torch.set_num_threads(threads)
-        self._init(module, registry.load(registry.split(release.name)[0]).tasks(module), torch_device(device))
+        tasks = registry.load(registry.split(release.name)[0]).tasks(module)
+        self._init(module, tasks, torch_device(device), release.name)
 
     @classmethod
     def of_module(cls, module: nn.Module, tasks: Mapping[str, Task]) -> TorchBackend:
@@ -43,9 +44,10 @@ class TorchBackend:
         backend._init(module, tasks, parameter.device)
         return backend
 
-    def _init(self, module: nn.Module, tasks: Mapping[str, Task], device: Any) -> None:
-        self._module = module.eval().to(device)
-        self._tasks = tasks
+    def _init(self, module: nn.Module, tasks: Mapping[str, Task], device: Any, name: str = "The module") -> None:
+        self._name = name
+        module.eval().to(device)
+        self._tasks: Mapping[str, Task] | None = tasks  # their methods hold the module
         self._device = device
         self.providers = [f"torch:{device}"]
 
@@ -53,7 +55,10 @@ class TorchBackend:
         """Run a task on named batches of one size, and return its named outputs."""
         import torch
 
-        declared = self._tasks[task]
+        tasks = self._tasks
+        if tasks is None:
+            raise ZooError(f"{self._name} was closed. Load it again.")
+        declared = tasks[task]
         with torch.inference_mode():
             tensors = [
                 torch.from_numpy(np.ascontiguousarray(inputs[name])).to(self._device) for name in declared.inputs
@@ -67,4 +72,4 @@ class TorchBackend:
 
     def close(self) -> None:
         """Free the module."""
-        del self._module, self._tasks
+        self._tasks = None

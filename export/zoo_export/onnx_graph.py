@@ -158,6 +158,20 @@ def _clean(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def _cast_plainly(graph: onnx.GraphProto) -> None:
+    """Turn each CastLike into a Cast to the same type, which ONNX Runtime computes ahead where its input is constant.
+
+    The exporter makes zeros by one, as the bias of each convolution that has none. They would seem to vary, so that
+    nothing is fused with the convolution, and it keeps a layout that makes it up to 9 times slower.
+    """
+    types = {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.value_info)}
+    types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "CastLike" and types.get(node.input[1]):
+            node.op_type = "Cast"
+            node.attribute.append(onnx.helper.make_attribute("to", types[node.input.pop()]))
+
+
 def take_out(model: onnx.ModelProto, names: Mapping[str, str], constants: dict[str, NDArray[Any]]) -> list[str]:
     """Empty a graph's weights and large constants and return the names, in the weights file, that it refers to.
 

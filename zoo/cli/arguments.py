@@ -67,15 +67,27 @@ def complete_device(ctx: click.Context, param: click.Parameter, incomplete: str)
 
 
 def complete_task(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The tasks of the SOURCE that stands before."""
+    """The tasks of the SOURCE that stands before, and what else it can do."""
+    from zoo import latent
     from zoo.release import read
     from zoo.sources import find
 
     try:
-        tasks = list(read(find(ctx.params.get("source") or "")).tasks)
+        release = read(find(ctx.params.get("source") or ""))
     except Exception:
         return []
-    return [CompletionItem(task) for task in tasks if task.startswith(incomplete)]
+    helps = dict.fromkeys(release.tasks, "") | latent.verbs(release)
+    return [CompletionItem(name, help=text or None) for name, text in helps.items() if name.startswith(incomplete)]
+
+
+def complete_verb_setting(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """``KEY=`` for what can be set of the verb that is being run."""
+    from zoo import latent, settings
+    from zoo.runtime import LoadedModel
+
+    words = os.environ.get("COMP_WORDS", "").split()  # click has not parsed TASK yet when an option is left open
+    keys = [key for word in words if word in latent.VERBS for key in settings.keywords(getattr(LoadedModel, word))]
+    return [CompletionItem(f"{key}=") for key in keys if key.startswith(incomplete)]
 
 
 def source(function: Callable[..., Any]) -> Callable[..., Any]:

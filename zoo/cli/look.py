@@ -48,7 +48,7 @@ def info_command(name: str, as_json: bool) -> None:
         return
     width = max(len(key) for key in about)
     for key, value in about.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             click.echo(click.style(key, bold=True))
             inner = max((len(str(part)) for part in value), default=0)
             for part, text in value.items():
@@ -61,7 +61,7 @@ def info_command(name: str, as_json: bool) -> None:
 
 def _words(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_words(part)}" for key, part in value.items())
+        return ", ".join(f"{key} {_words(part)}" for key, part in value.items()) or "-"
     if isinstance(value, (list, tuple)):
         return ", ".join(_words(part) for part in value) or "-"
     if isinstance(value, bool):
@@ -102,6 +102,8 @@ def _about_name(name: str) -> dict[str, Any]:
     }
     for key, entry in described["settings"].items():
         values[key], helps[key] = entry["default"], f"{entry['help']} ({entry.get('type', '')})"
+    if name in listed.releases:
+        about["verbs"] = _verbs(name)
     return about | {
         "recipe": {
             key: {"value": value, "help": helps.get(key, "")}
@@ -111,8 +113,22 @@ def _about_name(name: str) -> dict[str, Any]:
     }
 
 
+def _verbs(name: str) -> dict[str, str]:
+    """What released weights can do beside their tasks."""
+    from zoo import latent
+    from zoo.errors import ZooError
+    from zoo.release import read
+    from zoo.sources import find
+
+    try:
+        return latent.verbs(read(find(name)))
+    except ZooError:  # loading them says what is wrong
+        return {}
+
+
 def _about_release(source: str) -> dict[str, Any]:
     """What a release's manifest says."""
+    from zoo import latent
     from zoo.evaluation.figures import baseline_words, from_json, protocol_words, value_words
     from zoo.release import read
     from zoo.sources import find
@@ -126,6 +142,7 @@ def _about_release(source: str) -> dict[str, Any]:
         "tasks": {
             name: f"{', '.join(task.inputs)} → {', '.join(task.outputs)}" for name, task in release.tasks.items()
         },
+        "verbs": latent.verbs(release),
         "measures": {
             figure.name: f"{value_words(figure)} {figure.unit}"
             f"{f'; beside {baseline_words(figure)}' if figure.baseline else ''}; {protocol_words(figure)}"

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from zoo import pictures
 from zoo.data import memory, tree
 from zoo.data.dataset import DataSet, Split, fingerprint
 from zoo.data.store import unreadable
@@ -97,14 +98,8 @@ def decode(path: Path, into: NDArray[np.uint8]) -> None:
                 f"{str(path)!r} is now {image.size[0]}x{image.size[1]} pixels, and was {width}x{height}. "
                 "Put it back, or start again."
             )
-        if image.mode.startswith("I"):  # 16 bits
-            into[:] = np.asarray(image).clip(0, 65535) >> 8
-        elif channels == 1:
-            into[:] = np.asarray(image.convert("L"))
-        else:
-            if image.mode == "P" and "transparency" in image.info:  # straight to RGB, Pillow warns of what is dropped
-                image = image.convert("RGBA")
-            into[:] = np.asarray(image.convert("RGB")).transpose(2, 0, 1)  # (h, w, 3) -> (3, h, w)
+        pixels = pictures.levels(image, channels)
+        into[:] = pixels if channels == 1 else pixels.transpose(2, 0, 1)  # (h, w, 3) -> (3, h, w)
 
 
 def _is_grey(image: Pillow.Image) -> bool:

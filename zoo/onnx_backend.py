@@ -1,0 +1,127 @@
+"""The backend that runs a release's graphs with ONNX Runtime; torch is never imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from threading import Lock
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+from zoo.errors import DeviceError, ReleaseError, SettingError, ZooError, one_line, unusable
+from zoo.release import WEIGHTS, Release
+
+Array = NDArray[Any]
+Device = Literal["auto", "cpu", "cuda"]
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+class OnnxBackend:
+    """Runs a release's graphs, for any number of threads; a session is opened when its task is first used."""
+
+    def __init__(self, release: Release, device: Device = "auto", threads: int | None = None) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise unusable(error, "onnxruntime", "cpu", "Running a release") from error
+        self._ort = onnxruntime
+        self._release = release
+        self._threads = threads or _cores()
+        self._sessions: dict[str, Any] = {}
+        self._closed = False
+        self._lock = Lock()
+        self._device = device
+        self._asked = self._choose(device)
+        release.path(WEIGHTS)
+
+    def _choose(self, device: Device) -> list[str]:
+        if device not in ("auto", "cpu", "cuda"):
+            raise SettingError(f"device = {device!r} is not one of auto, cpu, cuda.")
+        available = self._ort.get_available_providers()
+        if device == "cuda" and CUDA not in available:
+            raise DeviceError(
+                "CUDA was asked for, and the installed onnxruntime has no CUDA. "
+                "Run: pip uninstall onnxruntime && pip install 'genzoo[gpu]', or use --device cpu."
+            )
+        cuda = [CUDA] if CUDA in available and device != "cpu" else []
+        return cuda if device == "cuda" else [*cuda, CPU]
+
+    @property
+    def providers(self) -> list[str]:
+        """The execution providers of an open session, which is what ONNX Runtime found it can use.
+
+        ONNX Runtime for CUDA names CUDA as available on a machine without a GPU too, and only a session knows better:
+        so where CUDA is in question and none is open yet, the first task's is opened.
+        """
+        with self._lock:
+            if self._closed or self._asked == [CPU]:
+                return list(self._asked)
+        graphs = [*self._sessions, *(task.graph for task in self._release.tasks.values())]
+        session = self.session(graphs[0])
+        return [str(provider) for provider in session.get_providers()]
+
+    def session(self, graph: str) -> Any:
+        """The ONNX Runtime session of a graph by its file's name.
+
+        Raises :class:`ReleaseError` for one that is altered or does not load.
+        """
+        with self._lock:
+            if self._closed:
+                raise ZooError(f"{self._release.name} was closed. Load it again.")
+            if graph not in self._sessions:
+                self._sessions[graph] = self._open(graph)
+            return self._sessions[graph]
+
+    def _open(self, graph: str) -> Any:
+        path = self._release.path(graph)
+        options = self._ort.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # failures come as exceptions; the log would repeat them
+        if self._device == "cuda":  # without this ONNX Runtime falls back to the CPU and says nothing
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        try:
+            session = self._ort.InferenceSession(path, options, providers=self._asked, enable_fallback=0)
+        except Exception as error:
+            if self._asked == [CUDA, CPU]:  # chosen by "auto", and it does not work here
+                self._asked = [CPU]
+                return self._open(graph)
+            if self._device == "cuda":
+                raise DeviceError(
+                    f"CUDA was asked for and cannot run {path.name}: {_reason(error)}. Use --device cpu."
+                ) from error
+            raise ReleaseError(f"{path} cannot be loaded by ONNX Runtime: {_reason(error)}.") from error
+        if self._device == "cuda" and CUDA not in session.get_providers():
+            raise DeviceError("CUDA was asked for, and ONNX Runtime cannot use it on this machine. Use --device cpu.")
+        return session
+
+    def run(self, task: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Run a task on named batches of one size, and return its named outputs."""
+        declared = self._release.tasks[task]
+        return self.call(declared.graph, inputs, list(declared.outputs))
+
+    def call(self, graph: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> Mapping[str, Array]:
+        """Run a graph by its file's name on what it takes, and return the outputs that are named."""
+        session = self.session(graph)
+        try:
+            return dict(zip(outputs, session.run(list(outputs), dict(inputs)), strict=True))
+        except Exception as error:
+            path = self._release.folder / graph
+            raise ReleaseError(f"{path} does not run: {_reason(error)}. Get the release again.") from error
+
+    def close(self) -> None:
+        """Close every session, and with it every file that it maps; one that a thread is using, when that is done."""
+        with self._lock:
+            self._closed = True
+            self._sessions.clear()
+
+
+def _cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _reason(error: Exception) -> str:
+    return one_line(error)[:200].rstrip(".")
