@@ -212,7 +212,7 @@ def of(encode: tuple[Spec, Spec], decode: tuple[Spec, Spec], x: Any) -> release.
         name: release.ReleasedTask("", {"in": specs[0]}, {"out": specs[1]})
         for name, specs in (("encode", encode), ("decode", decode))
     }
-    return release.Release(Path(), {}, "a.b", Sample(x), tasks, OneShot("decode"), {})
+    return release.Release(Path(), {}, "a.b", Sample(x), tasks, OneShot("decode"), "", {}, {})
 
 
 def test_which_models_have_which_verbs(shelf: Shelf) -> None:

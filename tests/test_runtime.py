@@ -97,7 +97,7 @@ def test_providers_are_what_runs_before_and_after_a_session_is_opened(release: P
     with zoo.load(release, device="cpu") as model:
         assert model.providers == ["CPUExecutionProvider"]
         model.encode(DIGITS[:1])
-        assert model.providers == ["CPUExecutionProvider"] == model.backend.session("encode").get_providers()
+        assert model.providers == ["CPUExecutionProvider"] == model.backend.session("encode.onnx").get_providers()
     with zoo.load(release, backend="torch", device="cpu") as model:
         assert model.providers == ["torch:cpu"]
 
@@ -128,7 +128,7 @@ def test_threads_are_a_number_of_them(threads: Any, backend: Any, release: Path)
 def test_threads_are_always_set(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for given, found in ((3, 3), (None, len(os.sched_getaffinity(0)))):
         with zoo.load(release, threads=given) as model:
-            assert model.backend.session("encode").get_session_options().intra_op_num_threads == found
+            assert model.backend.session("encode.onnx").get_session_options().intra_op_num_threads == found
 
 
 # Threads

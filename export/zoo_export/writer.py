@@ -52,7 +52,14 @@ def write(run: Path, folder: Path, checkpoint: str | None) -> None:
     tasks = dict(model.tasks(module))
     if not tasks:
         raise ExportError(f"{about['name']} declares no tasks, so there is nothing to release.")
+    assemble(folder, module, model, tasks, _manifest(run, about, model, tasks, held))
 
+
+def assemble(
+    folder: Path, module: torch.nn.Module, model: Model, tasks: Mapping[str, Task], about: Mapping[str, Any]
+) -> None:
+    """Write weights, graphs, proof, samples and card into an empty folder; `about` is the manifest but for those."""
+    manifest = dict(about)
     state = module.state_dict(keep_vars=True)
     names = _stored_names(state)
     constants: dict[str, NDArray[Any]] = {}
@@ -62,7 +69,7 @@ def write(run: Path, folder: Path, checkpoint: str | None) -> None:
         try:
             graphs[name] = onnx_graph.trace(module, task, name)
         except ExportError as error:
-            raise ExportError(f"{about['name']}: {error}") from error
+            raise ExportError(f"{manifest['name']}: {error}") from error
         used.update(onnx_graph.take_out(graphs[name], names, constants))
     if model.generate is not None:
         used_by = model.generate.task
@@ -75,7 +82,6 @@ def write(run: Path, folder: Path, checkpoint: str | None) -> None:
     for name, graph in graphs.items():
         onnx_graph.point(graph, folder / WEIGHTS)
         onnx_graph.write(folder / f"{name}.onnx", graph)
-    manifest = _manifest(run, about, model, tasks, held)
     manifest["tied"] = {name: stored for name, stored in names.items() if name != stored and stored in used}
     manifest["left_out"] = [name for name, stored in names.items() if stored not in used]
     manifest["files"] = hashes(folder)
