@@ -22,7 +22,7 @@ from zoo.benchmark.contestants import Contestant
 from zoo.benchmark.figures import Benchmark, Ratio
 from zoo.benchmark.process import Process
 from zoo.errors import EvaluationError
-from zoo.release import seal
+from zoo.release import read, seal
 
 TORCH, ONNX = Contestant("a", "torch", "cpu"), Contestant("a", "onnx", "cpu")
 AGAIN = Contestant("a", "onnx", "cpu", control=True)
@@ -40,8 +40,8 @@ def cells(found: Benchmark, engine: str) -> list[tuple[str, int]]:
 
 
 def check(found: Benchmark, release: Path, engines: tuple[str, ...], batch: int) -> None:
-    tasks = [path.stem for path in release.glob("*.onnx")]
-    if zoo.load(release).release.generation is not None:
+    tasks = list(read(release).tasks)
+    if read(release).generation is not None:
         tasks.append("generate")
     assert not found.left_out
     for engine in engines:

@@ -164,14 +164,14 @@ def test_a_session_is_opened_once(release: Path, monkeypatch: pytest.MonkeyPatch
     with zoo.load(release) as model, ThreadPoolExecutor(8) as pool:
         real = model.backend._open
 
-        def slowly(task: str) -> Any:
-            opened.append(task)
+        def slowly(graph: str) -> Any:
+            opened.append(graph)
             time.sleep(0.02)
-            return real(task)
+            return real(graph)
 
         monkeypatch.setattr(model.backend, "_open", slowly)
-        assert len({id(session) for session in pool.map(model.backend.session, ["encode"] * 8)}) == 1
-    assert opened == ["encode"]
+        assert len({id(session) for session in pool.map(model.backend.session, ["encode.onnx"] * 8)}) == 1
+    assert opened == ["encode.onnx"]
 
 
 # Memory
