@@ -5,6 +5,8 @@
     generation      FID, KID, precision, recall on released features; on Inception where it is there
     representation  linear probe, k-NN, NMI of codes, beside PCA
     anomaly         AUROC of a class that was left out of training, beside PCA
+    classification  accuracy, where a task classifies
+    likelihood      NLL of texts, token by token
 
 A run's figures are kept in its ``measures.json`` and go into its release; measuring a release never changes it.
 """

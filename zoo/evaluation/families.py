@@ -41,6 +41,8 @@ FAMILIES = {
     ),
     "representation": Family(("linear_probe", "knn", "nmi"), "zoo.evaluation.representation"),
     "anomaly": Family(("auroc",), "zoo.evaluation.anomaly"),
+    "classification": Family(("accuracy",), "zoo.evaluation.classification"),
+    "likelihood": Family(("nll",), "zoo.evaluation.likelihood"),
 }
 
 OWN = "own"

@@ -43,8 +43,9 @@ def own_jobs(own: Own, subject: Subject, wanted: frozenset[str], effort: Effort)
     ]
 
 
-def family_jobs(subject: Subject, wanted: frozenset[str], effort: Effort) -> list[Job]:
-    """The families in which something is wanted."""
+def family_jobs(subject: Subject, wanted: frozenset[str], effort: Effort, own: Sequence[Measure] = ()) -> list[Job]:
+    """The families in which something is wanted that is not one of the model's `own` measures."""
+    wanted -= {measure.name for measure in own}
     return [
         Job(name, wanted, partial(family.figures, subject, effort))
         for name, family in FAMILIES.items()
