@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from zoo.plugin import Model, Recipe
-from zoo.release import WEIGHTS, Release, read
+from zoo.release import QUANTIZED, WEIGHTS, Release, read
 from zoo.sources import find
 from zoo.specs import Sample
 
@@ -63,7 +63,16 @@ def load_module(source: str | Path) -> nn.Module:
 
 
 def of_release(release: Release) -> nn.Module:
-    """The module of a release. Raises :class:`ReleaseError` where its weights do not fit the installed plugin."""
+    """The module of a release. Raises :class:`ReleaseError` where its weights do not fit the installed plugin.
+
+    A quantised release has none.
+    """
+    if QUANTIZED in release.manifest:
+        made = release.manifest[QUANTIZED]
+        raise ReleaseError(
+            f"{release.folder} is in {made['kind']} and has no weights for torch; the release of {release.name} that "
+            f"it was made of has them (SHA-256 of its manifest: {made['of']})."
+        )
     name, origin = registry.split(release.name)[0], release.manifest["plugin"]
     if name not in registry.plugins():
         raise NotFoundError(

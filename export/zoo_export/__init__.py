@@ -10,6 +10,8 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
 
 from zoo import files
 from zoo.errors import SettingError, installed, missing
@@ -23,17 +25,27 @@ def export(
     *,
     checkpoint: str | None = None,
     uint8: bool = False,
+    quantize: Literal["fp16", "int8"] | None = None,
+    data: str | None = None,
+    data_dir: str | Path | None = None,
     force: bool = False,
+    quiet: bool = False,
 ) -> Path:
     """Write the release of a run folder, or a copy of a release, into the folder `to`, and return that.
 
     `checkpoint` is "last", "best" or a step, for run folders; without it, what the run itself releases. `uint8` adds
-    graphs that take and give pictures as they lie in files. The release appears whole or not at all.
-    Raises :class:`ZooError`; :class:`ParityError` means that torch and ONNX Runtime disagree, and nothing was written.
+    graphs that take and give pictures as they lie in files. `quantize` makes the release smaller, in float16 or in 8
+    bits, and measures what it lost; `data` and `data_dir` say on what, the model's own data unless given. The release
+    appears whole or not at all. Raises :class:`ZooError`; :class:`ParityError` means that torch and ONNX Runtime
+    disagree, and nothing was written, as where quantising loses more than the recipe allows.
     """
-    run = os.path.expanduser(source)
+    if quantize not in (None, "fp16", "int8"):
+        raise SettingError(f"quantize = {quantize!r} is not one of fp16, int8.")
+    if quantize is None and data is not None:
+        raise SettingError(f"data = {data!r} is for quantising alone. Add --quantize int8, or leave --data out.")
+    run = Path(os.path.expanduser(source))
     fill: Callable[[Path], None]
-    if not (is_path(source) and os.path.isfile(os.path.join(run, RECIPE))):
+    if not (is_path(source) and (run / RECIPE).is_file()):
         if checkpoint is not None:
             raise SettingError(f"{str(source)!r} is a release, which has no checkpoints. Leave --checkpoint out.")
         if uint8:
@@ -41,9 +53,14 @@ def export(
         fill = partial(copy, source)
     else:
         check_installed("Writing a release")
+        from zoo.training.runs import described
         from zoo_export.writer import write
 
-        fill = partial(write, Path(run), checkpoint=checkpoint)
+        fill = partial(write, run, checkpoint=checkpoint)
+        data = data or described(run)["recipe"]["data"]  # a release keeps no private folders
+    if quantize is not None:
+        check_installed("Quantising")
+        fill = partial(_quantize, fill, kind=quantize, data=data, data_dir=data_dir, quiet=quiet)
     with files.new_folder(Path(to), force) as folder:
         fill(folder)
         if uint8:
@@ -51,6 +68,24 @@ def export(
 
             add(folder)
     return Path(to)
+
+
+def _quantize(
+    fill: Callable[[Path], None],
+    folder: Path,
+    kind: Literal["fp16", "int8"],
+    data: str | None,
+    data_dir: str | Path | None,
+    quiet: bool,
+) -> None:
+    """Write the quantised release of the one that `fill` writes."""
+    from zoo import evaluation
+    from zoo_export.quantize import quantize
+
+    evaluation.check_installed()
+    with TemporaryDirectory() as plain:
+        fill(Path(plain))
+        quantize(read(Path(plain)), folder, kind, data, data_dir, quiet)
 
 
 def check_installed(purpose: str, *packages: str) -> None:

@@ -15,7 +15,7 @@ from zoo.evaluation.subject import some
 from zoo.examples import SEED, example
 from zoo.generation import CHUNK
 from zoo.runtime import LoadedModel
-from zoo.specs import Autoregressive, Image, Label, Noise, Spec, Text
+from zoo.specs import Autoregressive, Label, Noise, Spec, Text
 
 Array = NDArray[Any]
 
@@ -26,7 +26,7 @@ FULL = {np.dtype(np.uint8): 255, np.dtype(np.int16): 32768}
 """What numbers of a data set are divided by to be what a graph takes."""
 
 
-def feeds(model: LoadedModel, data: DataSet, count: int = SAMPLES) -> dict[str, dict[str, Array]]:
+def feeds(model: LoadedModel, data: DataSet, count: int = SAMPLES) -> dict[str, Mapping[str, Array]]:
     """For each task its inputs, at most `count` of each, drawn from a split of the model's data with seed 0.
 
     A sample is a real one, and a label its label. What has the form of a code is the code of a real sample; where
@@ -36,7 +36,7 @@ def feeds(model: LoadedModel, data: DataSet, count: int = SAMPLES) -> dict[str, 
     value = model.release.generation
     real, labels = _real(data, count)
     codes = _codes(model, real)
-    found = {}
+    found: dict[str, Mapping[str, Array]] = {}
     for name, task in model.release.tasks.items():
         if isinstance(value, Autoregressive) and value.task == name:
             half = likelihood.windows(data, np.arange(min(CHUNK, count, len(data))))[:, : data.sample.x.shape[0] // 2]

@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from onnx.utils import Extractor
 from onnxruntime import quantization
 from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.transformers import float16
@@ -36,17 +37,30 @@ STORED = {"ConvTranspose": (1, 1), "Gather": (0, 0)}
 inputs, and the axis along which each slice has a scale of its own."""
 
 ANGLES = ("Sin", "Cos")
-"""What needs more of its argument than float16 has: a position of 3,000 has no fraction there."""
+"""What needs more of its argument than float16 has, where a position of 3,000 has no fraction."""
 
 
 def half(graph: onnx.ModelProto, name: str) -> onnx.ModelProto:
     """A task's graph in float16, but for the angles of positions. Raises :class:`ExportError` where it cannot be."""
     with _quiet(name, "fp16"):
         graph = _simpler(graph)
-        for number, node in enumerate(graph.graph.node):
-            node.name = f"{number}"
-        kept = [node.name for node in _before(graph.graph, ANGLES)]
-        made = ONNXModel(float16.convert_float_to_float16(graph, keep_io_types=True, node_block_list=kept))
+        angles = [node.output[0] for node in graph.graph.node if node.op_type in ANGLES]
+        inputs, outputs = ([value.name for value in side] for side in (graph.graph.input, graph.graph.output))
+        rest = Extractor(graph).extract_model([*inputs, *angles], outputs) if angles else graph
+        made = ONNXModel(float16.convert_float_to_float16(rest, keep_io_types=True))
+        if angles:
+            before = Extractor(graph).extract_model(inputs, angles).graph
+            kept = {"", *inputs, *angles}
+            for node in before.node:
+                for side in (node.input, node.output):
+                    side[:] = [name if name in kept else f"angle.{name}" for name in side]
+            for initialiser in before.initializer:
+                initialiser.name = f"angle.{initialiser.name}"
+            made.add_nodes(before.node)
+            made.initializer().extend(before.initializer)
+            own = [value for value in made.graph().input if value.name in inputs]
+            del made.graph().input[:]
+            made.graph().input.extend(own)
         made.topological_sort()
         return _finished(made.model)
 
@@ -102,7 +116,9 @@ def _quiet(name: str, kind: str) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except Exception as error:
-        raise ExportError(f"Task {name!r} cannot be made {kind}: {one_line(error)[:300]}. Nothing was written.") from error
+        raise ExportError(
+            f"Task {name!r} cannot be made {kind}: {one_line(error)[:300]}. Nothing was written."
+        ) from error
     finally:
         logging.disable(logging.NOTSET)
 
@@ -121,17 +137,6 @@ def _finished(graph: onnx.ModelProto) -> onnx.ModelProto:
     del graph.opset_import[:]
     graph.opset_import.extend(kept)
     return graph
-
-
-def _before(graph: onnx.GraphProto, kinds: tuple[str, ...]) -> list[onnx.NodeProto]:
-    """The nodes of these kinds, and all that they depend on."""
-    wanted: set[str] = set()
-    found = []
-    for node in reversed(graph.node):
-        if node.op_type in kinds or wanted & {*node.output}:
-            found.append(node)
-            wanted.update(node.input)
-    return found
 
 
 def _stored(graph: onnx.ModelProto) -> onnx.ModelProto:

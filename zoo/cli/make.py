@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -148,16 +149,47 @@ def train_command(
     help="last, best or a step of a run.  [default: what it releases]",
 )
 @click.option("--uint8", is_flag=True, help="Add graphs that take and give pictures as bytes, for any client.")
+@click.option(
+    "--quantize", type=click.Choice(["fp16", "int8"]), help="A smaller release; what it loses is measured and bounded."
+)
+@click.option(
+    "--data", metavar="SET", shell_complete=complete_data,
+    help="For --quantize: what to calibrate and measure on.  [default: the model's own data]",
+)  # fmt: skip
+@data_dir
 @click.option("--force", is_flag=True, help="Replace the release that is there.")
-def export_command(source: str, to: Path, checkpoint: str | None, uint8: bool, force: bool) -> None:
+def export_command(
+    source: str,
+    to: Path,
+    checkpoint: str | None,
+    uint8: bool,
+    quantize: Literal["fp16", "int8"] | None,
+    data: str | None,
+    data_dir: Path | None,
+    force: bool,
+) -> None:
     """Write the release of a run, proven to give the same in torch and ONNX Runtime; or copy a release.
 
-    A mismatch is an error, and then nothing is written.
+    A mismatch is an error, and then nothing is written. So is a quantised release that loses more than its recipe
+    allows (quantize_loss). docs/export.md says what each option makes.
     """
+    if quantize:
+        prepare()
     import zoo
-    from zoo.release import read
+    from zoo.release import QUANTIZED, read
 
-    folder = zoo.export(source, to, checkpoint=checkpoint, uint8=uint8, force=force)
+    folder = zoo.export(
+        source, to, checkpoint=checkpoint, uint8=uint8, quantize=quantize, data=data, data_dir=data_dir, force=force
+    )
     place = shlex.quote(str(folder) if folder.is_absolute() else f"./{folder}")
-    look = "info" if read(folder).generation is None else "generate"
+    release = read(folder)
+    if QUANTIZED in release.manifest:
+        made = release.manifest[QUANTIZED]
+        rows = [
+            (loss["name"], f"{loss['float']:.4g}", f"{loss['quantized']:.4g}", f"{loss['loss']:+.1%}", loss["unit"])
+            for loss in made["losses"]
+        ]
+        table([("MEASURE", "FLOAT", made["kind"].upper(), "WORSE", "UNIT"), *rows])
+        click.echo(f"Graphs and weights: {made['bytes']['quantized']:,} bytes in place of {made['bytes']['float']:,}.")
+    look = "info" if release.generation is None else "generate"
     click.echo(f"{folder} written. Next:  zoo verify {place}   zoo {look} {place}")

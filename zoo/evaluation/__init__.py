@@ -63,7 +63,7 @@ def evaluate(
     `data` is another data set of the same form. `checkpoint` is "last" (the default), "best" or a step of a run.
     Raises :class:`ZooError`: :class:`EvaluationError` where nothing could be measured.
     """
-    _check_installed()
+    check_installed()
     from zoo.evaluation.source import measure
 
     return measure(source, only, limit, samples, data, data_dir, device, checkpoint, quiet)
@@ -89,7 +89,7 @@ def at_end(
     says why. A run of fewer than 100 steps takes only the model's own measures.
     """
     try:
-        _check_installed()
+        check_installed()
         from zoo.evaluation.source import measure_quickly
 
         figures, _ = measure_quickly(folder, step, name, module, model, recipe, training, test, device, quiet)
@@ -100,7 +100,7 @@ def at_end(
     return figures
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
     """Raise :class:`MissingPackageError` for the first package that measuring needs and that cannot be imported."""
     for module, package in (("torch", "torch"), ("sklearn", "scikit-learn"), ("torchmetrics", "torchmetrics")):
         if not installed(module):

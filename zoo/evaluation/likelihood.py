@@ -51,9 +51,7 @@ def windows(data: DataSet, indices: NDArray[np.int64]) -> NDArray[np.int64]:
     return data.read(places.reshape(-1)).reshape(places.shape).astype(np.int64)
 
 
-def reading(
-    model: LoadedModel, tokens: NDArray[np.int64]
-) -> Iterator[tuple[Mapping[str, Array], Mapping[str, Array]]]:
+def reading(model: LoadedModel, tokens: NDArray[np.int64]) -> Iterator[tuple[Mapping[str, Array], Mapping[str, Array]]]:
     """What the generation's task is given and what it gives at each of the tokens (n, length), one after the other."""
     release = model.release
     value = release.generation
