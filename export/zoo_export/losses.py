@@ -54,7 +54,7 @@ class Loss:
     def relative(self) -> float:
         """By what part of itself the measure got worse; below 0 for a better one."""
         worse = self.after.value - self.before.value
-        return (worse if self.before.better == "lower" else -worse) / max(abs(self.before.value), 1e-12)
+        return (worse if self.before.better == "lower" else 0.0 - worse) / max(abs(self.before.value), 1e-12)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that stands in a manifest."""
