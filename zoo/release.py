@@ -98,6 +98,16 @@ class Release:
             )
         return path
 
+    def weights(self) -> Path:
+        """The path of its weights for torch, checked; :class:`ReleaseError` if altered, or for narrow numbers."""
+        made = self.manifest.get(QUANTIZED)
+        if made is not None:
+            raise ReleaseError(
+                f"{self.folder} is in {made['kind']} and has no weights for torch; the release of {self.name} that it "
+                f"was made of has them (SHA-256 of its manifest: {made['of']})."
+            )
+        return self.path(WEIGHTS)
+
 
 def read(folder: Path) -> Release:
     """The release in `folder`. Raises :class:`ReleaseError` for one that is damaged or of a newer format."""

@@ -20,7 +20,7 @@ from zoo.plugin import Task
 from zoo.release import QUANTIZED, WEIGHTS, Release, parse
 from zoo.runtime import LoadedModel, OnnxBackend
 from zoo.specs import Autoregressive
-from zoo_export import calibration, generate_graph, losses, narrow, onnx_graph
+from zoo_export import calibration, generate_graph, losses, narrow, onnx_graph, uint8
 from zoo_export.card import model_card
 from zoo_export.writer import finish, hashes, write_samples
 
@@ -81,6 +81,8 @@ def quantize(
     }
     files.write(folder / "README.md", model_card(manifest))
     finish(folder, manifest)
+    if release.uint8:
+        uint8.add(folder)
 
 
 def _write_graphs(release: Release, folder: Path, kind: Kind, feeds: Mapping[str, Mapping[str, Array]]) -> list[str]:
