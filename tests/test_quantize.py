@@ -15,6 +15,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.numpy import load_file
@@ -23,6 +24,8 @@ from torch import Tensor, nn
 import zoo
 from conftest import Refused, Shelf, contents, python, raises
 from zoo import generation, verify
+from zoo.cli.look import info_command
+from zoo.cli.make import export_command
 from zoo.convert import from_batch
 from zoo.errors import DataError, ExportError, MissingPackageError, ReleaseError, SettingError
 from zoo.evaluation import Figure
@@ -188,8 +191,6 @@ def test_a_quantised_release_runs_without_what_training_needs(digits: Mapping[st
 
 
 def test_what_a_person_reads(digits: Mapping[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    from zoo.cli.look import info_command
-
     card = (digits["int8"] / "README.md").read_text("utf-8")
     made = read(digits["int8"]).manifest["quantized"]
     assert made["of"] in card
@@ -202,6 +203,17 @@ def test_what_a_person_reads(digits: Mapping[str, Path], capsys: pytest.CaptureF
     assert "mse " in said
 
 
+def test_the_command_shows_what_is_lost(tmp_path: Path) -> None:
+    done = CliRunner().invoke(export_command, ["vae.digits", "--to", str(tmp_path / "small"), "--quantize", "fp16"])
+    assert done.exit_code == 0, done.output
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert rows[0] == ["MEASURE", "FLOAT", "FP16", "WORSE", "UNIT"]
+    assert [row[0] for row in rows[1:5]] == ["mse", "psnr", "fid", "knn"]
+    made = read(tmp_path / "small").manifest["quantized"]["bytes"]
+    assert f"Graphs and weights: {made['quantized']:,} bytes in place of {made['float']:,}." in done.stdout
+    assert f"zoo verify {tmp_path / 'small'}" in done.stdout
+
+
 # Measures that need no plugin
 
 
@@ -212,7 +224,8 @@ def test_nll_by_steps_is_the_models_own(gpt: Path, tmp_path: Path) -> None:
     (steps,) = zoo.evaluate(folder, data=text, only=["nll"], quiet=True).figures
     assert steps.value == pytest.approx(own.value, rel=1e-3)
     assert steps.value == pytest.approx(np.log(27), rel=0.1)  # hardly trained, on 27 characters
-    assert "it does not go token by token" not in steps.protocol
+    assert own.protocol.startswith("windows of the recipe's length")
+    assert steps.protocol.startswith("windows of 16 characters, overlapping by one; ")
 
 
 def test_accuracy_without_the_plugin_is_the_models_own(tmp_path: Path) -> None:
@@ -221,6 +234,7 @@ def test_accuracy_without_the_plugin_is_the_models_own(tmp_path: Path) -> None:
     (ours,) = zoo.evaluate(folder, only=["accuracy"], quiet=True).figures
     assert ours.value == pytest.approx(own.value, abs=1 / 297)
     assert ours.value > 0.9
+    assert own.protocol != ours.protocol
 
 
 def test_families_say_why_they_do_not_apply(shelf: Shelf) -> None:

@@ -43,9 +43,9 @@ def export(
         raise SettingError(f"quantize = {quantize!r} is not one of fp16, int8.")
     if quantize is None and data is not None:
         raise SettingError(f"data = {data!r} is for quantising alone. Add --quantize int8, or leave --data out.")
-    run = Path(os.path.expanduser(source))
+    run = os.path.expanduser(source)
     fill: Callable[[Path], None]
-    if not (is_path(source) and (run / RECIPE).is_file()):
+    if not (is_path(source) and os.path.isfile(os.path.join(run, RECIPE))):
         if checkpoint is not None:
             raise SettingError(f"{str(source)!r} is a release, which has no checkpoints. Leave --checkpoint out.")
         if uint8:
@@ -56,8 +56,8 @@ def export(
         from zoo.training.runs import described
         from zoo_export.writer import write
 
-        fill = partial(write, run, checkpoint=checkpoint)
-        data = data or described(run)["recipe"]["data"]  # a release keeps no private folders
+        fill = partial(write, Path(run), checkpoint=checkpoint)
+        data = data or described(Path(run))["recipe"]["data"]  # a release keeps no private folders
     if quantize is not None:
         check_installed("Quantising")
         fill = partial(_quantize, fill, kind=quantize, data=data, data_dir=data_dir, quiet=quiet)

@@ -26,7 +26,6 @@ from zoo_export.writer import finish, hashes, write_samples
 
 Array = NDArray[Any]
 Kind = Literal["fp16", "int8"]
-KINDS = ("fp16", "int8")
 
 
 def quantize(
