@@ -276,14 +276,14 @@ def test_the_layer_that_does_not_export_is_named(
 
 
 def test_an_operation_that_is_not_of_onnx_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    clean = onnx_graph._clean
+    clean = onnx_graph.clean
 
     def foreign(model: onnx.ModelProto) -> onnx.ModelProto:
         model = clean(model)
         model.graph.node[0].domain = "com.example"
         return model
 
-    monkeypatch.setattr(onnx_graph, "_clean", foreign)
+    monkeypatch.setattr(onnx_graph, "clean", foreign)
     task = zoo.Task(nn.Tanh().forward, {"x": zoo.Vector((3,))}, {"y": zoo.Vector((3,))})
     with raises(ExportError, "Task 'odd' uses the operation com.example::"):
         onnx_graph.trace(nn.Tanh(), task, "odd")

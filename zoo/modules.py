@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from zoo.plugin import Model, Recipe
-from zoo.release import WEIGHTS, Release, read
+from zoo.release import Release, read
 from zoo.sources import find
 from zoo.specs import Sample
 
@@ -64,6 +64,7 @@ def load_module(source: str | Path) -> nn.Module:
 
 def of_release(release: Release) -> nn.Module:
     """The module of a release. Raises :class:`ReleaseError` where its weights do not fit the installed plugin."""
+    path = release.weights()
     name, origin = registry.split(release.name)[0], release.manifest["plugin"]
     if name not in registry.plugins():
         raise NotFoundError(
@@ -72,7 +73,6 @@ def of_release(release: Release) -> nn.Module:
         )
     model = registry.load(name)
     recipe = settings.from_json(type(next(iter(model.recipes.values()))), release.manifest["recipe"])
-    path = release.path(WEIGHTS)
     module = fold(build(model, recipe, release.sample, release.name).eval())
     try:
         tensors = load_file(path)

@@ -86,6 +86,9 @@ class Recipe:
     validation: int = setting(0, "training samples held out to choose the best checkpoint and to stop early", least=0)
     early_stop: str = setting("", "measure that ends the run when it gets no better; empty: none")
     patience: int = setting(5, "checkpoints without a better one before an early stop", least=1)
+    quantize_loss: float = setting(
+        0.1, "part of itself by which a measure may get worse in a release with narrow numbers", least=0
+    )
     seed: int = setting(0, "seed of everything random", least=0, most=2**63 - 1)
 
     def __post_init__(self) -> None:

@@ -43,6 +43,9 @@ WEIGHTS = "model.safetensors"
 GENERATE = "generate"
 """The key of the graph that generates as a whole."""
 
+QUANTIZED = "quantized"
+"""The key of what is said of a release in narrow numbers: what it is made of, and what it lost."""
+
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _TASK_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _NAME = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+")
@@ -98,6 +101,16 @@ class Release:
                 "Get the release again."
             )
         return path
+
+    def weights(self) -> Path:
+        """The path of its weights for torch, checked; :class:`ReleaseError` if altered, or for narrow numbers."""
+        made = self.manifest.get(QUANTIZED)
+        if made is not None:
+            raise ReleaseError(
+                f"{self.folder} is in {made['kind']} and has no weights for torch; the release of {self.name} that it "
+                f"was made of has them (SHA-256 of its manifest: {made['of']})."
+            )
+        return self.path(WEIGHTS)
 
 
 def read(folder: Path) -> Release:
@@ -215,12 +228,26 @@ def _check_details(manifest: Mapping[str, Any], where: str) -> None:
         _text(name, f"{where}: left_out or tied")
     for name, entry in manifest["files"].items():
         _get(entry, "bytes", int, f"{where}: {name}")
+    if QUANTIZED in manifest:
+        _check_quantized(_get(manifest, QUANTIZED, dict, where), f"{where}: {QUANTIZED}")
     if "samples" in manifest:
         made = _get(manifest, "samples", dict, where)
         _get(made, "file", str, f"{where}: samples")
         for key in ("seed", *_LAYOUTS.get(Path(made["file"]).suffix, ())):
             if not 0 <= _get(made, key, int, f"{where}: samples") <= 4096 or (key == "scale" and made[key] == 0):
                 raise ReleaseError(f"{where}: samples has {key} = {made[key]}, which is out of range.")
+
+
+def _check_quantized(entry: Mapping[str, Any], where: str) -> None:
+    """Raise :class:`ReleaseError` unless what tools read of a quantised release has the right types."""
+    for key in ("kind", "of"):
+        _text(_get(entry, key, str, where), where)
+    for loss in _get(entry, "losses", list, where):
+        for key, kind in (("name", str), ("unit", str), ("float", (int, float)), ("quantized", (int, float))):
+            _get(loss, key, kind, f"{where}: losses")
+        _get(loss, "loss", (int, float), f"{where}: losses")
+    for side in ("float", "quantized"):
+        _get(_get(entry, "bytes", dict, where), side, int, f"{where}: bytes")
 
 
 def _check_figure(measure: Mapping[str, Any], where: str) -> None:

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from zoo import files
@@ -27,16 +28,30 @@ def export(
     uint8: bool = False,
     format: Literal["release", "web"] = "release",
     runtime: str | Path | None = None,
+    quantize: Literal["fp16", "int8"] | None = None,
+    data: str | None = None,
+    data_dir: str | Path | None = None,
     force: bool = False,
+    quiet: bool = False,
 ) -> Path:
     """Write the release of a run folder, or a copy of a release, into the folder `to`, and return that.
 
     `checkpoint` is "last", "best" or a step, for run folders; without it, what the run itself releases. `uint8` adds
-    graphs that take and give pictures as they lie in files. `format` "web" puts a page around it, which runs it with
-    ONNX Runtime for browsers: from `runtime`, the folder of the npm package onnxruntime-web, or from a pinned address.
-    The folder appears whole or not at all.
-    Raises :class:`ZooError`; :class:`ParityError` means that torch and ONNX Runtime disagree, and nothing was written.
+    graphs that take and give pictures as they lie in files. `quantize` makes the release smaller, in float16 or in 8
+    bits, and measures what it lost; `data` and `data_dir` say on what, the model's own data unless given. `format`
+    "web" puts a page around it, which runs it with ONNX Runtime for browsers: from `runtime`, the folder of the npm
+    package onnxruntime-web, or from a pinned address. The folder appears whole or not at all.
+    Raises :class:`ZooError`; :class:`ParityError` means that torch and ONNX Runtime disagree, and nothing was written,
+    as where quantising loses more than the recipe allows.
     """
+    if quantize not in (None, "fp16", "int8"):
+        raise SettingError(f"quantize = {quantize!r} is not one of fp16, int8.")
+    if quantize is None and data is not None:
+        raise SettingError(f"data = {data!r} is for quantising alone. Add --quantize int8, or leave --data out.")
+    if format not in ("release", "web"):
+        raise SettingError(f"format = {format!r} is not one of release, web.")
+    if runtime is not None and format != "web":
+        raise SettingError(f"runtime = {str(runtime)!r} is for --format web. Leave it out.")
     run = os.path.expanduser(source)
     fill: Callable[[Path], None]
     if not (is_path(source) and os.path.isfile(os.path.join(run, RECIPE))):
@@ -47,13 +62,14 @@ def export(
         fill = partial(copy, source)
     else:
         check_installed("Writing a release")
+        from zoo.training.runs import described
         from zoo_export.writer import write
 
         fill = partial(write, Path(run), checkpoint=checkpoint)
-    if format not in ("release", "web"):
-        raise SettingError(f"format = {format!r} is not one of release, web.")
-    if runtime is not None and format != "web":
-        raise SettingError(f"runtime = {str(runtime)!r} is for --format web. Leave it out.")
+        data = data or described(Path(run))["recipe"]["data"]  # a release keeps no private folders
+    if quantize is not None:
+        check_installed("Quantising")
+        fill = partial(_quantize, fill, kind=quantize, data=data, data_dir=data_dir, quiet=quiet)
     mark = web_bundle.MARK if format == "web" else MANIFEST
     with files.new_folder(Path(to), force, mark) as folder:
         release = folder / web_bundle.MODEL if format == "web" else folder
@@ -66,6 +82,24 @@ def export(
         if format == "web":
             web_bundle.write(folder, runtime)
     return Path(to)
+
+
+def _quantize(
+    fill: Callable[[Path], None],
+    folder: Path,
+    kind: Literal["fp16", "int8"],
+    data: str | None,
+    data_dir: str | Path | None,
+    quiet: bool,
+) -> None:
+    """Write the quantised release of the one that `fill` writes."""
+    from zoo import evaluation
+    from zoo_export.quantize import quantize
+
+    evaluation.check_installed()
+    with TemporaryDirectory() as plain:
+        fill(Path(plain))
+        quantize(read(Path(plain)), folder, kind, data, data_dir, quiet)
 
 
 def check_installed(purpose: str, *packages: str) -> None:

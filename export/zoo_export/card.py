@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo.evaluation.figures import cells, from_json, protocol_words
+from zoo.release import QUANTIZED
 
 _TAGS = {"image": "image-generation", "text": "text-generation", "audio": "audio", "log-mel": "audio"}
 _NOUNS = {"image": "images", "audio": "sounds", "log-mel": "spectrograms"}
@@ -64,7 +65,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
             sections.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in words)} |")
     else:
         sections.append("None was taken.")
-    worst = max(gap for rows in manifest["parity"]["tasks"].values() for gap in rows.values())
+    sections += _quantized(manifest[QUANTIZED]) if QUANTIZED in manifest else []
     sections += [
         "",
         "## Training",
@@ -78,12 +79,42 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         "",
         "## Proof",
         "",
-        f"Every task was run in torch and in ONNX Runtime {provenance['onnxruntime']} at batches "
-        f"{', '.join(map(str, manifest['parity']['batches']))}: the largest difference was {worst:.1e}. "
-        "`zoo verify .` checks every file against its SHA-256 and samples again.",
+        _proof(manifest),
         "",
     ]
     return "\n".join(sections)
+
+
+def _proof(manifest: Mapping[str, Any]) -> str:
+    again = "`zoo verify .` checks every file against its SHA-256 and samples again."
+    if QUANTIZED in manifest:
+        return f"The float release that this is made of was proven; this one was measured beside it. {again}"
+    parity = manifest["parity"]
+    worst = max(gap for rows in parity["tasks"].values() for gap in rows.values())
+    return (
+        f"Every task was run in torch and in ONNX Runtime {manifest['provenance']['onnxruntime']} at batches "
+        f"{', '.join(map(str, parity['batches']))}: the largest difference was {worst:.1e}. {again}"
+    )
+
+
+def _quantized(made: Mapping[str, Any]) -> list[str]:
+    """What a quantised release lost, and what it gained."""
+    sections = ["", f"## In {made['kind']}", ""]
+    sections.append(
+        f"Made of the release whose manifest has the SHA-256 `{made['of']}`. Graphs and weights take "
+        f"{made['bytes']['quantized']:,} bytes in place of {made['bytes']['float']:,}. It has no weights for torch."
+    )
+    if made["losses"]:
+        sections += ["", "| measure | float | this | worse by |", "| --- | --- | --- | --- |"]
+    for loss in made["losses"]:
+        values = f"{loss['float']:.4g} | {loss['quantized']:.4g}"
+        sections.append(f"| {loss['name']} | {values} | {loss['loss']:+.1%} |")
+    sections += ["", "Milliseconds a call on one thread, roughly:", "", "| task | batch | float | this |"]
+    sections.append("| --- | --- | --- | --- |")
+    for task, batches in made["speed"]["milliseconds"].items():
+        for batch, took in batches.items():
+            sections.append(f"| `{task}` | {batch} | {took['float']:.3g} | {took['quantized']:.3g} |")
+    return sections
 
 
 def _batch(x: Mapping[str, Any]) -> str:

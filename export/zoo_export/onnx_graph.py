@@ -80,7 +80,7 @@ def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
     finally:
         logging.disable(logging.NOTSET)
     assert program is not None
-    graph = _clean(program.model_proto)
+    graph = clean(program.model_proto)
     known = {(function.domain, function.name) for function in graph.functions}
     for node in graph.graph.node:
         if node.domain not in ("", "ai.onnx") and (node.domain, node.op_type) not in known:
@@ -136,7 +136,7 @@ def _layer(error: BaseException | None, module: nn.Module) -> str:
     return found
 
 
-def _clean(model: onnx.ModelProto) -> onnx.ModelProto:
+def clean(model: onnx.ModelProto) -> onnx.ModelProto:
     """Drop what ties a graph to the machine it was made on: paths, stack traces, stale shapes; and pin its versions."""
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version, model.doc_string = "zoo", "", ""

@@ -89,7 +89,7 @@ def assemble(
     backend = OnnxBackend(release, "cpu")
     manifest["parity"] = parity.prove(release, TorchBackend.of_module(module, tasks), backend)
     if release.generation is not None:
-        manifest["samples"] = _write_samples(folder, LoadedModel(release, backend))
+        manifest["samples"] = write_samples(folder, LoadedModel(release, backend))
     backend.close()
     files.write(folder / "README.md", model_card(manifest))
     finish(folder, manifest)
@@ -108,7 +108,7 @@ def _stored_names(state: Mapping[str, Any]) -> dict[str, str]:
     return {name: first.setdefault((id(tensor)), name) for name, tensor in state.items()}
 
 
-def _write_samples(folder: Path, model: LoadedModel) -> dict[str, Any]:
+def write_samples(folder: Path, model: LoadedModel) -> dict[str, Any]:
     """Write the picture of samples with seed 0, by ONNX Runtime, and the text or sound; return how they were made."""
     x = model.release.sample.x
     made: dict[str, Any]

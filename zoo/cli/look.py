@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def _about_release(source: str) -> dict[str, Any]:
     """What a release's manifest says."""
     from zoo import latent
     from zoo.evaluation.figures import baseline_words, from_json, protocol_words, value_words
-    from zoo.release import read
+    from zoo.release import QUANTIZED, read
     from zoo.sources import find
 
     release = read(find(source))
@@ -148,8 +149,24 @@ def _about_release(source: str) -> dict[str, Any]:
             f"{f'; beside {baseline_words(figure)}' if figure.baseline else ''}; {protocol_words(figure)}"
             for figure in map(from_json, manifest["measures"])
         },
+        **({QUANTIZED: _about_quantized(manifest[QUANTIZED])} if QUANTIZED in manifest else {}),
         "recipe": manifest.get("recipe", {}),
         "files": {name: f"{entry.get('bytes', 0):,} bytes" for name, entry in manifest["files"].items()},
+    }
+
+
+def _about_quantized(made: Mapping[str, Any]) -> dict[str, Any]:
+    """What a quantised release is made of, and what it lost."""
+    return {
+        "kind": made["kind"],
+        "of": f"the release whose manifest has the SHA-256 {made['of']}",
+        "bytes": f"{made['bytes']['quantized']:,} in place of {made['bytes']['float']:,}",
+        "losses": {
+            loss[
+                "name"
+            ]: f"{loss['quantized']:.4g} in place of {loss['float']:.4g} {loss['unit']} ({loss['loss']:+.1%})"
+            for loss in made["losses"]
+        },
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -161,31 +162,63 @@ def train_command(
     help="For web: the npm package onnxruntime-web.  [default: a pinned address, by its hashes]",
 )
 @click.option("--uint8", is_flag=True, help="Add graphs that take and give pictures as bytes, for any client.")
+@click.option(
+    "--quantize", type=click.Choice(["fp16", "int8"]), help="A smaller release; what it loses is measured and bounded."
+)
+@click.option(
+    "--data", metavar="SET", shell_complete=complete_data,
+    help="For --quantize: what to calibrate and measure on.  [default: the model's own data]",
+)  # fmt: skip
+@data_dir
 @click.option("--force", is_flag=True, help="Replace the release that is there.")
 def export_command(
-    source: str, to: Path, checkpoint: str | None, kind: str, runtime: str | None, uint8: bool, force: bool
+    source: str,
+    to: Path,
+    checkpoint: str | None,
+    kind: Literal["release", "web"],
+    runtime: str | None,
+    uint8: bool,
+    quantize: Literal["fp16", "int8"] | None,
+    data: str | None,
+    data_dir: Path | None,
+    force: bool,
 ) -> None:
     """Write the release of a run, proven to give the same in torch and ONNX Runtime; or copy a release.
 
-    A mismatch is an error, and then nothing is written.
+    A mismatch is an error, and then nothing is written. So is a quantised release that loses more than its recipe
+    allows (quantize_loss). docs/export.md says what each option makes.
     """
+    if quantize:
+        prepare()
     import zoo
-    from zoo.release import read
+    from zoo.release import QUANTIZED, read
 
     folder = zoo.export(
         source,
         to,
         checkpoint=checkpoint,
         uint8=uint8,
-        format=kind,  # type: ignore[arg-type]
+        quantize=quantize,
+        data=data,
+        data_dir=data_dir,
+        format=kind,
         runtime=runtime,
         force=force,
     )
     place = shlex.quote(str(folder) if folder.is_absolute() else f"./{folder}")
+    release = read(folder / "model" if kind == "web" else folder)
+    if QUANTIZED in release.manifest:
+        made = release.manifest[QUANTIZED]
+        rows = [
+            (loss["name"], f"{loss['float']:.4g}", f"{loss['quantized']:.4g}", f"{loss['loss']:+.1%}", loss["unit"])
+            for loss in made["losses"]
+        ]
+        table([("MEASURE", "FLOAT", made["kind"].upper(), "WORSE", "UNIT"), *rows])
+        click.echo(f"Graphs and weights: {made['bytes']['quantized']:,} bytes in place of {made['bytes']['float']:,}.")
     if kind == "web":
         click.echo(
             f"{folder} written. Next:  python -m http.server --directory {place}   and open http://localhost:8000"
         )
         return
-    look = "info" if read(folder).generation is None else "generate"
+    look = "info" if release.generation is None else "generate"
     click.echo(f"{folder} written. Next:  zoo verify {place}   zoo {look} {place}")

@@ -5,6 +5,8 @@
     generation      FID, KID, precision, recall on released features; on Inception where it is there
     representation  linear probe, k-NN, NMI of codes, beside PCA
     anomaly         AUROC of a class that was left out of training, beside PCA
+    classification  accuracy, where a task classifies
+    likelihood      NLL of texts, token by token
 
 A run's figures are kept in its ``measures.json`` and go into its release; measuring a release never changes it.
 """
@@ -64,7 +66,7 @@ def evaluate(
     the run releases.
     Raises :class:`ZooError`: :class:`EvaluationError` where nothing could be measured.
     """
-    _check_installed()
+    check_installed()
     from zoo.evaluation.source import measure
 
     return measure(source, only, limit, samples, data, data_dir, device, checkpoint, quiet)
@@ -90,7 +92,7 @@ def at_end(
     says why. A run of fewer than 100 steps takes only the model's own measures.
     """
     try:
-        _check_installed()
+        check_installed()
         from zoo.evaluation.source import measure_quickly
 
         figures, _ = measure_quickly(folder, step, name, module, model, recipe, training, test, device, quiet)
@@ -101,7 +103,7 @@ def at_end(
     return figures
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
     """Raise :class:`MissingPackageError` for the first package that measuring needs and that cannot be imported."""
     for module, package in (("torch", "torch"), ("sklearn", "scikit-learn"), ("torchmetrics", "torchmetrics")):
         if not installed(module):

@@ -23,6 +23,8 @@ class Family:
     function: str = "figures"
     asked: bool = False
     """It takes so long that it is taken only when it is named."""
+    spare: bool = False
+    """It is taken only of models without a measure of their own of that name."""
 
     def figures(self, subject: Subject, effort: Effort) -> list[Figure]:
         """Take them; :class:`zoo.evaluation.subject.DoesNotApply` where there is nothing to measure."""
@@ -41,6 +43,8 @@ FAMILIES = {
     ),
     "representation": Family(("linear_probe", "knn", "nmi"), "zoo.evaluation.representation"),
     "anomaly": Family(("auroc",), "zoo.evaluation.anomaly"),
+    "classification": Family(("accuracy",), "zoo.evaluation.classification", spare=True),
+    "likelihood": Family(("nll",), "zoo.evaluation.likelihood", spare=True),
 }
 
 OWN = "own"

@@ -43,12 +43,13 @@ def own_jobs(own: Own, subject: Subject, wanted: frozenset[str], effort: Effort)
     ]
 
 
-def family_jobs(subject: Subject, wanted: frozenset[str], effort: Effort) -> list[Job]:
-    """The families in which something is wanted."""
+def family_jobs(subject: Subject, wanted: frozenset[str], effort: Effort, own: Sequence[Measure] = ()) -> list[Job]:
+    """The families in which something is wanted; a spare one gives way to the model's `own` measures."""
+    names = {measure.name for measure in own}
     return [
         Job(name, wanted, partial(family.figures, subject, effort))
         for name, family in FAMILIES.items()
-        if wanted & {*family.names}
+        if wanted & {*family.names} - (names if family.spare else set())
     ]
 
 

@@ -90,7 +90,7 @@ def measure(
 
     with loaded.model:
         jobs = [] if isinstance(loaded.own, str) else own_jobs(loaded.own, subject, wanted, effort)
-        figures, left_out = take([*jobs, *family_jobs(subject, wanted, effort)], keep)
+        figures, left_out = take([*jobs, *family_jobs(subject, wanted, effort, _declared(loaded.own))], keep)
     if isinstance(loaded.own, str):
         left_out = {OWN: loaded.own} | left_out
     if not only:
@@ -129,7 +129,7 @@ def measure_quickly(
     quick = frozenset(measure.name for measure in model.measures if measure.limit is None)
     jobs = own_jobs(own, subject, quick, Effort(quiet=quiet))
     if recipe.steps >= TRIAL:
-        jobs += family_jobs(subject, chosen((), ()), dataclasses.replace(QUICK, quiet=quiet))
+        jobs += family_jobs(subject, chosen((), ()), dataclasses.replace(QUICK, quiet=quiet), model.measures)
     figures, left_out = take(jobs, lambda _: None, Exception)
     if figures:
         kept.merge(folder, step, figures)
@@ -163,17 +163,28 @@ def _of_release(source: str | Path, device: str) -> Loaded:
     from zoo.evaluation import declared
 
     release = read(find(source))
-    fields = release.manifest["recipe"]
     loaded = LoadedModel(release, runtime.OnnxBackend(release, device))  # type: ignore[arg-type]
     own: Own | str
     try:
         model = registry.load(registry.split(release.name)[0])
-        recipe = settings.from_json(type(next(iter(model.recipes.values()))), fields)
+        recipe = settings.from_json(type(next(iter(model.recipes.values()))), release.manifest["recipe"])
         where = torch_device(device)
         module = declared.spoil(modules.of_release(release), release.manifest["left_out"]).to(where)
         own = Own(model, module, recipe, where)
     except ZooError as error:
         own = str(error).rstrip(".")
+    return _loaded(loaded, own)
+
+
+def subject_of(model: LoadedModel, data: str | None, data_dir: str | Path | None, quiet: bool) -> Subject:
+    """A release that was loaded, with both splits of its data, or of other `data` of the same form."""
+    loaded = _loaded(model, "")
+    return _subject(model, *_splits(loaded, data, data_dir, quiet), loaded.leave_out)
+
+
+def _loaded(loaded: LoadedModel, own: Own | str) -> Loaded:
+    """A release that was loaded, with what its recipe says of its data."""
+    fields = loaded.release.manifest["recipe"]
     leave_out = fields["leave_out"] if type(fields.get("leave_out")) is int else -1
     form = {key: fields[key] for key in FORM if type(fields.get(key)) in (int, float)}
     return Loaded(loaded, own, str(fields.get("data", "")), form, leave_out, None)

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 
 from zoo import files
 from zoo.errors import ReleaseError, TrainingError, one_line
-from zoo.release import MANIFEST, WEIGHTS, read
+from zoo.release import MANIFEST, read
 from zoo.sources import RECIPE, find, is_path
 from zoo.training import checkpoints, runs
 
@@ -56,7 +56,7 @@ def origin(source: str | Path) -> Origin:
         path = checkpoints.path_of(folder, held.state.step)
         return Origin(f"{about['name']}, step {held.state.step}", files.sha256(path), checkpoints.weights(held))
     release = read(find(source))
-    path = release.path(WEIGHTS)
+    path = release.weights()
     try:
         tensors = load_file(path)
     except Exception as error:

@@ -1,0 +1,171 @@
+"""A task's graph with narrow numbers: float16 throughout, or 8-bit weights and products.
+
+What goes in and out stays as it was. Bound to ONNX Runtime's own tools, which know its kernels.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from onnx.utils import Extractor
+from onnxruntime import quantization
+from onnxruntime.quantization.onnx_model import ONNXModel
+from onnxruntime.transformers import float16
+from onnxscript import optimizer
+
+from zoo.errors import ExportError, one_line
+from zoo.generation import MOST_ROWS
+from zoo_export import onnx_graph
+
+Array = NDArray[Any]
+
+PRODUCTS = ("Conv", "Gemm", "MatMul")
+"""What is computed in 8 bits."""
+
+STORED = {"ConvTranspose": (1, 1), "Gather": (0, 0)}
+"""What has 8-bit weights and computes in float, since ONNX Runtime has no such kernel: the weights' place among the
+inputs, and the axis along which each slice has a scale of its own."""
+
+ANGLES = ("Sin", "Cos")
+"""What needs more of its argument than float16 has, where a position of 3,000 has no fraction."""
+
+
+def half(graph: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """A task's graph in float16, but for the angles of positions. Raises :class:`ExportError` where it cannot be."""
+    with _quiet(name, "fp16"):
+        graph = _simpler(graph)
+        angles = [node.output[0] for node in graph.graph.node if node.op_type in ANGLES]
+        inputs, outputs = ([value.name for value in side] for side in (graph.graph.input, graph.graph.output))
+        rest = Extractor(graph).extract_model([*inputs, *angles], outputs) if angles else graph
+        made = ONNXModel(float16.convert_float_to_float16(rest, keep_io_types=True))
+        if angles:
+            before = Extractor(graph).extract_model(inputs, angles).graph
+            kept = {"", *inputs, *angles}
+            for node in before.node:
+                for side in (node.input, node.output):
+                    side[:] = [name if name in kept else f"angle.{name}" for name in side]
+            for initialiser in before.initializer:
+                initialiser.name = f"angle.{initialiser.name}"
+            made.add_nodes(before.node)
+            made.initializer().extend(before.initializer)
+            own = [value for value in made.graph().input if value.name in inputs]
+            del made.graph().input[:]
+            made.graph().input.extend(own)
+        made.topological_sort()
+        return _finished(made.model)
+
+
+def static(graph: onnx.ModelProto, name: str, feeds: Mapping[str, Array]) -> onnx.ModelProto:
+    """A task's graph in 8 bits, whose activations have the ranges that they have on `feeds`.
+
+    Activations are uint8 (Jacob et al. 2018, https://arxiv.org/abs/1712.05877), weights are symmetric and have a scale
+    a channel. Weights have 7 bits: then no processor's 16-bit sums overflow, and all give the same.
+    """
+    with _quiet(name, "int8"), tempfile.TemporaryDirectory() as folder:
+        before, after = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+        onnx.save(_simpler(graph), before)
+        quantization.quantize_static(
+            before, after, _Reader(feeds), op_types_to_quantize=[*PRODUCTS], per_channel=True, reduce_range=True,
+            activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8,
+            extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"], "MatMulConstBOnly": True},
+        )  # fmt: skip
+        return _finished(_stored(onnx.load(after)))
+
+
+def dynamic(graph: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """A task's graph with 8-bit products of matrices and weights, whose activations get their ranges as they come."""
+    with _quiet(name, "int8"), tempfile.TemporaryDirectory() as folder:
+        before, after = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+        onnx.save(_simpler(graph), before)
+        quantization.quantize_dynamic(
+            before, after, op_types_to_quantize=["MatMul"], per_channel=True, reduce_range=True,
+            weight_type=quantization.QuantType.QInt8,
+        )  # fmt: skip
+        return _finished(_stored(onnx.load(after)))
+
+
+class _Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+    """Feeds in batches."""
+
+    def __init__(self, feeds: Mapping[str, Array]) -> None:
+        size = len(next(iter(feeds.values())))
+        self._batches = (
+            {key: array[start : start + MOST_ROWS] for key, array in feeds.items()}
+            for start in range(0, size, MOST_ROWS)
+        )
+
+    def get_next(self) -> dict[str, Array] | None:
+        return next(self._batches, None)
+
+
+@contextmanager
+def _quiet(name: str, kind: str) -> Iterator[None]:
+    """What the tools log and warn of is left out; what they raise becomes an :class:`ExportError`."""
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except Exception as error:
+        raise ExportError(
+            f"Task {name!r} cannot be made {kind}: {one_line(error)[:300]}. Nothing was written."
+        ) from error
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _simpler(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Constants folded, and batch norms into the convolutions before them: what is left is worth 8 bits."""
+    made: onnx.ModelProto = optimizer.optimize(graph)
+    return made
+
+
+def _finished(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Without what the tools leave behind, of the versions that all graphs have."""
+    graph = onnx_graph.clean(graph)
+    used = {node.domain for node in graph.graph.node} | {""}
+    kept = [opset for opset in graph.opset_import if opset.domain in used]
+    del graph.opset_import[:]
+    graph.opset_import.extend(kept)
+    return graph
+
+
+def _stored(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Weights of what computes in float as int8 times a scale, which a runtime multiplies out once, as it loads."""
+    weights = {initialiser.name: initialiser for initialiser in graph.graph.initializer}
+    users: dict[str, list[tuple[str, int]]] = {}
+    for node in graph.graph.node:
+        for place, name in enumerate(node.input):
+            users.setdefault(name, []).append((node.op_type, place))
+    nodes = []
+    for name, initialiser in weights.items():
+        kinds = {STORED.get(kind, (-1, 0))[1] for kind, place in users[name] if STORED.get(kind, (-1, 0))[0] == place}
+        if len(kinds) != 1 or initialiser.data_type != TensorProto.FLOAT or _small(initialiser):
+            continue
+        (axis,) = kinds
+        value = numpy_helper.to_array(initialiser)
+        others = tuple(place for place in range(value.ndim) if place != axis)
+        scale = np.maximum(np.abs(value).max(others, keepdims=True), np.finfo(np.float32).tiny) / np.float32(127)
+        graph.graph.initializer.remove(initialiser)
+        graph.graph.initializer.append(numpy_helper.from_array(np.rint(value / scale).astype(np.int8), f"{name}.int8"))
+        graph.graph.initializer.append(numpy_helper.from_array(scale, f"{name}.scale"))
+        nodes.append(helper.make_node("Cast", [f"{name}.int8"], [f"{name}.float"], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Mul", [f"{name}.float", f"{name}.scale"], [name]))
+    own = [*graph.graph.node]
+    del graph.graph.node[:]
+    graph.graph.node.extend([*nodes, *own])
+    return graph
+
+
+def _small(initialiser: onnx.TensorProto) -> bool:
+    return bool(np.prod(initialiser.dims) * 4 <= onnx_graph.INSIDE)

@@ -1,0 +1,124 @@
+"""From a float release to one in narrow numbers: its graphs, its one weights file, and what was lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from zoo import files
+from zoo.errors import SettingError
+from zoo.evaluation.source import subject_of
+from zoo.plugin import Task
+from zoo.release import QUANTIZED, WEIGHTS, Release, parse
+from zoo.runtime import LoadedModel, OnnxBackend
+from zoo.specs import Autoregressive
+from zoo_export import calibration, generate_graph, losses, narrow, onnx_graph, uint8
+from zoo_export.card import model_card
+from zoo_export.writer import finish, hashes, write_samples
+
+Array = NDArray[Any]
+Kind = Literal["fp16", "int8"]
+
+
+def quantize(
+    release: Release, folder: Path, kind: Kind, data: str | None, data_dir: str | Path | None, quiet: bool
+) -> None:
+    """Write the quantised release of a float one, which stays as it is, into an empty folder.
+
+    `data` is what it is calibrated and measured on, that of the release unless given. Raises :class:`ExportError` for a
+    graph that cannot be made so, and for a loss beyond the bound of the recipe; :class:`SettingError` for a release
+    that is quantised already.
+    """
+    if QUANTIZED in release.manifest:
+        raise SettingError(
+            f"{release.name} is in {release.manifest[QUANTIZED]['kind']} already. Give the release that it was made of."
+        )
+    with LoadedModel(release, OnnxBackend(release, "cpu", threads=1)) as before:
+        subject = subject_of(before, data, data_dir, quiet)
+        feeds = calibration.feeds(before, subject.training) if kind == "int8" else {}
+        calibrated = _write_graphs(release, folder, kind, feeds)
+        manifest = {key: value for key, value in release.manifest.items() if key not in ("sha256", "parity", "uint8")}
+        manifest |= {"tied": {}, "measures": []}
+        manifest["files"] = hashes(folder)
+        made = parse(folder, json.loads(json.dumps(manifest)))
+        with LoadedModel(made, OnnxBackend(made, "cpu", threads=1)) as after:
+            tried = calibration.feeds(before, subject.test, count=64)
+            gaps = losses.differences(before, after, tried)
+            found, figures, left_out = losses.measured(subject, after, quiet)
+            bound = losses.check(release, found, gaps)
+            manifest["measures"] = [figure.to_json() for figure in figures]
+            if release.generation is not None:
+                manifest["samples"] = write_samples(folder, after)
+            speed = losses.speeds(before, after, tried)
+    manifest[QUANTIZED] = {
+        "kind": kind,
+        "of": release.manifest["sha256"],
+        "calibration": {
+            "data": subject.training.name,
+            "split": "train",
+            "samples": min(calibration.SAMPLES, len(subject.training)),
+            "seed": 0,
+            "tasks": calibrated,
+        }
+        if calibrated
+        else None,
+        "losses": [loss.to_json() for loss in found],
+        "bound": bound,
+        "left_out": left_out,
+        "differences": gaps,
+        "bytes": {"float": _bytes(release.folder, release), "quantized": _bytes(folder, made)},
+        "speed": {"threads": 1, "milliseconds": speed},
+        "onnxruntime": onnxruntime.__version__,
+    }
+    files.write(folder / "README.md", model_card(manifest))
+    finish(folder, manifest)
+    if release.uint8:
+        uint8.add(folder)
+
+
+def _write_graphs(release: Release, folder: Path, kind: Kind, feeds: Mapping[str, Mapping[str, Array]]) -> list[str]:
+    """Write the graphs of all tasks, and the file of their weights; return the names of those that were calibrated."""
+    value = release.generation
+    graphs: dict[str, onnx.ModelProto] = {}
+    tensors: dict[str, Array] = {}
+    calibrated = []
+    for name, task in release.tasks.items():
+        graph = onnx.load(release.path(task.graph))
+        if kind == "fp16":
+            graph = narrow.half(graph, name)
+        elif isinstance(value, Autoregressive) and value.task == name:
+            graph = narrow.dynamic(graph, name)
+        else:
+            graph = narrow.static(graph, name, feeds[name])
+            calibrated.append(name)
+        onnx_graph.take_out(graph, {}, tensors)
+        graphs[task.graph] = graph
+    if value is not None and release.generate:
+        used = release.tasks[value.task]
+        task_of = Task(_called, used.inputs, used.outputs)
+        whole = generate_graph.of(value, task_of, graphs[used.graph])
+        onnx_graph.take_out(whole, {}, tensors)
+        graphs[release.generate] = whole
+    files.write(folder / WEIGHTS, save({name: np.ascontiguousarray(array) for name, array in tensors.items()}))
+    for file, graph in graphs.items():
+        onnx_graph.point(graph, folder / WEIGHTS)
+        onnx_graph.write(folder / file, graph)
+    return calibrated
+
+
+def _called(*_: object) -> None:
+    raise AssertionError("a release's task is its graph")
+
+
+def _bytes(folder: Path, release: Release) -> int:
+    """The size of the weights and of the graphs of a release; those for pictures as bytes are left out."""
+    names = {WEIGHTS, *(task.graph for task in release.tasks.values()), release.generate} - {""}
+    return sum((folder / name).stat().st_size for name in names)

@@ -1,0 +1,24 @@
+"""How often a classifier is right."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo.evaluation.figures import Figure
+from zoo.evaluation.intervals import of_samples
+from zoo.evaluation.subject import DoesNotApply, Effort, Subject, apply, shown, some
+from zoo.specs import Vector
+
+
+def figures(subject: Subject, effort: Effort) -> list[Figure]:
+    """The share of test pictures whose likeliest class, by the task ``classify``, is their label."""
+    picture, classes = subject.picture, subject.model.release.sample.classes
+    task = subject.model.release.tasks.get("classify")
+    if task is None or [*task.inputs.values()] != [picture] or [*task.outputs.values()] != [Vector((classes,))]:
+        raise DoesNotApply(f"{subject.model.name} has no task 'classify' from a picture to one number a class")
+    test = some(subject.test, effort.limit)
+    if test.labels is None:
+        raise DoesNotApply(f"{subject.test.name} has no labels")
+    picked = apply(subject.model, "classify", shown(test.array), effort.quiet).argmax(1)
+    protocol = f"the likeliest class of {len(test):,} test pictures of {subject.data}"
+    return [of_samples("accuracy", np.asarray(picked == test.labels, np.float64), "share", protocol, "higher")]

@@ -1,0 +1,72 @@
+"""How likely a text is to a model that goes token by token: its ``step``, fed the text itself, on any backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo import generation
+from zoo.data import DataSet
+from zoo.evaluation.figures import Figure
+from zoo.evaluation.intervals import of_samples
+from zoo.evaluation.subject import DoesNotApply, Effort, Subject
+from zoo.generation import MOST_ROWS
+from zoo.progress import Progress
+from zoo.runtime import LoadedModel
+from zoo.specs import Autoregressive, Text
+
+Array = NDArray[Any]
+
+
+def figures(subject: Subject, effort: Effort) -> list[Figure]:
+    """The negative log-likelihood a character, in nats: of each window but its first, given those before it."""
+    model = subject.model
+    if not isinstance(model.release.generation, Autoregressive):
+        raise DoesNotApply(f"{model.name} does not go token by token")
+    count = min(effort.limit or len(subject.test), len(subject.test))
+    found: list[Array] = []
+    with Progress("Measuring nll", count, unit="windows", quiet=effort.quiet) as progress:
+        for start in range(0, count, MOST_ROWS):
+            done = min(start + MOST_ROWS, count)
+            read = windows(subject.test, np.arange(start, done))
+            losses = [
+                nats(outputs["logits"], after)
+                for (_, outputs), after in zip(reading(model, read[:, :-1]), read[:, 1:].T, strict=True)
+            ]
+            found.append(np.mean(losses, axis=0))
+            progress.update(done, {}, done)
+    which = f"{count:,}" if count == len(subject.test) else f"the first {count:,} of {len(subject.test):,}"
+    protocol = f"windows of {read.shape[1]} characters, overlapping by one; {which} of the test split of {subject.data}"
+    return [of_samples("nll", np.concatenate(found), "nats per character", protocol)]
+
+
+def windows(data: DataSet, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The windows of a text at `indices`, (n,), as :class:`zoo.data.DataSet` counts them: int64 (n, length)."""
+    text = data.sample.x
+    assert isinstance(text, Text)
+    places = indices[:, None] * (text.length - 1) + np.arange(text.length)
+    return data.read(places.reshape(-1)).reshape(places.shape).astype(np.int64)
+
+
+def reading(model: LoadedModel, tokens: NDArray[np.int64]) -> Iterator[tuple[Mapping[str, Array], Mapping[str, Array]]]:
+    """What the generation's task is given and what it gives at each of the tokens (n, length), one after the other."""
+    release = model.release
+    value = release.generation
+    assert isinstance(value, Autoregressive)
+    state = generation.states(release.tasks[value.task].inputs, len(tokens))
+    for token in tokens.T:
+        given = {"token": token, **state}
+        outputs = model.backend.run(value.task, given)
+        yield given, outputs
+        state = {name: outputs[f"next_{name}"] for name in state}
+
+
+def nats(logits: Array, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    """−log p(token), (n,), of logits (n, classes), in float64."""
+    scores = logits.astype(np.float64)
+    scores -= scores.max(-1, keepdims=True)
+    own = np.take_along_axis(scores, tokens[:, None], -1)[:, 0]
+    return np.asarray(np.log(np.exp(scores).sum(-1)) - own)
