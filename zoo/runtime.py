@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import generation
+from zoo import generation, graphs
 from zoo.convert import from_batch, to_batch
 from zoo.errors import DeviceError, NotFoundError, ReleaseError, SettingError, one_line, unusable
 from zoo.release import WEIGHTS, Release, ReleasedTask, read
@@ -28,6 +28,9 @@ class Backend(Protocol):
 
     providers: list[str]
     """What really computes, most preferred first."""
+
+    def prepare(self, task: str) -> None:
+        """Get ready to run a task; :class:`ReleaseError` where it is not of the form that is declared."""
 
     def run(self, task: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run a task on named batches of one size, and return its named outputs."""
@@ -78,6 +81,7 @@ class OnnxBackend:
 
     def _open(self, graph: str) -> Any:
         path = self._release.path(graph)
+        graphs.check_file(path)
         options = self._ort.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
@@ -94,7 +98,14 @@ class OnnxBackend:
             raise ReleaseError(f"{path} cannot be loaded by ONNX Runtime: {_reason(error)}.") from error
         if self._device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
             raise DeviceError("CUDA was asked for, and ONNX Runtime cannot use it on this machine. Use --device cpu.")
+        for task in self._release.tasks.values():
+            if task.graph == graph:
+                graphs.check_form(path, task, session)
         return session
+
+    def prepare(self, task: str) -> None:
+        """Open a task's graph, or raise :class:`ReleaseError`, before inputs of its shapes are made."""
+        self.session(self._release.tasks[task].graph)
 
     def run(self, task: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run a task on named batches of one size, and return its named outputs."""
@@ -223,6 +234,7 @@ class LoadedModel:
         if value is None:
             raise SettingError(f"{self.name} does not generate. It has: {', '.join(self.tasks)}.")
         task = self.release.tasks[value.task]
+        self.backend.prepare(value.task)
         return generation.generate(
             self.backend.run, value, task.inputs, task.outputs, self.release.sample,
             n=n, seed=seed, first=first, label=label, prompt=prompt, length=length,

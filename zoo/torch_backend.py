@@ -49,6 +49,9 @@ class TorchBackend:
         self._device = device
         self.providers = [f"torch:{device}"]
 
+    def prepare(self, task: str) -> None:
+        """Nothing is left to do: the module is there."""
+
     def run(self, task: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run a task on named batches of one size, and return its named outputs."""
         import torch
