@@ -473,7 +473,7 @@ def changed(manifest: dict[str, Any], draw: st.DataObject) -> dict[str, Any]:
             inner = inner[part]
         how = draw.draw(st.sampled_from(["any", "any", "of another place", "renamed", "left out"]))
         if how == "any":
-            inner[path[-1]] = draw.draw(ANY)
+            inner[path[-1]] = copy.deepcopy(draw.draw(ANY))
         elif how == "of another place":
             other: Any = manifest
             for part in draw.draw(st.sampled_from(list(places(manifest)))):
