@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> None:
             print(f"{to} is there already and was kept")
             continue
         make(model, to)
-        print(f"{to} made: {sum(path.stat().st_size for path in to.rglob('*')):,} bytes")
+        print(f"{to} made: {sum(path.stat().st_size for path in to.rglob('*') if path.is_file()):,} bytes")
 
 
 def make(model: str, to: Path) -> None:
