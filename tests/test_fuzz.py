@@ -414,6 +414,10 @@ WRONG_FILES: dict[str, tuple[Callable[[Path, Path], None], tuple[str, ...]]] = {
     "a gigantic grid": (
         lambda release, _: edit(release, lambda m: m["samples"].update(n=4096, columns=1, gap=4096)), ("verify",),
     ),
+    "a gigantic noise": (
+        lambda release, _: edit(release, lambda m: m["tasks"]["decode"]["inputs"]["z"].update(shape=[2**28])),
+        ("generate", "torch", "verify", "uint8"),
+    ),
     "a gigantic manifest": (
         lambda release, _: (release / MANIFEST).write_text('{"format": 1}' + " " * 2**26), USES,
     ),

@@ -10,16 +10,25 @@ from numpy.typing import NDArray
 
 from zoo import registry
 from zoo.devices import torch_device
-from zoo.errors import PluginError
+from zoo.errors import PluginError, ReleaseError
 from zoo.release import Release
 
 if TYPE_CHECKING:
     from torch import nn
 
     from zoo.plugin import Task
+    from zoo.release import ReleasedTask
     from zoo.runtime import Device
 
 Array = NDArray[Any]
+
+
+def _form(task: Task | ReleasedTask) -> list[dict[str, tuple[str, str, tuple[int, ...]]]]:
+    """The kind, type and shape of each input and of each output, by name."""
+    return [
+        {name: (spec.kind, spec.dtype, tuple(spec.shape)) for name, spec in side.items()}
+        for side in (task.inputs, task.outputs)
+    ]
 
 
 class TorchBackend:
@@ -33,7 +42,14 @@ class TorchBackend:
 
         if threads is not None:
             torch.set_num_threads(threads)
-        self._init(module, registry.load(registry.split(release.name)[0]).tasks(module), torch_device(device))
+        tasks = registry.load(registry.split(release.name)[0]).tasks(module)
+        for name, task in release.tasks.items():
+            if name not in tasks or _form(tasks[name]) != _form(task):
+                raise ReleaseError(
+                    f"The task {name!r} in {release.folder} is not that of the installed plugin. "
+                    "ONNX Runtime does without the plugin."
+                )
+        self._init(module, tasks, torch_device(device))
 
     @classmethod
     def of_module(cls, module: nn.Module, tasks: Mapping[str, Task]) -> TorchBackend:
