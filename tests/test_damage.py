@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import zoo
-from conftest import Command, Refused, cut, empty, flip, one_error, raises
+from conftest import Command, Refused, Shelf, cut, empty, flip, one_error, raises
 from zoo import files
 from zoo.cli import main
 from zoo.errors import (
@@ -166,6 +166,16 @@ BAD_MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a task with spaces": (lambda m: m["tasks"].update({"de code": m["tasks"]["decode"]}), "'de code'"),
     "a task with __": (lambda m: m["tasks"].update({"__init__": m["tasks"]["decode"]}), "'__init__'"),
     "a task like a method": (lambda m: m["tasks"].update({"generate": m["tasks"]["decode"]}), "'generate'"),
+    "a graph of another format": (lambda m: m["tasks"]["decode"].update(graph=WEIGHTS), "which is no .onnx file"),
+    "an input with a space": (lambda m: m["tasks"]["decode"]["inputs"].update({"a b": m["sample"]["x"]}), "'a b'"),
+    "an input called class": (lambda m: m["tasks"]["decode"]["inputs"].update({"class": m["sample"]["x"]}), "'class'"),
+    "pictures in a text": (lambda m: m["samples"].update(file="samples.txt"), "'samples.txt', which cannot be"),
+    "pictures in no columns": (lambda m: m["samples"].update(columns=0), "columns = 0, which is out of range"),
+    "half a character": (lambda m: m["card"].update(title="\ud800"), "is not JSON"),
+    "an endless text": (
+        lambda m: m["sample"].update(x={"kind": "text", "vocabulary": "ab", "length": 2**20}),
+        "texts of 1048576 characters",
+    ),
     "no inputs": (lambda m: m["tasks"]["decode"].update(inputs={}), "'decode'"),
     "no outputs": (lambda m: m["tasks"]["decode"].update(outputs={}), "'decode'"),
     "a kind that is none": (lambda m: m["sample"]["x"].update(kind="video"), "its kind must be one of"),
@@ -198,6 +208,43 @@ def test_a_bad_manifest(case: str, release: Path, refused: Refused) -> None:
 def test_a_manifest_that_lies_about_its_graphs(release: Path, refused: Refused) -> None:
     edit(release, lambda manifest: manifest["tasks"]["decode"]["inputs"]["z"].update(shape=[3]))
     refused("generate", release, says=("decode", "Get the release again"))
+
+
+def test_a_manifest_that_is_gigantic(release: Path, refused: Refused) -> None:
+    (release / MANIFEST).write_text('{"format": 1}' + " " * 2**24, "utf-8")
+    refused("info", release, says=(MANIFEST, "16,777,229 bytes"))
+
+
+def test_a_linked_manifest(release: Path, refused: Refused, tmp_path: Path) -> None:
+    shutil.move(release / MANIFEST, tmp_path / "elsewhere")
+    (release / MANIFEST).symlink_to(tmp_path / "elsewhere")
+    refused("info", release, says=(MANIFEST, "link"))
+
+
+def test_tasks_that_the_plugin_does_not_have(release: Path, refused: Refused) -> None:
+    edit(release, lambda manifest: manifest["tasks"].update(paint=manifest["tasks"]["decode"]))
+    refused("generate", release, "--backend", "torch", says=("'paint'", "is not that of the installed plugin"))
+
+
+@pytest.mark.parametrize(("content", "says"), [(b"\xff", "is no text in UTF-8"), (b"a" * 70_000, "69999 characters")])
+def test_a_text_of_samples_that_is_none(
+    content: bytes, says: str, shelf: Shelf, tmp_path: Path, refused: Refused
+) -> None:
+    release = Path(shutil.copytree(shelf.release("chargpt"), tmp_path / "release"))
+    put(release, "samples.txt", content)
+    refused("verify", release, says=("samples.txt", says))
+
+
+def test_a_picture_of_samples_that_is_none(release: Path, refused: Refused) -> None:
+    put(release, "samples.png", b"no picture")
+    refused("verify", release, says=("samples.png is no picture that can be read",))
+
+
+def test_weights_that_are_not_numbers(release: Path, refused: Refused) -> None:
+    content = (release / WEIGHTS).read_bytes()
+    size = 8 + int.from_bytes(content[:8], "little")
+    put(release, WEIGHTS, content[:size] + b"\xff" * (len(content) - size))
+    refused("generate", release, says=("values that are not numbers",))
 
 
 def places(value: Any) -> Iterator[tuple[str | int, ...]]:
@@ -290,18 +337,19 @@ def redirect(release: Path, **changes: str) -> None:
 def test_external_data_elsewhere(changes: dict[str, str], release: Path, zoo_command: Command, tmp_path: Path) -> None:
     shutil.copy(release / WEIGHTS, tmp_path / "elsewhere.bin")
     redirect(release, **changes)
-    one_error(zoo_command("generate", release), "decode.onnx", "cannot be loaded by ONNX Runtime")
+    says = "may only read model.safetensors" if "location" in changes else "cannot be loaded by ONNX Runtime"
+    one_error(zoo_command("generate", release), "decode.onnx", says)
 
 
 def test_external_data_anywhere_on_the_machine(release: Path, zoo_command: Command, tmp_path: Path) -> None:
     shutil.copy(release / WEIGHTS, tmp_path / "elsewhere.bin")
     redirect(release, location=str(tmp_path / "elsewhere.bin"))
-    one_error(zoo_command("generate", release), "decode.onnx", "cannot be loaded by ONNX Runtime")
+    one_error(zoo_command("generate", release), "decode.onnx", "may only read model.safetensors")
 
 
 def test_a_graph_that_is_none(release: Path, refused: Refused) -> None:
     put(release, "decode.onnx", b"this is no graph")
-    refused("generate", release, says=("decode.onnx cannot be loaded by ONNX Runtime",))
+    refused("generate", release, says=("decode.onnx is no ONNX graph, or damaged",))
 
 
 def test_weights_that_are_none(release: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo import pictures
-from zoo.errors import DataError, SettingError, one_line
+from zoo.errors import DataError, ReleaseError, SettingError, one_line
 from zoo.specs import Audio, Image, Label, LogMel, Noise, Score, Spec, Text
 
 Array = NDArray[Any]
@@ -66,8 +66,15 @@ def _array(value: Any, spec: Spec, name: str) -> Array:
 def from_batch(array: Array, spec: Spec) -> Any:
     """What a graph gives, as people want it: pictures uint8 (n, h, w) or (n, h, w, 3), a list of str, or an array.
 
-    Sounds are clipped: float32 (n, samples) in [-1, 1], spectrograms float32 (n, bands, frames) in [0, 1].
+    Sounds are clipped: float32 (n, samples) in [-1, 1], spectrograms float32 (n, bands, frames) in [0, 1]. Raises
+    :class:`ReleaseError` for values that are not numbers, and for characters that are not in the vocabulary.
     """
+    if isinstance(spec, (Image, Audio, LogMel)) and np.isnan(array).any():
+        raise ReleaseError(f"The model gave {spec.kind} values that are not numbers. Check its input and its weights.")
+    if isinstance(spec, Text) and array.size and not (array.min() >= 0 and array.max() < spec.classes):
+        raise ReleaseError(
+            f"The model gave characters that are none of the {spec.classes} in its vocabulary. Get the release again."
+        )
     if isinstance(spec, Image):
         levels = np.rint(np.clip(array, 0.0, 1.0) * 255.0).astype(np.uint8)
         return levels[:, 0] if spec.channels == 1 else np.ascontiguousarray(levels.transpose(0, 2, 3, 1))

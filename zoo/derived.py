@@ -64,6 +64,8 @@ def feeds(
 def check(release: Release, backend: OnnxBackend) -> dict[str, float]:
     """The largest difference of each such graph from the host, by file name; :class:`ParityError` for one too large."""
     found = {}
+    for task in release.tasks:  # before inputs are made of the shapes that they declare
+        backend.prepare(task)
     if release.generation is not None and release.generate:
         one_shot = isinstance(release.generation, OneShot)
         found[release.generate] = (_samples if one_shot else _tokens)(release, backend)

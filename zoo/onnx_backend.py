@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from zoo import graphs
 from zoo.errors import DeviceError, ReleaseError, SettingError, ZooError, one_line, unusable
 from zoo.release import WEIGHTS, Release
 
@@ -58,8 +59,8 @@ class OnnxBackend:
         with self._lock:
             if self._closed or self._asked == [CPU]:
                 return list(self._asked)
-        graphs = [*self._sessions, *(task.graph for task in self._release.tasks.values())]
-        session = self.session(graphs[0])
+        names = [*self._sessions, *(task.graph for task in self._release.tasks.values())]
+        session = self.session(names[0])
         return [str(provider) for provider in session.get_providers()]
 
     def session(self, graph: str) -> Any:
@@ -76,6 +77,7 @@ class OnnxBackend:
 
     def _open(self, graph: str) -> Any:
         path = self._release.path(graph)
+        graphs.check_file(path)
         options = self._ort.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
@@ -95,7 +97,14 @@ class OnnxBackend:
             raise ReleaseError(f"{path} cannot be loaded by ONNX Runtime: {_reason(error)}.") from error
         if self._device == "cuda" and CUDA not in session.get_providers():
             raise DeviceError("CUDA was asked for, and ONNX Runtime cannot use it on this machine. Use --device cpu.")
+        for task in self._release.tasks.values():
+            if task.graph == graph:
+                graphs.check_form(path, task, session)
         return session
+
+    def prepare(self, task: str) -> None:
+        """Open a task's graph, or raise :class:`ReleaseError`, before inputs of its shapes are made."""
+        self.session(self._release.tasks[task].graph)
 
     def run(self, task: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run a task on named batches of one size, and return its named outputs."""

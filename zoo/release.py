@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import keyword
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ FORMAT = 1
 """The version of the release format; a change that an older zoo would misread adds one (docs/format.md)."""
 
 MANIFEST = "manifest.json"
+_LARGEST = 2**24
+"""Bytes of a manifest, at most."""
+
 WEIGHTS = "model.safetensors"
 GENERATE = "generate"
 """The key of the graph that generates as a whole."""
@@ -49,8 +53,11 @@ QUANTIZED = "quantized"
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _TASK_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _NAME = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+")
-_LAYOUTS = {".png": ("n", "columns", "gap", "scale"), ".wav": ("n",)}
+_LAYOUTS = {".png": ("n", "columns", "gap", "scale"), ".wav": ("n",), ".txt": ()}
 """What is said of the file of samples beside its seed, by ending."""
+
+_SHOWN = {"image": ".png", "log-mel": ".png", "audio": ".wav", "text": ".txt"}
+"""The ending of the file of samples, by their kind."""
 
 _TAKEN = (
     "backend", "close", "generate", "inpaint", "interpolate", "name", "providers", "release", "run", "save", "tasks",
@@ -118,8 +125,13 @@ def read(folder: Path) -> Release:
     path = folder / MANIFEST
     if not path.is_file():
         raise NotFoundError(f"{folder} is no release: it has no {MANIFEST}.")
+    if path.is_symlink():
+        raise ReleaseError(f"{path} is a link, and a release holds real files. Get the release again.")
+    if path.stat().st_size > _LARGEST:
+        raise ReleaseError(f"{path} is damaged: it has {path.stat().st_size:,} bytes. Get the release again.")
     try:
         manifest = json.loads(path.read_text("utf-8"), object_pairs_hook=_once)
+        json.dumps(manifest, ensure_ascii=False).encode()  # half of a surrogate pair is no text, and cannot be shown
     except (ValueError, RecursionError, OSError) as error:
         raise ReleaseError(
             f"{path} is damaged: it is not JSON ({str(error).splitlines()[0]}). Get the release again."
@@ -196,6 +208,9 @@ def parse(folder: Path, manifest: Any) -> Release:
     )
     if release.generation is not None:
         _check_generation(release.generation, release, where)
+    shown = manifest.get("samples", {}).get("file")
+    if shown is not None and Path(shown).suffix != _SHOWN[x.kind]:
+        raise ReleaseError(f"{where}: samples of {x.kind} are in {shown[:80]!r}, which cannot be.")
     return release
 
 
@@ -207,8 +222,8 @@ def _graphs(
     uint8 = _get(manifest, "uint8", dict, where) if "uint8" in manifest else {}
     if (whole and manifest.get("generation") is None) or not uint8.keys() <= {*tasks, *([GENERATE] if whole else ())}:
         raise ReleaseError(f"{where} is damaged: it has graphs for what it has not. Get the release again.")
-    return [_file_name(name, where) for name in whole], {
-        task: _file_name(_text(name, where), where) for task, name in uint8.items()
+    return [_graph_name(name, where) for name in whole], {
+        task: _graph_name(_text(name, where), where) for task, name in uint8.items()
     }
 
 
@@ -232,9 +247,10 @@ def _check_details(manifest: Mapping[str, Any], where: str) -> None:
         _check_quantized(_get(manifest, QUANTIZED, dict, where), f"{where}: {QUANTIZED}")
     if "samples" in manifest:
         made = _get(manifest, "samples", dict, where)
-        _get(made, "file", str, f"{where}: samples")
-        for key in ("seed", *_LAYOUTS.get(Path(made["file"]).suffix, ())):
-            if not 0 <= _get(made, key, int, f"{where}: samples") <= 4096 or (key == "scale" and made[key] == 0):
+        ending = Path(_get(made, "file", str, f"{where}: samples")).suffix
+        for key in ("seed", *_LAYOUTS.get(ending, ())):
+            least = 0 if key in ("seed", "gap") else 1
+            if not least <= _get(made, key, int, f"{where}: samples") <= 4096:
                 raise ReleaseError(f"{where}: samples has {key} = {made[key]}, which is out of range.")
 
 
@@ -325,6 +341,12 @@ def _file_name(name: str, where: str) -> str:
     return name
 
 
+def _graph_name(name: str, where: str) -> str:
+    if not name.endswith(".onnx"):  # ONNX Runtime reads files of other endings as other formats
+        raise ReleaseError(f"{where} has the graph {name[:80]!r}, which is no .onnx file. Get the release again.")
+    return _file_name(name, where)
+
+
 def _task(name: str, entry: Any, where: str) -> ReleasedTask:
     if not _TASK_NAME.fullmatch(name) or name in _TAKEN:
         raise ReleaseError(f"{where} has a name that is not allowed.")
@@ -337,4 +359,7 @@ def _task(name: str, entry: Any, where: str) -> ReleasedTask:
     }
     if not specs["inputs"] or not specs["outputs"]:
         raise ReleaseError(f"{where} has no inputs or no outputs. Get the release again.")
-    return ReleasedTask(_file_name(_text(entry.get("graph"), where), where), specs["inputs"], specs["outputs"])
+    for key in (*specs["inputs"], *specs["outputs"]):
+        if not key.isidentifier() or keyword.iskeyword(key):
+            raise ReleaseError(f"{where} has the input or output {key[:80]!r}, a name that is not allowed.")
+    return ReleasedTask(_graph_name(_text(entry.get("graph"), where), where), specs["inputs"], specs["outputs"])

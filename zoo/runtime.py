@@ -29,6 +29,9 @@ class Backend(Protocol):
     def providers(self) -> list[str]:
         """What really computes, most preferred first."""
 
+    def prepare(self, task: str) -> None:
+        """Get ready to run a task; :class:`ReleaseError` where it is not of the form that is declared."""
+
     def run(self, task: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run a task on named batches of one size, and return its named outputs. :class:`ZooError` once closed."""
 
@@ -138,6 +141,7 @@ class LoadedModel:
         if value is None:
             raise SettingError(f"{self.name} does not generate. It has: {', '.join(self.tasks)}.")
         task = self.release.tasks[value.task]
+        self.backend.prepare(value.task)
         return generation.generate(
             self.backend.run, value, task.inputs, task.outputs, self.release.sample,
             n=n, seed=seed, first=first, label=label, prompt=prompt, length=length,

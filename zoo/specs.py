@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 from zoo.errors import ReleaseError
 
 LARGEST = 2**28  # elements of one item: what a manifest may ask for, so that none can ask for all memory
+LONGEST = 2**16  # characters of a text: each is a step, so that none can ask for days
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,8 @@ def spec_from_json(value: Any, where: str) -> Spec:
     spec: Spec = _from_json(value, SPECS, where)
     if any(size < 1 for size in spec.shape) or math.prod(spec.shape) > LARGEST:
         raise ReleaseError(f"{where} has the shape {list(spec.shape)}, which is not usable.")
+    if isinstance(spec, Text) and spec.length > LONGEST:
+        raise ReleaseError(f"{where} has texts of {spec.length} characters; at most {LONGEST} are usable.")
     if isinstance(spec, LogMel) and not spec.hop <= spec.window <= LARGEST // max(spec.shape):
         raise ReleaseError(f"{where} has windows of {spec.window} and hops of {spec.hop}, which are not usable.")
     return spec

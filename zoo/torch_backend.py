@@ -10,16 +10,25 @@ from numpy.typing import NDArray
 
 from zoo import registry
 from zoo.devices import torch_device
-from zoo.errors import PluginError, ZooError
+from zoo.errors import PluginError, ReleaseError, ZooError
 from zoo.release import Release
 
 if TYPE_CHECKING:
     from torch import nn
 
     from zoo.plugin import Task
+    from zoo.release import ReleasedTask
     from zoo.runtime import Device
 
 Array = NDArray[Any]
+
+
+def _form(task: Task | ReleasedTask) -> list[dict[str, tuple[str, str, tuple[int, ...]]]]:
+    """The kind, type and shape of each input and of each output, by name."""
+    return [
+        {name: (spec.kind, spec.dtype, tuple(spec.shape)) for name, spec in side.items()}
+        for side in (task.inputs, task.outputs)
+    ]
 
 
 class TorchBackend:
@@ -34,6 +43,12 @@ class TorchBackend:
         if threads is not None:
             torch.set_num_threads(threads)
         tasks = registry.load(registry.split(release.name)[0]).tasks(module)
+        for name, task in release.tasks.items():
+            if name not in tasks or _form(tasks[name]) != _form(task):
+                raise ReleaseError(
+                    f"The task {name!r} in {release.folder} is not that of the installed plugin. "
+                    "ONNX Runtime does without the plugin."
+                )
         self._init(module, tasks, torch_device(device), release.name)
 
     @classmethod
@@ -50,6 +65,9 @@ class TorchBackend:
         self._tasks: Mapping[str, Task] | None = tasks  # their methods hold the module
         self._device = device
         self.providers = [f"torch:{device}"]
+
+    def prepare(self, task: str) -> None:
+        """Nothing is left to do: the module is there."""
 
     def run(self, task: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run a task on named batches of one size, and return its named outputs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from zoo.data import wav
 from zoo.errors import ParityError, ReleaseError, ZooError, installed
 from zoo.runtime import LoadedModel, OnnxBackend
 from zoo.sources import find
-from zoo.specs import OneShot, Text
+from zoo.specs import LONGEST, OneShot, Text
 
 LEVELS = 5
 """Levels of 32,768 by which a sample of a sound may differ: what parity allows of full scale, and the rounding."""
@@ -73,7 +74,12 @@ def _samples(model: LoadedModel) -> str:
     made = release.manifest["samples"]
     name, seed = made["file"], made["seed"]
     if isinstance(release.sample.x, Text):
-        kept = release.path(name).read_text("utf-8")[:-1]
+        try:
+            kept = release.path(name).read_text("utf-8")[:-1]
+        except ValueError as error:
+            raise ReleaseError(f"{release.folder / name} is no text in UTF-8. Get the release again.") from error
+        if not len(kept) <= LONGEST:
+            raise ReleaseError(f"{release.folder / name} has {len(kept)} characters; at most {LONGEST} are usable.")
         same = _picked(model, kept, seed)
     elif name.endswith(".wav"):
         same = _heard(model, release.path(name), made)
@@ -92,8 +98,18 @@ def _pictured(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
     """Whether the picture shows the samples, within one level."""
     from PIL import Image
 
-    with Image.open(path) as opened:
-        kept: NDArray[Any] = np.asarray(opened)[:: made["scale"], :: made["scale"]]
+    height, width = model.release.sample.x.shape[-2:]
+    rows, gap, scale = -(-made["n"] // made["columns"]), made["gap"], made["scale"]
+    size = made["columns"] * (width + gap) + gap, rows * (height + gap) + gap
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked first
+            with Image.open(path, formats=["PNG"]) as opened:
+                if opened.size != (size[0] * scale, size[1] * scale):
+                    return False
+                kept: NDArray[Any] = np.asarray(opened)[::scale, ::scale]
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ReleaseError(f"{path} is no picture that can be read, or damaged. Get the release again.") from error
     samples = model.generate(made["n"], seed=made["seed"])
     again = show.picture(samples, model.release.sample.x, made["columns"], made["gap"])
     return kept.shape == again.shape and _near(model, np.abs(kept.astype(int) - again), 1)

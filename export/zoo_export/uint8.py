@@ -23,6 +23,10 @@ def add(folder: Path) -> None:
     Raises :class:`SettingError` for a release without pictures.
     """
     release = read(folder)
+    backend = OnnxBackend(release, "cpu")
+    for file in (*(task.graph for task in release.tasks.values()), *filter(None, [release.generate])):
+        backend.session(file)  # whatever ONNX Runtime can open, the onnx package can read
+    backend.close()
     sides = {name: (task.graph, task.inputs, task.outputs) for name, task in release.tasks.items()}
     if release.generate:
         sides[GENERATE] = release.generate, {}, {SAMPLES: release.sample.x}

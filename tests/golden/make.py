@@ -1,0 +1,116 @@
+"""Makes the golden releases: tiny ones, and beside each what it gave when it was made, which must never change.
+
+    python tests/golden/make.py              # those of this format that are not there yet
+    python tests/golden/make.py --force vae  # again; only before the format that they are of is published
+
+Each is a folder MODEL.FORMAT with the release, and expected.json. When FORMAT rises, those of older formats stay as
+they are, and this script makes new ones beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import zoo
+from zoo import files
+from zoo.examples import example
+from zoo.release import FORMAT, MANIFEST
+
+HERE = Path(__file__).parent
+EXPECTED = "expected.json"
+RELEASE = "release"
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "vae": {"width": 2},
+    "dcgan": {"width": 2},
+    "chargpt": {},
+    "features": {"width": 2},
+}
+"""What is changed in the tiny recipe of each model, so that together they stay small."""
+
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "chargpt": [{"length": 40}, {"length": 24, "prompt": "a ", "temperature": 0.7, "top_k": 5, "top_p": 0.9}],
+}
+"""What is asked of a generation beside the seed; nothing for the others."""
+
+SEEDS = ((0, 0), (2**63 + 5, 2**32 - 3))  # a seed, and the first index of two samples
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(SETTINGS)}; default: all")
+    parser.add_argument("--force", action="store_true", help="replace those of this format that are there")
+    asked = parser.parse_args(arguments)
+    for model in asked.models or SETTINGS:
+        to = HERE / f"{model}.{FORMAT}"
+        if to.exists() and not asked.force:
+            print(f"{to} is there already and was kept")
+            continue
+        make(model, to)
+        print(f"{to} made: {sum(path.stat().st_size for path in to.rglob('*') if path.is_file()):,} bytes")
+
+
+def make(model: str, to: Path) -> None:
+    """Train a tiny model, and put its release and what it gives into a folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = zoo.train(f"{model}.tiny", set=SETTINGS[model], out=Path(folder) / "run", quiet=True).folder
+        shutil.rmtree(to, ignore_errors=True)
+        shutil.copytree(run / RELEASE, to / RELEASE)
+    expected = {
+        "manifest": files.sha256(to / RELEASE / MANIFEST),
+        "generate": generated(to / RELEASE, OPTIONS.get(model, [{}])),
+        "tasks": computed(to / RELEASE),
+    }
+    files.write(to / EXPECTED, json.dumps(expected, indent=1) + "\n")
+
+
+def generated(release: Path, options: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a release generates for the seeds, and what was asked."""
+    with zoo.load(release, device="cpu") as model:
+        if model.release.generation is None:
+            return []
+        asked = [{"n": 2, "seed": seed, "first": first, **others} for seed, first in SEEDS for others in options]
+        return [{"asked": one, "samples": to_json(model.generate(**one))} for one in asked]
+
+
+def computed(release: Path) -> dict[str, Any]:
+    """What each task's graph gives for a batch of two plausible inputs, and these."""
+    found = {}
+    with zoo.load(release, device="cpu") as model:
+        for name, task in model.release.tasks.items():
+            given = {key: example(spec, 2, stream) for stream, (key, spec) in enumerate(task.inputs.items())}
+            made = model.backend.run(name, given)
+            found[name] = {
+                side: {key: to_json(value) for key, value in values.items()}
+                for side, values in (("inputs", given), ("outputs", made))
+            }
+    return found
+
+
+def to_json(value: Any) -> Any:
+    """Texts as they are; an array with its type, its shape and its bytes, little-endian."""
+    if not isinstance(value, np.ndarray):
+        return value
+    little = value.astype(value.dtype.newbyteorder("<"))
+    return {"dtype": str(value.dtype), "shape": list(value.shape), "hex": little.tobytes().hex()}
+
+
+def from_json(value: Any) -> Any:
+    """What :func:`to_json` was given."""
+    if not isinstance(value, dict):
+        return value
+    flat: NDArray[Any] = np.frombuffer(bytes.fromhex(value["hex"]), np.dtype(value["dtype"]).newbyteorder("<"))
+    return flat.astype(value["dtype"]).reshape(value["shape"])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
