@@ -22,7 +22,7 @@ from conftest import Shelf, raises
 from zoo import derived, generation
 from zoo.convert import from_batch, to_batch
 from zoo.derived import ATOL, RTOL
-from zoo.errors import SettingError
+from zoo.errors import ReleaseError, SettingError
 from zoo.examples import example
 from zoo.generation import Picking
 from zoo.release import ReleasedTask
@@ -267,3 +267,9 @@ def test_pictures_survive_the_way_to_a_graph_and_back(shape: tuple[int, int, int
         assert np.array_equal(to_batch(list(pixels), spec, "image"), batch)
         assert np.array_equal(to_batch(pixels[0], spec, "image"), batch[:1])
         assert np.array_equal(to_batch(pixels.astype(np.float64) / 255, spec, "image"), batch)
+
+
+def test_characters_that_are_in_no_vocabulary() -> None:
+    for index in (-1, 2, 2**40):
+        with raises(ReleaseError, "none of the 2 in its vocabulary"):
+            from_batch(np.array([[0, index]]), Text("ab", 2))
