@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import platform
 import statistics
 import sys
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from measure import machine
+from measure import conclude, machine
 from zoo.benchmark.figures import Benchmark, Ratio, Row, ratio
 from zoo.release import WEIGHTS, read
 
@@ -221,10 +220,7 @@ def main() -> None:
             print(f"\n{text}", flush=True)
             written["ready"] = times
             missed += late
-    if given.json:
-        given.json.write_text(json.dumps(written, indent=2) + "\n")
-    if missed:
-        raise SystemExit("\n" + "\n".join(missed))
+    conclude(given.json, written, missed)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from zoo.benchmark.machine import describe
 
@@ -47,6 +50,14 @@ def compare(
         )
         for name in commands
     }
+
+
+def conclude(path: Path | None, figures: Mapping[str, Any], missed: Sequence[str]) -> None:
+    """Write the figures as JSON where that was asked for, and exit with what fell short of its bound."""
+    if path:
+        path.write_text(json.dumps(figures, indent=2) + "\n")
+    if missed:
+        raise SystemExit("\n" + "\n".join(missed))
 
 
 def machine() -> str:

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from laps import Contestant, Lap, rounds
-from measure import machine
+from measure import conclude, machine
 from peak import peak
 
 HERE = Path(__file__).resolve().parent
@@ -185,10 +185,7 @@ def main() -> None:
             for way, bound in BOUNDS.items():
                 if not with_pythae and (reached := ratio(laps[way], laps["plain loop"])) < bound:
                     missed.append(f"{name}: {way} reaches {reached:.2f} of the plain loop, and the bound is {bound}.")
-    if given.json:
-        given.json.write_text(json.dumps(written, indent=2) + "\n")
-    if missed:
-        raise SystemExit("\n" + "\n".join(missed))
+    conclude(given.json, written, missed)
 
 
 if __name__ == "__main__":

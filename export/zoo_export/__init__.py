@@ -58,7 +58,7 @@ def export(
         if checkpoint is not None:
             raise SettingError(f"{str(source)!r} is a release, which has no checkpoints. Leave --checkpoint out.")
         if uint8:
-            check_installed("Adding graphs for uint8", "onnx", "onnxruntime")
+            check_installed("Adding graphs for uint8")
         fill = partial(copy, source)
     else:
         check_installed("Writing a release")
@@ -102,9 +102,9 @@ def _quantize(
         quantize(read(Path(plain)), folder, kind, data, data_dir, quiet)
 
 
-def check_installed(purpose: str, *packages: str) -> None:
-    """Raise :class:`MissingPackageError` for the first package that is not there (default: of all)."""
-    for package in packages or ("torch", "onnx", "onnxscript", "onnxruntime"):
+def check_installed(purpose: str) -> None:
+    """Raise :class:`MissingPackageError` for the first package that writing a release needs and that is not there."""
+    for package in ("torch", "onnx", "onnxscript", "onnxruntime"):
         if not installed(package):
             raise missing(package, "cpu" if package == "onnxruntime" else "train", purpose)
 
