@@ -160,7 +160,7 @@ def _stored(file: str | Path) -> Array:
     try:
         return np.asarray(np.load(file, allow_pickle=False))
     except FileNotFoundError as error:
-        raise DataError(f"{file} does not exist.") from error
+        raise DataError(f"{file} does not exist. Check the path.") from error
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{file} is no array that can be read: {one_line(error)}.") from error
 
@@ -179,7 +179,7 @@ def _read_text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist.") from error
+        raise DataError(f"{path} does not exist. Check the path.") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is no text that can be read: {one_line(error)}.") from error
 
@@ -222,7 +222,7 @@ def _one_image(item: Any, spec: Image, name: str) -> Array:
         elif hasattr(item, "convert"):
             item = _pixels(item, spec, label)
     except FileNotFoundError as error:
-        raise DataError(f"{label} does not exist.") from error
+        raise DataError(f"{label} does not exist. Check the path.") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
         raise DataError(f"{label} is no picture that can be read, or it is damaged.") from error
     return _image_array(np.asarray(item), spec, label)

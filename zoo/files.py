@@ -127,5 +127,7 @@ def _alive(pid: int) -> bool:
 def existing(path: Path, what: str) -> Path:
     """`path`, or a :class:`NotFoundError` that says `what` is not there."""
     if not os.path.exists(path):  # unlike Path.exists, False for a name that is too long
-        raise NotFoundError(f"{what} {str(path)!r} does not exist.")
+        raise NotFoundError(
+            f"{what} {str(path)!r} does not exist. Check the path; zoo list --pretrained shows released names."
+        )
     return path

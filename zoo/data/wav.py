@@ -52,7 +52,7 @@ def _opened(file: Path | bytes, name: str) -> Iterator[wave.Wave_read]:
     except (DataError, MemoryError):
         raise
     except FileNotFoundError as error:
-        raise DataError(f"{name} does not exist.") from error
+        raise DataError(f"{name} does not exist. Check the path.") from error
     except (PermissionError, IsADirectoryError) as error:
         raise unreadable(name, error) from error
     except Exception as error:  # wave.Error, EOFError and what damaged headers lead to
