@@ -21,37 +21,31 @@ from numpy.typing import NDArray
 
 from zoo.errors import SettingError
 
-_MASK = np.uint64(0xFFFFFFFF)
-_SHIFT = np.uint64(32)
-MULTIPLY = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))  # Salmon et al. 2011, the constants of Philox4x32
-WEYL = (0x9E3779B9, 0xBB67AE85)
+MULTIPLY = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)  # Salmon et al. 2011, the constants of Philox4x32
+WEYL = np.array([[0x9E3779B9], [0xBB67AE85]], np.uint64)
 ROUNDS = 10
+STEPS = np.arange(ROUNDS, dtype=np.uint64)[:, None, None] * WEYL
+"""What is added to the two key words in each round: (10, 2, 1)."""
 
 
-def philox(seed: int, counters: tuple[NDArray[np.uint64], ...]) -> NDArray[np.uint64]:
-    """Philox4x32-10 of four counter words, arrays of one shape: uint64 of shape (…, 4), each below 2³²."""
-    c0, c1, c2, c3 = counters
-    k0, k1 = seed & 0xFFFFFFFF, seed >> 32
-    for _ in range(ROUNDS):
-        first, second = c0 * MULTIPLY[0], c2 * MULTIPLY[1]
-        c0, c1, c2, c3 = (
-            (second >> _SHIFT) ^ c1 ^ np.uint64(k0),
-            second & _MASK,
-            (first >> _SHIFT) ^ c3 ^ np.uint64(k1),
-            first & _MASK,
-        )
-        k0, k1 = (k0 + WEYL[0]) & 0xFFFFFFFF, (k1 + WEYL[1]) & 0xFFFFFFFF
-    return np.stack([c0, c1, c2, c3], axis=-1)
+def philox(seed: int, counters: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Philox4x32-10 of m counters of four words each, uint32 (4, m): uint32 (m, 4)."""
+    keys = (np.array([[seed & 0xFFFFFFFF], [seed >> 32]], np.uint64) + STEPS).astype(np.uint32)
+    even, odd = counters[::2], counters[1::2]
+    for key in keys:
+        halves = np.multiply(even, MULTIPLY).view(np.uint32)  # of words 0 and 2: each product's low half, high half
+        even = halves[::-1, 1::2] ^ odd
+        even ^= key
+        odd = halves[::-1, ::2]
+    return np.stack([even[0], odd[0], even[1], odd[1]], axis=-1)
 
 
-def words(seed: int, indices: NDArray[np.int64], stream: int, step: int, count: int) -> NDArray[np.uint64]:
-    """`count` random 32-bit words for each sample index: uint64 (n, count)."""
-    blocks = np.arange(-(-count // 4), dtype=np.uint64)[None, :]
-    index = np.asarray(indices, np.uint64)[:, None]
-    full = np.broadcast_shapes(index.shape, blocks.shape)
-    fixed = [np.full(full, value, np.uint64) for value in (stream, step)]
-    counters = (np.broadcast_to(index, full), *fixed, np.broadcast_to(blocks, full))
-    return philox(seed, counters).reshape(len(index), -1)[:, :count]
+def words(seed: int, indices: NDArray[np.int64], stream: int, step: int, count: int) -> NDArray[np.uint32]:
+    """`count` random 32-bit words for each sample index: uint32 (n, count)."""
+    n, blocks = len(indices), -(-count // 4)
+    counters = np.empty((4, n, blocks), np.uint32)
+    counters[0], counters[1], counters[2], counters[3] = indices[:, None], stream, step, np.arange(blocks)
+    return philox(seed, counters.reshape(4, -1)).reshape(n, -1)[:, :count]
 
 
 def draw(
@@ -67,11 +61,11 @@ def draw(
     random = words(seed, indices, stream, step, count)
     noise: NDArray[np.float32]
     if distribution == "normal":
-        noise = normal_table()[random >> np.uint64(16)]
+        noise = normal_table()[random >> np.uint32(16)]
     elif distribution == "uniform":
-        noise = (random >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)
+        noise = (random >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
     else:
-        middle = ((random >> np.uint64(8)).astype(np.float64) + 0.5) * 2.0**-24
+        middle = ((random >> np.uint32(8)).astype(np.float64) + 0.5) * 2.0**-24
         noise = (-np.log(-np.log(middle))).astype(np.float32)
     return noise.reshape(len(random), *shape)
 

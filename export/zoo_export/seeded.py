@@ -40,8 +40,7 @@ class Seeded:
         low = nodes.BitwiseAnd(seed, MASK)
         high = nodes.BitwiseAnd(nodes.Div(nodes.Sub(seed, low), 2**32), MASK)
         words = nodes.Reshape(nodes.Concat(*(nodes.Reshape(word, [1]) for word in (low, high)), axis=0), [1, 2, 1, 1])
-        weyl = np.array([[number * step for step in noise.WEYL] for number in range(noise.ROUNDS)])
-        keys = nodes.BitwiseAnd(nodes.Add(words, weyl[:, :, None, None]), MASK)
+        keys = nodes.BitwiseAnd(nodes.Add(words, noise.STEPS[..., None].astype(np.int64)), MASK)
         index = nodes.Add(nodes.Range(0, count, 1), first)
         return cls(nodes, keys, nodes.Reshape(index, [-1, 1]))
 
@@ -67,7 +66,7 @@ class Seeded:
         index, steps = (n.Unsqueeze(n.Expand(part, size), [0]) for part in (self.index, step))
         ends = np.stack(np.broadcast_arrays(np.int64(stream), np.arange(blocks))).reshape(2, 1, blocks)
         multiplied, added = n.Concat(index, steps, axis=0), n.Expand(ends, n.Concat([2], size, axis=0))
-        factors = np.array([int(factor) for factor in noise.MULTIPLY]).reshape(2, 1, 1)
+        factors = noise.MULTIPLY.astype(np.int64).reshape(2, 1, 1)
         for number in range(noise.ROUNDS):  # (c0, c2) and (c1, c3), each (2, n, blocks)
             upper, lower = n.Mul(multiplied, factors >> 16), n.Mul(multiplied, factors & 0xFFFF)
             high = n.Div(n.Add(upper, n.Div(lower, 2**16)), 2**16)
