@@ -285,9 +285,10 @@ def test_a_stopped_export_leaves_nothing(
     def prove(*_: object) -> None:
         raise stop
 
+    run = shelf.run("dcgan")
     monkeypatch.setattr("zoo_export.parity.prove", prove)
     with pytest.raises((KeyboardInterrupt, RuntimeError, ZooError)):
-        zoo.export(shelf.run("dcgan"), tmp_path / "new")
+        zoo.export(run, tmp_path / "new")
     assert contents(tmp_path) == {}
 
 
@@ -417,8 +418,9 @@ def off_by(amount: float, task: str) -> Callable[..., onnx.ModelProto]:
 def test_a_graph_that_computes_something_else_is_not_released(
     task: str, shelf: Shelf, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    run = shelf.run("vae")
     monkeypatch.setattr(onnx_graph, "trace", off_by(1e-3, task))
-    refused("export", shelf.run("vae"), "--to", "new", says=("Parity failed", f"task '{task}'", "0.001", "Nothing was"))
+    refused("export", run, "--to", "new", says=("Parity failed", f"task '{task}'", "0.001", "Nothing was"))
 
 
 def test_a_text_graph_that_computes_something_else_is_not_released(
