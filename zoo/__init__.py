@@ -28,7 +28,9 @@ if TYPE_CHECKING:
         Autoregressive,
         Batch,
         Card,
+        Chain,
         Image,
+        Iterative,
         Label,
         LogMel,
         Measure,
@@ -52,8 +54,9 @@ if TYPE_CHECKING:
 
 _HOME = {
     "zoo.plugin": (
-        "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Image", "Label", "LogMel", "Measure", "Model", "Noise",
-        "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "setting",
+        "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Chain", "Image", "Iterative", "Label", "LogMel",
+        "Measure", "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text",
+        "Vector", "setting",
     ),
     "zoo.errors": ("ZooError",),
     "zoo.benchmark.bench": ("bench",),
@@ -68,10 +71,10 @@ _HOME = {
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
-    "AdamW", "Audio", "Autoregressive", "Batch", "Benchmark", "Card", "Evaluation", "Figure", "Image", "Label",
-    "LoadedModel", "LogMel", "Measure", "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample",
-    "Score", "Task", "Text", "Vector", "ZooError", "__version__", "bench", "evaluate", "export", "list_models", "load",
-    "load_module", "setting", "train",
+    "AdamW", "Audio", "Autoregressive", "Batch", "Benchmark", "Card", "Chain", "Evaluation", "Figure", "Image",
+    "Iterative", "Label", "LoadedModel", "LogMel", "Measure", "Model", "Noise", "Objective", "OneShot", "RMSprop",
+    "Recipe", "Sample", "Score", "Task", "Text", "Vector", "ZooError", "__version__", "bench", "evaluate", "export",
+    "list_models", "load", "load_module", "setting", "train",
 ]  # fmt: skip
 
 

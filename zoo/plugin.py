@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from zoo.specs import (
     Audio,
     Autoregressive,
+    Chain,
     Generation,
     Image,
+    Iterative,
     Label,
     LogMel,
     Noise,
@@ -37,8 +39,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = [
-    "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Image", "Label", "LogMel", "Measure", "Model", "Noise",
-    "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector", "setting",
+    "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Chain", "Image", "Iterative", "Label", "LogMel", "Measure",
+    "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector",
+    "setting",
 ]  # fmt: skip
 
 

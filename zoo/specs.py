@@ -156,11 +156,42 @@ class Autoregressive:
     """
 
     task: str
+    shape: tuple[int, ...] = ()
+    """The grid that a sample's tokens fill, row by row; () for text, which has any length."""
     kind: ClassVar[str] = "autoregressive"
 
 
-Generation = OneShot | Autoregressive
-GENERATIONS: dict[str, type[Generation]] = {value.kind: value for value in (OneShot, Autoregressive)}
+@dataclass(frozen=True)
+class Chain:
+    """A grid of tokens, and then one call of `task`, whose first input is that grid: a `Label` of its shape.
+
+    The further inputs of `task` are given as in :class:`OneShot`; the stream of its first noise is 1.
+    """
+
+    tokens: Autoregressive
+    task: str
+    kind: ClassVar[str] = "chain"
+
+
+@dataclass(frozen=True)
+class Iterative:
+    """Noise made a sample step by step: DDIM (Song et al. 2021, eq. 12, https://arxiv.org/abs/2010.02502).
+
+    `task` takes ``x``, a Vector of the sample's shape, and ``time``, a Label of T classes; it gives ``noise``, the ε in
+    x = √ᾱ x₀ + √(1 − ᾱ) ε, where x₀ is the sample from [0, 1] stretched to [-1, 1]. η = 1 is DDPM (Ho et al. 2020).
+    """
+
+    task: str
+    alphas: tuple[float, ...]
+    """ᾱ at time 0, 1, … T − 1: falling, between 0 and 1."""
+    steps: int
+    """Calls of `task` for a sample, evenly spread over time, unless told otherwise."""
+    eta: float = 0.0
+    kind: ClassVar[str] = "iterative"
+
+
+Generation = OneShot | Autoregressive | Chain | Iterative
+GENERATIONS: dict[str, type[Generation]] = {value.kind: value for value in (OneShot, Autoregressive, Chain, Iterative)}
 
 
 def to_json(value: Spec | Generation) -> dict[str, Any]:
