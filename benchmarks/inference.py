@@ -53,24 +53,21 @@ def of(found: Benchmark, engine: str, control: bool = False) -> dict[tuple[str, 
     }
 
 
-def table(name: str, found: Benchmark) -> str:
-    """A table in Markdown: a line a task and batch size."""
-    torch, compiled, onnx, again = (
-        of(found, "torch"),
-        of(found, "torch-compiled"),
-        of(found, "onnx"),
-        of(found, "onnx", True),
-    )
-    heads = [f"`{name}`", "batch", "torch p50 / p99", *(["compiled p50 / p99", "speed"] if compiled else [])]
+def table(founds: Mapping[str, Benchmark]) -> str:
+    """A table in Markdown: a line a model, task and batch size."""
+    compiled = any(of(found, "torch-compiled") for found in founds.values())
+    heads = ["", "task", "batch", "torch p50 / p99", *(["compiled p50 / p99", "speed"] if compiled else [])]
     heads += ["ONNX Runtime p50 / p99", "items/s", "speed", "in rounds", "A/A"]
     lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
-    for cell, row in onnx.items():
-        cells = [cell[0], str(cell[1]), latency(torch[cell])]
-        if compiled:
-            cells += [latency(compiled[cell]), f"{compiled[cell].speed.median:.2f}"] if cell in compiled else ["", ""]
-        cells += [latency(row), f"{row.items_per_second:,.0f}", f"{row.speed.median:.2f}", span(row.speed)]
-        cells += [f"{ratio(row.rounds_ms, again[cell].rounds_ms).median:.2f}"]
-        lines.append(f"| {' | '.join(cells)} |")
+    for name, found in founds.items():
+        torch, faster, again = of(found, "torch"), of(found, "torch-compiled"), of(found, "onnx", True)
+        for cell, row in of(found, "onnx").items():
+            cells = [f"`{name}`", cell[0], str(cell[1]), latency(torch[cell])]
+            if compiled:
+                cells += [latency(faster[cell]), f"{faster[cell].speed.median:.2f}"] if cell in faster else ["", ""]
+            cells += [latency(row), f"{row.items_per_second:,.0f}", f"{row.speed.median:.2f}", span(row.speed)]
+            cells += [f"{ratio(row.rounds_ms, again[cell].rounds_ms).median:.2f}"]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -131,7 +128,7 @@ def ready(folder: Path, rounds: int) -> tuple[str, list[str], dict[str, list[flo
     torch.save(load_file(weights), pickled)
 
     def unhashed(opened: str = "") -> None:
-        """zoo.load with the hashes taken as read, and the graph of a task opened."""
+        """zoo.load with the hashes taken as read, and a graph opened."""
         files.sha256 = lambda path: release.files[path.name]
         try:
             with zoo.load(release.folder, device="cpu", threads=1) as model:
@@ -151,7 +148,7 @@ def ready(folder: Path, rounds: int) -> tuple[str, list[str], dict[str, list[flo
         "torch.load": lambda: torch.load(pickled),
         "A/A": lambda: torch.load(pickled),
         "zoo.load, hashing aside": unhashed,
-        "… and a graph over half of the weights opened": lambda: unhashed("encode"),
+        "… and a graph over half of the weights opened": lambda: unhashed("encode.onnx"),
         "SHA-256 of the weights alone": sha256,
         "zoo.load": load,
     }
@@ -201,10 +198,7 @@ def main() -> None:
         folder = given.releases or Path(temporary)
         for name in names:
             found = zoo.bench(source(name, folder), only=ways, rounds=given.rounds, device="cpu")
-            if not founds:
-                print(f"{machine()}; {', '.join((f'Python {platform.python_version()}', *found.versions))};")
-                print(f"{date.today()}; {found.threads} thread; medians of {found.rounds} interleaved rounds.")
-            print(f"\n{table(name, found)}", flush=True)
+            print(f"\n{table({name: found})}", file=sys.stderr, flush=True)
             for line in (
                 *found.warnings,
                 *(f"{left.contestant.name} {left.what}: {left.reason}" for left in found.left_out),
@@ -213,6 +207,10 @@ def main() -> None:
             founds[name], written[name] = found, found.to_json()
             missed += short_of(name, found)
         if founds:
+            first = next(iter(founds.values()))
+            print(f"{machine()}; {', '.join((f'Python {platform.python_version()}', *first.versions))};")
+            print(f"{date.today()}; {first.threads} thread; medians of {first.rounds} interleaved rounds.")
+            print(f"\n{table(founds)}")
             print("\nTime and memory (columns 7 to 9) of the first sample, and memory at the end:")
             print(f"\n{starts(founds)}", flush=True)
         if "ready".startswith(only):

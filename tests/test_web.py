@@ -12,7 +12,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -208,6 +208,16 @@ def test_the_page_gives_the_samples_of_python(model: str, shelf: Shelf, browse: 
     assert [picture["label"] for picture in seen["samples"]] == [f"Sample {i} of seed {2**64 - 1}" for i in range(3, 8)]
     assert np.abs(np.stack([*map(levels, seen["samples"])]) - wanted).max() <= 1
     assert seen["wrong"] == f"The seed {2**64} is too large: it must be below 2^64."
+    assert seen["said"] == []
+
+
+@browser
+@pytest.mark.parametrize("kind", ["fp16", "int8"])
+def test_the_page_runs_narrow_numbers(kind: Literal["fp16", "int8"], browse: Browse, tmp_path: Path) -> None:
+    site = zoo.export("vae.digits", tmp_path / "site", format="web", runtime=RUNTIME, quantize=kind, quiet=True)
+    seen = browse(site, "generate")
+    wanted = zoo.load(site / "model").generate(5, seed=2**64 - 1, first=3)
+    assert np.abs(np.stack([*map(levels, seen["samples"])]) - wanted).mean() <= 1
     assert seen["said"] == []
 
 

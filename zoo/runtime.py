@@ -166,6 +166,7 @@ class LoadedModel:
         spherical where the decoder takes standard normal noise, and else linear. Raises :class:`SettingError` for a
         model without encode and decode of one code, and without generation from noise.
         """
+        self._prepare_drawn()
         return latent.interpolate(self._whole, self.release, a, b, steps=steps, method=method, seed=seed)
 
     def traverse(
@@ -177,6 +178,7 @@ class LoadedModel:
         of the sample of that index of `seed` (None: index 0). `dimension` counts the numbers of a code from 0. Gives
         `steps` samples for each code, code after code. Raises :class:`SettingError` as :meth:`interpolate` does.
         """
+        self._prepare_drawn()
         return latent.traverse(
             self._whole, self.release, x, dimension=dimension, low=low, high=high, steps=steps, seed=seed
         )
@@ -205,6 +207,12 @@ class LoadedModel:
         specs = [spec for task in self.release.tasks.values() for spec in task.outputs.values()]
         value, spec = save.as_samples(value, [self.release.sample.x, *specs])
         return save.save(value, Path(path), spec, force=force, columns=columns)
+
+    def _prepare_drawn(self) -> None:
+        """Open the graph that makes samples of noise, if there is one, before noise of its declared shape is drawn."""
+        space = latent.drawn(self.release)
+        if space is not None:
+            self.backend.prepare(space.task)
 
     def _whole(self, task: str, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """What a task gives for named batches of one size, in the form that graphs have."""
