@@ -26,7 +26,10 @@ from zoo.modules import load_module
 from zoo.release import read
 from zoo.training import checkpoints
 
-PICTURES = {name for family in ("reconstruction", "generation", "representation") for name in FAMILIES[family].names}
+CLASSES = {"rarest_class", "commonest_class"}
+PICTURES = CLASSES | {
+    name for family in ("reconstruction", "generation", "representation") for name in FAMILIES[family].names
+}
 
 
 def measured(found: Evaluation) -> dict[str, Figure]:
@@ -181,7 +184,7 @@ def test_other_data_is_measured_and_not_kept(vae: Path, tmp_path: Path) -> None:
 def test_what_does_not_apply_says_why(shelf: Shelf, zoo_command: Command) -> None:
     done = zoo_command("evaluate", shelf.release("dcgan"), "--samples", "40", "--json")
     found = json.loads(done.stdout)
-    assert {figure["name"] for figure in found["figures"]} == {*FAMILIES["generation"].names}
+    assert {figure["name"] for figure in found["figures"]} == CLASSES | {*FAMILIES["generation"].names}
     assert {"reconstruction", "representation", "anomaly"} <= found["left_out"].keys()
     assert "40 generated" in found["figures"][0]["protocol"]
     assert "Generating with seed 2  40/40" in done.stderr
@@ -306,7 +309,7 @@ def test_no_error_of_a_measure_ends_a_run(shelf: Shelf, tmp_path: Path, monkeypa
     monkeypatch.setattr(source, "TRIAL", 1)
     monkeypatch.setattr("zoo.evaluation.generation.figures", bug)
     figures = evaluation.at_end(tmp_path, 1, "vae.tiny", module, broken, recipe, training, test, device)
-    assert set(values(figures)) == {*FAMILIES["reconstruction"].names, *FAMILIES["representation"].names}
+    assert set(values(figures)) == CLASSES | {*FAMILIES["reconstruction"].names, *FAMILIES["representation"].names}
 
 
 # A plugin's own measures

@@ -50,6 +50,9 @@ GENERATE = "generate"
 QUANTIZED = "quantized"
 """The key of what is said of a release in narrow numbers: what it is made of, and what it lost."""
 
+THRESHOLD, USUAL = "score_threshold", 0.99
+"""The measure that says which scores are strange, and the share of test samples below it."""
+
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _TASK_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _NAME = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+")
@@ -61,7 +64,7 @@ _SHOWN = {"image": ".png", "log-mel": ".png", "audio": ".wav", "text": ".txt"}
 
 _TAKEN = (
     "backend", "close", "generate", "inpaint", "interpolate", "name", "providers", "release", "run", "save", "tasks",
-    "traverse",
+    "threshold", "traverse",
 )  # fmt: skip
 """What zoo.runtime.LoadedModel has beside the tasks."""
 

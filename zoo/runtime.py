@@ -13,7 +13,7 @@ from zoo import generation, latent
 from zoo.convert import from_batch, gives, join, takes, to_batch
 from zoo.errors import NotFoundError, SettingError
 from zoo.onnx_backend import Device, OnnxBackend
-from zoo.release import Release, ReleasedTask, read
+from zoo.release import THRESHOLD, Release, ReleasedTask, read
 from zoo.sources import find
 from zoo.specs import Spec
 
@@ -80,6 +80,15 @@ class LoadedModel:
     def tasks(self) -> tuple[str, ...]:
         """The names of its tasks."""
         return tuple(self.release.tasks)
+
+    @property
+    def threshold(self) -> float | None:
+        """The score that 99% of its test samples stay below: what scores more, by the task score, is strange.
+
+        None for a model without that task, or one that was not measured.
+        """
+        figures = self.release.manifest["measures"]
+        return next((float(figure["value"]) for figure in figures if figure["name"] == THRESHOLD), None)
 
     @property
     def providers(self) -> list[str]:

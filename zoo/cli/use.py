@@ -115,6 +115,8 @@ def run_command(
     import zoo
     from zoo import latent, save
     from zoo.errors import NotFoundError, SettingError
+    from zoo.release import USUAL
+    from zoo.specs import Score
 
     with zoo.load(source, backend=backend, device=device) as model:  # type: ignore[arg-type]
         if task in latent.VERBS:
@@ -137,6 +139,13 @@ def run_command(
             save.check(output, gives, force, len(inputs))
         files = [Path(name) for name in inputs]
         result = model.run(task, *(files if len(specs) > 1 else [files]))
+        threshold = model.threshold if isinstance(gives, Score) else None
+    if threshold is not None:
+        strange = sum(float(score) > threshold for score in result)
+        click.echo(
+            f"{strange} of {len(result)} score above {threshold:.4g}, which {USUAL:.0%} of test samples stay below.",
+            err=True,
+        )
     if output is None:
         click.echo(save.as_json(result))
     else:

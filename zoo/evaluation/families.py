@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from zoo.errors import NotFoundError, suggest
+from zoo.release import THRESHOLD
 
 if TYPE_CHECKING:
     from zoo.evaluation.figures import Figure
@@ -41,8 +42,10 @@ FAMILIES = {
         "on_inception",
         asked=True,
     ),
+    "classes": Family(("rarest_class", "commonest_class", "label_accuracy", "code_accuracy"), "zoo.evaluation.classes"),
     "representation": Family(("linear_probe", "knn", "nmi"), "zoo.evaluation.representation"),
     "anomaly": Family(("auroc",), "zoo.evaluation.anomaly"),
+    "threshold": Family((THRESHOLD,), "zoo.evaluation.threshold"),
     "classification": Family(("accuracy",), "zoo.evaluation.classification", spare=True),
     "likelihood": Family(("nll",), "zoo.evaluation.likelihood", spare=True),
 }

@@ -9,17 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import registry, runtime
 from zoo.evaluation import distances, inception
 from zoo.evaluation.families import FAMILIES
 from zoo.evaluation.figures import Better, Figure
 from zoo.evaluation.intervals import of_seeds
+from zoo.evaluation.judge import judge, words
 from zoo.evaluation.subject import BLOCK, DoesNotApply, Effort, Subject, shown, some
 from zoo.progress import Progress
-from zoo.specs import Image, OneShot, Vector
-
-FEATURES = "features"
-"""The model, and the task, that gives features."""
+from zoo.specs import Image, OneShot
 
 SLOW = 1_000
 """Generated pictures at most, unless told otherwise, where each one takes many calls of a task."""
@@ -34,25 +31,18 @@ Extract = Callable[[Array], Array]
 
 def figures(subject: Subject, effort: Effort) -> list[Figure]:
     """On the features of the zoo's own classifier of that data set."""
-    _check(subject)
-    name = f"{FEATURES}.{subject.test.name}"
-    if name not in registry.list_models(f"{FEATURES}.*", pretrained=True):
-        raise DoesNotApply(f"no released features for {subject.test.name!r}: there is no {name}")
-    with runtime.load(name) as model:
-        task = model.release.tasks.get(FEATURES)
-        if task is None or list(task.inputs.values()) != [subject.picture] or not _gives_vector(task.outputs):
-            raise DoesNotApply(f"{name} gives no features of pictures of shape {subject.picture.shape}")
+    check(subject)
+    with judge(subject, "features") as model:
 
         def extract(pictures: Array) -> Array:
-            return np.asarray(model.run(FEATURES, pictures), np.float64).reshape(len(pictures), -1)
+            return np.asarray(model.run("features", pictures), np.float64).reshape(len(pictures), -1)
 
-        which = f"{name} ({str(model.release.manifest['sha256'])[:8]})"
-        return on_features(subject, effort, extract, which, FAMILIES["generation"].names)
+        return on_features(subject, effort, extract, words(model), FAMILIES["generation"].names)
 
 
 def on_inception(subject: Subject, effort: Effort) -> list[Figure]:
     """The same on Inception v3, where torch-fidelity and its weights are there."""
-    _check(subject)
+    check(subject)
     extract, which = inception.extractor()
     effort = dataclasses.replace(effort, reference=min(effort.reference or inception.REFERENCE, inception.REFERENCE))
     return on_features(subject, effort, extract, which, FAMILIES["inception"].names)
@@ -64,8 +54,7 @@ def on_features(subject: Subject, effort: Effort, extract: Extract, which: str, 
     Generated pictures, and the test pictures of the baseline, are of one number, since FID falls with it.
     """
     reference = some(subject.training, effort.reference)
-    most = effort.most if isinstance(subject.model.release.generation, OneShot) else min(effort.most, SLOW)
-    count = effort.samples or min(most, len(subject.test))
+    count = how_many(subject, effort)
     test = some(subject.test, count)
     if min(count, len(test), len(reference)) < 2:
         raise DoesNotApply("it takes at least 2 pictures of each kind")
@@ -90,17 +79,20 @@ def on_features(subject: Subject, effort: Effort, extract: Extract, which: str, 
     ]  # fmt: skip
 
 
-def _check(subject: Subject) -> None:
+def how_many(subject: Subject, effort: Effort) -> int:
+    """How many pictures are generated."""
+    most = effort.most if isinstance(subject.model.release.generation, OneShot) else min(effort.most, SLOW)
+    return effort.samples or min(most, len(subject.test))
+
+
+def check(subject: Subject) -> None:
+    """Raise :class:`DoesNotApply` for a model that generates no pictures."""
     release = subject.model.release
     if release.generation is None:
         raise DoesNotApply(f"{subject.model.name} generates nothing")
     made = next(iter(release.tasks[release.generation.task].outputs.values()))
     if not isinstance(subject.picture, Image) or not isinstance(made, Image):
         raise DoesNotApply(f"{subject.model.name} generates no pictures by one task")
-
-
-def _gives_vector(outputs: Any) -> bool:
-    return [type(spec) for spec in outputs.values()] == [Vector]
 
 
 def _features(extract: Extract, pictures: Array, what: str, quiet: bool) -> Array:
