@@ -10,16 +10,13 @@ from typing import Any
 
 import yaml
 
-from zoo import files, registry, settings
+from zoo import files, registry, schema, settings, tables
 from zoo.errors import NotFoundError, PluginError, one_line, suggest
 from zoo.plugin import Model, Recipe
 from zoo.release import MANIFEST, read
 
 RELEASES = "releases"
 """The folder, inside an import package, that holds the weights released with it."""
-
-MARKS = ("<!-- made by zoo catalogue build: models -->", "<!-- end -->")
-"""Where the model table stands in the README beside ``pyproject.toml``."""
 
 HEADER = "# Made by `zoo catalogue build` from the code and the releases. Do not edit.\n"
 
@@ -38,12 +35,12 @@ def build(distribution: str) -> str:
             "Install it first: pip install -e ."
         )
     content = {
-        "format": registry.CATALOGUE_FORMAT,
+        "format": schema.FORMAT,
         "distribution": distribution,
         "models": {name: describe(name, registry.load(name)) for name in own},
         "releases": releases(own),
     }
-    problem = registry.problem_of(content)
+    problem = schema.problem_of(content)
     if problem:
         raise PluginError(f"The catalogue of {distribution} {problem}.")
     return HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
@@ -106,28 +103,65 @@ def releases(models: list[str]) -> dict[str, dict[str, Any]]:
                 "folder": f"{RELEASES}/{release.name}",
                 "manifest_sha256": files.sha256(manifest),
                 "bytes": sum(path.stat().st_size for path in manifest.parent.iterdir()),
-                "data": release.manifest["provenance"]["data"]["name"],
-                "measures": [
-                    {"name": m["name"], "value": float(f"{m['value']:.4g}"), "unit": m["unit"]}
-                    for m in release.manifest["measures"]
-                ],
+                **described(release.manifest),
             }
     return dict(sorted(found.items()))
 
 
-def write(distribution: str, path: Path | None = None, check: bool = False) -> tuple[Path, bool]:
-    """Write ``registry.yaml``, and the model table of a README beside it; return its path, and whether one was stale.
+def described(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What a catalogue says of weights beside where they are, from their manifest."""
+    made, parity = manifest["provenance"], manifest["parity"]
+    return {
+        "licence": licence(manifest["plugin"]["distribution"]),
+        "data": {key: made["data"][key] for key in ("name", "licence", "sha256")},
+        "training": {key: made[key] for key in ("seconds", "device", "commit")}
+        | {"steps": made["step"], "seed": manifest["recipe"]["seed"]},
+        "parity": rounded(max(gap for rows in parity["tasks"].values() for gap in rows.values())),
+        "measures": [_figure(figure) for figure in manifest["measures"]],
+    }
 
-    With `check` nothing is written.
+
+def _figure(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A measure without what is empty, its numbers rounded to four digits."""
+    numbers = {key: rounded(entry[key]) for key in ("value", "low", "high") if entry.get(key) is not None}
+    words = {key: entry[key] for key in ("unit", "better", "protocol", "interval") if entry.get(key)}
+    beside = entry.get("baseline")
+    return {
+        "name": entry["name"],
+        **numbers,
+        **words,
+        **({"beside": {"name": beside["name"], "value": rounded(beside["value"])}} if beside else {}),
+    }
+
+
+def rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def licence(distribution: str) -> str:
+    """The licence of an installed distribution, which its weights have too."""
+    from importlib.metadata import metadata
+
+    held = dict(metadata(distribution).items())  # type: ignore[attr-defined]
+    return str(held.get("License-Expression") or held.get("License") or "unknown")
+
+
+def write(distribution: str, path: Path | None = None, check: bool = False) -> tuple[Path, bool]:
+    """Write ``registry.yaml``, the model table of a README beside it, and its ``docs/models.md``, if they are there.
+
+    Returns its path, and whether one was stale. With `check` nothing is written.
     """
     target = path or registry.catalogue_path(distribution)
     if target is None:
         raise NotFoundError(f"{distribution} has no package folder to write a catalogue into. Say where with -o.")
     wanted = {target: build(distribution)}
-    readme = target.parent / "README.md"
+    content = yaml.safe_load(wanted[target])
+    readme, models = target.parent / "README.md", target.parent / "docs" / "models.md"
     try:
         if readme.is_file():
-            wanted[readme] = readme_table(readme.read_text("utf-8"), yaml.safe_load(wanted[target]))
+            wanted[readme] = tables.readme(readme.read_text("utf-8"), content)
+        if models.is_file():
+            wanted[models] = tables.models(content)
         stale = [file for file, text in wanted.items() if not file.is_file() or file.read_text("utf-8") != text]
     except (OSError, ValueError) as error:
         raise NotFoundError(f"{target} cannot be read: {one_line(error)}.") from error
@@ -136,20 +170,6 @@ def write(distribution: str, path: Path | None = None, check: bool = False) -> t
             files.write(file, wanted[file])
         registry.catalogue.cache_clear()
     return target, bool(stale)
-
-
-def readme_table(text: str, content: Mapping[str, Any]) -> str:
-    """A README with its model table made anew, between the marks; without marks it is left as it is."""
-    before, mark, rest = text.partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not mark or not end:
-        return text
-    lines = ["| model | recipes | tasks | paper |", "| --- | --- | --- | --- |"]
-    for name, entry in content["models"].items():
-        recipes = ", ".join(f"`{name}.{key}`" for key in entry["recipes"] if key != "tiny")
-        tasks = ", ".join(entry["tasks"])
-        lines.append(f"| {entry['title']} | {recipes} | {tasks} | [{entry['citation']}]({entry['paper']}) |")
-    return "\n".join([f"{before}{mark}", *lines, f"{end}{after}"])
 
 
 def _plain(value: Any) -> Any:

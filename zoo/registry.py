@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo import schema
 from zoo.errors import NotFoundError, PluginError, missing, one_line, suggest
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 GROUP = "zoo.models"
 CATALOGUE = "registry.yaml"
-CATALOGUE_FORMAT = 1
 OWN = "genzoo"
 
 
@@ -168,44 +168,10 @@ def catalogue(distribution: str) -> Catalogue:
         loaded = yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, ValueError, yaml.YAMLError) as error:
         return Catalogue(path, problem=f"{path} cannot be read: {one_line(error)}")
-    problem = problem_of(loaded)
+    problem = schema.problem_of(loaded)
     if problem:
         return Catalogue(path, problem=f"{path} {problem}")
     return Catalogue(path, loaded["models"], loaded.get("releases") or {})
-
-
-def problem_of(loaded: Any) -> str:
-    """What is wrong with the content of a ``registry.yaml``, or ``""``."""
-    if not isinstance(loaded, dict) or loaded.get("format") != CATALOGUE_FORMAT:
-        return f"is not a catalogue of format {CATALOGUE_FORMAT}"
-    if not isinstance(loaded.get("models"), dict) or not isinstance(loaded.get("releases") or {}, dict):
-        return "has no models"
-    wanted: dict[str, type] = {
-        "title": str,
-        "summary": str,
-        "paper": str,
-        "citation": str,
-        "tasks": dict,
-        "recipes": dict,
-        "settings": dict,
-    }
-    for name, entry in loaded["models"].items():
-        for key, kind in wanted.items():
-            if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):
-                return f"has no usable {key} for model {name!r}"
-        if not all(
-            isinstance(recipe, dict) and isinstance(recipe.get("data"), str) for recipe in entry["recipes"].values()
-        ):
-            return f"has a recipe of model {name!r} without data"
-        if not all(
-            isinstance(field, dict) and {"default", "help"} <= field.keys() for field in entry["settings"].values()
-        ):
-            return f"has a setting of model {name!r} without default or help"
-    for name, entry in (loaded.get("releases") or {}).items():
-        for key, kind in {"package": str, "folder": str, "manifest_sha256": str, "bytes": int}.items():
-            if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):
-                return f"has no usable {key} for release {name!r}"
-    return ""
 
 
 def catalogue_path(distribution: str) -> Path | None:
@@ -238,7 +204,9 @@ def package_folder(value: str) -> Path | None:
     return Path(next(iter(where))) if where else None
 
 
-def rows(pattern: str = "*", *, pretrained: bool = False, task: str | None = None) -> list[Row]:
+def rows(
+    pattern: str = "*", *, pretrained: bool = False, task: str | None = None, data: str | None = None
+) -> list[Row]:
     """The lines of ``zoo list``: names that match a wildcard, and the filters."""
     found: list[Row] = []
     for model, claims in plugins().items():
@@ -273,16 +241,19 @@ def rows(pattern: str = "*", *, pretrained: bool = False, task: str | None = Non
         if (fnmatchcase(row.name, pattern) or fnmatchcase(row.model, pattern))
         and (row.pretrained or not pretrained)
         and (task is None or task in row.tasks)
+        and (data is None or data == row.data)
     ]
 
 
-def list_models(pattern: str = "*", *, pretrained: bool = False, task: str | None = None) -> list[str]:
+def list_models(
+    pattern: str = "*", *, pretrained: bool = False, task: str | None = None, data: str | None = None
+) -> list[str]:
     """The names ``model.recipe`` that match a wildcard, sorted by model.
 
-    With `pretrained`, those whose weights are released; with `task`, those that have that task. A model
-    whose distribution does not describe it is listed by its own name.
+    With `pretrained`, those whose weights are released; with `task`, those that have that task; with `data`, those
+    trained on that data set. A model whose distribution does not describe it is listed by its own name.
     """
-    return [row.name for row in rows(pattern, pretrained=pretrained, task=task)]
+    return [row.name for row in rows(pattern, pretrained=pretrained, task=task, data=data)]
 
 
 def released_folder(name: str) -> tuple[Path, Mapping[str, Any]]:

@@ -6,23 +6,27 @@ import dataclasses
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.arguments import as_json, complete_name, print_json, table
+from zoo.cli.arguments import as_json, complete_data, complete_name, print_json, table
+
+if TYPE_CHECKING:
+    from zoo.evaluation.figures import Figure
 
 
 @click.command("list", epilog="Example:  zoo list 'vae*' --task reconstruct")
 @click.argument("pattern", default="*", shell_complete=complete_name)
 @click.option("--pretrained", is_flag=True, help="Only names whose weights are released.")
 @click.option("--task", metavar="TASK", help="Only models that have this task, such as encode.")
+@click.option("--data", metavar="SET", shell_complete=complete_data, help="Only recipes for this data set.")
 @as_json
-def list_command(pattern: str, pretrained: bool, task: str | None, as_json: bool) -> None:
+def list_command(pattern: str, pretrained: bool, task: str | None, data: str | None, as_json: bool) -> None:
     """List models and their recipes; PATTERN is a wildcard such as 'vae*' or '*.mnist'."""
     from zoo import registry
 
-    rows = registry.rows(pattern, pretrained=pretrained, task=task)
+    rows = registry.rows(pattern, pretrained=pretrained, task=task, data=data)
     if as_json:
         print_json([dataclasses.asdict(row) for row in rows])
         return
@@ -110,8 +114,38 @@ def _about_name(name: str) -> dict[str, Any]:
             key: {"value": value, "help": helps.get(key, "")}
             for key, value in (values | described["recipes"][recipe]).items()
         },
-        "weights": listed.releases.get(name, f"not released; zoo train {name} makes them"),
+        **_about_weights(name, listed.releases.get(name)),
     }
+
+
+def _about_weights(name: str, entry: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Where released weights come from, and what was measured of them."""
+    from zoo.evaluation.figures import from_catalogue
+    from zoo.progress import duration
+
+    if entry is None:
+        return {"weights": f"not released; zoo train {name} makes them"}
+    made = entry["training"]
+    return {
+        "weights": {
+            "licence": entry["licence"],
+            "bytes": f"{entry['bytes']:,}",
+            "data": f"{entry['data']['name']} ({entry['data']['licence']})",
+            "trained": f"{made['steps']:,} steps in {duration(made['seconds'])} on {made['device']}",
+            "seed": made["seed"],
+            "commit": made["commit"],
+            "manifest": entry["manifest_sha256"],
+            "parity": f"torch and ONNX Runtime differ by at most {entry['parity']:.1e}",
+        },
+        "measures": {figure.name: _figure_words(figure) for figure in map(from_catalogue, entry["measures"])},
+    }
+
+
+def _figure_words(figure: Figure) -> str:
+    from zoo.evaluation.figures import baseline_words, protocol_words, value_words
+
+    beside = f"; beside {baseline_words(figure)}" if figure.baseline else ""
+    return f"{value_words(figure)} {figure.unit}{beside}; {protocol_words(figure)}"
 
 
 def _verbs(name: str) -> dict[str, str]:
@@ -130,7 +164,7 @@ def _verbs(name: str) -> dict[str, str]:
 def _about_release(source: str) -> dict[str, Any]:
     """What a release's manifest says."""
     from zoo import latent
-    from zoo.evaluation.figures import baseline_words, from_json, protocol_words, value_words
+    from zoo.evaluation.figures import from_json
     from zoo.release import QUANTIZED, read
     from zoo.sources import find
 
@@ -144,11 +178,7 @@ def _about_release(source: str) -> dict[str, Any]:
             name: f"{', '.join(task.inputs)} → {', '.join(task.outputs)}" for name, task in release.tasks.items()
         },
         "verbs": latent.verbs(release),
-        "measures": {
-            figure.name: f"{value_words(figure)} {figure.unit}"
-            f"{f'; beside {baseline_words(figure)}' if figure.baseline else ''}; {protocol_words(figure)}"
-            for figure in map(from_json, manifest["measures"])
-        },
+        "measures": {figure.name: _figure_words(figure) for figure in map(from_json, manifest["measures"])},
         **({QUANTIZED: _about_quantized(manifest[QUANTIZED])} if QUANTIZED in manifest else {}),
         "recipe": manifest.get("recipe", {}),
         "files": {name: f"{entry.get('bytes', 0):,} bytes" for name, entry in manifest["files"].items()},

@@ -53,6 +53,11 @@ def from_json(entry: Mapping[str, Any]) -> Figure:
     return Figure(**known)
 
 
+def from_catalogue(entry: Mapping[str, Any]) -> Figure:
+    """The figure of an entry of ``registry.yaml``."""
+    return from_json({**entry, "baseline": entry.get("beside")})
+
+
 def cells(figure: Figure) -> tuple[str, str, str, str]:
     """The name, the value, the unit and the baseline, in words: a row of a table."""
     return figure.name, value_words(figure), figure.unit, baseline_words(figure)

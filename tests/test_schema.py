@@ -1,0 +1,78 @@
+"""The schema of registry.yaml: the zoo's own keeps it, and what does not is told with its path."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from zoo import registry, schema
+
+REGISTRY = yaml.safe_load((Path(__file__).parents[1] / registry.CATALOGUE).read_text("utf-8"))
+NAME = "features.digits"
+
+
+def test_the_registry_keeps_its_schema() -> None:
+    assert schema.problem_of(REGISTRY) == ""
+    entry = REGISTRY["releases"][NAME]
+    assert entry["training"]["commit"]
+    assert len(entry["manifest_sha256"]) == 64
+    assert entry["measures"][0]["protocol"]
+
+
+DAMAGE: list[tuple[Callable[[dict[str, Any]], object], str]] = [
+    (lambda all_: all_.update(format=9), "is not a catalogue of format 1"),
+    (lambda all_: all_.update(models=[]), "has models = '[]', which is not a mapping of names"),
+    (lambda all_: all_["models"].update({3: {}}), "which is not a mapping of names"),
+    (lambda all_: all_["models"]["ae"].pop("paper"), "has no models.ae.paper"),
+    (
+        lambda all_: all_["models"]["ae"].update(tasks={"encode": 3}),
+        "has models.ae.tasks.encode = '3', which is not str",
+    ),
+    (lambda all_: all_["releases"][NAME].pop("licence"), f"has no releases.{NAME}.licence"),
+    (lambda all_: all_["releases"][NAME].update(bytes=True), f"has releases.{NAME}.bytes = 'True', which is not int"),
+    (lambda all_: all_["releases"][NAME].update(parity="low"), "parity = 'low', which is not float"),
+    (lambda all_: all_["releases"][NAME].update(hub={"repository": "a/b"}), f"has no releases.{NAME}.hub.revision"),
+    (lambda all_: all_["releases"][NAME].update(measures={}), "measures = '{}', which is not a list"),
+    (lambda all_: all_["releases"][NAME]["measures"][0].pop("protocol"), f"has no releases.{NAME}.measures.0.protocol"),
+]
+
+
+@pytest.mark.parametrize(("damage", "words"), DAMAGE, ids=range(len(DAMAGE)))
+def test_what_is_wrong_is_told_with_its_path(damage: Callable[[dict[str, Any]], object], words: str) -> None:
+    content = copy.deepcopy(REGISTRY)
+    damage(content)
+    assert words in schema.problem_of(content)
+
+
+def test_room_for_other_places() -> None:
+    content = copy.deepcopy(REGISTRY)
+    content["releases"][NAME] |= {"hub": {"repository": "zoo/digits", "revision": "0" * 40}, "mirror": "https://a.b/c"}
+    assert schema.problem_of(content) == ""
+
+
+def test_doctor_tells_a_wrong_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zoo import doctor
+
+    content = copy.deepcopy(REGISTRY)
+    del content["releases"][NAME]["manifest_sha256"]
+    file = tmp_path / registry.CATALOGUE
+    file.write_text(yaml.safe_dump(content))
+    monkeypatch.setattr(registry, "catalogue_path", lambda _: file)
+    registry.catalogue.cache_clear()
+    try:
+        found = [one for one in doctor._catalogues() if one.name == registry.OWN]
+    finally:
+        registry.catalogue.cache_clear()
+    assert [one.ok for one in found] == [False]
+    assert f"has no releases.{NAME}.manifest_sha256" in found[0].text
+
+
+def test_models_of_a_data_set() -> None:
+    names = registry.list_models(data="mnist", pretrained=True)
+    assert "features.mnist" in names
+    assert not [name for name in names if name.endswith(".digits")]

@@ -1,0 +1,115 @@
+"""The schema of ``registry.yaml``, and what is wrong with one: checked when it is written and read, and by zoo doctor.
+
+str, int, …         a value of that type, a number for float; a bool is no number
+{"key": form}       a mapping that has these keys; one marked "key?" may be absent; others are left unread
+Each(form)          a mapping of any names
+Many(form)          a list
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+FORMAT = 1
+"""The version of the schema; a change that an older zoo would misread adds one."""
+
+
+@dataclass(frozen=True)
+class Each:
+    """A mapping of any names to values of one form."""
+
+    form: Any
+
+
+@dataclass(frozen=True)
+class Many:
+    """A list of values of one form."""
+
+    form: Any
+
+
+FIGURE = {
+    "name": str,
+    "value": float,
+    "low?": float,
+    "high?": float,
+    "unit": str,
+    "better": str,
+    "protocol": str,
+    "interval?": str,
+    "beside?": {"name": str, "value": float},
+}
+"""A measure with its 95% interval, how it was taken, and what it stands beside."""
+
+MODEL = {
+    "title": str,
+    "summary": str,
+    "paper": str,
+    "citation": str,
+    "tasks": Each(str),
+    "settings": Each({"default": object, "help": str}),
+    "recipes": Each({"data": str}),
+}
+"""A model: its card, each task as "inputs → outputs", its own settings, and what each recipe changes."""
+
+RELEASE = {
+    "package": str,
+    "folder": str,
+    "hub?": {"repository": str, "revision": str},
+    "mirror?": str,
+    "manifest_sha256": str,
+    "bytes": int,
+    "licence": str,
+    "data": {"name": str, "licence": str, "sha256": str},
+    "training": {"steps": int, "seconds": float, "device": str, "seed": int, "commit": str},
+    "parity": float,
+    "measures": Many(FIGURE),
+}
+"""A set of weights: where it is (a folder of an installed package; a Hub repository at a revision, a mirror), the
+SHA-256 of its manifest, which has those of all else, and where the weights come from. `parity` is the largest
+difference between torch and ONNX Runtime over all tasks."""
+
+REGISTRY = {"format": int, "models": Each(MODEL), "releases?": Each(RELEASE)}
+
+
+def problem_of(content: Any) -> str:
+    """What is wrong with the content of a ``registry.yaml``, in words that follow its path; or ``""``."""
+    if not isinstance(content, Mapping) or content.get("format") != FORMAT:
+        return f"is not a catalogue of format {FORMAT}"
+    return _problem(content, REGISTRY, "")
+
+
+def _problem(value: Any, form: Any, where: str) -> str:
+    if isinstance(form, dict):
+        if not isinstance(value, Mapping):
+            return _wrong(value, "a mapping", where)
+        for key, inner in form.items():
+            name = key.removesuffix("?")
+            if value.get(name) is None:
+                if key == name:
+                    return f"has no {_path(where, name)}"
+            elif problem := _problem(value[name], inner, _path(where, name)):
+                return problem
+        return ""
+    if isinstance(form, Each):
+        if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+            return _wrong(value, "a mapping of names", where)
+        return next(filter(None, (_problem(item, form.form, _path(where, name)) for name, item in value.items())), "")
+    if isinstance(form, Many):
+        if not isinstance(value, list):
+            return _wrong(value, "a list", where)
+        parts = (_problem(item, form.form, _path(where, str(place))) for place, item in enumerate(value))
+        return next(filter(None, parts), "")
+    kinds = (int, float) if form is float else form
+    fits = isinstance(value, kinds) and not (isinstance(value, bool) and form in (int, float))
+    return "" if fits else _wrong(value, form.__name__, where)
+
+
+def _wrong(value: Any, wanted: str, where: str) -> str:
+    return f"has {where or 'content'} = {str(value)[:60]!r}, which is not {wanted}"
+
+
+def _path(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
