@@ -44,9 +44,9 @@ def models(content: Mapping[str, Any]) -> str:
         "Made by `zoo catalogue build` from the code and the releases. Do not edit.",
         "",
         f"{len(content['models'])} models, {len(content['releases'])} sets of released weights, {_size(total)} in all.",
-        "`zoo.load(NAME)` loads them, offline, right after the installation. Every figure has its protocol; after ± stands",
-        "half of its 95% interval, and [measures.md](measures.md) says how each is taken. Data sets are looked for under",
-        "`ZOO_DATA_DIR`.",
+        "`zoo.load(NAME)` loads them, offline, right after the installation. Every figure has its protocol; what",
+        "stands after ± is half of its 95% interval, and [measures.md](measures.md) says how each is taken.",
+        "Data sets are looked for under `ZOO_DATA_DIR`.",
         "",
     ]
     for name, entry in content["models"].items():
@@ -75,7 +75,8 @@ def _release(name: str, entry: Mapping[str, Any]) -> list[str]:
         "",
         f"{_size(entry['bytes'])}, {entry['licence']}; data: {data['name']} ({data['licence']}).",
         f"Trained for {made['steps']:,} steps in {duration(made['seconds'])} on {made['device']}, seed {made['seed']},",
-        f"at commit {made['commit'][:12] or 'unknown'}. Parity: torch and ONNX Runtime differ by {entry['parity']:.1e}.",
+        f"at commit {made['commit'][:12] or 'unknown'}.",
+        f"torch and ONNX Runtime differ by at most {entry['parity']:.1e}.",
         "",
         "```sh",
         f"zoo train {name}        # makes them anew",
