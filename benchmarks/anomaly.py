@@ -1,0 +1,60 @@
+"""How well a class that was left out of training stands out: AUROC, averaged over the ten classes, beside PCA.
+
+    ZOO_DATA_DIR=DIR python benchmarks/anomaly.py [NAME]… [--steps N] [--runs DIR]
+
+For each model and each class a run is trained without that class, and the test split is scored by the task ``score``,
+or else by the error of the reconstruction. Runs that are complete in DIR are not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from datetime import date
+from pathlib import Path
+
+import zoo
+from measure import conclude, machine
+from zoo.evaluation import Figure
+
+NAMES = ("ae.mnist", "vae.mnist", "aae.mnist")
+CLASSES = 10
+
+
+def auroc(name: str, label: int, steps: int | None, runs: Path) -> Figure:
+    """The figure of a model that was trained without a class."""
+    folder = runs / f"{name}-without-{label}"
+    if not (folder / "release" / "manifest.json").is_file():
+        settings = {"leave_out": label} | ({} if steps is None else {"steps": steps})
+        zoo.train(name, set=settings, out=folder, force=True)
+    (figure,) = zoo.evaluate(folder, only=["auroc"], quiet=True).figures
+    return figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=NAMES, metavar="NAME", help=f"default: {' '.join(NAMES)}")
+    parser.add_argument("--steps", type=int, help="of training, in place of the recipe's")
+    parser.add_argument("--runs", type=Path, metavar="DIR", help="keep and find the runs there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
+    given = parser.parse_args()
+    found: dict[str, list[Figure]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in given.names:
+            found[name] = [auroc(name, label, given.steps, given.runs or Path(temporary)) for label in range(CLASSES)]
+    print(f"{machine()}; {date.today()}; {f'{given.steps} steps' if given.steps else 'the steps of each recipe'}")
+    print(f"\n| | {' | '.join(map(str, range(CLASSES)))} | mean | PCA |")
+    print("| --- " * (CLASSES + 3) + "|")
+    for name, figures in found.items():
+        values, beside = (
+            [figure.value for figure in figures],
+            [figure.baseline[1] for figure in figures if figure.baseline],
+        )
+        cells = [f"{value:.3f}" for value in values]
+        print(f"| `{name}` | {' | '.join(cells)} | {statistics.mean(values):.3f} | {statistics.mean(beside):.3f} |")
+    conclude(given.json, {name: [figure.to_json() for figure in figures] for name, figures in found.items()}, [])
+
+
+if __name__ == "__main__":
+    main()
