@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.evaluation.figures import Better, Figure
-from zoo.evaluation.generation import check, how_many
+from zoo.evaluation.generation import how_many, plan_of
 from zoo.evaluation.intervals import of_samples
 from zoo.evaluation.judge import judge, words
 from zoo.evaluation.subject import BLOCK, DoesNotApply, Effort, Subject, shown, some
+from zoo.plan import Plan
 from zoo.progress import Progress
 from zoo.runtime import LoadedModel
-from zoo.specs import Label
 
 LABEL = "label"
 """The input that is the class of a sample; a Label of another name is a code that training gave a meaning."""
@@ -27,7 +27,7 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
 
     A code that was learned without labels is first matched to classes, one to one, as it agrees best.
     """
-    check(subject)
+    plan = plan_of(subject)
     classes = subject.model.release.sample.classes
     if not classes:
         raise DoesNotApply(f"{subject.test.name} has no classes")
@@ -49,7 +49,7 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
         )
         for name, place, better in ends
     ]  # fmt: skip
-    asked = _asked(subject, classes)
+    asked = _asked(plan, classes)
     if asked:
         given = np.arange(count) % classes
         matched = asked == LABEL
@@ -75,12 +75,9 @@ def match(codes: NDArray[np.int64], picked: NDArray[np.int64], classes: int) -> 
     return found
 
 
-def _asked(subject: Subject, classes: int) -> str:
+def _asked(plan: Plan, classes: int) -> str:
     """The name of the input of generation that is a class, or is to be one; empty where there is none."""
-    generation = subject.model.release.generation
-    assert generation is not None
-    inputs = subject.model.release.tasks[generation.task].inputs
-    labels = [name for name, spec in inputs.items() if name != "token" and spec == Label(classes)]
+    labels = [name for name, spec in plan.labels().items() if spec.classes == classes]
     return labels[0] if len(labels) == 1 else ""
 
 

@@ -15,11 +15,12 @@ from zoo.evaluation.figures import Better, Figure
 from zoo.evaluation.intervals import of_seeds
 from zoo.evaluation.judge import judge, words
 from zoo.evaluation.subject import BLOCK, DoesNotApply, Effort, Subject, shown, some
+from zoo.plan import Plan
 from zoo.progress import Progress
-from zoo.specs import Image, OneShot
+from zoo.specs import Image
 
-SLOW = 1_000
-"""Generated pictures at most, unless told otherwise, where each one takes many calls of a task."""
+SLOW, CALLS = 1_000, 100
+"""Generated pictures at most, unless told otherwise, where each one takes more than so many calls of a task."""
 
 MANIFOLD = 10_000
 """Pictures of each kind at most on which precision and recall are taken, which compare each with each."""
@@ -31,7 +32,7 @@ Extract = Callable[[Array], Array]
 
 def figures(subject: Subject, effort: Effort) -> list[Figure]:
     """On the features of the zoo's own classifier of that data set."""
-    check(subject)
+    plan_of(subject)
     with judge(subject, "features") as model:
 
         def extract(pictures: Array) -> Array:
@@ -42,7 +43,7 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
 
 def on_inception(subject: Subject, effort: Effort) -> list[Figure]:
     """The same on Inception v3, where torch-fidelity and its weights are there."""
-    check(subject)
+    plan_of(subject)
     extract, which = inception.extractor()
     effort = dataclasses.replace(effort, reference=min(effort.reference or inception.REFERENCE, inception.REFERENCE))
     return on_features(subject, effort, extract, which, FAMILIES["inception"].names)
@@ -81,18 +82,18 @@ def on_features(subject: Subject, effort: Effort, extract: Extract, which: str, 
 
 def how_many(subject: Subject, effort: Effort) -> int:
     """How many pictures are generated."""
-    most = effort.most if isinstance(subject.model.release.generation, OneShot) else min(effort.most, SLOW)
+    most = effort.most if plan_of(subject).calls <= CALLS else min(effort.most, SLOW)
     return effort.samples or min(most, len(subject.test))
 
 
-def check(subject: Subject) -> None:
-    """Raise :class:`DoesNotApply` for a model that generates no pictures."""
-    release = subject.model.release
-    if release.generation is None:
+def plan_of(subject: Subject) -> Plan:
+    """How its pictures are generated; :class:`DoesNotApply` where there are none."""
+    plan = subject.model.release.plan
+    if plan is None:
         raise DoesNotApply(f"{subject.model.name} generates nothing")
-    made = next(iter(release.tasks[release.generation.task].outputs.values()))
-    if not isinstance(subject.picture, Image) or not isinstance(made, Image):
-        raise DoesNotApply(f"{subject.model.name} generates no pictures by one task")
+    if not isinstance(subject.picture, Image) or not isinstance(plan.gives, Image):
+        raise DoesNotApply(f"{subject.model.name} generates no pictures")
+    return plan
 
 
 def _features(extract: Extract, pictures: Array, what: str, quiet: bool) -> Array:
