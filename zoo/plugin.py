@@ -156,7 +156,8 @@ class Objective:
     every: int = 1
     """The phase is due when ``step % every == 0``."""
     during: tuple[float, float] = (0.0, 1.0)
-    """The part of the run in which the phase is due: it starts at the first and ends before the second."""
+    """The part of the run in which the phase is due: it starts at the first and ends before the second. Its learning
+    rate warms up and decays within that part."""
     after: Callable[[Any, Any], None] | None = None
     """A projection ``after(module, recipe)`` that follows each step of the phase, such as weight clipping."""
 

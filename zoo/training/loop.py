@@ -185,7 +185,8 @@ class Running:
                 unread.clear()
             if logged:
                 if report:
-                    report.terms(step + 1, latest, self.phases[0].rate(step), self.state.seconds)
+                    rate = next((phase.rate(step) for phase in self.phases if phase.due(step)), 0.0)
+                    report.terms(step + 1, latest, rate, self.state.seconds)
                 latest = {}
             if report:
                 report.step(step + 1, (draws - drawn) * self.batches.size)
