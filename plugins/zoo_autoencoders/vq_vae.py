@@ -118,10 +118,10 @@ class VQVAE(nn.Module):
             self.uses.lerp_(chosen.sum(0), 1 - memory)  # eq. 6
             self.sums.lerp_(chosen.T @ z, 1 - memory)  # eq. 7
             error = (z - F.embedding(codes, self.codebook)).square().sum(1)
-            drawn = (-torch.rand_like(error).log() / error).argsort()[torch.arange(self.codes, device=z.device) % len(z)]
+            drawn = z[(-torch.rand_like(error).log() / error).argsort()]  # without replacement
             dead = self.uses < 1
             self.uses.masked_fill_(dead, 1)
-            self.sums.copy_(torch.where(dead[:, None], z[drawn], self.sums))
+            self.sums.copy_(torch.where(dead[:, None], drawn[(dead.cumsum(0) - 1) % len(z)], self.sums))
             self.codebook.copy_(self.sums / self.uses[:, None])  # eq. 8
 
 

@@ -16,29 +16,28 @@ from torch import Tensor, nn
 import zoo
 
 class Layer(nn.Module):
-    """One layer of both stacks (figure 2), but for the masks."""
+    """One layer of both stacks (figure 2), with a residual connection in the vertical one too, which learns faster."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.vertical = nn.Conv2d(width, 2 * width, (2, 3), padding=(0, 1))  # on a row and the one above it
         self.down = nn.Conv2d(2 * width, 2 * width, 1)
-        self.across = nn.Conv2d(width, 2 * width, (1, 2), bias=False)  # on a cell and the one left of it
+        self.across = nn.Conv2d(width, 2 * width, (1, 2))  # on a cell and the one left of it
         self.out = nn.Conv2d(width, width, 1)
 
     def forward(self, v: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """Whole grids, each (b, width, rows, columns)."""
         features = self.vertical(F.pad(v, (0, 0, 1, 0)))  # (b, 2 width, rows, columns)
-        return gate(features), h + self.out(gate(self.down(features) + self.across(F.pad(h, (1, 0)))))
+        return v + gate(features), h + self.out(gate(self.down(features) + self.across(F.pad(h, (1, 0)))))
 
     def step(self, v: Tensor, h: Tensor, above: Tensor, left: Tensor, here: Tensor) -> tuple[Tensor, Tensor]:
-        """This row of v and what is above it, (b, width, columns); this cell of h and its left, (b, width).
+        """This row of v and the one above it, (b, width, 1, columns); this cell of h and its left, (b, width, 1, 1).
 
-        `here`, (b, columns), is 1 in the column of the cell.
+        `here`, (b, 1, columns, 1), is 1 in the column of the cell.
         """
-        features = self.vertical(torch.stack([above, v], 2))[:, :, 0]  # (b, 2 width, columns)
-        down = self.down(cell_of(features, here)[..., None, None])  # (b, 2 width, 1, 1)
-        across = self.across(torch.stack([left, h], 2)[:, :, None])
-        return gate(features), h + self.out(gate(down + across))[..., 0, 0]
+        features = self.vertical(torch.cat([above, v], 2))  # (b, 2 width, 1, columns)
+        mixed = self.down(features @ here) + self.across(torch.cat([left, h], 3))
+        return v + gate(features), h + self.out(gate(mixed))
 
 
 class GatedPixelCNN(nn.Module):
@@ -70,26 +69,28 @@ class GatedPixelCNN(nn.Module):
     def step(self, token: Tensor, position: Tensor, rows: Tensor, above: Tensor, left: Tensor) -> tuple[Tensor, ...]:
         """The logits of the token at `position`, (b, classes), and the next states, given the `token` before it.
 
-        `rows` (b, inner, reach + 1, w): the rows above and this one so far, embedded. `above` (b, layers, width, w):
-        the vertical stack of the row above. `left` (b, layers, width): the horizontal stack of the cell to the left.
-        All start as zeros, which is what convolutions pad with; at position 0 the token is none of the grid.
+        `rows` (b, inner, reach + 1, columns): the rows above and this one so far, embedded. `above` (b, layers, width,
+        1, columns): the vertical stack of the row above. `left` (b, layers, width, 1, 1): the horizontal stack of the
+        cell to the left. All start as zeros, which is what convolutions pad with; the token before the first is ignored.
         """
-        columns = torch.arange(self.shape[1], device=token.device)
-        column = (position % self.shape[1])[:, None]
-        first, last = (column == 0)[:, :, None], (column == self.shape[1] - 1)[:, :, None, None]
-        here = (columns == column).to(rows.dtype)
-        behind = (columns == (column + self.shape[1] - 1) % self.shape[1]) & (position > 0)[:, None]
-        row = torch.where(behind[:, None], self.embedding(token)[..., None], rows[:, :, -1])  # (b, inner, w)
-        rows = torch.cat([rows[:, :, :-1], row[:, :, None]], 2)
-        rows = torch.where(first[..., None], F.pad(rows[:, :, 1:], (0, 0, 0, 1)), rows)
-        left = torch.where(first, 0.0, left)
-        v = self.above(rows[:, :, :-1])[:, :, 0]
-        h = cell_of(self.before(F.pad(rows[:, :, -1:, :-1], (self.reach, 0)))[:, :, 0], here)
+        columns, reach = self.shape[1], self.reach
+        column = (position % columns).view(-1, 1, 1, 1)
+        first, last = column == 0, (column == columns - 1).unsqueeze(1)
+        places = torch.arange(columns, device=token.device).view(1, 1, 1, columns)
+        here = (places == column).to(rows.dtype).transpose(2, 3)
+        behind = (places == (column + columns - 1) % columns) & (position > 0).view(-1, 1, 1, 1)
+        row = torch.where(behind, self.embedding(token).unsqueeze(2).unsqueeze(3), rows.narrow(2, reach, 1))
+        full = torch.cat([rows.narrow(2, 0, reach), row], 2)
+        rows = torch.where(first, torch.cat([full.narrow(2, 1, reach), torch.zeros_like(row)], 2), full)
+        left = left * (~first).unsqueeze(1).to(left.dtype)
+        v = self.above(rows.narrow(2, 0, reach))
+        h = self.before(F.pad(rows.narrow(2, reach, 1), (reach, -1))) @ here
         vs, hs = [], []
         for number, layer in enumerate(self.layers):
-            vs, hs = [*vs, v], [*hs, h]
-            v, h = layer.step(v, h, above[:, number], left[:, number], here)
-        logits = self.head(h[..., None, None])[..., 0, 0]
+            vs.append(v)
+            hs.append(h)
+            v, h = layer.step(v, h, above.select(1, number), left.select(1, number), here)
+        logits = self.head(h).flatten(1)
         return logits, position + 1, rows, torch.where(last, torch.stack(vs, 1), above), torch.stack(hs, 1)
 
     def nll(self, tokens: Tensor) -> Tensor:
@@ -102,8 +103,8 @@ class GatedPixelCNN(nn.Module):
         states: dict[str, zoo.Vector] = {
             "position": zoo.Vector((), "int64"),
             "rows": zoo.Vector((self.embedding.embedding_dim, self.reach + 1, columns)),
-            "above": zoo.Vector((layers, self.width, columns)),
-            "left": zoo.Vector((layers, self.width)),
+            "above": zoo.Vector((layers, self.width, 1, columns)),
+            "left": zoo.Vector((layers, self.width, 1, 1)),
         }
         logits: Mapping[str, zoo.Vector] = {"logits": zoo.Vector((self.classes,))}
         return zoo.Task(
@@ -117,8 +118,3 @@ def gate(features: Tensor) -> Tensor:
     """tanh(a) ⊙ σ(b) of two halves of the channels: eq. 2."""
     a, b = features.chunk(2, dim=1)
     return a.tanh() * b.sigmoid()
-
-
-def cell_of(features: Tensor, here: Tensor) -> Tensor:
-    """One cell of a row: (b, c, columns) and the one-hot (b, columns) to (b, c)."""
-    return (features @ here[:, :, None])[..., 0]
