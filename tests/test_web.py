@@ -23,9 +23,9 @@ import zoo
 from conftest import Refused, Shelf, contents, flip, raises
 from zoo import derived, noise
 from zoo.errors import NotFoundError
-from zoo.generation import Picking
 from zoo.release import read, verify
 from zoo.specs import Text
+from zoo.tokens import Picking
 from zoo_export import web_bundle
 
 HERE = Path(__file__).parent / "web"
@@ -123,15 +123,14 @@ def test_a_bundle_is_replaced_by_force_alone(shelf: Shelf, npm: Path, tmp_path: 
 def test_node_gives_the_samples_of_python(model_name: str, shelf: Shelf) -> None:
     """For every registered model that generates: ONNX Runtime for Node, and for browsers, against Python's."""
     release = read(shelf.release(model_name))
-    value = release.generation
-    if value is None:
+    plan = release.plan
+    if plan is None:
         return
-    inputs = release.tasks[value.task].inputs
-    given = derived.feeds(inputs, seed=2**64 - 2, first=2**32 - 8, n=5)
+    given = derived.feeds(plan, seed=2**64 - 2, first=2**32 - 8, n=5)
     if isinstance(release.sample.x, Text):
         prompt = np.array([3, 1, 2])
         picking = Picking(0.7, 6, 0.9)
-        given = derived.feeds(inputs, seed=2**64 - 2, first=9, n=5, prompt=prompt, length=30, picking=picking)
+        given = derived.feeds(plan, seed=2**64 - 2, first=9, n=5, prompt=prompt, length=30, picking=picking)
     spelled = {
         name: [str(array.dtype), array.shape, [str(item) for item in array.reshape(-1)]]
         for name, array in given.items()
