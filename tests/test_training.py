@@ -55,6 +55,12 @@ def test_schedules(decay: str, expected: list[float]) -> None:
     assert [schedule(step, value) for step in range(12)] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("during", "acts"), [((0.0, 0.5), range(12)), ((0.5, 1.0), range(12, 24))])
+def test_a_phase_of_a_part_of_the_run_has_its_schedule_whole(during: tuple[float, float], acts: range) -> None:
+    value, whole = recipe(steps=24, warmup=4, decay="cosine"), recipe(steps=12, warmup=4, decay="cosine")
+    assert [schedule(step, value, during) for step in acts] == [schedule(step, whole) for step in range(12)]
+
+
 class Line(nn.Module):
     """One weight w and a loss of which the gradient is known."""
 

@@ -156,7 +156,8 @@ class Objective:
     every: int = 1
     """The phase is due when ``step % every == 0``."""
     during: tuple[float, float] = (0.0, 1.0)
-    """The part of the run in which the phase is due: it starts at the first and ends before the second."""
+    """The part of the run in which the phase is due: it starts at the first and ends before the second. Its learning
+    rate warms up and decays within that part."""
     after: Callable[[Any, Any], None] | None = None
     """A projection ``after(module, recipe)`` that follows each step of the phase, such as weight clipping."""
 
@@ -227,10 +228,15 @@ class Model:
     """``tasks(module)``: what the module does, by name."""
     recipes: Mapping[str, Recipe]
     """By name. One is called ``tiny`` and trains in a second or two."""
-    generate: Generation | None = None
+    generate: Generation | Callable[[Any], Generation] | None = None
+    """``generate(module)`` where it depends on the module, as a grid of tokens does on the size of the pictures."""
     measures: tuple[Measure, ...] = ()
     """The first one chooses the checkpoint called "best"."""
     finish: Callable[[Any, Iterable[Batch], Any], None] | None = None
     """``finish(module, batches, recipe)`` runs before each checkpoint is written, on a module in eval mode and
     without gradients: it fits what gradients do not, such as a prior over codes, into buffers that training
     does not read. `batches` is one pass over the training data."""
+
+    def generation(self, module: Any) -> Generation | None:
+        """How a module of this model generates."""
+        return self.generate(module) if callable(self.generate) else self.generate

@@ -59,7 +59,8 @@ class How:
 
 def _check_generation(name: str, model: Model, module: nn.Module, sample: Sample) -> None:
     """Raise :class:`PluginError` where the model's tasks do not fit its generation, before anything is trained."""
-    wrong = "" if model.generate is None else Plan(model.generate, model.tasks(module), sample).problem()
+    value = model.generation(module)
+    wrong = "" if value is None else Plan(value, model.tasks(module), sample).problem()
     if wrong:
         raise PluginError(f"{name} cannot generate: {wrong}.")
 
@@ -194,7 +195,8 @@ class Running:
                 unread.clear()
             if logged:
                 if report:
-                    report.terms(step + 1, latest, self.phases[0].rate(step), self.state.seconds)
+                    rate = next((phase.rate(step) for phase in self.phases if phase.due(step)), 0.0)
+                    report.terms(step + 1, latest, rate, self.state.seconds)
                 latest = {}
             if report:
                 report.step(step + 1, (draws - drawn) * self.batches.size)
@@ -368,10 +370,11 @@ class Running:
 
     def _show(self, module: nn.Module, report: Report) -> None:
         """Tell of what the model generates."""
-        if self.model.generate is None:
+        value = self.model.generation(module)
+        if value is None:
             return
         tasks = self.model.tasks(module)
-        plan = Plan(self.model.generate, tasks, self.sample)
+        plan = Plan(value, tasks, self.sample)
         count = 1 if self.sample.x.kind == "text" else SHOWN
         samples = generation.generate(TorchBackend.of_module(module, tasks).run, plan, n=count, seed=0)
         report.sample(self.state.step, show.contents(samples, self.sample.x))

@@ -150,16 +150,21 @@ class Phase:
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
-        return self.peak * schedule(step, self.recipe)
+        return self.peak * schedule(step, self.recipe, self.objective.during)
 
 
-def schedule(step: int, recipe: Recipe) -> float:
-    """The factor on the learning rate at a step: linear warm-up, then constant, linear or cosine decay to 0."""
-    if step < recipe.warmup:
-        return (step + 1) / recipe.warmup
+def schedule(step: int, recipe: Recipe, during: tuple[float, float] = (0.0, 1.0)) -> float:
+    """The factor on the learning rate at a step: linear warm-up, then constant, linear or cosine decay to 0.
+
+    Both are of the part of the run in which a phase acts, so that one that ends early, or starts late, has them whole.
+    """
+    start, end = (part * recipe.steps for part in during)
+    done = step - start
+    if done < recipe.warmup:
+        return (done + 1) / recipe.warmup
     if recipe.decay == "constant":
         return 1.0
-    part = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    part = (done - recipe.warmup) / max(1, end - start - recipe.warmup)
     return 1.0 - part if recipe.decay == "linear" else 0.5 * (1.0 + math.cos(math.pi * part))
 
 

@@ -1,0 +1,199 @@
+"""Vector-quantised variational autoencoder, with a gated PixelCNN as the prior over its codes.
+
+Van den Oord, Vinyals & Kavukcuoglu 2017, "Neural discrete representation learning", https://arxiv.org/abs/1711.00937.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import zoo
+from zoo_autoregressive.gated import GatedPixelCNN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(zoo.Recipe):
+    codes: int = zoo.setting(128, "vectors in the codebook: K", least=2)
+    dimensions: int = zoo.setting(16, "numbers in a vector of the codebook", least=1)
+    width: int = zoo.setting(64, "channels of the convolutions", least=1)
+    commitment: float = zoo.setting(0.25, "weight β of the commitment term", least=0)
+    memory: float = zoo.setting(0.99, "decay of the averages that the codebook is made of", least=0, most=1)
+    prior_width: int = zoo.setting(64, "channels of each stack of the prior", least=1)
+    prior_layers: int = zoo.setting(4, "layers of the prior", least=1)
+    prior_lr: float = zoo.setting(1e-3, "peak learning rate of the prior", above=0)
+
+
+class Residual(nn.Module):
+    """x + convolutions(x)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.ReLU(), nn.Conv2d(width, width, 3, 1, 1), nn.ReLU(), nn.Conv2d(width, width, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+class VQVAE(nn.Module):
+    """An encoder to a grid of a quarter of the sides, a codebook, a decoder, and the prior p(codes).
+
+    The codebook is learnt as moving averages (appendix A.1), which are buffers: no gradient reaches it.
+    """
+
+    def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
+        super().__init__()
+        if not isinstance(sample.x, zoo.Image):
+            raise ValueError(f"vq-vae models pictures, and this data is {sample.x.kind}")
+        self.sample, self.codes, width = sample, recipe.codes, recipe.width
+        channels, height, columns = sample.x.shape
+        self.grid = (-(-height // 4), -(-columns // 4))
+        self.encoder = nn.Sequential(
+            nn.Conv2d(channels, width, 3, 2, 1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, 2, 1),
+            Residual(width),
+            Residual(width),
+            nn.ReLU(),
+            nn.Conv2d(width, recipe.dimensions, 1),
+        )
+        self.decoder = nn.Sequential(
+            nn.Conv2d(recipe.dimensions, width, 3, 1, 1),
+            Residual(width),
+            Residual(width),
+            nn.ReLU(),
+            nn.ConvTranspose2d(width, width, 4, 2, 1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(width, channels, 4, 2, 1),
+        )
+        self.prior = GatedPixelCNN(
+            self.grid, recipe.codes, width=recipe.prior_width, layers=recipe.prior_layers, reach=3
+        )
+        self.register_buffer("codebook", torch.randn(recipe.codes, recipe.dimensions))
+        self.register_buffer("uses", torch.zeros(recipe.codes))
+        self.register_buffer("sums", torch.zeros(recipe.codes, recipe.dimensions))
+
+    def vectors(self, x: Tensor) -> Tensor:
+        """z_e(x), not quantised: (b, h, w, dimensions)."""
+        return self.encoder(x).float().permute(0, 2, 3, 1)
+
+    def distances(self, z: Tensor) -> Tensor:
+        """‖z − e‖² to every vector of the codebook, but for ‖z‖²: (…, dimensions) to (…, codes)."""
+        with torch.autocast(z.device.type, enabled=False):
+            return self.codebook.square().sum(1) - 2 * z @ self.codebook.T
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The nearest vectors (eq. 1): int64 (b, h, w)."""
+        return self.distances(self.vectors(x)).argmin(-1)
+
+    def picture(self, z: Tensor) -> Tensor:
+        """(b, h, w, dimensions) to the mean of p(x|z), not yet clipped."""
+        _, height, width = self.sample.x.shape
+        return self.decoder(z.permute(0, 3, 1, 2))[:, :, :height, :width]  # (b, c, h, w)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        return self.picture(F.embedding(codes, self.codebook)).clamp(0, 1)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
+
+    def score(self, x: Tensor) -> Tensor:
+        """−log p of the codes, in nats."""
+        return self.prior.nll(self.encode(x))
+
+    @torch.no_grad()
+    def learn(self, z: Tensor, codes: Tensor, memory: float) -> None:
+        """Move each vector towards the mean of the z that are nearest to it: z (n, dimensions), codes (n,).
+
+        One that is used less than once a batch becomes one of the z (Dhariwal et al. 2020, section 3.1,
+        https://arxiv.org/abs/2005.00341), drawn in proportion to the squared distance from its code, as k-means++
+        draws its centres (Arthur & Vassilvitskii 2007).
+        """
+        with torch.autocast(z.device.type, enabled=False):
+            chosen = F.one_hot(codes, self.codes).to(z.dtype)  # (n, codes)
+            self.uses.lerp_(chosen.sum(0), 1 - memory)  # eq. 6
+            self.sums.lerp_(chosen.T @ z, 1 - memory)  # eq. 7
+            error = (z - F.embedding(codes, self.codebook)).square().sum(1)
+            drawn = z[(-torch.rand_like(error).log() / error).argsort()]  # without replacement
+            dead = self.uses < 1
+            self.uses.masked_fill_(dead, 1)
+            self.sums.copy_(torch.where(dead[:, None], drawn[(dead.cumsum(0) - 1) % len(z)], self.sums))
+            self.codebook.copy_(self.sums / self.uses[:, None])  # eq. 8
+
+
+def loss(vq_vae: VQVAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    """Eq. 3: ‖x − D(z)‖² + β‖z_e − sg[e]‖², means over numbers; its middle term is what the averages minimise."""
+    z = vq_vae.vectors(batch.x)
+    codes = vq_vae.distances(z).argmin(-1)
+    e = F.embedding(codes, vq_vae.codebook)
+    picture = vq_vae.picture(z + (e - z).detach())  # gradients pass straight through to the encoder
+    if vq_vae.training:
+        vq_vae.learn(z.detach().flatten(0, 2), codes.flatten(), recipe.memory)
+    return {
+        "reconstruction": F.mse_loss(picture.float(), batch.x),
+        "commitment": recipe.commitment * F.mse_loss(z, e),
+    }
+
+
+def prior_loss(vq_vae: VQVAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    return {"prior": prior_nll(vq_vae, batch, recipe).mean()}
+
+
+def prior_nll(vq_vae: VQVAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
+    with torch.no_grad():
+        codes = vq_vae.encode(batch.x)
+    return vq_vae.prior.nll(codes)
+
+
+def mse(vq_vae: VQVAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
+    return (vq_vae.reconstruct(batch.x) - batch.x).square().flatten(1).mean(1)
+
+
+def tasks(vq_vae: VQVAE) -> Mapping[str, zoo.Task]:
+    image, codes = vq_vae.sample.x, zoo.Label(vq_vae.codes, vq_vae.grid)
+    return {
+        "encode": zoo.Task(vq_vae.encode, {"image": image}, {"codes": codes}),
+        "decode": zoo.Task(vq_vae.decode, {"codes": codes}, {"image": image}),
+        "reconstruct": zoo.Task(vq_vae.reconstruct, {"image": image}, {"reconstruction": image}),
+        "score": zoo.Task(vq_vae.score, {"image": image}, {"score": zoo.Score()}),
+        "step": vq_vae.prior.step_task(),
+    }
+
+
+def generation(vq_vae: VQVAE) -> zoo.Chain:
+    return zoo.Chain(zoo.Autoregressive("step", vq_vae.grid), "decode")
+
+
+vq_vae = zoo.Model(
+    card=zoo.Card(
+        title="VQ-VAE",
+        summary="Pictures as a small grid of codes from a learnt codebook, and a PixelCNN that draws new grids.",
+        paper="https://arxiv.org/abs/1711.00937",
+        citation="van den Oord, Vinyals & Kavukcuoglu 2017",
+    ),
+    build=VQVAE,
+    objectives=(
+        zoo.Objective(loss, params=("encoder", "decoder"), during=(0, 0.5)),
+        zoo.Objective(prior_loss, params=("prior",), optimiser=zoo.AdamW(lr="prior_lr"), during=(0.5, 1)),
+    ),
+    tasks=tasks,
+    generate=generation,
+    measures=(
+        zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"),
+        zoo.Measure("prior_nll", prior_nll, "nats per image", "of a picture's codes"),
+    ),
+    recipes={
+        "digits": Recipe(
+            data="digits", precision="fp32", codes=64, steps=3000, batch=100, warmup=50, decay="cosine", ema=0.99
+        ),
+        "mnist": Recipe(data="mnist", steps=16000, batch=64, warmup=200, decay="cosine", ema=0.999),
+        "tiny": Recipe(
+            data="digits", precision="fp32", codes=16, dimensions=4, width=8, prior_width=8, prior_layers=1, steps=20,
+            batch=32,
+        ),  # fmt: skip
+    },
+)

@@ -1,0 +1,105 @@
+"""The gated PixelCNN: what each token depends on, and that one at a time gives what whole grids give."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+import zoo
+from zoo import registry
+from zoo.modules import build
+from zoo_autoregressive.gated import GatedPixelCNN
+
+ROWS, COLUMNS, CLASSES = 6, 5, 4
+
+
+@pytest.fixture(scope="module")
+def net() -> GatedPixelCNN:
+    torch.manual_seed(0)
+    return GatedPixelCNN((ROWS, COLUMNS), CLASSES, width=8, layers=3, reach=2).eval()
+
+
+@pytest.fixture(scope="module")
+def tokens() -> Tensor:
+    return torch.randint(CLASSES, (3, ROWS, COLUMNS), generator=torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+def test_one_token_at_a_time_gives_the_logits_of_the_whole_grid(net: GatedPixelCNN, tokens: Tensor) -> None:
+    """Of several grids that are at different positions, as a batch may have them."""
+    whole = net(tokens).flatten(2)  # (b, classes, cells)
+    specs = list(net.step_task().inputs.values())[1:]
+    lags = (0, 2, 7)
+    states = [torch.zeros((len(lags), *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in specs]
+    fresh = [state.clone() for state in states]
+    seen, cells = 0, ROWS * COLUMNS
+    for turn in range(cells + max(lags)):
+        positions = [turn - lag for lag in lags]
+        token = torch.stack([tokens[row].flatten()[p - 1 if 0 < p < cells else 3] for row, p in enumerate(positions)])
+        for row, position in enumerate(positions):
+            if position <= 0:
+                for state, start in zip(states, fresh, strict=True):
+                    state[row] = start[row]
+        logits, *states = net.step(token, *states)
+        for row, position in enumerate(positions):
+            if 0 <= position < cells:
+                torch.testing.assert_close(logits[row], whole[row, :, position], rtol=0, atol=1e-5)
+                seen += 1
+    assert seen == len(lags) * cells
+
+
+@pytest.mark.parametrize("place", [0, 7, COLUMNS * ROWS - 2])
+def test_a_token_depends_on_those_before_it_alone(net: GatedPixelCNN, tokens: Tensor, place: int) -> None:
+    x = net.embedding(tokens).detach().requires_grad_()
+    logits = _of_embedded(net, x).flatten(2)
+    (slope,) = torch.autograd.grad(logits[:, :, place].sum(), x)
+    depends = slope.abs().sum(-1).flatten(1).sum(0) > 0
+    assert not depends[place:].any()
+    near = [place - 1, place - COLUMNS - 1, place - COLUMNS, place - COLUMNS + 1]
+    row = place // COLUMNS
+    assert all(depends[cell] for cell in near if cell >= 0 and abs(cell // COLUMNS - row) <= 1)
+
+
+def _of_embedded(net: GatedPixelCNN, x: Tensor) -> Tensor:
+    """The logits of a grid that is embedded already, (b, rows, columns, inner)."""
+    held = net.embedding
+    try:
+        net.embedding = _Given(x)
+        return net(torch.zeros(x.shape[:-1], dtype=torch.long))
+    finally:
+        net.embedding = held
+
+
+class _Given(torch.nn.Module):
+    def __init__(self, x: Tensor) -> None:
+        super().__init__()
+        self.x = x
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.x
+
+
+@torch.no_grad()
+def test_its_probabilities_of_all_grids_sum_to_one() -> None:
+    torch.manual_seed(0)
+    small = GatedPixelCNN((2, 3), 2, width=4, layers=2, reach=1).eval()
+    every = torch.cartesian_prod(*[torch.arange(2)] * 6).view(-1, 2, 3)
+    assert (-small.nll(every).double()).exp().sum() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("levels", [2, 17])
+def test_pictures_come_back_from_their_tokens(levels: int) -> None:
+    model, recipe = registry.load_recipe("pixelcnn.tiny")
+    recipe = type(recipe)(**{**vars(recipe), "levels": levels})
+    module = build(model, recipe, zoo.Sample(zoo.Image(1, 8, 8)), "pixelcnn.tiny")
+    x = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    again = module.decode(module.encode(x))
+    assert (again - x).abs().max() <= 0.5 / (levels - 1) + 1e-6
+    assert torch.equal(module.encode(again), module.encode(x))
+
+
+def test_colour_pictures_are_refused() -> None:
+    model, recipe = registry.load_recipe("pixelcnn.tiny")
+    with pytest.raises(zoo.ZooError, match="grey pictures"):
+        build(model, recipe, zoo.Sample(zoo.Image(3, 8, 8)), "pixelcnn.tiny")
