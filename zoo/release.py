@@ -25,6 +25,7 @@ from zoo.errors import NotFoundError, ReleaseError
 from zoo.specs import (
     Generation,
     Label,
+    LogMel,
     Noise,
     OneShot,
     Sample,
@@ -208,9 +209,10 @@ def parse(folder: Path, manifest: Any) -> Release:
     )
     if release.generation is not None:
         _check_generation(release.generation, release, where)
-    shown = manifest.get("samples", {}).get("file")
-    if shown is not None and Path(shown).suffix != _SHOWN[x.kind]:
-        raise ReleaseError(f"{where}: samples of {x.kind} are in {shown[:80]!r}, which cannot be.")
+    made = manifest.get("samples", {})
+    for key, ending in (("file", _SHOWN[x.kind]), ("sound", ".wav" if isinstance(x, LogMel) else None)):
+        if key in made and Path(str(made[key])).suffix != ending:
+            raise ReleaseError(f"{where}: samples of {x.kind} are in {str(made[key])[:80]!r}, which cannot be.")
     return release
 
 
