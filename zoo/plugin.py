@@ -227,10 +227,15 @@ class Model:
     """``tasks(module)``: what the module does, by name."""
     recipes: Mapping[str, Recipe]
     """By name. One is called ``tiny`` and trains in a second or two."""
-    generate: Generation | None = None
+    generate: Generation | Callable[[Any], Generation] | None = None
+    """``generate(module)`` where it depends on the module, as a grid of tokens does on the size of the pictures."""
     measures: tuple[Measure, ...] = ()
     """The first one chooses the checkpoint called "best"."""
     finish: Callable[[Any, Iterable[Batch], Any], None] | None = None
     """``finish(module, batches, recipe)`` runs before each checkpoint is written, on a module in eval mode and
     without gradients: it fits what gradients do not, such as a prior over codes, into buffers that training
     does not read. `batches` is one pass over the training data."""
+
+    def generation(self, module: Any) -> Generation | None:
+        """How a module of this model generates."""
+        return self.generate(module) if callable(self.generate) else self.generate

@@ -71,9 +71,11 @@ def assemble(
         except ExportError as error:
             raise ExportError(f"{manifest['name']}: {error}") from error
         used.update(onnx_graph.take_out(graphs[name], names, constants))
-    if model.generate is not None:
-        used_by = model.generate.task
-        graphs[GENERATE] = generate_graph.of(model.generate, tasks[used_by], graphs[used_by])
+    generation = model.generation(module)
+    manifest["generation"] = None if generation is None else to_json(generation)
+    if generation is not None:
+        used_by = generation.task
+        graphs[GENERATE] = generate_graph.of(generation, tasks[used_by], graphs[used_by])
         onnx_graph.take_out(graphs[GENERATE], {}, constants)
     tensors = {name: state[name].detach().cpu().contiguous() for name in names.values() if name in used}
     tensors |= {name: torch.from_numpy(np.array(value)) for name, value in constants.items()}
@@ -178,7 +180,6 @@ def _manifest(
             }
             for name, task in tasks.items()
         },
-        "generation": None if model.generate is None else to_json(model.generate),
         **({} if model.generate is None else {GENERATE: f"{GENERATE}.onnx"}),
         "measures": [figure.to_json() for figure in _figures(run, about, model, held)],
         "provenance": {

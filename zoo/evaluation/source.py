@@ -123,7 +123,7 @@ def measure_quickly(
     """See :func:`zoo.evaluation.at_end`; also why families of measures were left out."""
     import dataclasses
 
-    loaded = of_module(name, module, model.tasks(module.eval()), model.generate, training.sample)
+    loaded = of_module(name, module, model.tasks(module.eval()), model.generation(module), training.sample)
     subject = _subject(loaded, training, test, getattr(recipe, "leave_out", -1))
     own = Own(model, module, recipe, device)
     quick = frozenset(measure.name for measure in model.measures if measure.limit is None)
@@ -150,7 +150,7 @@ def _of_run(run: Path, checkpoint: str | None, device: str) -> Loaded:
     checkpoints.load_module(checkpoints.weights(held), module)
     where = torch_device(device)
     module = module.eval().to(where)
-    loaded = of_module(about["name"], module, model.tasks(module), model.generate, sample)
+    loaded = of_module(about["name"], module, model.tasks(module), model.generation(module), sample)
     leave_out = getattr(recipe, "leave_out", -1)
     own = Own(model, module, recipe, where)
     return Loaded(

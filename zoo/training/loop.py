@@ -359,12 +359,13 @@ class Running:
 
     def _show(self, module: nn.Module, report: Report) -> None:
         """Tell of what the model generates."""
-        if self.model.generate is None:
+        value = self.model.generation(module)
+        if value is None:
             return
         tasks = self.model.tasks(module)
-        task = tasks[self.model.generate.task]
+        task = tasks[value.task]
         samples = generation.generate(
-            TorchBackend.of_module(module, tasks).run, self.model.generate, task.inputs, task.outputs, self.sample,
+            TorchBackend.of_module(module, tasks).run, value, task.inputs, task.outputs, self.sample,
             n=1 if self.sample.x.kind == "text" else SHOWN, seed=0,
         )  # fmt: skip
         report.sample(self.state.step, show.contents(samples, self.sample.x))
