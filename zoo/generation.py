@@ -1,29 +1,23 @@
-"""Runs a generation on any backend: draws the noise, calls the task, gives the samples of (seed, index)."""
+"""Runs a generation on any backend: draws the noise, calls the tasks, gives the samples of (seed, index)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import noise
+from zoo import noise, tokens
 from zoo.convert import from_batch, join, text_to_ids, to_batch
+from zoo.diffusion import iterate
 from zoo.errors import SettingError
-from zoo.specs import Autoregressive, Generation, Label, Noise, OneShot, Sample, Spec, Text
+from zoo.plan import OPTIONS, Form, Plan
+from zoo.specs import Chain, Iterative, Label, Noise, OneShot, Text
+from zoo.tokens import ALL, Picking, Run
 
 Array = NDArray[Any]
-Run = Callable[[str, Mapping[str, Array]], Mapping[str, Array]]
-"""Runs a task, by name, on named batches, and returns named batches."""
-
-MARGIN = 1e-4
-"""Where the best two scores are closer than this, rounding may choose the token."""
-
-COLD = 1e-6
-"""Temperatures below this are 0."""
 
 MOST_ROWS = 64
 """The largest batch that is run at once; a larger one gains nothing."""
@@ -32,42 +26,17 @@ MOST_ELEMENTS = 20_000_000
 """Numbers that a task's inputs and outputs may have at once, of all samples together: 80 MB of float32."""
 
 
-def rows(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> int:
-    """How many samples a task is run on at once, so that they fit in memory. It changes no sample."""
-    size = sum(math.prod(spec.shape) for spec in (*inputs.values(), *outputs.values()))
+def rows(*forms: Form) -> int:
+    """How many samples tasks are run on at once, so that they fit in memory. It changes no sample."""
+    size = max(
+        sum(math.prod(spec.shape) for spec in (*form.inputs.values(), *form.outputs.values())) for form in forms
+    )
     return max(1, min(MOST_ROWS, MOST_ELEMENTS // size))
-
-
-@dataclass(frozen=True)
-class Picking:
-    """How a token is picked. Raises :class:`SettingError` for a number out of range."""
-
-    temperature: float = 1.0
-    """Logits are divided by it; below 1e-6 the likeliest token is taken."""
-    top_k: int = 0
-    """Only the so many likeliest tokens are picked from (Fan et al. 2018, https://arxiv.org/abs/1805.04833); 0: all."""
-    top_p: float = 1.0
-    """Only from the likeliest tokens that have this probability together (Holtzman et al. 2020,
-    https://arxiv.org/abs/1904.09751); 1: all."""
-
-    def __post_init__(self) -> None:
-        if not (isinstance(self.temperature, (int, float)) and 0 <= self.temperature < float("inf")):
-            raise SettingError(f"temperature = {self.temperature} is out of range: it must be at least 0.")
-        if type(self.top_k) is not int or not 0 <= self.top_k < 2**31:
-            raise SettingError(f"top_k = {self.top_k} is out of range: it must be an integer of at least 0 (0: all).")
-        if not (isinstance(self.top_p, (int, float)) and 0 < self.top_p <= 1):
-            raise SettingError(f"top_p = {self.top_p} is out of range: it must be above 0 and at most 1 (1: all).")
-
-
-ALL = Picking()
 
 
 def generate(
     run: Run,
-    generation: Generation,
-    inputs: Mapping[str, Spec],
-    outputs: Mapping[str, Spec],
-    sample: Sample,
+    plan: Plan,
     *,
     n: int,
     seed: int,
@@ -76,45 +45,54 @@ def generate(
     prompt: str = "",
     length: int | None = None,
     picking: Picking = ALL,
+    steps: int | None = None,
+    eta: float | None = None,
 ) -> Any:
     """The samples `first` … `first` + `n` − 1 of a seed, as people want them (see :func:`zoo.convert.from_batch`).
 
-    `inputs` and `outputs` are the specs of the generation's task. Raises :class:`SettingError` for an option that
-    the model cannot follow.
+    Raises :class:`SettingError` for an option that the model cannot follow.
     """
     noise.check_seed(seed, first, n)
-    indices = np.arange(first, first + n, dtype=np.int64)
-    size = rows(inputs, outputs)
-    labelled = any(isinstance(spec, Label) and name != "token" for name, spec in inputs.items())
-    if label is not None and not labelled:
-        raise SettingError(f"label = {label!r}: this model has no labels; leave the label out.")
-    if isinstance(generation, OneShot):
-        if prompt or length is not None or picking != ALL:
-            raise SettingError(
-                "Prompt, length, temperature, top_k and top_p are for autoregressive models; this one is not."
-            )
-        batches = (
-            one_shot(
-                run, generation, inputs, outputs, indices[start : start + size], seed, _part(label, start, n, size)
-            )
-            for start in range(0, n, size)
-        )
-        return join([from_batch(batch, next(iter(outputs.values()))) for batch in batches])
-    assert isinstance(sample.x, Text)
-    if not isinstance(prompt, str):
-        raise SettingError(f"prompt = {prompt!r} is not text.")
-    if length is not None and not (isinstance(length, int) and length >= 1):
-        raise SettingError(f"length = {length} is out of range: it must be at least 1.")
-    given = text_to_ids(prompt, sample.x)
-    total = len(given) + (length if length is not None else sample.x.length)
-    tokens = [
-        autoregress(run, generation, inputs, indices[start : start + size], seed, given, total, picking)
-        for start in range(0, n, size)
-    ]
-    return from_batch(np.concatenate(tokens), sample.x)
+    _check(plan, label=label, prompt=None if prompt == "" else prompt, length=length, steps=steps, eta=eta, **_changed(picking))
+    given = None
+    if isinstance(plan.sample.x, Text) and plan.tokens is not None:
+        if not isinstance(prompt, str):
+            raise SettingError(f"prompt = {prompt!r} is not text.")
+        if length is not None and not (isinstance(length, int) and length >= 1):
+            raise SettingError(f"length = {length} is out of range: it must be at least 1.")
+        begun = text_to_ids(prompt, plan.sample.x)
+        given = tokens.prompted(begun, n, len(begun) + (length or plan.sample.x.length))
+    indices, size = np.arange(first, first + n, dtype=np.int64), rows(*(plan.tasks[name] for name in plan.uses))
+    parts = []
+    for start in range(0, n, size):
+        here = slice(start, min(start + size, n))
+        classes = labels_for(plan, indices[here], _part(label, here, n))
+        if isinstance(plan.value, OneShot):
+            made = one_shot(run, plan, indices[here], seed, classes)
+        elif isinstance(plan.value, Iterative):
+            made = iterate(run, plan, indices[here], seed, classes, steps, eta)
+        elif isinstance(plan.value, Chain):
+            _, made = chain(run, plan, indices[here], seed, classes, picking=picking)
+        else:
+            assert given is not None
+            made = tokens.autoregress(run, plan, indices[here], seed, classes, given[here], picking)
+        parts.append(from_batch(made, plan.gives if given is None else plan.sample.x))
+    return join(parts)
 
 
-def _part(label: int | Sequence[int] | None, start: int, n: int, size: int) -> int | Sequence[int] | None:
+def _changed(picking: Picking) -> dict[str, float]:
+    """What of a way to pick is not as usual, by name."""
+    return {name: value for name, value in vars(picking).items() if value != getattr(ALL, name)}
+
+
+def _check(plan: Plan, **asked: Any) -> None:
+    """Raise :class:`SettingError` for what is asked, and not None, of a model that cannot follow it."""
+    for name, value in asked.items():
+        if value is not None and name not in plan.options:
+            raise SettingError(f"{name} = {value!r} is for {OPTIONS[name]}, and this is none. Leave it out.")
+
+
+def _part(label: int | Sequence[int] | None, here: slice, n: int) -> int | Sequence[int] | None:
     """The labels of one chunk."""
     if label is None or isinstance(label, (int, np.integer)):
         return label
@@ -122,126 +100,56 @@ def _part(label: int | Sequence[int] | None, start: int, n: int, size: int) -> i
         raise SettingError(f"label = {label!r} is not an integer, nor a list of them.")
     if len(label) != n:
         raise SettingError(f"There are {len(label)} labels for {n} samples: give one, or one a sample.")
-    return label[start : start + size]
+    return label[here]
 
 
-def labels_for(spec: Label, indices: NDArray[np.int64], label: int | Sequence[int] | None) -> Array:
-    """The label of each sample: what was asked for, or index % classes."""
-    if label is None:
-        return indices % spec.classes
+def labels_for(
+    plan: Plan, indices: NDArray[np.int64], label: int | Sequence[int] | None = None
+) -> dict[str, Array]:
+    """The class of each sample, for each input that is one: what was asked for, or index % classes."""
     if isinstance(label, (int, np.integer)):
         label = [int(label)] * len(indices)
-    return to_batch(np.asarray(label), spec, "label")
+    return {
+        name: indices % spec.classes if label is None else to_batch(np.asarray(label), spec, "label")
+        for name, spec in plan.labels().items()
+    }
 
 
 def one_shot(
-    run: Run,
-    generation: OneShot,
-    inputs: Mapping[str, Spec],
-    outputs: Mapping[str, Spec],
-    indices: NDArray[np.int64],
-    seed: int,
-    label: int | Sequence[int] | None,
+    run: Run, plan: Plan, indices: NDArray[np.int64], seed: int, given: Mapping[str, Array]
 ) -> Array:
-    """The samples at `indices`, as the task gives them: the k-th noise is stream k."""
+    """The samples at `indices`, as the last task gives them: its inputs are given, or noise drawn in turn.
+
+    The k-th noise is stream k; after tokens, which are stream 0, stream k + 1.
+    """
+    task = plan.tasks[plan.value.task]
     feeds: dict[str, Array] = {}
-    stream = 0
-    for name, spec in inputs.items():
+    stream = 0 if plan.tokens is None else 1
+    for name, spec in task.inputs.items():
         if isinstance(spec, Noise):
             feeds[name] = noise.draw(spec.distribution, spec.shape, seed, indices, stream)
             stream += 1
-        elif isinstance(spec, Label):
-            feeds[name] = labels_for(spec, indices, label)
-    return run(generation.task, feeds)[next(iter(outputs))]
-
-
-def states(inputs: Mapping[str, Spec], count: int) -> dict[str, Array]:
-    """The first states of an autoregressive task: zeros for every input but ``token``."""
-    return {name: np.zeros((count, *spec.shape), spec.dtype) for name, spec in inputs.items() if name != "token"}
-
-
-def autoregress(
-    run: Run,
-    generation: Autoregressive,
-    inputs: Mapping[str, Spec],
-    indices: NDArray[np.int64],
-    seed: int,
-    prompt: NDArray[np.int64],
-    total: int,
-    picking: Picking,
-) -> NDArray[np.int64]:
-    """Token by token: int64 (n, total), of which the first tokens are the prompt."""
-    count = len(indices)
-    tokens = np.zeros((count, total), np.int64)
-    state = states(inputs, count)
-    token = np.zeros(count, np.int64)  # token 0 starts every sequence
-    for position in range(total):
-        outputs = run(generation.task, {"token": token, **state})
-        state = {name: outputs[f"next_{name}"] for name in state}
-        if position < len(prompt):
-            token = np.full(count, prompt[position], np.int64)
         else:
-            token = pick(outputs["logits"], seed, indices, position, picking)
-        tokens[:, position] = token
-    return tokens
+            feeds[name] = given[name]
+    return run(plan.value.task, feeds)[next(iter(task.outputs))]
 
 
-def follows(
+def chain(
     run: Run,
-    generation: Autoregressive,
-    inputs: Mapping[str, Spec],
-    tokens: NDArray[np.int64],
+    plan: Plan,
     indices: NDArray[np.int64],
     seed: int,
-    given: int,
-    picking: Picking,
-) -> bool:
-    """Whether each of the tokens (n, total), but for the first that were given, is picked after those before it.
+    labels: Mapping[str, Array],
+    *,
+    given: NDArray[np.int64] | None = None,
+    picking: Picking = ALL,
+) -> tuple[NDArray[np.int64], Array]:
+    """The tokens, int64 (n, *grid), and the samples that the last task makes of them.
 
-    One whose score is within ``MARGIN`` of the best is as good.
+    Of the tokens that are `given`, in that form, those that are :data:`zoo.tokens.FREE` are picked; None: all.
     """
-    state = states(inputs, len(indices))
-    token = np.zeros(len(indices), np.int64)
-    for position, picked in enumerate(tokens.T):
-        outputs = run(generation.task, {"token": token, **state})
-        state = {name: outputs[f"next_{name}"] for name in state}
-        found = scores(outputs["logits"], seed, indices, position, picking)
-        behind = found.max(-1) - np.take_along_axis(found, picked[:, None], -1)[:, 0]
-        if position >= given and (behind > MARGIN).any():
-            return False
-        token = picked
-    return True
-
-
-def pick(logits: Array, seed: int, indices: NDArray[np.int64], position: int, picking: Picking) -> NDArray[np.int64]:
-    """The next token of each sample: argmax(logits / temperature + Gumbel noise), at temperature 0 argmax(logits)."""
-    return np.asarray(scores(logits, seed, indices, position, picking).argmax(-1), np.int64)
-
-
-def scores(logits: Array, seed: int, indices: NDArray[np.int64], position: int, picking: Picking) -> Array:
-    """What the pick is the argmax of: logits / temperature + Gumbel noise of stream 0, step = position.
-
-    −∞ for a token that top-k or top-p leaves out.
-    """
-    if picking.temperature < COLD:
-        return logits
-    scaled = logits / np.float32(picking.temperature)
-    gumbel = noise.draw("gumbel", logits.shape[1:], seed, indices, stream=0, step=position)
-    return np.where(scaled < _least(scaled, picking), np.float32(-np.inf), scaled + gumbel)
-
-
-def _least(scaled: Array, picking: Picking) -> Array:
-    """What a token must have to stay: (n, 1). Equals stay together.
-
-    That of the k-th likeliest; and of the last one for which those before it have less than top_p, in float64.
-    """
-    classes = scaled.shape[-1]
-    if picking.top_k in (0, classes) and picking.top_p == 1:
-        return np.full((len(scaled), 1), -np.inf, np.float32)
-    ranked = -np.sort(-scaled)
-    least = ranked[:, min(picking.top_k or classes, classes) - 1, None]
-    chances = np.exp(np.where(ranked < least, -np.inf, ranked).astype(np.float64) - ranked[:, :1])
-    chances /= chances.sum(-1, keepdims=True)
-    inside = np.cumsum(chances, -1) - chances < picking.top_p
-    lowest: Array = np.where(inside, ranked, np.inf).min(-1, keepdims=True)
-    return np.asarray(np.maximum(least, lowest))
+    assert plan.tokens is not None
+    total, count = math.prod(plan.tokens.shape), len(indices)
+    free = tokens.prompted(np.zeros(0, np.int64), count, total) if given is None else given.reshape(count, total)
+    grid = tokens.autoregress(run, plan, indices, seed, labels, free, picking).reshape(count, *plan.tokens.shape)
+    return grid, one_shot(run, plan, indices, seed, {**labels, plan.grid: grid})

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from zoo import noise
 from zoo.convert import from_batch, to_batch
 from zoo.errors import SettingError
-from zoo.generation import Run
 from zoo.release import Release
 from zoo.specs import Audio, Image, LogMel, Noise, OneShot, SampleSpec, Spec, Text, Vector
+from zoo.tokens import Run
 
 Array = NDArray[Any]
 Method = Literal["auto", "linear", "spherical"]

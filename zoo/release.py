@@ -22,17 +22,13 @@ from typing import Any
 
 from zoo import files
 from zoo.errors import NotFoundError, ReleaseError
+from zoo.plan import Plan
 from zoo.specs import (
     Generation,
-    Label,
     LogMel,
-    Noise,
-    OneShot,
     Sample,
     SampleSpec,
     Spec,
-    Text,
-    Vector,
     generation_from_json,
     spec_from_json,
 )
@@ -92,6 +88,11 @@ class Release:
     """By the name of a task, or ``generate``: the file name of its graph for pictures as uint8 (n, h, w, channels)."""
     files: Mapping[str, str]
     """SHA-256 by file name."""
+
+    @property
+    def plan(self) -> Plan | None:
+        """Its generation with the tasks that it calls; None where it does not generate."""
+        return None if self.generation is None else Plan(self.generation, self.tasks, self.sample)
 
     def path(self, name: str) -> Path:
         """The path of one of its files, checked against its SHA-256 just now; :class:`ReleaseError` if altered."""
@@ -207,8 +208,9 @@ def parse(folder: Path, manifest: Any) -> Release:
         uint8=uint8,
         files=listed,
     )
-    if release.generation is not None:
-        _check_generation(release.generation, release, where)
+    wrong = "" if release.plan is None else release.plan.problem()
+    if wrong:
+        raise ReleaseError(f"{where} is damaged: {wrong}.")
     made = manifest.get("samples", {})
     for key, ending in (("file", _SHOWN[x.kind]), ("sound", ".wav" if isinstance(x, LogMel) else None)):
         if key in made and Path(str(made[key])).suffix != ending:
@@ -276,33 +278,6 @@ def _check_figure(measure: Mapping[str, Any], where: str) -> None:
     if measure.get("baseline") is not None:
         _get(measure["baseline"], "name", str, where)
         _get(measure["baseline"], "value", (int, float), where)
-
-
-def _check_generation(generation: Generation, release: Release, where: str) -> None:
-    """Raise :class:`ReleaseError` unless its task is there, takes what is drawn, and gives what the release is of."""
-    task = release.tasks.get(generation.task)
-    if task is None:
-        raise ReleaseError(f"{where} is damaged: generation uses task {generation.task!r}, which is not there.")
-    if not (_draws if isinstance(generation, OneShot) else _steps)(task, release.sample):
-        raise ReleaseError(
-            f"{where} is damaged: task {generation.task!r} is not of the form that {generation.kind} generation needs."
-        )
-
-
-def _draws(task: ReleasedTask, sample: Sample) -> bool:
-    """Whether a task makes samples of noise and labels."""
-    made = next(iter(task.outputs.values()))
-    return made.kind == sample.x.kind and all(isinstance(spec, (Noise, Label)) for spec in task.inputs.values())
-
-
-def _steps(task: ReleasedTask, sample: Sample) -> bool:
-    """Whether a task makes logits and the next states of a token and states."""
-    token, logits = task.inputs.get("token"), task.outputs.get("logits")
-    if not (isinstance(sample.x, Text) and isinstance(token, Label) and isinstance(logits, Vector)):
-        return False
-    states = {f"next_{name}": spec for name, spec in task.inputs.items() if name != "token"}
-    classes = sample.x.classes
-    return token.classes == classes and logits.shape == (classes,) and states.items() <= task.outputs.items()
 
 
 def verify(release: Release) -> int:

@@ -16,6 +16,7 @@ from zoo.onnx_backend import Device, OnnxBackend
 from zoo.release import Release, ReleasedTask, read
 from zoo.sources import find
 from zoo.specs import Spec
+from zoo.tokens import Picking
 
 __all__ = ["Backend", "Device", "LoadedModel", "OnnxBackend", "load"]
 
@@ -128,24 +129,27 @@ class LoadedModel:
         temperature: float = 1.0,
         top_k: int = 0,
         top_p: float = 1.0,
+        steps: int | None = None,
+        eta: float | None = None,
     ) -> Any:
         """The samples `first` … `first` + `n` − 1 of `seed`: the same alone or in a batch, and on every backend.
 
         Pictures: uint8 (n, h, w), or (n, h, w, 3) in colour. Sounds: float32 (n, samples) in [-1, 1], or spectrograms
         (n, bands, frames) in [0, 1]. Text: a list of n str that begin with `prompt`, followed by `length` characters.
-        `label` is for models with labels: one, or one a sample (default: index
-        modulo classes). `temperature`, `top_k` and `top_p` are for models that pick tokens
-        (:class:`zoo.generation.Picking`). Raises :class:`SettingError` for an option that the model cannot follow.
+        `label` is for models with labels: one, or one a sample (default: index modulo classes). `temperature`, `top_k`
+        and `top_p` are for models that pick tokens (:class:`zoo.tokens.Picking`); `steps` and `eta` for models that
+        turn noise into a sample step by step: how many steps, and how much noise is added on the way, 0 to 1
+        (:mod:`zoo.diffusion`; default: what the model was released with).
+        Raises :class:`SettingError` for an option that the model cannot follow.
         """
-        value = self.release.generation
-        if value is None:
+        plan = self.release.plan
+        if plan is None:
             raise SettingError(f"{self.name} does not generate. It has: {', '.join(self.tasks)}.")
-        task = self.release.tasks[value.task]
-        self.backend.prepare(value.task)
+        for task in plan.uses:
+            self.backend.prepare(task)
         return generation.generate(
-            self.backend.run, value, task.inputs, task.outputs, self.release.sample,
-            n=n, seed=seed, first=first, label=label, prompt=prompt, length=length,
-            picking=generation.Picking(temperature, top_k, top_p),
+            self.backend.run, plan, n=n, seed=seed, first=first, label=label, prompt=prompt, length=length,
+            picking=Picking(temperature, top_k, top_p), steps=steps, eta=eta,
         )  # fmt: skip
 
     def interpolate(
@@ -220,7 +224,7 @@ class LoadedModel:
         if count == 0:
             raise SettingError(f"{task} was given an empty batch.")
         declared = self.release.tasks[task]
-        rows = generation.rows(declared.inputs, declared.outputs)
+        rows = generation.rows(declared)
         for start in range(0, count, rows):
             yield self.backend.run(task, {name: feed[start : start + rows] for name, feed in feeds.items()})
 

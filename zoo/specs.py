@@ -196,7 +196,8 @@ GENERATIONS: dict[str, type[Generation]] = {value.kind: value for value in (OneS
 
 def to_json(value: Spec | Generation) -> dict[str, Any]:
     """The JSON object for a spec or a generation, as it stands in a manifest."""
-    return {"kind": value.kind, **dataclasses.asdict(value)}
+    fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return {"kind": value.kind, **{k: to_json(v) if isinstance(v, Autoregressive) else v for k, v in fields.items()}}
 
 
 def spec_from_json(value: Any, where: str) -> Spec:
@@ -222,6 +223,8 @@ def _from_json(value: Any, kinds: Mapping[str, Any], where: str) -> Any:
         raise ReleaseError(f"{where} is {str(value)[:80]!r}; its kind must be one of {', '.join(kinds)}.")
     cls = kinds[value["kind"]]
     given = {key: tuple(v) if isinstance(v, list) else v for key, v in value.items() if key != "kind"}
+    if cls is Chain and "tokens" in given:
+        given["tokens"] = _from_json(given["tokens"], {Autoregressive.kind: Autoregressive}, f"{where}: tokens")
     fields = {field.name: field for field in dataclasses.fields(cls)}
     wanted = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
     if not wanted <= given.keys() <= fields.keys():
@@ -242,4 +245,10 @@ def _fits(name: str, value: Any) -> bool:
         return value in ("normal", "uniform")
     if name in ("vocabulary", "task"):
         return isinstance(value, str) and value != ""
+    if name == "tokens":
+        return isinstance(value, Autoregressive)
+    if name == "alphas":
+        return isinstance(value, tuple) and all(type(alpha) is float for alpha in value)
+    if name == "eta":
+        return type(value) in (int, float)
     return type(value) is int and value > 0

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import derived, generation, registry, show
+from zoo import derived, generation, registry, show, tokens
 from zoo import release as releases
 from zoo.convert import text_to_ids
 from zoo.data import audio, wav
 from zoo.errors import ParityError, ReleaseError, ZooError, installed
 from zoo.runtime import LoadedModel, OnnxBackend
 from zoo.sources import find
-from zoo.specs import LONGEST, LogMel, OneShot, Text
+from zoo.specs import LONGEST, LogMel, Text
 
 HEARD = 1.0
 """Decibels by which the spectrograms of two sounds that were made of the same one may differ on average: their phases
@@ -150,13 +150,14 @@ def _near(model: LoadedModel, gaps: NDArray[Any], most: int) -> bool:
 
 def _picked(model: LoadedModel, text: str, seed: int) -> bool:
     """Whether each character of the text is the one that is picked after those before it, or one as good."""
-    value, sample = model.release.generation, model.release.sample.x
-    assert value is not None
+    plan, sample = model.release.plan, model.release.sample.x
+    assert plan is not None
     assert isinstance(sample, Text)
-    if isinstance(value, OneShot):
+    if plan.tokens is None:
         return bool(model.generate(1, seed=seed)[0] == text)
-    inputs, tokens = model.release.tasks[value.task].inputs, text_to_ids(text, sample)[None]
-    return generation.follows(model.backend.run, value, inputs, tokens, np.zeros(1, np.int64), seed, 0, generation.ALL)
+    index, found = np.zeros(1, np.int64), text_to_ids(text, sample)[None]
+    labels, free = generation.labels_for(plan, index), np.full_like(found, tokens.FREE)
+    return tokens.follows(model.backend.run, plan, index, seed, labels, found, free, tokens.ALL)
 
 
 def _parity(release: releases.Release) -> str:

@@ -86,11 +86,10 @@ def _open(source: str, engine: str, device: Any, threads: int) -> Any:
 def call(model: Any, task: str, batch: int) -> Callable[[], object]:
     """One call of a task with a batch of plausible input, arrays in and arrays out, or of ``generate``."""
     from zoo.examples import example
-    from zoo.specs import Autoregressive
 
     if task == GENERATE:
-        text = isinstance(model.release.generation, Autoregressive)
-        return partial(model.generate, batch, **({"length": CHARACTERS} if text else {}))
+        short = {"length": CHARACTERS} if "length" in model.release.plan.options else {}
+        return partial(model.generate, batch, **short)
     inputs = model.release.tasks[task].inputs
     feeds = {name: example(spec, batch, stream) for stream, (name, spec) in enumerate(inputs.items())}
     return partial(model.backend.run, task, feeds)

@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 @click.option("--label", type=int, help="The class to generate, for models with labels.")
 @click.option("--prompt", default="", help="How a text begins.")
 @click.option("--length", type=int, help="Characters to write after the prompt.")
-@click.option("--temperature", type=float, default=1.0, show_default=True, help="0 takes the likeliest character.")
-@click.option("--top-k", type=int, default=0, help="Pick from the K likeliest characters.  [default: all]", metavar="K")
+@click.option("--temperature", type=float, default=1.0, show_default=True, help="0 takes the likeliest token.")
+@click.option("--top-k", type=int, default=0, help="Pick from the K likeliest tokens.  [default: all]", metavar="K")
 @click.option(
     "--top-p", type=float, default=1.0, help="Pick from the likeliest with probability P.  [default: all]", metavar="P"
 )
+@click.option("--steps", type=int, help="Steps from noise to a sample.  [default: what it was released with]")
+@click.option("--eta", type=float, help="Noise added on the way: 0 none, 1 all of DDPM.  [default: the same]")
 @output("A .png grid, a .npy array, .txt, or .wav, numbered if several.  [default: NAME-seedN; text: the terminal]")
 @backend
 @click.pass_context
@@ -49,6 +51,8 @@ def generate_command(
     temperature: float,
     top_k: int,
     top_p: float,
+    steps: int | None,
+    eta: float | None,
     output: Path | None,
     force: bool,
     backend: str,
@@ -71,7 +75,7 @@ def generate_command(
             save.check(output, x, force, count, first)
         samples = model.generate(
             count, seed=seed, first=first, label=label, prompt=prompt, length=length, temperature=temperature,
-            top_k=top_k, top_p=top_p,
+            top_k=top_k, top_p=top_p, steps=steps, eta=eta,
         )  # fmt: skip
         if output is None:
             click.echo("\n\n".join(samples))

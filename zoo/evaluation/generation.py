@@ -15,14 +15,15 @@ from zoo.evaluation.families import FAMILIES
 from zoo.evaluation.figures import Better, Figure
 from zoo.evaluation.intervals import of_seeds
 from zoo.evaluation.subject import BLOCK, DoesNotApply, Effort, Subject, shown, some
+from zoo.plan import Plan
 from zoo.progress import Progress
-from zoo.specs import Image, OneShot, Vector
+from zoo.specs import Image, Vector
 
 FEATURES = "features"
 """The model, and the task, that gives features."""
 
-SLOW = 1_000
-"""Generated pictures at most, unless told otherwise, where each one takes many calls of a task."""
+SLOW, CALLS = 1_000, 100
+"""Generated pictures at most, unless told otherwise, where each one takes more than so many calls of a task."""
 
 MANIFOLD = 10_000
 """Pictures of each kind at most on which precision and recall are taken, which compare each with each."""
@@ -34,7 +35,7 @@ Extract = Callable[[Array], Array]
 
 def figures(subject: Subject, effort: Effort) -> list[Figure]:
     """On the features of the zoo's own classifier of that data set."""
-    _check(subject)
+    _plan(subject)
     name = f"{FEATURES}.{subject.test.name}"
     if name not in registry.list_models(f"{FEATURES}.*", pretrained=True):
         raise DoesNotApply(f"no released features for {subject.test.name!r}: there is no {name}")
@@ -52,7 +53,7 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
 
 def on_inception(subject: Subject, effort: Effort) -> list[Figure]:
     """The same on Inception v3, where torch-fidelity and its weights are there."""
-    _check(subject)
+    _plan(subject)
     extract, which = inception.extractor()
     effort = dataclasses.replace(effort, reference=min(effort.reference or inception.REFERENCE, inception.REFERENCE))
     return on_features(subject, effort, extract, which, FAMILIES["inception"].names)
@@ -64,7 +65,8 @@ def on_features(subject: Subject, effort: Effort, extract: Extract, which: str, 
     Generated pictures, and the test pictures of the baseline, are of one number, since FID falls with it.
     """
     reference = some(subject.training, effort.reference)
-    most = effort.most if isinstance(subject.model.release.generation, OneShot) else min(effort.most, SLOW)
+    plan = _plan(subject)
+    most = effort.most if plan.calls <= CALLS else min(effort.most, SLOW)
     count = effort.samples or min(most, len(subject.test))
     test = some(subject.test, count)
     if min(count, len(test), len(reference)) < 2:
@@ -90,13 +92,14 @@ def on_features(subject: Subject, effort: Effort, extract: Extract, which: str, 
     ]  # fmt: skip
 
 
-def _check(subject: Subject) -> None:
-    release = subject.model.release
-    if release.generation is None:
+def _plan(subject: Subject) -> Plan:
+    """How its pictures are generated; :class:`DoesNotApply` where there are none."""
+    plan = subject.model.release.plan
+    if plan is None:
         raise DoesNotApply(f"{subject.model.name} generates nothing")
-    made = next(iter(release.tasks[release.generation.task].outputs.values()))
-    if not isinstance(subject.picture, Image) or not isinstance(made, Image):
-        raise DoesNotApply(f"{subject.model.name} generates no pictures by one task")
+    if not isinstance(subject.picture, Image) or not isinstance(plan.gives, Image):
+        raise DoesNotApply(f"{subject.model.name} generates no pictures")
+    return plan
 
 
 def _gives_vector(outputs: Any) -> bool:

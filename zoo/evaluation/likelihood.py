@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import generation
+from zoo import generation, tokens
 from zoo.data import DataSet
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.intervals import of_samples
 from zoo.evaluation.subject import DoesNotApply, Effort, Subject
 from zoo.generation import MOST_ROWS
 from zoo.progress import Progress
-from zoo.runtime import LoadedModel
 from zoo.specs import Autoregressive, Text
 
 Array = NDArray[Any]
@@ -23,8 +21,8 @@ Array = NDArray[Any]
 
 def figures(subject: Subject, effort: Effort) -> list[Figure]:
     """The negative log-likelihood a character, in nats: of each window but its first, given those before it."""
-    model = subject.model
-    if not isinstance(model.release.generation, Autoregressive):
+    model, plan = subject.model, subject.model.release.plan
+    if plan is None or not isinstance(plan.value, Autoregressive):
         raise DoesNotApply(f"{model.name} does not go token by token")
     count = min(effort.limit or len(subject.test), len(subject.test))
     found: list[Array] = []
@@ -32,9 +30,10 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
         for start in range(0, count, MOST_ROWS):
             done = min(start + MOST_ROWS, count)
             read = windows(subject.test, np.arange(start, done))
+            labels = generation.labels_for(plan, np.arange(start, done))
+            steps = tokens.read(model.backend.run, plan, labels, read[:, :-1].T)
             losses = [
-                nats(outputs["logits"], after)
-                for (_, outputs), after in zip(reading(model, read[:, :-1]), read[:, 1:].T, strict=True)
+                nats(outputs["logits"], after) for (_, outputs), after in zip(steps, read[:, 1:].T, strict=True)
             ]
             found.append(np.mean(losses, axis=0))
             progress.update(done, {}, done)
@@ -51,22 +50,9 @@ def windows(data: DataSet, indices: NDArray[np.int64]) -> NDArray[np.int64]:
     return data.read(places.reshape(-1)).reshape(places.shape).astype(np.int64)
 
 
-def reading(model: LoadedModel, tokens: NDArray[np.int64]) -> Iterator[tuple[Mapping[str, Array], Mapping[str, Array]]]:
-    """What the generation's task is given and what it gives at each of the tokens (n, length), one after the other."""
-    release = model.release
-    value = release.generation
-    assert isinstance(value, Autoregressive)
-    state = generation.states(release.tasks[value.task].inputs, len(tokens))
-    for token in tokens.T:
-        given = {"token": token, **state}
-        outputs = model.backend.run(value.task, given)
-        yield given, outputs
-        state = {name: outputs[f"next_{name}"] for name in state}
-
-
-def nats(logits: Array, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-    """−log p(token), (n,), of logits (n, classes), in float64."""
+def nats(logits: Array, picked: NDArray[np.int64]) -> NDArray[np.float64]:
+    """−log p(picked), (n,), of logits (n, classes), in float64."""
     scores = logits.astype(np.float64)
     scores -= scores.max(-1, keepdims=True)
-    own = np.take_along_axis(scores, tokens[:, None], -1)[:, 0]
+    own = np.take_along_axis(scores, picked[:, None], -1)[:, 0]
     return np.asarray(np.log(np.exp(scores).sum(-1)) - own)

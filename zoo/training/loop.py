@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from zoo import data, generation, show
 from zoo.devices import device_words
-from zoo.errors import TrainingError
+from zoo.errors import PluginError, TrainingError
 from zoo.modules import build, mix
-from zoo.plugin import Measure, Model, Recipe
+from zoo.plan import Plan
+from zoo.plugin import Measure, Model, Recipe, Sample
 from zoo.progress import downloads
 from zoo.torch_backend import TorchBackend
 from zoo.training import checkpoints, distributed, finetune, runs
@@ -54,6 +55,13 @@ class How:
     """Steps."""
     tensorboard: bool
     quiet: bool
+
+
+def _check_generation(name: str, model: Model, module: nn.Module, sample: Sample) -> None:
+    """Raise :class:`PluginError` where the model's tasks do not fit its generation, before anything is trained."""
+    wrong = "" if model.generate is None else Plan(model.generate, model.tasks(module), sample).problem()
+    if wrong:
+        raise PluginError(f"{name} cannot generate: {wrong}.")
 
 
 class Running:
@@ -97,6 +105,7 @@ class Running:
         self.test = Batches(seen, max(recipe.batch, 100), recipe.seed, device)
         self.watched = Batches(validation, max(recipe.batch, 100), recipe.seed, device) if validation else self.test
         module = build(model, recipe, training.sample, name)
+        _check_generation(name, model, module, training.sample)
         origin = finetune.origin(start) if start is not None else None
         self.match = finetune.start_from(module, origin) if origin else None
         if world.size > 1 and device.type == "cuda":
@@ -363,9 +372,7 @@ class Running:
         if value is None:
             return
         tasks = self.model.tasks(module)
-        task = tasks[value.task]
-        samples = generation.generate(
-            TorchBackend.of_module(module, tasks).run, value, task.inputs, task.outputs, self.sample,
-            n=1 if self.sample.x.kind == "text" else SHOWN, seed=0,
-        )  # fmt: skip
+        plan = Plan(value, tasks, self.sample)
+        count = 1 if self.sample.x.kind == "text" else SHOWN
+        samples = generation.generate(TorchBackend.of_module(module, tasks).run, plan, n=count, seed=0)
         report.sample(self.state.step, show.contents(samples, self.sample.x))
