@@ -59,7 +59,8 @@ class How:
 
 def _check_generation(name: str, model: Model, module: nn.Module, sample: Sample) -> None:
     """Raise :class:`PluginError` where the model's tasks do not fit its generation, before anything is trained."""
-    wrong = "" if model.generate is None else Plan(model.generate, model.tasks(module), sample).problem()
+    value = model.generation(module)
+    wrong = "" if value is None else Plan(value, model.tasks(module), sample).problem()
     if wrong:
         raise PluginError(f"{name} cannot generate: {wrong}.")
 
