@@ -28,9 +28,7 @@ MOST_ELEMENTS = 20_000_000
 
 def rows(*forms: Form) -> int:
     """How many samples tasks are run on at once, so that they fit in memory. It changes no sample."""
-    size = max(
-        sum(math.prod(spec.shape) for spec in (*form.inputs.values(), *form.outputs.values())) for form in forms
-    )
+    size = max(sum(math.prod(spec.shape) for spec in (*form.inputs.values(), *form.outputs.values())) for form in forms)
     return max(1, min(MOST_ROWS, MOST_ELEMENTS // size))
 
 
@@ -53,7 +51,15 @@ def generate(
     Raises :class:`SettingError` for an option that the model cannot follow.
     """
     noise.check_seed(seed, first, n)
-    _check(plan, label=label, prompt=None if prompt == "" else prompt, length=length, steps=steps, eta=eta, **_changed(picking))
+    _check(
+        plan,
+        label=label,
+        prompt=None if prompt == "" else prompt,
+        length=length,
+        steps=steps,
+        eta=eta,
+        **_changed(picking),
+    )
     given = None
     if isinstance(plan.sample.x, Text) and plan.tokens is not None:
         if not isinstance(prompt, str):
@@ -103,9 +109,7 @@ def _part(label: int | Sequence[int] | None, here: slice, n: int) -> int | Seque
     return label[here]
 
 
-def labels_for(
-    plan: Plan, indices: NDArray[np.int64], label: int | Sequence[int] | None = None
-) -> dict[str, Array]:
+def labels_for(plan: Plan, indices: NDArray[np.int64], label: int | Sequence[int] | None = None) -> dict[str, Array]:
     """The class of each sample, for each input that is one: what was asked for, or index % classes."""
     if isinstance(label, (int, np.integer)):
         label = [int(label)] * len(indices)
@@ -115,9 +119,7 @@ def labels_for(
     }
 
 
-def one_shot(
-    run: Run, plan: Plan, indices: NDArray[np.int64], seed: int, given: Mapping[str, Array]
-) -> Array:
+def one_shot(run: Run, plan: Plan, indices: NDArray[np.int64], seed: int, given: Mapping[str, Array]) -> Array:
     """The samples at `indices`, as the last task gives them: its inputs are given, or noise drawn in turn.
 
     The k-th noise is stream k; after tokens, which are stream 0, stream k + 1.

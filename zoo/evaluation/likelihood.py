@@ -32,9 +32,7 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
             read = windows(subject.test, np.arange(start, done))
             labels = generation.labels_for(plan, np.arange(start, done))
             steps = tokens.read(model.backend.run, plan, labels, read[:, :-1].T)
-            losses = [
-                nats(outputs["logits"], after) for (_, outputs), after in zip(steps, read[:, 1:].T, strict=True)
-            ]
+            losses = [nats(outputs["logits"], after) for (_, outputs), after in zip(steps, read[:, 1:].T, strict=True)]
             found.append(np.mean(losses, axis=0))
             progress.update(done, {}, done)
     which = f"{count:,}" if count == len(subject.test) else f"the first {count:,} of {len(subject.test):,}"
