@@ -6,59 +6,65 @@ They are for clients in any language: zoo itself runs the tasks' graphs, and dra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import generation
+from zoo import generation, tokens
+from zoo.diffusion import iterate
 from zoo.errors import ParityError
 from zoo.examples import SEED, example
-from zoo.generation import Picking
+from zoo.plan import Plan
 from zoo.release import GENERATE, Release
 from zoo.runtime import OnnxBackend
-from zoo.specs import Autoregressive, Image, Label, OneShot, Spec
+from zoo.specs import Autoregressive, Chain, Image, Iterative, OneShot, Spec, Text
+from zoo.tokens import ALL, Picking
 
 Array = NDArray[Any]
 
 ATOL, RTOL = 1e-5, 1e-4
 """How near two runtimes must come: |a − b| ≤ ATOL + RTOL · |a|."""
 
-SAMPLES = "samples"
-"""The output of the graph that generates."""
+SAMPLES, TOKENS = "samples", "tokens"
+"""The outputs of the graph that generates; tokens are those that a chain's samples were made of."""
 
-TOKENS = 12
-PICKINGS = (generation.ALL, Picking(0.7, 5, 0.9), Picking(0.0))
+LENGTH = 12
+PICKINGS = (ALL, Picking(0.7, 5, 0.9), Picking(0.0))
 
 
 def feeds(
-    inputs: Mapping[str, Spec],
+    plan: Plan,
     *,
     seed: int,
     first: int,
     n: int,
     prompt: NDArray[np.int64] | None = None,
     length: int = 0,
-    picking: Picking = generation.ALL,
+    picking: Picking = ALL,
+    steps: int = 1,
+    eta: float = 0.0,
 ) -> dict[str, Array]:
-    """What ``generate.onnx`` takes, by name; `inputs` are the specs of the generation's task.
+    """What ``generate.onnx`` takes, by name.
 
     Scalars are int64, a seed of 2⁶³ and more as the negative number with its bits. Models with labels take them, int64
-    (n,), in place of the count; for tokens there are prompt, int64 (p,), length, temperature, top_k and top_p too.
+    (n,), in place of the count. For tokens there are temperature, top_k and top_p too, for text prompt, int64 (p,), and
+    length; for generation step by step there are steps and eta.
     """
     given: dict[str, Array] = {"seed": np.array(seed, np.uint64).view(np.int64), "first": np.array(first, np.int64)}
-    indices = np.arange(first, first + n)
-    labels = {
-        name: generation.labels_for(spec, indices, None)
-        for name, spec in inputs.items()
-        if isinstance(spec, Label) and prompt is None
+    given |= generation.labels_for(plan, np.arange(first, first + n)) or {"count": np.array(n, np.int64)}
+    others: dict[str, Array] = {
+        "prompt": np.zeros(0, np.int64) if prompt is None else prompt,
+        "length": np.array(length, np.int64),
+        "temperature": np.array(picking.temperature, np.float32),
+        "top_k": np.array(picking.top_k, np.int64),
+        "top_p": np.array(picking.top_p, np.float32),
+        "steps": np.array(steps, np.int64),
+        "eta": np.array(eta, np.float32),
     }
-    given |= labels or {"count": np.array(n, np.int64)}
-    if prompt is not None:
-        given |= {"prompt": prompt, "length": np.array(length, np.int64), "top_k": np.array(picking.top_k, np.int64)}
-        given |= {name: np.array(getattr(picking, name), np.float32) for name in ("temperature", "top_p")}
-    return given
+    return given | {name: value for name, value in others.items() if name in plan.options}
 
 
 def check(release: Release, backend: OnnxBackend) -> dict[str, float]:
@@ -66,59 +72,89 @@ def check(release: Release, backend: OnnxBackend) -> dict[str, float]:
     found = {}
     for task in release.tasks:  # before inputs are made of the shapes that they declare
         backend.prepare(task)
-    if release.generation is not None and release.generate:
-        one_shot = isinstance(release.generation, OneShot)
-        found[release.generate] = (_samples if one_shot else _tokens)(release, backend)
+    if release.plan is not None and release.generate:
+        checks = {OneShot: _samples, Autoregressive: _texts, Chain: _chain, Iterative: _steps}
+        found[release.generate] = checks[type(release.plan.value)](release, release.plan, backend)
     for name, graph in release.uint8.items():
         found[graph] = _uint8(release, backend, name)
     return found
 
 
-def _samples(release: Release, backend: OnnxBackend) -> float:
-    value = release.generation
-    assert isinstance(value, OneShot)
-    task = release.tasks[value.task]
+def _samples(release: Release, plan: Plan, backend: OnnxBackend) -> float:
     worst = 0.0
     for seed, first, n in ((SEED, 0, 1), (2**64 - 1, 2**32 - 3, 3)):
         indices = np.arange(first, first + n)
-        host = generation.one_shot(backend.run, value, task.inputs, task.outputs, indices, seed, None)
-        given = feeds(task.inputs, seed=seed, first=first, n=n)
+        host = generation.one_shot(backend.run, plan, indices, seed, generation.labels_for(plan, indices))
+        made = backend.call(release.generate, feeds(plan, seed=seed, first=first, n=n), [SAMPLES])[SAMPLES]
+        worst = max(worst, _near(release.generate, host, made))
+    return worst
+
+
+def _steps(release: Release, plan: Plan, backend: OnnxBackend) -> float:
+    assert isinstance(plan.value, Iterative)
+    worst = 0.0
+    for seed, first, n, steps, eta in ((SEED, 0, 1, 2, 0.0), (2**64 - 1, 2**32 - 3, 3, 3, 0.7)):
+        indices, steps = np.arange(first, first + n), min(steps, len(plan.value.alphas))
+        host = iterate(backend.run, plan, indices, seed, generation.labels_for(plan, indices), steps, eta)
+        given = feeds(plan, seed=seed, first=first, n=n, steps=steps, eta=eta)
         made = backend.call(release.generate, given, [SAMPLES])[SAMPLES]
         worst = max(worst, _near(release.generate, host, made))
     return worst
 
 
-def _tokens(release: Release, backend: OnnxBackend) -> float:
-    value = release.generation
-    assert isinstance(value, Autoregressive)
-    inputs = release.tasks[value.task].inputs
-    token = inputs["token"]
-    assert isinstance(token, Label)
+def _texts(release: Release, plan: Plan, backend: OnnxBackend) -> float:
+    token = plan.sample.x
+    assert isinstance(token, Text)
     for picking in PICKINGS:
         for first, prompt in ((0, np.zeros(0, np.int64)), (2**32 - 3, np.array([token.classes - 1, 0]))):
-            indices = np.arange(first, first + 3)
             given = feeds(
-                inputs, seed=2**63, first=first, n=3, prompt=prompt, length=TOKENS - len(prompt), picking=picking
+                plan, seed=2**63, first=first, n=3, prompt=prompt, length=LENGTH - len(prompt), picking=picking
             )
             made = backend.call(release.generate, given, [SAMPLES])[SAMPLES]
-            host = generation.autoregress(backend.run, value, inputs, indices, 2**63, prompt, TOKENS, picking)
-            if made.shape != host.shape or not (
-                np.array_equal(made, host)
-                or generation.follows(backend.run, value, inputs, made, indices, 2**63, len(prompt), picking)
-            ):
-                raise ParityError(
-                    f"Parity failed: {release.generate} gives other tokens than {value.task} step by step."
-                )
+            _follows(release, plan, backend, made, first, tokens.prompted(prompt, 3, LENGTH), picking)
     return 0.0
+
+
+def _chain(release: Release, plan: Plan, backend: OnnxBackend) -> float:
+    """The tokens are those that the host would pick, and the samples what the last task makes of them."""
+    assert plan.tokens is not None
+    worst, total = 0.0, math.prod(plan.tokens.shape)
+    for first, picking in zip((0, 2**32 - 3, 5), PICKINGS, strict=True):
+        indices = np.arange(first, first + 3)
+        given = feeds(plan, seed=2**63, first=first, n=3, picking=picking)
+        made = backend.call(release.generate, given, [SAMPLES, TOKENS])
+        grid, free = made[TOKENS], tokens.prompted(np.zeros(0, np.int64), 3, total)
+        if grid.shape != (3, *plan.tokens.shape):
+            raise ParityError(f"Parity failed: {release.generate} gives tokens of the shape {grid.shape}.")
+        _follows(release, plan, backend, grid.reshape(3, total), first, free, picking)
+        labels = generation.labels_for(plan, indices)
+        host = generation.one_shot(backend.run, plan, indices, 2**63, {**labels, plan.grid: grid})
+        worst = max(worst, _near(release.generate, host, made[SAMPLES]))
+    return worst
+
+
+def _follows(
+    release: Release,
+    plan: Plan,
+    backend: OnnxBackend,
+    made: NDArray[np.int64],
+    first: int,
+    given: NDArray[np.int64],
+    picking: Picking,
+) -> None:
+    """Raise :class:`ParityError` for tokens that the host would not pick for the three samples from `first` on."""
+    indices = np.arange(first, first + 3)
+    labels = generation.labels_for(plan, indices)
+    if not tokens.follows(backend.run, plan, indices, 2**63, labels, made, given, picking):
+        raise ParityError(f"Parity failed: {release.generate} gives other tokens than {plan.uses[0]} step by step.")
 
 
 def _uint8(release: Release, backend: OnnxBackend, name: str) -> float:
     graph, worst = release.uint8[name], 0.0
     for batch in (1, 3):
         if name == GENERATE:
-            assert release.generation is not None
-            inputs = release.tasks[release.generation.task].inputs
-            given = pixels = feeds(inputs, seed=SEED, first=0, n=batch)
+            assert release.plan is not None
+            given = pixels = feeds(release.plan, seed=SEED, first=0, n=batch)
             specs: Mapping[str, Spec] = {SAMPLES: release.sample.x}
             host = backend.call(release.generate, given, [SAMPLES])
         else:

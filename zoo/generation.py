@@ -14,7 +14,7 @@ from zoo.convert import from_batch, join, text_to_ids, to_batch
 from zoo.diffusion import iterate
 from zoo.errors import SettingError
 from zoo.plan import OPTIONS, Form, Plan
-from zoo.specs import Chain, Iterative, Label, Noise, OneShot, Text
+from zoo.specs import Chain, Iterative, Noise, OneShot, Text
 from zoo.tokens import ALL, Picking, Run
 
 Array = NDArray[Any]

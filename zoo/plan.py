@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -187,7 +188,7 @@ def _iterative(plan: Plan) -> str:
     name, alphas = plan.value.task, plan.value.alphas
     if not 1 <= plan.value.steps <= len(alphas) <= LONGEST or not 0 <= plan.value.eta <= 1:
         return "generation has steps that are not 1 to as many as its alphas, or an eta that is not 0 to 1"
-    falling = all(later < earlier for earlier, later in zip(alphas, alphas[1:], strict=False))
+    falling = all(later < earlier for earlier, later in itertools.pairwise(alphas))
     if not falling or not LEAST <= alphas[-1] <= alphas[0] <= MOST:
         return f"the alphas of generation do not fall, or are not between {LEAST:g} and {MOST:g}"
     if not isinstance(plan.sample.x, (Image, LogMel)):

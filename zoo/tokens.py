@@ -95,7 +95,9 @@ def follows(
 
     One whose score is within ``MARGIN`` of the best is as good.
     """
-    if tokens.shape != given.shape or not ((tokens == given) | (given == FREE)).all():
+    assert plan.tokens is not None
+    known = (tokens >= 0) & (tokens < plan.tasks[plan.tokens.task].outputs["logits"].shape[0])
+    if tokens.shape != given.shape or not (known & ((tokens == given) | (given == FREE))).all():
         return False
     for position, (_, outputs) in enumerate(read(run, plan, labels, _before(tokens))):
         found = scores(outputs["logits"], seed, indices, position, picking)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import noise
+from zoo import noise, tokens
 from zoo.data import DataSet
+from zoo.diffusion import table
 from zoo.evaluation import likelihood
 from zoo.evaluation.subject import some
 from zoo.examples import SEED, example
 from zoo.generation import MOST_ROWS
+from zoo.plan import Plan
 from zoo.runtime import LoadedModel
-from zoo.specs import Autoregressive, Label, Noise, Spec, Text
+from zoo.specs import Iterative, Label, Noise, Spec, Text
 
 Array = NDArray[Any]
 
@@ -31,24 +34,52 @@ def feeds(model: LoadedModel, data: DataSet, count: int = SAMPLES) -> dict[str, 
 
     A sample is a real one, and a label its label. What has the form of a code is the code of a real sample; where
     noise has that form, every second one is drawn instead, as generation does. The step of a model that goes token by
-    token gets the states that it meets in the middle of real windows.
+    token gets the states that it meets in the middle of real samples; that of one that goes from noise to a sample gets
+    real samples with noise of any time.
     """
-    value = model.release.generation
+    plan = model.release.plan
     real, labels = _real(data, count)
     codes = _codes(model, real)
     found: dict[str, Mapping[str, Array]] = {}
     for name, task in model.release.tasks.items():
-        if isinstance(value, Autoregressive) and value.task == name:
-            half = likelihood.windows(data, np.arange(min(MOST_ROWS, count, len(data))))[
-                :, : data.sample.x.shape[0] // 2
-            ]
-            *_, (found[name], _) = likelihood.reading(model, half)
-            continue
         found[name] = {
             key: _input(spec, stream, model.release.sample.x, real, labels, codes)
             for stream, (key, spec) in enumerate(task.inputs.items())
         }
+        if plan is None or name not in plan.uses:
+            continue
+        if plan.tokens is not None and plan.tokens.task == name:
+            found[name] = _halfway(model, plan, found[name], real, codes)
+        elif isinstance(plan.value, Iterative):
+            found[name] = {**found[name], **_noisy(plan.value, real)}
     return found
+
+
+def _halfway(
+    model: LoadedModel, plan: Plan, given: Mapping[str, Array], real: Array, codes: Array | None
+) -> Mapping[str, Array]:
+    """What the token's task gets in the middle of real texts, or of the tokens of real samples."""
+    assert plan.tokens is not None
+    grid, token = plan.tokens.shape, plan.tasks[plan.tokens.task].inputs["token"]
+    assert isinstance(token, Label)
+    if not grid:
+        found = real
+    elif codes is not None and codes.shape[1:] == grid and codes.dtype == np.int64:
+        found = codes.reshape(len(codes), -1)
+    else:
+        found = example(Label(token.classes, (math.prod(grid),)), len(real), 0)
+    half = found[:MOST_ROWS, : max(1, found.shape[1] // 2)]
+    labels = {name: given[name][: len(half)] for name in plan.labels(plan.tokens.task)}
+    *_, (met, _) = tokens.read(model.backend.run, plan, labels, half.T)
+    return met
+
+
+def _noisy(generation: Iterative, real: Array) -> dict[str, Array]:
+    """√ᾱ x₀ + √(1 − ᾱ) ε of real samples x₀, at times that are evenly spread over them."""
+    times = np.arange(len(real)) * len(generation.alphas) // len(real)
+    alphas = table(generation)[times].reshape(-1, *[1] * (real.ndim - 1))
+    drawn = noise.draw("normal", real.shape[1:], SEED, np.arange(len(real)))
+    return {"x": np.sqrt(alphas) * (2 * real - 1) + np.sqrt(1 - alphas) * drawn, "time": times}
 
 
 def _input(spec: Spec, stream: int, sample: Spec, real: Array, labels: Array | None, codes: Array | None) -> Array:

@@ -1,125 +1,155 @@
 """A whole generation as one graph: seed, first index and count (or labels) in, samples out, as the host computes them.
 
-The task's own graph is taken as it is; around it stand the seeded noise and, for tokens, an ONNX Loop whose body is the
-task. The weights stay outside of the body: a tenth slower, but browsers find external data only there.
+The tasks' own graphs are taken as they are; around them stand the seeded noise and, for tokens and for steps, an ONNX
+Loop whose body is the task. The weights stay outside of the body: a tenth slower, but browsers find external data only
+there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
 from zoo import noise
-from zoo.derived import SAMPLES
-from zoo.generation import COLD
-from zoo.plugin import Task
-from zoo.specs import Autoregressive, Generation, Label, Noise, OneShot
+from zoo.derived import SAMPLES, TOKENS
+from zoo.diffusion import table
+from zoo.plan import Plan
+from zoo.specs import Chain, Iterative, Label, Noise, OneShot, Spec
+from zoo.tokens import COLD
 from zoo_export.nodes import Nodes
 from zoo_export.seeded import TABLE, Seeded
 
 INT64, FLOAT = TensorProto.INT64, TensorProto.FLOAT
+OPTIONS = {"length": INT64, "temperature": FLOAT, "top_k": INT64, "top_p": FLOAT, "steps": INT64, "eta": FLOAT}
+"""The scalars that a graph may take beside seed, first and count, by their types."""
 
-Input = tuple[str, int, Sequence[str | int]]
-"""Name, ONNX type and shape."""
+ALPHAS = "zoo.alphas"
+"""The name of the table of ᾱ."""
+
+LAST = "zoo.last."
+"""What the names of the last task's graph begin with where another one stands before it."""
 
 
-def of(generation: Generation, task: Task, graph: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph that generates, from that of the generation's task, whose weights are still inside."""
+def of(plan: Plan, graphs: Mapping[str, onnx.ModelProto]) -> onnx.ModelProto:
+    """The graph that generates, from those of the tasks that the plan calls, whose weights are still inside."""
     whole = onnx.ModelProto()
-    whole.CopyFrom(graph)
-    nodes = Nodes()
-    if isinstance(generation, OneShot):
-        inputs, shape, dtype = _one_shot(task, whole, nodes)
+    whole.CopyFrom(graphs[plan.uses[0]])
+    own = [*whole.graph.node]
+    del whole.graph.node[:]
+    nodes, labels = Nodes(), plan.labels()
+    count = nodes.Squeeze(nodes.Shape(next(iter(labels)), end=1), [0]) if labels else "count"
+    seeded = Seeded.of(nodes, "seed", "first", count)
+    outputs = [_value(SAMPLES, _type(plan.gives), ["batch", *plan.gives.shape])]
+    if isinstance(plan.value, OneShot):
+        _last(plan, seeded, whole, own)
+    elif isinstance(plan.value, Iterative):
+        _steps(plan, seeded, count, own)
+    elif isinstance(plan.value, Chain):
+        shape = plan.value.tokens.shape
+        nodes.Reshape(_tokens(plan, seeded, count, own), [-1, *shape], into=TOKENS)
+        last = onnx.compose.add_prefix(graphs[plan.value.task], LAST, rename_functions=False)
+        _merge(whole, last)
+        nodes.Identity(TOKENS, into=LAST + plan.grid)
+        _last(plan, seeded, whole, [*last.graph.node], LAST)
+        outputs.append(_value(TOKENS, INT64, ["batch", *shape]))
     else:
-        inputs, shape, dtype = _loop(generation, task, whole, nodes)
+        nodes.Identity(_tokens(plan, seeded, count, own), into=SAMPLES)
+        outputs = [_value(SAMPLES, INT64, ["batch", "total"])]
+    if any(TABLE in node.input for node in nodes.nodes) or isinstance(plan.value, Iterative):
+        nodes.initialisers.append(onnx.numpy_helper.from_array(noise.normal_table(), TABLE))
+    whole.graph.node.extend(nodes.nodes)
+    whole.graph.initializer.extend(nodes.initialisers)
     del whole.graph.input[:]
-    whole.graph.input.extend(_value(*value) for value in inputs)
+    whole.graph.input.extend(_inputs(plan))
     del whole.graph.output[:]
-    whole.graph.output.append(_value(SAMPLES, dtype, shape))
+    whole.graph.output.extend(outputs)
     return whole
 
 
-def _one_shot(task: Task, model: onnx.ModelProto, nodes: Nodes) -> tuple[list[Input], Sequence[str | int], int]:
-    """Put the drawing of the noise before the task."""
-    labels = [name for name, spec in task.inputs.items() if isinstance(spec, Label)]
-    count = nodes.Squeeze(nodes.Shape(labels[0], end=1), [0]) if labels else "count"
-    seeded = Seeded.of(nodes, "seed", "first", count)
-    noises = {name: spec for name, spec in task.inputs.items() if isinstance(spec, Noise)}
-    for stream, (name, spec) in enumerate(noises.items()):
-        nodes.Identity(seeded.draw(spec.distribution, spec.shape, stream), into=name)
-    if any(spec.distribution == "normal" for spec in noises.values()):
-        nodes.initialisers.append(onnx.numpy_helper.from_array(noise.normal_table(), TABLE))
-    made, form = next(iter(task.outputs.items()))
-    own = [*model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend([*nodes.nodes, *own, helper.make_node("Identity", [made], [SAMPLES])])
-    model.graph.initializer.extend(nodes.initialisers)
-    inputs: list[Input] = [("seed", INT64, []), ("first", INT64, [])]
-    inputs += [(name, INT64, ["batch", *task.inputs[name].shape]) for name in labels]
-    inputs += [] if labels else [("count", INT64, [])]
-    return inputs, ["batch", *form.shape], helper.np_dtype_to_tensor_dtype(np.dtype(form.dtype))
+def _inputs(plan: Plan) -> list[onnx.ValueInfoProto]:
+    """What :func:`zoo.derived.feeds` gives."""
+    inputs = [_value("seed", INT64, []), _value("first", INT64, [])]
+    inputs += [_value(name, INT64, ["batch"]) for name in plan.labels()] or [_value("count", INT64, [])]
+    inputs += [_value(name, kind, []) for name, kind in OPTIONS.items() if name in plan.options]
+    return [*inputs, *([_value("prompt", INT64, ["given"])] if "prompt" in plan.options else [])]
 
 
-def _loop(
-    generation: Autoregressive, task: Task, model: onnx.ModelProto, nodes: Nodes
-) -> tuple[list[Input], Sequence[str | int], int]:
-    """Put the task into the body of a Loop, which picks a token each time."""
+def _merge(whole: onnx.ModelProto, other: onnx.ModelProto) -> None:
+    """Take over the weights, and what else the nodes of another graph need."""
+    whole.graph.initializer.extend(other.graph.initializer)
+    known = {(function.domain, function.name) for function in whole.functions}
+    whole.functions.extend(each for each in other.functions if (each.domain, each.name) not in known)
+    domains = {opset.domain for opset in whole.opset_import}
+    whole.opset_import.extend(opset for opset in other.opset_import if opset.domain not in domains)
+
+
+def _last(plan: Plan, seeded: Seeded, model: onnx.ModelProto, own: Sequence[onnx.NodeProto], prefix: str = "") -> None:
+    """The drawing of the last task's noise, and then that task, whose names begin with the prefix."""
+    nodes, task = seeded.nodes, plan.tasks[plan.value.task]
+    stream = 0 if plan.tokens is None else 1
+    for name, spec in task.inputs.items():
+        if isinstance(spec, Noise):
+            nodes.Identity(seeded.draw(spec.distribution, spec.shape, stream), into=prefix + name)
+            stream += 1
+        elif prefix and name in plan.labels(plan.value.task):
+            nodes.Identity(name, into=prefix + name)
+    nodes.nodes.extend(own)
+    nodes.Identity(prefix + next(iter(task.outputs)), into=SAMPLES)
+
+
+def _tokens(plan: Plan, seeded: Seeded, count: str, own: Sequence[onnx.NodeProto]) -> str:
+    """A Loop whose body is the token's task, and picks a token each time: the name of the tokens, int64 (n, total)."""
+    assert plan.tokens is not None
+    nodes, task, states = seeded.nodes, plan.tasks[plan.tokens.task], plan.states()
     token = task.inputs["token"]
     assert isinstance(token, Label)
-    states = {name: spec for name, spec in task.inputs.items() if name != "token"}
-    seeded = Seeded.of(nodes, "seed", "first", "count")
-    given = nodes.Shape("prompt")
-    total = nodes.Squeeze(nodes.Add(given, "length"), [0])
-    prompt = nodes.Concat("prompt", [0], axis=0)  # never empty
-    batch = nodes.Reshape("count", [1])
+    batch = nodes.Reshape(count, [1])
     start = [nodes.Expand(0, batch)]
     for spec in states.values():
         zero = np.zeros((), spec.dtype)
-        size = nodes.Concat(batch, np.array(spec.shape, np.int64), axis=0)
-        start.append(nodes.Expand(zero, size))
+        start.append(nodes.Expand(zero, nodes.Concat(batch, np.array(spec.shape, np.int64), axis=0)))
     kept = nodes.Max("temperature", float(COLD))
     many = nodes.Where(nodes.Equal("top_k", 0), token.classes, nodes.Min("top_k", token.classes))
 
     inner = Nodes("zoo.body.")
     inner.Identity("zoo.going", into="zoo.still")
     picked = _pick(inner, Seeded(inner, seeded.keys, seeded.index), token.classes, kept, many)
-    place = inner.Squeeze(inner.Min("zoo.position", given), [0])
-    fed = inner.Where(inner.Less("zoo.position", given), inner.Gather(prompt, place), picked)
-    inner.Identity(fed, into="zoo.token")
+    total = nodes.name(math.prod(plan.tokens.shape))
+    if "prompt" in plan.options:
+        given = nodes.Shape("prompt")
+        total = nodes.Squeeze(nodes.Add(given, "length"), [0])
+        prompt = nodes.Concat("prompt", [0], axis=0)  # never empty
+        place = inner.Squeeze(inner.Min("zoo.position", given), [0])
+        picked = inner.Where(inner.Less("zoo.position", given), inner.Gather(prompt, place), picked)
+    inner.Identity(picked, into="zoo.token")
     inner.Identity("zoo.token", into="zoo.picked")
-    types = {name: helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype)) for name, spec in task.inputs.items()}
+    carried = {"token": token, **states}
     body = helper.make_graph(
-        [*model.graph.node, *inner.nodes],
+        [*own, *inner.nodes],
         "body",
         [
             _value("zoo.position", INT64, []),
             _value("zoo.going", TensorProto.BOOL, []),
-            *(_value(name, types[name], ["batch", *task.inputs[name].shape]) for name in ("token", *states)),
+            *(_value(name, _type(spec), ["batch", *spec.shape]) for name, spec in carried.items()),
         ],
         [
             _value("zoo.still", TensorProto.BOOL, []),
             _value("zoo.token", INT64, ["batch"]),
-            *(_value(f"next_{name}", types[name], ["batch", *spec.shape]) for name, spec in states.items()),
+            *(_value(f"next_{name}", _type(spec), ["batch", *spec.shape]) for name, spec in states.items()),
             _value("zoo.picked", INT64, ["batch"]),
         ],
         inner.initialisers,
     )
     outputs = nodes.Loop(total, np.array(True), *start, outputs=2 + len(states), body=body)
-    nodes.Transpose(outputs[-1], perm=[1, 0], into=SAMPLES)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes.nodes)
-    model.graph.initializer.extend(nodes.initialisers)
-    scalars = {"seed": INT64, "first": INT64, "count": INT64, "length": INT64}
-    scalars |= {"temperature": FLOAT, "top_k": INT64, "top_p": FLOAT}
-    inputs: list[Input] = [*((name, kind, []) for name, kind in scalars.items()), ("prompt", INT64, ["given"])]
-    return inputs, ["batch", "total"], INT64
+    return str(nodes.Transpose(outputs[-1], perm=[1, 0]))
 
 
 def _pick(nodes: Nodes, seeded: Seeded, classes: int, temperature: str, many: str) -> str:
-    """The next token of each sample, as :func:`zoo.generation.pick` has it: int64 (n,)."""
+    """The next token of each sample, as :func:`zoo.tokens.pick` has it: int64 (n,)."""
     scaled = nodes.Div("logits", temperature)
     ranked, _ = nodes.TopK(scaled, np.array([classes]), outputs=2)
     least = nodes.Gather(ranked, nodes.Reshape(nodes.Sub(many, 1), [1]), axis=1)  # (n, 1)
@@ -133,6 +163,49 @@ def _pick(nodes: Nodes, seeded: Seeded, classes: int, temperature: str, many: st
     cold = nodes.Less("temperature", float(COLD))
     scores = nodes.Where(cold, "logits", nodes.Where(out, nothing, scores))
     return str(nodes.ArgMax(scores, axis=1, keepdims=0))
+
+
+def _steps(plan: Plan, seeded: Seeded, count: str, own: Sequence[onnx.NodeProto]) -> None:
+    """A Loop whose body is the task that tells the noise, and takes a step, as :func:`zoo.diffusion.iterate` does."""
+    value, shape = plan.value, plan.sample.x.shape
+    assert isinstance(value, Iterative)
+    nodes, times, one = seeded.nodes, len(value.alphas), 1.0
+    batch = nodes.Reshape(count, [1])
+    steps = nodes.Min(nodes.Max("steps", 1), times)
+    nodes.initialisers.append(onnx.numpy_helper.from_array(table(value), ALPHAS))
+
+    inner = Nodes("zoo.body.")
+    inner.Identity("zoo.going", into="zoo.still")
+    time, after = (
+        inner.Sub(times - 1, inner.Div(inner.Mul(k, times), steps)) for k in ("zoo.k", inner.Add("zoo.k", 1))
+    )
+    inner.Expand(time, batch, into="time")
+    inner.nodes.extend(own)
+    now, then = inner.Gather(ALPHAS, time), inner.Gather(ALPHAS, after)
+    root, noisy = inner.Sqrt(now), inner.Sqrt(inner.Sub(one, now))
+    clean = inner.Clip(inner.Div(inner.Sub("x", inner.Mul(noisy, "noise")), root), -one, one)
+    found = inner.Div(inner.Sub("x", inner.Mul(root, clean)), noisy)
+    left = inner.Sub(one, then)
+    ratio = inner.Sqrt(inner.Div(left, inner.Sub(one, now)))
+    sigma = inner.Mul(inner.Mul("eta", ratio), inner.Sqrt(inner.Sub(one, inner.Div(now, then))))
+    share = inner.Sqrt(inner.Max(inner.Sub(left, inner.Mul(sigma, sigma)), 0.0))
+    moved = inner.Add(inner.Mul(inner.Sqrt(then), clean), inner.Mul(share, found))
+    drawn = Seeded(inner, seeded.keys, seeded.index).draw("normal", shape, 1, "zoo.k")
+    inner.Add(moved, inner.Mul(sigma, drawn), into="zoo.moved")
+    x = _value("x", FLOAT, ["batch", *shape])
+    body = helper.make_graph(
+        inner.nodes,
+        "body",
+        [_value("zoo.k", INT64, []), _value("zoo.going", TensorProto.BOOL, []), x],
+        [_value("zoo.still", TensorProto.BOOL, []), _value("zoo.moved", FLOAT, ["batch", *shape])],
+        inner.initialisers,
+    )
+    made = nodes.Loop(steps, np.array(True), seeded.draw("normal", shape, 0), body=body)
+    nodes.Div(nodes.Add(made, one), 2.0, into=SAMPLES)
+
+
+def _type(spec: Spec) -> int:
+    return helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
 
 
 def _value(name: str, kind: int, shape: Sequence[str | int]) -> onnx.ValueInfoProto:

@@ -86,7 +86,9 @@ def dynamic(graph: onnx.ModelProto, name: str) -> onnx.ModelProto:
     """A task's graph with 8-bit products of matrices and weights, whose activations get their ranges as they come."""
     with _quiet(name, "int8"), tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
-        onnx.save(_simpler(graph), before)
+        simple = _simpler(graph)
+        del simple.graph.value_info[:]  # the tool transposes weights of a Gemm, and keeps the shapes that they had
+        onnx.save(simple, before)
         quantization.quantize_dynamic(
             before, after, op_types_to_quantize=["MatMul"], per_channel=True, reduce_range=True,
             weight_type=quantization.QuantType.QInt8,

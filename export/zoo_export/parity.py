@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import derived, generation
+from zoo import derived, generation, tokens
 from zoo.convert import from_batch
 from zoo.derived import ATOL, RTOL
 from zoo.errors import ParityError
 from zoo.examples import SEED, example
+from zoo.plan import Plan
 from zoo.release import Release
 from zoo.runtime import Backend, OnnxBackend
-from zoo.specs import Audio, Autoregressive, Image, Label, LogMel, OneShot, Spec, Text
+from zoo.specs import Audio, Image, Label, LogMel, Spec, Text
+from zoo.tokens import ALL
 
 Array = NDArray[Any]
 
@@ -31,15 +34,17 @@ def prove(release: Release, torch: Backend, onnx: OnnxBackend) -> dict[str, Any]
     more than one level, any pick of a token whose margin exceeds 1e-4, or any graph around the tasks that differs.
     """
     found: dict[str, Any] = {"atol": ATOL, "rtol": RTOL, "batches": list(BATCHES), "tasks": {}}
-    value = release.generation
+    plan = release.plan
     for name, task in release.tasks.items():
-        forced = isinstance(value, Autoregressive) and value.task == name
+        forced = plan if plan is not None and plan.tokens is not None and plan.tokens.task == name else None
         found["tasks"][name] = {
-            str(batch): (_forced if forced else _once)(name, task.inputs, task.outputs, batch, torch, onnx)
+            str(batch): _forced(forced, batch, torch, onnx)
+            if forced
+            else _once(name, task.inputs, task.outputs, batch, torch, onnx)
             for batch in BATCHES
         }
-    if value is not None:
-        found["generate"] = _generation(release, torch, onnx)
+    if plan is not None:
+        found["generate"] = _generation(release, plan, torch, onnx)
     found["graphs"] = derived.check(release, onnx)
     return found
 
@@ -57,27 +62,37 @@ def _once(
     return worst
 
 
-def _forced(
-    name: str, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], batch: int, torch: Backend, onnx: Backend
-) -> float:
+def _forced(plan: Plan, batch: int, torch: Backend, onnx: Backend) -> float:
     """Both backends, and the last item alone, are fed the same tokens, and each its own states."""
-    backends, sizes = (torch, onnx, onnx), (batch, batch, 1)
-    states = [generation.states(inputs, size) for size in sizes]
+    assert plan.tokens is not None
+    name = plan.tokens.task
+    task, labels = plan.tasks[name], generation.labels_for(plan, np.arange(batch))
+    last = {key: value[-1:] for key, value in labels.items()}
+    fed = [example(task.inputs["token"], batch, position) for position in range(_length(plan, STEPS))]
     worst = 0.0
-    for position in range(STEPS):
-        token = example(inputs["token"], batch, position)
-        left, right, alone = (
-            backend.run(name, {"token": token[-size:], **state})
-            for backend, size, state in zip(backends, sizes, states, strict=True)
-        )
+    reads = (
+        tokens.read(torch.run, plan, labels, fed),
+        tokens.read(onnx.run, plan, labels, fed),
+        tokens.read(onnx.run, plan, last, [token[-1:] for token in fed]),
+    )
+    for position, ((_, left), (_, right), (_, alone)) in enumerate(zip(*reads, strict=True)):
         where = f"task {name!r} at batch {batch}, step {position}"
-        worst = max(worst, _compare(where, outputs, batch, left, right))
-        last = {key: value[-1:] for key, value in right.items()}
-        _compare(f"{where}, an item alone and in its batch", outputs, 1, alone, last)
+        worst = max(worst, _compare(where, task.outputs, batch, left, right))
+        _compare(
+            f"{where}, an item alone and in its batch",
+            task.outputs,
+            1,
+            alone,
+            {key: value[-1:] for key, value in right.items()},
+        )
         _compare_picks(where, left["logits"], right["logits"], np.arange(batch), position)
-        outs = (left, right, alone)
-        states = [{key: out[f"next_{key}"] for key in state} for out, state in zip(outs, states, strict=True)]
     return worst
+
+
+def _length(plan: Plan, most: int) -> int:
+    """So many tokens, or as many as a sample has where that is fewer."""
+    assert plan.tokens is not None
+    return min(most, math.prod(plan.tokens.shape)) if plan.tokens.shape else most
 
 
 def _compare(
@@ -136,42 +151,36 @@ def _compare_levels(where: str, left: Array, right: Array) -> int:
 
 def _compare_picks(where: str, left: Array, right: Array, indices: NDArray[np.int64], position: int) -> None:
     """The picks, at temperature 1, must agree wherever the best two tokens are more than ``MARGIN`` apart."""
-    ours, theirs = (generation.scores(logits, SEED, indices, position, generation.ALL) for logits in (left, right))
+    ours, theirs = (tokens.scores(logits, SEED, indices, position, ALL) for logits in (left, right))
     behind = ours.max(-1) - np.take_along_axis(ours, theirs.argmax(-1)[:, None], -1)[:, 0]
-    if (behind > generation.MARGIN).any():
+    if (behind > tokens.MARGIN).any():
         raise ParityError(
             f"Parity failed in {where}: torch and ONNX Runtime pick different tokens. Nothing was released."
         )
 
 
-def _generation(release: Release, torch: Backend, onnx: Backend) -> dict[str, Any]:
-    """Generate the same samples on both backends and compare."""
-    value = release.generation
-    assert value is not None
-    task = release.tasks[value.task]
-    if isinstance(value, OneShot):
-        left, right = (
-            generation.generate(backend.run, value, task.inputs, task.outputs, release.sample, n=16, seed=SEED)
-            for backend in (torch, onnx)
-        )
-        if isinstance(next(iter(task.outputs.values())), Image):
-            return {"samples": 16, "levels": _compare_levels("generation", left, right)}
-        if isinstance(release.sample.x, Text) and left != right:
-            raise ParityError("Parity failed in generation: the texts differ. Nothing was released.")
-        if isinstance(release.sample.x, (Audio, LogMel)) and not np.allclose(right, left, RTOL, ATOL):
-            raise ParityError("Parity failed in generation: the sounds differ. Nothing was released.")
-        return {"samples": 16}
-    indices, total = np.arange(3), 2 * STEPS
-    none = np.zeros(0, np.int64)
-    tokens = generation.autoregress(onnx.run, value, task.inputs, indices, SEED, none, total, generation.ALL)
-    states = generation.states(task.inputs, len(indices))
-    token = np.zeros(len(indices), np.int64)
-    other = {key: array.copy() for key, array in states.items()}
-    for position in range(total):  # torch follows ONNX Runtime's tokens, and must pick the same ones
-        left = torch.run(value.task, {"token": token, **states})
-        right = onnx.run(value.task, {"token": token, **other})
+def _generation(release: Release, plan: Plan, torch: Backend, onnx: Backend) -> dict[str, Any]:
+    """Generate the same samples on both backends and compare; of tokens, that both pick the same ones."""
+    if plan.tokens is not None:
+        return _picked(plan, torch, onnx)
+    count = 16 if plan.calls == 1 else 4
+    left, right = (generation.generate(backend.run, plan, n=count, seed=SEED) for backend in (torch, onnx))
+    if isinstance(plan.gives, Image):
+        return {"samples": count, "levels": _compare_levels("generation", left, right)}
+    if isinstance(release.sample.x, Text) and left != right:
+        raise ParityError("Parity failed in generation: the texts differ. Nothing was released.")
+    if isinstance(release.sample.x, (Audio, LogMel)) and not np.allclose(right, left, RTOL, ATOL):
+        raise ParityError("Parity failed in generation: the sounds differ. Nothing was released.")
+    return {"samples": count}
+
+
+def _picked(plan: Plan, torch: Backend, onnx: Backend) -> dict[str, Any]:
+    """Torch follows ONNX Runtime's tokens, and must pick the same ones."""
+    indices, total = np.arange(3), _length(plan, 2 * STEPS)
+    labels, free = generation.labels_for(plan, indices), np.full((3, total), tokens.FREE)
+    found = tokens.autoregress(onnx.run, plan, indices, SEED, labels, free, ALL)
+    fed = [np.zeros(3, np.int64), *found.T[:-1]]
+    reads = (tokens.read(backend.run, plan, labels, fed) for backend in (torch, onnx))
+    for position, ((_, left), (_, right)) in enumerate(zip(*reads, strict=True)):
         _compare_picks(f"generation, token {position}", left["logits"], right["logits"], indices, position)
-        states = {key: left[f"next_{key}"] for key in states}
-        other = {key: right[f"next_{key}"] for key in other}
-        token = tokens[:, position]
     return {"samples": len(indices), "tokens": total}

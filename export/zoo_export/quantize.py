@@ -16,10 +16,8 @@ from safetensors.numpy import save
 from zoo import files
 from zoo.errors import SettingError
 from zoo.evaluation.source import subject_of
-from zoo.plugin import Task
 from zoo.release import QUANTIZED, WEIGHTS, Release, parse
 from zoo.runtime import LoadedModel, OnnxBackend
-from zoo.specs import Autoregressive
 from zoo_export import calibration, generate_graph, losses, narrow, onnx_graph, uint8
 from zoo_export.card import model_card
 from zoo_export.writer import finish, hashes, write_samples
@@ -86,7 +84,7 @@ def quantize(
 
 def _write_graphs(release: Release, folder: Path, kind: Kind, feeds: Mapping[str, Mapping[str, Array]]) -> list[str]:
     """Write the graphs of all tasks, and the file of their weights; return the names of those that were calibrated."""
-    value = release.generation
+    plan = release.plan
     graphs: dict[str, onnx.ModelProto] = {}
     tensors: dict[str, Array] = {}
     calibrated = []
@@ -94,17 +92,15 @@ def _write_graphs(release: Release, folder: Path, kind: Kind, feeds: Mapping[str
         graph = onnx.load(release.path(task.graph))
         if kind == "fp16":
             graph = narrow.half(graph, name)
-        elif isinstance(value, Autoregressive) and value.task == name:
+        elif plan is not None and plan.tokens is not None and plan.tokens.task == name:
             graph = narrow.dynamic(graph, name)
         else:
             graph = narrow.static(graph, name, feeds[name])
             calibrated.append(name)
         onnx_graph.take_out(graph, {}, tensors)
         graphs[task.graph] = graph
-    if value is not None and release.generate:
-        used = release.tasks[value.task]
-        task_of = Task(_called, used.inputs, used.outputs)
-        whole = generate_graph.of(value, task_of, graphs[used.graph])
+    if plan is not None and release.generate:
+        whole = generate_graph.of(plan, {name: graphs[release.tasks[name].graph] for name in plan.uses})
         onnx_graph.take_out(whole, {}, tensors)
         graphs[release.generate] = whole
     files.write(folder / WEIGHTS, save({name: np.ascontiguousarray(array) for name, array in tensors.items()}))
@@ -112,10 +108,6 @@ def _write_graphs(release: Release, folder: Path, kind: Kind, feeds: Mapping[str
         onnx_graph.point(graph, folder / WEIGHTS)
         onnx_graph.write(folder / file, graph)
     return calibrated
-
-
-def _called(*_: object) -> None:
-    raise AssertionError("a release's task is its graph")
 
 
 def _bytes(folder: Path, release: Release) -> int:

@@ -16,10 +16,11 @@ from zoo.data import wav
 from zoo.errors import ExportError, unusable
 from zoo.evaluation import Figure, kept
 from zoo.modules import build, fold
+from zoo.plan import Plan
 from zoo.plugin import Model, Task
 from zoo.release import FORMAT, GENERATE, MANIFEST, WEIGHTS, parse, read, seal, verify
 from zoo.runtime import LoadedModel, OnnxBackend
-from zoo.specs import Audio, Autoregressive, Image, LogMel, Text, to_json
+from zoo.specs import Audio, Image, LogMel, Sample, Text, to_json
 from zoo.torch_backend import TorchBackend
 from zoo.training import checkpoints, runs
 
@@ -52,11 +53,16 @@ def write(run: Path, folder: Path, checkpoint: str | None) -> None:
     tasks = dict(model.tasks(module))
     if not tasks:
         raise ExportError(f"{about['name']} declares no tasks, so there is nothing to release.")
-    assemble(folder, module, model, tasks, _manifest(run, about, model, tasks, held))
+    assemble(folder, module, model, tasks, sample, _manifest(run, about, model, tasks, held))
 
 
 def assemble(
-    folder: Path, module: torch.nn.Module, model: Model, tasks: Mapping[str, Task], about: Mapping[str, Any]
+    folder: Path,
+    module: torch.nn.Module,
+    model: Model,
+    tasks: Mapping[str, Task],
+    sample: Sample,
+    about: Mapping[str, Any],
 ) -> None:
     """Write weights, graphs, proof, samples and card into an empty folder; `about` is the manifest but for those."""
     manifest = dict(about)
@@ -74,8 +80,7 @@ def assemble(
     generation = model.generation(module)
     manifest["generation"] = None if generation is None else to_json(generation)
     if generation is not None:
-        used_by = generation.task
-        graphs[GENERATE] = generate_graph.of(generation, tasks[used_by], graphs[used_by])
+        graphs[GENERATE] = generate_graph.of(Plan(generation, tasks, sample), graphs)
         onnx_graph.take_out(graphs[GENERATE], {}, constants)
     tensors = {name: state[name].detach().cpu().contiguous() for name in names.values() if name in used}
     tensors |= {name: torch.from_numpy(np.array(value)) for name, value in constants.items()}
@@ -115,7 +120,8 @@ def write_samples(folder: Path, model: LoadedModel) -> dict[str, Any]:
     x = model.release.sample.x
     made: dict[str, Any]
     if isinstance(x, Text):
-        any_length = isinstance(model.release.generation, Autoregressive)
+        plan = model.release.plan
+        any_length = plan is not None and "length" in plan.options
         texts = model.generate(1, seed=0, length=TEXT_LENGTH if any_length else None)
         files.write(folder / TEXTS, texts[0] + "\n")
         image = show.picture(texts, x)

@@ -77,8 +77,8 @@ def _waveform(wanted: NDArray[np.complex128], spec: LogMel) -> NDArray[np.float6
     window = hann(spec.window)
     pieces = np.fft.irfft(wanted * (window.sum() / 2), spec.window) * window
     weights = _added(np.broadcast_to(window**2, pieces.shape), spec)
-    wave = _added(pieces, spec) / np.maximum(weights, 1e-3 * weights.max())  # at a window's edge there is next to none
-    return wave
+    enough = np.maximum(weights, 1e-3 * weights.max())  # at the edge of a window there may be next to none
+    return np.asarray(_added(pieces, spec) / enough)
 
 
 def _added(frames: NDArray[np.float64], spec: LogMel) -> NDArray[np.float64]:
