@@ -82,9 +82,9 @@ class AudioVAE(nn.Module):
         return reconstruction, 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(1)  # appendix B
 
     def score(self, x: Tensor) -> Tensor:
-        """Both terms at the mean of q(z|x)."""
+        """Both terms at the mean of q(z|x), in nats a log-mel value."""
         reconstruction, kl = self.terms(x, torch.zeros(1, self.latent, device=x.device))
-        return reconstruction + kl
+        return (reconstruction + kl) / math.prod(self.sample.x.shape)
 
 
 def _block(layer: nn.Module) -> tuple[nn.Module, ...]:

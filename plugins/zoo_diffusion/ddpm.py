@@ -74,7 +74,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self.asked(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)  # each (b, h·w, c)
-        found = F.scaled_dot_product_attention(query, key, value)
+        found = (query @ key.mT * key.shape[2] ** -0.5).softmax(2) @ value
         return x + self.told(found.transpose(1, 2).unflatten(2, x.shape[2:]))
 
 
