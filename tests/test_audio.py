@@ -18,9 +18,10 @@ from conftest import Command, Refused, one_error, plugged, raises
 from zoo import show
 from zoo.convert import to_batch
 from zoo.data import audio, load, wav
+from zoo.data.griffin_lim import griffin_lim
 from zoo.errors import DataError, ParityError, ReleaseError, SettingError
 from zoo.examples import example
-from zoo.release import read
+from zoo.release import parse, read
 from zoo.specs import Audio, LogMel, Sample, spec_from_json, to_json
 from zoo.verify import verify
 from zoo_export import parity
@@ -355,8 +356,13 @@ def test_a_model_of_spectrograms(runs: dict[str, Path]) -> None:
     sound = run.parent / "sounds" / "00.wav"
     given = audio.log_mel(audio.fit(wav.read(sound, "")[1], 200)[None], model.release.sample.x)  # type: ignore[arg-type]
     np.testing.assert_allclose(model.encode(str(sound)), model.encode(given), atol=1e-6)
-    assert not (run / "release" / "samples.wav").exists()
-    assert "log-mel spectrogram 6×25" in (run / "release" / "README.md").read_text()
+    rate, waveform = wav.read(run / "release" / "samples.wav", "samples.wav")
+    assert (rate, len(waveform)) == (RATE, 8 * 200)
+    assert np.abs(waveform / 32768 - griffin_lim(model.generate(8), model.release.sample.x).reshape(-1)).max() < 1e-4  # type: ignore[arg-type]
+    card = (run / "release" / "README.md").read_text()
+    assert "log-mel spectrogram 6×25" in card
+    assert "(samples.wav)" in card
+    assert len(list((run / "samples").glob("*.wav"))) == 10
     assert set(verify(run)) == {"files", "graphs", "samples", "parity"}
 
 
@@ -377,14 +383,13 @@ def test_verbs_and_files_of_sounds(kind: str, form: tuple[int, ...], runs: dict[
     np.save(tmp_path / "mask.npy", mask)
     assert np.array_equal(model.inpaint(names, tmp_path / "mask.npy"), sounds)
     assert model.save(sounds, tmp_path / "both.png") == [tmp_path / "both.png"]
-    if kind == "waves":
-        paths = model.save(sounds, tmp_path / "x.wav")
-        assert paths == [tmp_path / "x-0.wav", tmp_path / "x-1.wav"]
-        assert np.abs(wav.read(paths[1], "")[1] - sounds[1] * 32768).max() <= 1
-        assert model.save(sounds[0], tmp_path / "one.wav") == [tmp_path / "one.wav"]
-    else:
-        with raises(SettingError, "ends in '.wav'; it must end in .png or .npy"):
-            model.save(sounds, tmp_path / "x.wav")
+    heard = sounds if kind == "waves" else griffin_lim(sounds, model.release.sample.x)  # type: ignore[arg-type]
+    paths = model.save(sounds, tmp_path / "x.wav")
+    assert paths == [tmp_path / "x-0.wav", tmp_path / "x-1.wav"]
+    assert np.abs(wav.read(paths[1], "")[1] - heard[1] * 32768).max() <= 1
+    assert model.save(sounds[0], tmp_path / "one.wav") == [tmp_path / "one.wav"]
+    with raises(SettingError, "ends in '.txt'; it must end in .", ".wav", ".png", ".npy"):
+        model.save(sounds, tmp_path / "x.txt")
 
 
 @pytest.mark.parametrize("kind", ["waves", "mel"])
@@ -421,6 +426,38 @@ def test_models_of_sounds_are_measured(source: str, runs: dict[str, Path]) -> No
         assert found.left_out[family] == "it models sounds, and this is measured on pictures"
 
 
+def test_other_sounds_than_those_of_the_spectrograms_are_noticed(runs: dict[str, Path], tmp_path: Path) -> None:
+    release = Path(shutil.copytree(runs["mel"] / "release", tmp_path / "release"))
+    from zoo.verify import _samples
+
+    model = zoo.load(release)
+    path = release / "samples.wav"
+    rate, waveform = wav.read(path, "")
+    quieter = waveform.copy()
+    quieter[200:400] //= 2  # the second sound, by 6 dB
+    for content, well in (
+        (wav.write(-waveform, rate), True),  # the same to the ear
+        (wav.write(quieter, rate), False),
+        (wav.write(waveform[:-1], rate), False),
+        (wav.write(waveform, rate + 1), False),
+    ):
+        path.write_bytes(content)
+        object.__setattr__(model.release, "files", {**model.release.files, "samples.wav": zoo_sha256(path)})
+        if well:
+            assert _samples(model).endswith("samples.png, and the sounds in samples.wav are like it")
+        else:
+            with raises(ReleaseError, "seed 0 are not those in samples.wav"):
+                _samples(model)
+
+
+def test_sound_beside_a_picture_is_of_spectrograms(runs: dict[str, Path], tmp_path: Path) -> None:
+    for kind, sound in (("mel", "samples.png"), ("mel", "samples"), ("waves", "samples.wav")):
+        manifest = dict(read(runs[kind] / "release").manifest)
+        manifest["samples"] = {**manifest["samples"], "sound": sound}
+        with raises(ReleaseError, f"are in {sound!r}, which cannot be"):
+            parse(tmp_path, manifest)
+
+
 def zoo_sha256(path: Path) -> str:
     from zoo import files
 
@@ -451,6 +488,11 @@ def test_commands_with_sounds(
         assert zoo_command("generate", run, "-n", "2", "-o", name, env=env).returncode == 0
     assert np.load(tmp_path / "a.npy").shape == (2, 200)
     assert zoo_command("run", run, "reconstruct", sound, env=env).stdout == "reconstruct.wav written\n"
+    assert zoo_command("generate", runs["mel"], "-o", "mel.wav", env=env).stdout == "mel.wav written\n"
+    assert zoo_command("run", runs["mel"], "reconstruct", sound, "-o", "again.wav", env=env).returncode == 0
+    for name in ("mel.wav", "again.wav"):
+        rate, one = wav.read(tmp_path / name, "")
+        assert (rate, len(one)) == (RATE, 200)
     assert wav.read(tmp_path / "reconstruct.wav", "")[0] == RATE
     assert zoo_command("run", runs["mel"], "reconstruct", sound, sound, env=env).stdout == "reconstruct.png written\n"
     assert zoo_command("run", runs["mel"], "encode", sound, "-o", "code.npy", env=env).returncode == 0
@@ -458,7 +500,7 @@ def test_commands_with_sounds(
     (tmp_path / "x-1.wav").unlink()
     refused("generate", run, "-n", "2", "--first", "1", "-o", "x.wav", says=("x-2.wav exists already", "--force"))
     refused("generate", run, "-o", "x.txt", says=("'x.txt' ends in '.txt'", ".wav or .png or .npy"))
-    refused("generate", runs["mel"], "-o", "y.wav", says=("'y.wav' ends in '.wav'", ".png or .npy"))
+    refused("generate", runs["mel"], "-o", "y.txt", says=("'y.txt' ends in '.txt'", ".png or .wav or .npy"))
     refused("run", run, "encode", tmp_path / "a.png", says=("a.png", "no WAV file"))
     refused("train", "vae.tiny", "--data", f"audio:{sound.parent}", says=("vae models pictures", "audio"))
     one_error(zoo_command("train", "hums.tiny", "--data", "digits", env=env), "hums models sounds", "image")

@@ -20,6 +20,7 @@ HEAVY = (
     "sklearn",
     "zoo_autoencoders",
     "zoo_gans",
+    "zoo_diffusion",
     "zoo_autoregressive",
     "zoo_features",
 )

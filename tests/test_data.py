@@ -624,6 +624,24 @@ def test_descriptions_need_no_download(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_tones_are_what_they_are_called(tmp_path: Path) -> None:
+    """Their pitch stays, rises by an octave or falls by one, and the splits differ."""
+    train, test = (load("tones", split, data_dir=tmp_path, seconds=1.0) for split in ("train", "test"))
+    assert train.sample == test.sample == Sample(Audio(8000, 8000), classes=3)
+    assert train.labels is not None
+    assert np.bincount(train.labels).tolist() == [80, 80, 80]
+    assert train.sha256 != test.sha256
+    assert np.abs(train.array).max(1).min() > 1000
+    for wave, label in zip(train.array[:12], train.labels, strict=False):
+        heard = int(np.flatnonzero(wave).max()) + 1
+        thirds = [piece * np.hanning(len(piece)) for piece in np.split(wave[: heard - heard % 3].astype(float), 3)]
+        peaks = [np.abs(np.fft.rfft(piece, 2**16)).argmax() / 2**16 * 8000 for piece in thirds]
+        octaves = np.log2(peaks[2] / peaks[0]) * 3 / 2  # from the middle of the first third to that of the last
+        assert octaves == pytest.approx([0, 1, -1][label], abs=0.15)
+    assert load("tones", "train", seconds=0.256, bands=16).sample.x == LogMel(8000, 2048, 16, 256, 64)
+    assert not list(tmp_path.iterdir())
+
+
 def test_shakespeare_is_looked_for_in_three_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = b"To be, or not to be: that is the question.\n" * 4
     (file,) = NAMED["shakespeare"].files["test"]

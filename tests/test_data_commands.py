@@ -92,6 +92,13 @@ def test_a_picture_of_a_published_set(name: str, zoo_command: Command, tmp_path:
         assert picture.size[0] >= 400
 
 
+def test_a_set_that_a_formula_makes_is_always_there(zoo_command: Command, tmp_path: Path) -> None:
+    assert zoo_command("data", "get", "tones").stdout == "tones: part of zoo (was there)\n"
+    about = json.loads(zoo_command("data", "info", "tones", "--data-dir", tmp_path, "--json").stdout)
+    assert about["where"] == "part of zoo"
+    assert about["files"] == []
+
+
 def test_get(zoo_command: Command, tmp_path: Path) -> None:
     assert zoo_command("data", "get", "digits", "descriptions").stdout == (
         "digits: part of scikit-learn (was there)\ndescriptions: part of scikit-learn (was there)\n"

@@ -25,6 +25,7 @@ from zoo.errors import NotFoundError, ReleaseError
 from zoo.plan import Plan
 from zoo.specs import (
     Generation,
+    LogMel,
     Sample,
     SampleSpec,
     Spec,
@@ -213,9 +214,10 @@ def parse(folder: Path, manifest: Any) -> Release:
     wrong = "" if release.plan is None else release.plan.problem()
     if wrong:
         raise ReleaseError(f"{where} is damaged: {wrong}.")
-    shown = manifest.get("samples", {}).get("file")
-    if shown is not None and Path(shown).suffix != _SHOWN[x.kind]:
-        raise ReleaseError(f"{where}: samples of {x.kind} are in {shown[:80]!r}, which cannot be.")
+    made = manifest.get("samples", {})
+    for key, ending in (("file", _SHOWN[x.kind]), ("sound", ".wav" if isinstance(x, LogMel) else None)):
+        if key in made and Path(str(made[key])).suffix != ending:
+            raise ReleaseError(f"{where}: samples of {x.kind} are in {str(made[key])[:80]!r}, which cannot be.")
     return release
 
 

@@ -19,7 +19,7 @@ ENDINGS = {
     "image": (".png", ".npy"),
     "text": (".txt",),
     "audio": (".wav", ".png", ".npy"),
-    "log-mel": (".png", ".npy"),
+    "log-mel": (".png", ".wav", ".npy"),
 }
 """How samples of a kind may be written; the first is the default."""
 
@@ -61,8 +61,8 @@ def save(
     check(path, spec, force, len(value), first)
     found = paths(path, len(value), first)
     if path.suffix == ".wav":
-        assert isinstance(spec, Audio)
-        contents: list[bytes | str] = [wav.write(sound, spec.rate) for sound in value]
+        assert isinstance(spec, (Audio, LogMel))
+        contents: list[bytes | str] = [wav.write(sound, spec.rate) for sound in show.sounds(value, spec)]
     elif path.suffix == ".png":
         assert isinstance(spec, (Image, Audio, LogMel))
         contents = [pictures.png(pictures.enlarge(show.picture(value, spec, columns)))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zoo import pictures
 from zoo.data import wav
@@ -54,11 +55,20 @@ def picture(samples: Any, spec: SampleSpec, columns: int | None = None, gap: int
     return pictures.grid(frames(samples, spec), columns, gap)
 
 
+def sounds(samples: Any, spec: Audio | LogMel) -> NDArray[np.float32]:
+    """Samples as waveforms, float32 (n, samples) in [-1, 1]: spectrograms by :mod:`zoo.data.griffin_lim`."""
+    if isinstance(spec, Audio):
+        return np.asarray(samples)
+    from zoo.data.griffin_lim import griffin_lim
+
+    return griffin_lim(samples, spec)
+
+
 def contents(samples: Any, spec: SampleSpec) -> dict[str, bytes]:
     """The content of the files that show samples, by ending: .png, for sounds .wav too, for text .txt alone."""
     if isinstance(spec, Text):
         return {".txt": (samples[0] + "\n").encode()}
     made = {".png": pictures.png(pictures.enlarge(picture(samples, spec)))}
-    if isinstance(spec, Audio):
-        made[".wav"] = wav.write(np.concatenate(list(samples)), spec.rate)
+    if isinstance(spec, (Audio, LogMel)):
+        made[".wav"] = wav.write(sounds(samples, spec).reshape(-1), spec.rate)
     return made

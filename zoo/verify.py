@@ -14,12 +14,16 @@ from numpy.typing import NDArray
 from zoo import derived, generation, registry, show, tokens
 from zoo import release as releases
 from zoo.convert import from_batch, text_to_ids
-from zoo.data import wav
+from zoo.data import audio, wav
 from zoo.errors import ParityError, ReleaseError, ZooError, installed
 from zoo.plan import Plan
 from zoo.runtime import LoadedModel, OnnxBackend
 from zoo.sources import find
-from zoo.specs import LONGEST, Chain, Text
+from zoo.specs import LONGEST, Chain, LogMel, Text
+
+HEARD = 1.0
+"""Decibels by which the spectrograms of two sounds that were made of the same one may differ on average: their phases
+are found in many rounds, in which rounding grows."""
 
 LEVELS = 5
 """Levels of 32,768 by which a sample of a sound may differ: what parity allows of full scale, and the rounding."""
@@ -87,6 +91,9 @@ def _samples(model: LoadedModel) -> str:
         same = _heard(model, release.path(name), made)
     else:
         same = _pictured(model, release.path(name), made)
+        if same and "sound" in made:
+            name = made["sound"]
+            same = _sounds_alike(model, release.path(name), made)
     picks = release.plan is not None and release.plan.tokens is not None
     if not same and releases.QUANTIZED in release.manifest and picks:
         return f"seed {seed} gives another sample than {name}: narrow numbers round differently on other processors"
@@ -94,7 +101,8 @@ def _samples(model: LoadedModel) -> str:
         raise ReleaseError(
             f"{release.folder}: the samples of seed {seed} are not those in {name}. Get the release again."
         )
-    return f"seed {seed} gives what is in {name}"
+    also = f", and the sounds in {made['sound']} are like it" if "sound" in made else ""
+    return f"seed {seed} gives what is in {made['file']}{also}"
 
 
 def _pictured(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
@@ -151,6 +159,18 @@ def _heard(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
     _, kept = wav.read(path, str(path))
     again = wav.to_int16(model.generate(made["n"], seed=made["seed"]).reshape(-1))
     return kept.shape == again.shape and _near(model, np.abs(kept.astype(int) - again), LEVELS)
+
+
+def _sounds_alike(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
+    """Whether the file holds sounds, one after the other, that are like those made of the spectrograms."""
+    spec = model.release.sample.x
+    assert isinstance(spec, LogMel)
+    rate, kept = wav.read(path, str(path))
+    again = show.sounds(model.generate(made["n"], seed=made["seed"]), spec)
+    if rate != spec.rate or kept.shape != (again.size,):
+        return False
+    levels = audio.log_mel(kept.reshape(again.shape), spec) - audio.log_mel(again, spec)
+    return bool(np.abs(levels).mean((1, 2)).max() * -audio.FLOOR <= HEARD)
 
 
 def _near(model: LoadedModel, gaps: NDArray[Any], most: int) -> bool:

@@ -14,7 +14,7 @@ _COMMANDS = {
     "image": "zoo generate . -n 16 --seed 0 -o ../{name}.png",
     "text": "zoo generate . --seed 0",
     "audio": "zoo generate . --seed 0 -o ../{name}.wav",
-    "log-mel": "zoo generate . -n 16 --seed 0 -o ../{name}.png",
+    "log-mel": "zoo generate . --seed 0 -o ../{name}.wav",
 }
 
 
@@ -38,7 +38,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
     ]
     if generates:
         sections += [f"![Samples of {name}, seed 0](samples.png)", ""]
-    if generates and kind == "audio":
+    if generates and kind in ("audio", "log-mel"):
         sections += [f"[The same {manifest['samples']['n']} sounds, one after the other](samples.wav)", ""]
     sections += ["## Run it", "", "```sh", "pip install 'genzoo[cpu]'"]
     if generates:

@@ -20,7 +20,7 @@ from zoo.plan import Plan
 from zoo.plugin import Model, Task
 from zoo.release import FORMAT, GENERATE, MANIFEST, WEIGHTS, parse, read, seal, verify
 from zoo.runtime import LoadedModel, OnnxBackend
-from zoo.specs import Audio, Image, Sample, Text, to_json
+from zoo.specs import Audio, Image, LogMel, Sample, Text, to_json
 from zoo.torch_backend import TorchBackend
 from zoo.training import checkpoints, runs
 
@@ -132,8 +132,11 @@ def write_samples(folder: Path, model: LoadedModel) -> dict[str, Any]:
         grid = show.picture(samples, x, layout["columns"], layout["gap"])
         image = pictures.enlarge(grid)
         made = {"file": PICTURE, "seed": 0, **layout, "scale": len(image) // len(grid)}
+        if isinstance(x, (Audio, LogMel)):
+            files.write(folder / SOUNDS, wav.write(show.sounds(samples, x).reshape(-1), x.rate))
+        if isinstance(x, LogMel):
+            made["sound"] = SOUNDS
         if isinstance(x, Audio):
-            files.write(folder / SOUNDS, wav.write(samples.reshape(-1), x.rate))
             made = {"file": SOUNDS, "seed": 0, "n": layout["n"]}
     files.write(folder / PICTURE, pictures.png(image))
     return made

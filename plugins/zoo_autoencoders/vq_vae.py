@@ -192,7 +192,14 @@ vq_vae = zoo.Model(
         ),
         "mnist": Recipe(data="mnist", steps=16000, batch=64, warmup=200, decay="cosine", ema=0.999),
         "tiny": Recipe(
-            data="digits", precision="fp32", codes=16, dimensions=4, width=8, prior_width=8, prior_layers=1, steps=20,
+            data="digits",
+            precision="fp32",
+            codes=16,
+            dimensions=4,
+            width=8,
+            prior_width=8,
+            prior_layers=1,
+            steps=20,
             batch=32,
         ),  # fmt: skip
     },

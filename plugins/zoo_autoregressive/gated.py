@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import zoo
 
+
 class Layer(nn.Module):
     """One layer of both stacks (figure 2), with a residual connection in the vertical one too, which learns faster."""
 

@@ -65,7 +65,9 @@ def generate_command(
     with zoo.load(source, backend=backend, device=device) as model:  # type: ignore[arg-type]
         x = model.release.sample.x
         ending = save.endings(x)[0]
-        if ending != ".png" and ctx.get_parameter_source("count") is click.core.ParameterSource.DEFAULT:
+        if (ending != ".png" or (output and output.suffix == ".wav")) and ctx.get_parameter_source(
+            "count"
+        ) is click.core.ParameterSource.DEFAULT:
             count = 1
         if output is None and x.kind != "text":
             output = Path(f"{model.name}-seed{seed}{ending}")

@@ -57,17 +57,26 @@ def log_mel(waveforms: NDArray[Any], spec: LogMel) -> NDArray[np.float32]:
     """
     x = np.asarray(waveforms)
     x = x.astype(np.float64) / (32768 if x.dtype == np.int16 else 1)
-    before = (spec.window - spec.hop) // 2
-    x = np.pad(x, ((0, 0), (before, spec.window)))
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(spec.window) / spec.window)
     mel = filters(spec.rate, spec.bands, spec.window).T
     made = np.empty((len(x), *spec.shape), np.float32)
     for row, wave in zip(made, x, strict=True):  # one at a time: a frame is four times its samples
-        windows = np.lib.stride_tricks.sliding_window_view(wave, spec.window)[:: spec.hop][: spec.shape[1]]
-        power = np.abs(np.fft.rfft(windows * hann) * (2 / hann.sum())) ** 2  # (frames, window / 2 + 1)
+        power = np.abs(spectra(wave, spec)) ** 2  # (frames, window / 2 + 1)
         decibel = 10 * np.log10(np.maximum(power @ mel, 10 ** (FLOOR / 10)))  # (frames, bands)
         row[:] = ((decibel - FLOOR) / -FLOOR).clip(0, 1).T
     return made
+
+
+def spectra(wave: NDArray[np.float64], spec: LogMel) -> NDArray[np.complex128]:
+    """X of :func:`log_mel` for one waveform (samples,): the short-time Fourier transform, (frames, window // 2 + 1)."""
+    window = hann(spec.window)
+    padded = np.pad(wave, ((spec.window - spec.hop) // 2, spec.window))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, spec.window)[:: spec.hop][: spec.shape[1]]
+    return np.asarray(np.fft.rfft(frames * window) * (2 / window.sum()))
+
+
+def hann(window: int) -> NDArray[np.float64]:
+    """The periodic Hann window, (window,)."""
+    return np.asarray(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window))
 
 
 @lru_cache(maxsize=4)

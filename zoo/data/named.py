@@ -42,7 +42,7 @@ class NamedSet:
     unpacked: Files = field(default_factory=dict)
     """Files that will do in place of `files`."""
     package: str = ""
-    """The package that it is a part of (so far scikit-learn), where it needs no file."""
+    """The package that it is a part of (scikit-learn, or zoo itself), where it needs no file."""
 
     @property
     def every_file(self) -> tuple[KnownFile, ...]:
@@ -75,7 +75,8 @@ class NamedSet:
         if self.package:
             from zoo.errors import installed
 
-            return f"part of {self.package}" if installed("sklearn") else None
+            there = installed({"scikit-learn": "sklearn"}.get(self.package, self.package))
+            return f"part of {self.package}" if there else None
         paths = [locate(known, data_dir) for split in ("train", "test") for known in self.chosen(split, data_dir)]
         folders = dict.fromkeys(str(path.parent) for path in paths if path)
         return ", ".join(folders) if all(paths) else None

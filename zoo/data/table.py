@@ -262,6 +262,22 @@ _SETS = (
         proven=True,
         files={"train": (_FSDD,), "test": (_FSDD,)},
     ),
+    NamedSet(
+        name="tones",
+        title="Tones that a formula makes, 8 kHz, to try a model of sounds",
+        kind="audio",
+        loader="zoo.data.tones",
+        train=240,
+        test=60,
+        shape=(8000,),
+        classes=("steady", "rising", "falling"),
+        split="the first 240 to train on, the next 60 to test",
+        source="Tones of three kinds, made by zoo itself (zoo/data/tones.py)",
+        citation="none is needed",
+        licence="MIT",
+        proven=True,
+        package="zoo",
+    ),
 )
 
 NAMED: dict[str, NamedSet] = {known.name: known for known in _SETS}

@@ -1,0 +1,189 @@
+"""Denoising diffusion probabilistic model.
+
+Ho, Jain & Abbeel 2020, "Denoising diffusion probabilistic models", https://arxiv.org/abs/2006.11239, with the cosine
+schedule of Nichol & Dhariwal 2021, "Improved denoising diffusion probabilistic models",
+https://arxiv.org/abs/2102.09672. x₀ is the picture stretched from [0, 1] to [-1, 1]; samples are drawn in few steps by
+Song, Meng & Ermon 2021, "Denoising diffusion implicit models", https://arxiv.org/abs/2010.02502.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import zoo
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(zoo.Recipe):
+    width: int = zoo.setting(64, "channels of the finer of two stages; the coarser has twice as many", least=1)
+    patch: int = zoo.setting(1, "side of the squares of pixels that are one cell of the finer stage", least=1)
+    times: int = zoo.setting(1000, "steps T from a picture to noise", least=2, most=10_000)
+    schedule: Literal["cosine", "linear"] = zoo.setting("cosine", "how the noise grows with time")
+    steps_drawn: int = zoo.setting(50, "steps from noise to a sample, unless told otherwise", least=1)
+
+
+def alphas(recipe: Recipe) -> tuple[float, ...]:
+    """ᾱ_t = Π (1 − β_s), s ≤ t, for t = 0 … T − 1.
+
+    linear: β from 10⁻⁴ to 0.02 (Ho et al., section 4) for T = 1000, for others such that ᾱ goes the same way. cosine:
+    ᾱ follows cos²((t/T + s)/(1 + s) · π/2) with s = 0.008 and β ≤ 0.999 (Nichol & Dhariwal, eq. 17).
+    """
+
+    def wave(t: float) -> float:
+        return math.cos((t / recipe.times + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    found, held = [], 1.0
+    for t in range(recipe.times):
+        if recipe.schedule == "linear":
+            beta = (1e-4 + (0.02 - 1e-4) * t / (recipe.times - 1)) * 1000 / recipe.times
+        else:
+            beta = 1 - wave(t + 1) / wave(t)
+        held *= 1 - min(beta, 0.999)
+        found.append(held)
+    return tuple(found)
+
+
+class Residual(nn.Module):
+    """Two convolutions around which their input goes; the time is added between them (Ho et al., appendix B)."""
+
+    def __init__(self, inputs: int, outputs: int, times: int) -> None:
+        super().__init__()
+        self.first = nn.Sequential(_norm(inputs), nn.SiLU(), nn.Conv2d(inputs, outputs, 3, 1, 1))
+        self.time = nn.Linear(times, outputs)
+        self.second = nn.Sequential(_norm(outputs), nn.SiLU(), nn.Conv2d(outputs, outputs, 3, 1, 1))
+        self.around = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        return self.around(x) + self.second(self.first(x) + self.time(time)[:, :, None, None])
+
+
+class Attention(nn.Module):
+    """Every cell asks every cell (Vaswani et al. 2017, eq. 1), around which the input goes."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm, self.asked = _norm(channels), nn.Conv2d(channels, 3 * channels, 1)
+        self.told = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = self.asked(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)  # each (b, h·w, c)
+        found = (query @ key.mT * key.shape[2] ** -0.5).softmax(2) @ value
+        return x + self.told(found.transpose(1, 2).unflatten(2, x.shape[2:]))
+
+
+def _norm(channels: int) -> nn.Module:
+    return nn.GroupNorm(math.gcd(8, channels), channels)
+
+
+class DDPM(nn.Module):
+    """ε_θ(x, t), a U-Net of two stages, the coarser at half the resolution, with attention there."""
+
+    def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
+        super().__init__()
+        if not isinstance(sample.x, zoo.Image):
+            raise ValueError(f"ddpm models pictures, and this data is {sample.x.kind}")
+        self.sample, self.recipe = sample, recipe
+        channels, height, width = sample.x.shape
+        side = 2 * recipe.patch
+        self.padding = (0, -width % side, 0, -height % side)
+        self.register_buffer("alphas", torch.tensor(alphas(recipe)), persistent=False)
+        cell, fine, coarse, times = channels * recipe.patch**2, recipe.width, 2 * recipe.width, 4 * recipe.width
+        self.time = nn.Sequential(nn.Linear(2 * fine, times), nn.SiLU(), nn.Linear(times, times), nn.SiLU())
+        self.enter = nn.Conv2d(cell, fine, 3, 1, 1)
+        self.fine_in = Residual(fine, fine, times)
+        self.down = nn.Conv2d(fine, fine, 3, 2, 1)
+        self.coarse_in = Residual(fine, coarse, times)
+        self.attention = Attention(coarse)
+        self.middle = Residual(coarse, coarse, times)
+        self.coarse_out = Residual(2 * coarse, coarse, times)
+        self.up = nn.Sequential(nn.Upsample(scale_factor=2.0), nn.Conv2d(coarse, fine, 3, 1, 1))
+        self.fine_out = Residual(2 * fine, fine, times)
+        self.leave = nn.Sequential(_norm(fine), nn.SiLU(), nn.Conv2d(fine, cell, 3, 1, 1))
+        for last in (self.attention.told, self.leave[2]):
+            nn.init.zeros_(last.weight)
+
+    def predict(self, x: Tensor, time: Tensor) -> Tensor:
+        """ε_θ: the noise in x, (b, c, h, w), at times (b,) below T."""
+        _, height, width = self.sample.x.shape
+        at = self.time(self.waves(time))
+        fine = self.enter(F.pixel_unshuffle(F.pad(x, self.padding), self.recipe.patch))
+        fine = self.fine_in(fine, at)  # (b, width, h / patch, w / patch)
+        coarse = self.coarse_in(self.down(fine), at)  # (b, 2 width, h / 2 patch, w / 2 patch)
+        deep = self.middle(self.attention(coarse), at)
+        deep = self.coarse_out(torch.cat((deep, coarse), 1), at)
+        made = self.leave(self.fine_out(torch.cat((self.up(deep), fine), 1), at))
+        return F.pixel_shuffle(made, self.recipe.patch)[:, :, :height, :width]
+
+    def waves(self, time: Tensor) -> Tensor:
+        """The sines and cosines of a time at `width` frequencies (Vaswani et al. 2017, section 3.5): (b, 2 width)."""
+        count = self.recipe.width
+        rates = torch.exp(torch.arange(count, device=time.device) * (-math.log(10_000) / count))
+        angles = time[:, None].float() * rates
+        return torch.cat((angles.sin(), angles.cos()), 1)
+
+
+def noisy(ddpm: DDPM, images: Tensor, time: Tensor, noise: Tensor) -> Tensor:
+    """x_t = √ᾱ_t x₀ + √(1 − ᾱ_t) ε (Ho et al., eq. 4), of pictures in [0, 1]."""
+    held = ddpm.alphas[time][:, None, None, None]
+    return held.sqrt() * (2 * images - 1) + (1 - held).sqrt() * noise
+
+
+def squared_error(ddpm: DDPM, images: Tensor, time: Tensor) -> Tensor:
+    """‖ε − ε_θ(x_t, t)‖² / (c·h·w) (eq. 14): (b,)."""
+    noise = torch.randn_like(images)
+    return (noise - ddpm.predict(noisy(ddpm, images, time, noise), time).float()).square().flatten(1).mean(1)
+
+
+def loss(ddpm: DDPM, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    """The simple loss, times at random (algorithm 1)."""
+    time = torch.randint(recipe.times, (len(batch.x),), device=batch.x.device)
+    return {"simple": squared_error(ddpm, batch.x, time).mean()}
+
+
+def simple_loss(ddpm: DDPM, batch: zoo.Batch, recipe: Recipe) -> Tensor:
+    """The same at times that spread evenly over the samples, whatever their number: multiples of T / golden ratio."""
+    return squared_error(ddpm, batch.x, batch.index * round(recipe.times * 0.618034) % recipe.times)
+
+
+def tasks(ddpm: DDPM) -> Mapping[str, zoo.Task]:
+    x = zoo.Vector(ddpm.sample.x.shape)
+    return {"predict": zoo.Task(ddpm.predict, {"x": x, "time": zoo.Label(ddpm.recipe.times)}, {"noise": x})}
+
+
+def generation(ddpm: DDPM) -> zoo.Iterative:
+    return zoo.Iterative("predict", alphas(ddpm.recipe), min(ddpm.recipe.steps_drawn, ddpm.recipe.times))
+
+
+ddpm = zoo.Model(
+    card=zoo.Card(
+        title="Denoising diffusion probabilistic model",
+        summary="A small U-Net that finds the noise in a picture; noise becomes a sample in a few dozen steps.",
+        paper="https://arxiv.org/abs/2006.11239",
+        citation="Ho, Jain & Abbeel 2020",
+    ),
+    build=DDPM,
+    objectives=(zoo.Objective(loss),),
+    tasks=tasks,
+    generate=generation,
+    measures=(
+        zoo.Measure(
+            "simple_loss", simple_loss, "per pixel", "squared error of the noise on [-1, 1], one time a picture, evenly"
+        ),
+    ),
+    recipes={
+        "digits": Recipe(
+            data="digits", precision="fp32", width=32, steps=6000, batch=128, warmup=200, decay="cosine", ema=0.999
+        ),
+        "mnist": Recipe(
+            data="mnist", patch=2, steps=10_000, batch=128, warmup=500, decay="cosine", ema=0.999, clip=1.0
+        ),
+        "tiny": Recipe(data="digits", precision="fp32", width=4, times=20, steps_drawn=5, steps=20, batch=32),
+    },
+)
