@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 import zoo
 from zoo_gans import gan, nets
@@ -40,10 +40,10 @@ class BiGAN(nn.Module):
         self.generator = nets.generator(recipe.latent, form, recipe.width)
         self.discriminator = nn.ModuleDict(
             {
-                "x": nn.Sequential(*nets.body(form, recipe.width, "spectral"), _layer(size, HIDDEN)),
-                "z": nn.Sequential(_layer(recipe.latent, HIDDEN), nn.LeakyReLU(0.2), _layer(HIDDEN, HIDDEN)),
+                "x": nn.Sequential(*nets.body(form, recipe.width), nn.Linear(size, HIDDEN)),
+                "z": nn.Sequential(nn.Linear(recipe.latent, HIDDEN), nn.LeakyReLU(0.2), nn.Linear(HIDDEN, HIDDEN)),
                 "head": nn.Sequential(
-                    nn.LeakyReLU(0.2), _layer(2 * HIDDEN, HIDDEN), nn.LeakyReLU(0.2), _layer(HIDDEN, 1)
+                    nn.LeakyReLU(0.2), nn.Linear(2 * HIDDEN, HIDDEN), nn.LeakyReLU(0.2), nn.Linear(HIDDEN, 1)
                 ),
             }
         )
@@ -67,10 +67,6 @@ class BiGAN(nn.Module):
     def discriminate(self, x: Tensor, z: Tensor) -> Tensor:
         parts = self.discriminator["x"](2 * x - 1), self.discriminator["z"](z)
         return self.discriminator["head"](torch.cat(parts, dim=1))  # (b, 1)
-
-
-def _layer(inputs: int, outputs: int) -> nn.Module:
-    return spectral_norm(nn.Linear(inputs, outputs))
 
 
 def _pairs(bigan: BiGAN, batch: zoo.Batch) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -102,9 +98,9 @@ def mse(bigan: BiGAN, batch: zoo.Batch, recipe: Recipe) -> Tensor:
 
 def finish(bigan: BiGAN, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
     """Take the statistics of the encoder, and then those of the generator."""
-    batches = list(zip(range(nets.STATISTICS), batches))
-    nets.take_statistics(bigan.encoder, lambda pair: bigan.encode(pair[1].x), batches)
-    nets.take_statistics(bigan.generator, lambda pair: nets.fake(bigan, pair[1]), batches)
+    batches = list(islice(batches, nets.STATISTICS))
+    nets.take_statistics(bigan.encoder, lambda batch: bigan.encode(batch.x), batches)
+    nets.take_statistics(bigan.generator, lambda batch: nets.fake(bigan, batch), batches)
 
 
 def tasks(bigan: BiGAN) -> Mapping[str, zoo.Task]:
@@ -120,7 +116,7 @@ def tasks(bigan: BiGAN) -> Mapping[str, zoo.Task]:
 bigan = zoo.Model(
     card=zoo.Card(
         title="Bidirectional GAN",
-        summary="A GAN with an encoder that is trained with it: codes of pictures, and pictures given back in its words.",
+        summary="A GAN with an encoder that is trained with it: codes of pictures, and pictures given back.",
         paper="https://arxiv.org/abs/1605.09782",
         citation="Donahue, Krähenbühl & Darrell 2017",
     ),

@@ -2,7 +2,7 @@
 
 Mirza & Osindero 2014, "Conditional generative adversarial nets", https://arxiv.org/abs/1411.1784. The generator has the
 label beside its noise, as there; the discriminator judges picture and label together by projection (Miyato & Koyama
-2018, "cGANs with projection discriminator", https://arxiv.org/abs/1802.05637), with spectral norm and the hinge loss.
+2018, "cGANs with projection discriminator", https://arxiv.org/abs/1802.05637).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Mapping
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 import zoo
 from zoo_gans import gan, nets
@@ -20,7 +19,7 @@ from zoo_gans.nets import Recipe
 
 
 class CGAN(nn.Module):
-    """G: z and label to picture; D: picture and label to a number, which rates them together."""
+    """G: z and label to picture; D: picture and label to logit of being real together."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
@@ -33,9 +32,9 @@ class CGAN(nn.Module):
         self.generator = nets.generator(2 * recipe.latent, form, recipe.width)
         self.discriminator = nn.ModuleDict(
             {
-                "body": nn.Sequential(*nets.body(form, recipe.width, "spectral")),
-                "head": spectral_norm(nn.Linear(size, 1)),
-                "embedding": spectral_norm(nn.Embedding(sample.classes, size)),
+                "body": nn.Sequential(*nets.body(form, recipe.width)),
+                "head": nn.Linear(size, 1).apply(nets.initialise),
+                "embedding": nn.Embedding(sample.classes, size).apply(nets.initialise),
             }
         )
 
@@ -55,17 +54,17 @@ class CGAN(nn.Module):
 
 
 def discriminator_loss(cgan: CGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    """max(0, 1 − D(x|y)) + max(0, 1 + D(G(z|y)|y)), in the place of eq. 2's logarithms."""
+    """−log D(x|y) − log(1 − D(G(z|y)|y)) (eq. 2)."""
     z, label = cgan.draw(len(batch.x), batch.x.device)
     real = cgan.discriminate(batch.x, batch.labels)
     faked = cgan.discriminate(cgan.decode(z, label).detach(), label)
-    return {"d_real": F.relu(1 - real).mean(), "d_fake": F.relu(1 + faked).mean()}
+    return {"d_real": F.softplus(-real).mean(), "d_fake": F.softplus(faked).mean()}
 
 
 def generator_loss(cgan: CGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    """−D(G(z|y)|y)."""
+    """−log D(G(z|y)|y), which does not saturate."""
     z, label = cgan.draw(len(batch.x), batch.x.device)
-    return {"generator": -cgan.discriminate(cgan.decode(z, label), label).mean()}
+    return {"generator": F.softplus(-cgan.discriminate(cgan.decode(z, label), label)).mean()}
 
 
 def tasks(cgan: CGAN) -> Mapping[str, zoo.Task]:

@@ -2,20 +2,24 @@
 
 Chen et al. 2016, "InfoGAN: interpretable representation learning by information maximizing generative adversarial
 nets", https://arxiv.org/abs/1606.03657. Part of the noise is a code: a class c and a few continuous numbers, here
-called style. A network Q must read the code off the picture, so the generator has to make it show. The discriminator,
-whose body Q shares, has spectral norm (Miyato et al. 2018) where the paper has BatchNorm.
+called style. A network Q, which shares the discriminator's body, must read the code off the picture, so the generator
+has to make it show.
+
+What it finds need not be classes that people know. With the recipe field `invariance`, which is not in the paper, Q also
+has to say the same of a real picture and of the same one distorted (Ji, Henriques & Vedaldi 2019, "Invariant information
+clustering", https://arxiv.org/abs/1807.06653), so that slant, size and place are no classes. No label is used.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 import zoo
 from zoo_gans import gan, nets
@@ -30,7 +34,8 @@ class Recipe(nets.Recipe):
     style: int = zoo.setting(2, "continuous numbers of the code", least=1)
     information: float = zoo.setting(1.0, "λ, the weight of the information about the class", least=0)
     style_information: float = zoo.setting(0.1, "the weight of the information about the style", least=0)
-    generator_lr: float = zoo.setting(1e-3, "peak learning rate of G", above=0)
+    invariance: float = zoo.setting(0.0, "weight of the information that Q has of distorted pictures", least=0)
+    generator_lr: float = zoo.setting(5e-4, "peak learning rate of G", above=0)
 
 
 class InfoGAN(nn.Module):
@@ -41,10 +46,10 @@ class InfoGAN(nn.Module):
         form = nets.picture(sample)
         self.sample, self.latent, self.codes, self.style = sample, recipe.latent, recipe.codes, recipe.style
         size = nets.features(form, recipe.width)
-        self.embedding = nn.Embedding(recipe.codes, recipe.latent)
-        self.generator = nets.generator(2 * recipe.latent + recipe.style, form, recipe.width)
-        self.body = nn.Sequential(*nets.body(form, recipe.width, "spectral"))
-        self.head = spectral_norm(nn.Linear(size, 1))
+        self.embedding = nn.Embedding(recipe.codes, recipe.codes)
+        self.generator = nets.generator(recipe.latent + recipe.codes + recipe.style, form, recipe.width)
+        self.body = nn.Sequential(*nets.body(form, recipe.width))
+        self.head = nn.Linear(size, 1).apply(nets.initialise)
         self.recogniser = nn.Sequential(
             nn.Linear(size, HIDDEN), nn.LeakyReLU(0.2), nn.Linear(HIDDEN, recipe.codes + recipe.style)
         )
@@ -77,13 +82,31 @@ def information(logits: Tensor, style: Tensor, code: Tensor, given: Tensor, reci
     }
 
 
+def distorted(x: Tensor) -> Tensor:
+    """Each picture turned by up to 20°, slanted, scaled by up to a fifth, and moved by up to a thirteenth of its side."""
+    turn, slant, wide, high, right, down = (2 * torch.rand(6, len(x), device=x.device) - 1).unbind()
+    cos, sin, wide, high = (0.35 * turn).cos(), (0.35 * turn).sin(), 1 + 0.2 * wide, 1 + 0.2 * high
+    rows = (cos * wide, 0.3 * slant - sin * high, 0.15 * right), (sin * wide, cos * high, 0.15 * down)
+    grid = F.affine_grid(torch.stack([torch.stack(row, 1) for row in rows], 1), list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, align_corners=False)
+
+
+def common(logits: Tensor, others: Tensor) -> Tensor:
+    """I(c, c′) of the classes of each picture and of its twin, in nats (Ji et al. 2019, eq. 3)."""
+    joint = logits.softmax(1).T @ others.softmax(1) / len(logits)
+    joint = ((joint + joint.T) / 2).clamp(min=1e-6)  # (codes, codes)
+    return (joint * (joint / (joint.sum(1, keepdim=True) * joint.sum(0))).log()).sum()
+
+
 def discriminator_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     """−log D(x) − log(1 − D(G(z, c))) − λ L_I(G, Q), for D and Q (eq. 6)."""
     z, code, given = infogan.draw(len(batch.x), batch.x.device)
-    real, _, _ = infogan.judge(batch.x)
+    real, seen, _ = infogan.judge(batch.x)
     faked, logits, style = infogan.judge(infogan.decode(z, code, given).detach())
-    adversarial = {"d_real": F.softplus(-real).mean(), "d_fake": F.softplus(faked).mean()}
-    return adversarial | information(logits, style, code, given, recipe)
+    terms = {"d_real": F.softplus(-real).mean(), "d_fake": F.softplus(faked).mean()}
+    if recipe.invariance:
+        terms["invariance"] = -recipe.invariance * common(seen, infogan.judge(distorted(batch.x))[1])
+    return terms | information(logits, style, code, given, recipe)
 
 
 def generator_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
@@ -99,6 +122,13 @@ def mutual_information(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Te
     z, code, given = infogan.draw(len(batch.x), batch.x.device)
     logits, _ = infogan.encode(infogan.decode(z, code, given))
     return math.log(infogan.codes) - F.cross_entropy(logits, code, reduction="none")
+
+
+def finish(infogan: InfoGAN, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
+    """Take the statistics of the generator, and those that Q's body has on pictures of the data."""
+    kept = list(islice(batches, nets.STATISTICS))
+    nets.take_statistics(infogan.generator, lambda batch: nets.fake(infogan, batch), kept)
+    nets.take_statistics(infogan.body, lambda batch: infogan.judge(batch.x), kept)
 
 
 def tasks(infogan: InfoGAN) -> Mapping[str, zoo.Task]:
@@ -129,7 +159,7 @@ infogan = zoo.Model(
     ),
     tasks=tasks,
     generate=zoo.OneShot("decode"),
-    finish=nets.finish,
+    finish=finish,
     measures=(
         zoo.Measure("mutual_information", mutual_information, "nats", "of class and sample, bound by Q", "higher"),
     ),

@@ -106,7 +106,7 @@ def features(form: zoo.Image, width: int) -> int:
 
 def initialise(layer: nn.Module) -> None:
     """Weights from N(0, 0.02²), section 4."""
-    if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+    if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)):
         nn.init.normal_(layer.weight, 0.0, 0.02)
     elif isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
         nn.init.normal_(layer.weight, 1.0, 0.02)

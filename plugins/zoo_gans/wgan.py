@@ -46,7 +46,7 @@ rmsprop = zoo.RMSprop()
 wgan = zoo.Model(
     card=zoo.Card(
         title="Wasserstein GAN",
-        summary="A GAN whose critic estimates a distance, with clipped weights: a loss that tells how good samples are.",
+        summary="A GAN whose critic estimates a distance, with clipped weights: its loss tells how good samples are.",
         paper="https://arxiv.org/abs/1701.07875",
         citation="Arjovsky, Chintala & Bottou 2017",
     ),
