@@ -5,9 +5,9 @@ nets", https://arxiv.org/abs/1606.03657. Part of the noise is a code: a class c 
 called style. A network Q, which shares the discriminator's body, must read the code off the picture, so the generator
 has to make it show.
 
-What it finds need not be classes that people know. With the recipe field `invariance`, which is not in the paper, Q also
-has to say the same of a real picture and of the same one distorted (Ji, Henriques & Vedaldi 2019, "Invariant information
-clustering", https://arxiv.org/abs/1807.06653), so that slant, size and place are no classes. No label is used.
+What it finds need not be classes that people know. With the recipe field `invariance`, which is not in the paper, Q
+also has to say the same of a real picture and of the same one distorted (Ji, Henriques & Vedaldi 2019, "Invariant
+information clustering", https://arxiv.org/abs/1807.06653): slant, size and place are then no classes. No label is used.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ class InfoGAN(nn.Module):
         self.body = nn.Sequential(*nets.body(form, recipe.width))
         self.head = nn.Linear(size, 1).apply(nets.initialise)
         self.recogniser = nn.Sequential(
-            nn.Linear(size, HIDDEN), nn.LeakyReLU(0.2), nn.Linear(HIDDEN, recipe.codes + recipe.style)
+            nn.Linear(size, HIDDEN, bias=False),
+            nn.BatchNorm1d(HIDDEN),
+            nn.LeakyReLU(0.2),
+            nn.Linear(HIDDEN, recipe.codes + recipe.style),
         )
 
     def draw(self, count: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
@@ -83,7 +86,7 @@ def information(logits: Tensor, style: Tensor, code: Tensor, given: Tensor, reci
 
 
 def distorted(x: Tensor) -> Tensor:
-    """Each picture turned by up to 20°, slanted, scaled by up to a fifth, and moved by up to a thirteenth of its side."""
+    """Each picture turned by up to 20°, slanted, scaled by up to a fifth and moved by up to a thirteenth."""
     turn, slant, wide, high, right, down = (2 * torch.rand(6, len(x), device=x.device) - 1).unbind()
     cos, sin, wide, high = (0.35 * turn).cos(), (0.35 * turn).sin(), 1 + 0.2 * wide, 1 + 0.2 * high
     rows = (cos * wide, 0.3 * slant - sin * high, 0.15 * right), (sin * wide, cos * high, 0.15 * down)
@@ -125,10 +128,11 @@ def mutual_information(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Te
 
 
 def finish(infogan: InfoGAN, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
-    """Take the statistics of the generator, and those that Q's body has on pictures of the data."""
+    """Take the statistics of the generator, and those that Q has on pictures of the data."""
     kept = list(islice(batches, nets.STATISTICS))
     nets.take_statistics(infogan.generator, lambda batch: nets.fake(infogan, batch), kept)
-    nets.take_statistics(infogan.body, lambda batch: infogan.judge(batch.x), kept)
+    reader = nn.ModuleList([infogan.body, infogan.recogniser])
+    nets.take_statistics(reader, lambda batch: infogan.encode(batch.x), kept)
 
 
 def tasks(infogan: InfoGAN) -> Mapping[str, zoo.Task]:
