@@ -36,13 +36,23 @@ def test_list_filters_and_json(zoo_command: Command) -> None:
     assert names == zoo.list_models()
     assert {row["model"] for row in json.loads(zoo_command("list", "--task", "encode", "--json").stdout)} == {
         "ae",
+        "bigan",
+        "infogan",
         "vae",
     }
     assert [line.split()[0] for line in zoo_command("list", "*.mnist").stdout.splitlines()[1:]] == [
         "ae.mnist",
+        "bigan.mnist",
+        "cgan.mnist",
         "dcgan.mnist",
         "features.mnist",
+        "gan.mnist",
+        "infogan.mnist",
+        "lsgan.mnist",
+        "sngan.mnist",
         "vae.mnist",
+        "wgan.mnist",
+        "wgan-gp.mnist",
     ]
     nothing = zoo_command("list", "nothing*")
     assert nothing.returncode == 0

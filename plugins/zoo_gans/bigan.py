@@ -1,0 +1,139 @@
+"""Bidirectional GAN: a GAN with an encoder.
+
+Donahue, Krähenbühl & Darrell 2017, "Adversarial feature learning", https://arxiv.org/abs/1605.09782, and Dumoulin et
+al. 2017, "Adversarially learned inference", https://arxiv.org/abs/1606.00704: the discriminator tells a picture with
+its code, (x, E(x)), from a code with its picture, (G(z), z). Where it cannot, E and G are each other's inverse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import zoo
+from zoo_gans import gan, nets
+
+HIDDEN = 512
+"""Numbers in the hidden layers of the discriminator."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(nets.Recipe):
+    latent: int = zoo.setting(32, "dimensions of z", least=1)
+    cycle: float = zoo.setting(0.0, "weight of ‖x − G(E(x))‖² (ALICE, Li et al. 2017, arXiv:1709.01215)", least=0)
+
+
+class BiGAN(nn.Module):
+    """E: picture to z; G: z to picture; D: both to logit of being E's."""
+
+    def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
+        super().__init__()
+        form = nets.picture(sample)
+        self.sample, self.latent = sample, recipe.latent
+        size = nets.features(form, recipe.width)
+        self.encoder = nn.Sequential(*nets.body(form, recipe.width), nn.Linear(size, recipe.latent))
+        self.generator = nets.generator(recipe.latent, form, recipe.width)
+        self.discriminator = nn.ModuleDict(
+            {
+                "x": nn.Sequential(*nets.body(form, recipe.width), nn.Linear(size, HIDDEN)),
+                "z": nn.Sequential(nn.Linear(recipe.latent, HIDDEN), nn.LeakyReLU(0.2), nn.Linear(HIDDEN, HIDDEN)),
+                "head": nn.Sequential(
+                    nn.LeakyReLU(0.2), nn.Linear(2 * HIDDEN, HIDDEN), nn.LeakyReLU(0.2), nn.Linear(HIDDEN, 1)
+                ),
+            }
+        )
+
+    def draw(self, count: int, device: torch.device) -> tuple[Tensor, ...]:
+        return (torch.randn(count, self.latent, device=device),)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.encoder(2 * x - 1)  # (b, latent)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return nets.unstretched(self.generator(z), self.sample.x)  # (b, c, h, w)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
+
+    def score(self, x: Tensor) -> Tensor:
+        """‖x − G(E(x))‖₁, (b,): the part of Zenati et al. 2018 (arXiv:1802.06222, eq. 4) that needs no critic."""
+        return (x - self.reconstruct(x)).abs().flatten(1).sum(1)
+
+    def discriminate(self, x: Tensor, z: Tensor) -> Tensor:
+        parts = self.discriminator["x"](2 * x - 1), self.discriminator["z"](z)
+        return self.discriminator["head"](torch.cat(parts, dim=1))  # (b, 1)
+
+
+def _pairs(bigan: BiGAN, batch: zoo.Batch) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """(x, E(x)) and (G(z), z)."""
+    (z,) = bigan.draw(len(batch.x), batch.x.device)
+    return (batch.x, bigan.encode(batch.x)), (bigan.decode(z), z)
+
+
+def discriminator_loss(bigan: BiGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    """−log D(x, E(x)) − log(1 − D(G(z), z)) (Donahue et al., eq. 3)."""
+    encoded, decoded = (bigan.discriminate(*pair) for pair in _pairs(bigan, batch))
+    return {"d_encoded": F.softplus(-encoded).mean(), "d_decoded": F.softplus(decoded).mean()}
+
+
+def inverse_loss(bigan: BiGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    """The same with the labels changed, which does not saturate (section 3.4), for E and G."""
+    pairs = _pairs(bigan, batch)
+    encoded, decoded = (bigan.discriminate(*pair) for pair in pairs)
+    terms = {"encoder": F.softplus(encoded).mean(), "generator": F.softplus(-decoded).mean()}
+    if recipe.cycle:
+        error = (bigan.decode(pairs[0][1]) - batch.x).square().flatten(1).sum(1)
+        terms["cycle"] = recipe.cycle * error.mean()
+    return terms
+
+
+def mse(bigan: BiGAN, batch: zoo.Batch, recipe: Recipe) -> Tensor:
+    return (bigan.reconstruct(batch.x) - batch.x).square().flatten(1).mean(1)
+
+
+def finish(bigan: BiGAN, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
+    """Take the statistics of the encoder, and then those of the generator."""
+    batches = list(islice(batches, nets.STATISTICS))
+    nets.take_statistics(bigan.encoder, lambda batch: bigan.encode(batch.x), batches)
+    nets.take_statistics(bigan.generator, lambda batch: nets.fake(bigan, batch), batches)
+
+
+def tasks(bigan: BiGAN) -> Mapping[str, zoo.Task]:
+    image, size = bigan.sample.x, (bigan.latent,)
+    return {
+        "encode": zoo.Task(bigan.encode, {"image": image}, {"z": zoo.Vector(size)}),
+        "decode": zoo.Task(bigan.decode, {"z": zoo.Noise(size)}, {"image": image}),
+        "reconstruct": zoo.Task(bigan.reconstruct, {"image": image}, {"reconstruction": image}),
+        "score": zoo.Task(bigan.score, {"image": image}, {"score": zoo.Score()}),
+    }
+
+
+bigan = zoo.Model(
+    card=zoo.Card(
+        title="Bidirectional GAN",
+        summary="A GAN with an encoder that is trained with it: codes of pictures, and pictures given back.",
+        paper="https://arxiv.org/abs/1605.09782",
+        citation="Donahue, Krähenbühl & Darrell 2017",
+    ),
+    build=BiGAN,
+    objectives=(
+        zoo.Objective(discriminator_loss, params=("discriminator",), optimiser=gan.adam),
+        zoo.Objective(inverse_loss, params=("generator", "encoder"), optimiser=gan.adam),
+    ),
+    tasks=tasks,
+    generate=zoo.OneShot("decode"),
+    finish=finish,
+    measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"),),
+    recipes={
+        "digits": Recipe(
+            data="digits", precision="fp32", latent=16, steps=6000, batch=100, lr=5e-4, decay="linear", ema=0.998
+        ),
+        "mnist": Recipe(data="mnist", width=64, steps=18000, batch=64, decay="linear", ema=0.999),
+        "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
+    },
+)

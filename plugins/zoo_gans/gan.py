@@ -1,0 +1,81 @@
+"""Generative adversarial network, dense.
+
+Goodfellow et al. 2014, "Generative adversarial nets", https://arxiv.org/abs/1406.2661: a generator G makes pictures of
+noise, a discriminator D tells them from real ones, and each is trained against the other.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import zoo
+from zoo_gans import nets
+from zoo_gans.nets import GAN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(zoo.Recipe):
+    lr: float = zoo.setting(2e-4, "peak learning rate", above=0)
+    latent: int = zoo.setting(64, "dimensions of z", least=1)
+    hidden: tuple[int, ...] = zoo.setting((256, 512), "sizes of G's hidden layers; D has them the other way", least=1)
+    dropout: float = zoo.setting(0.3, "share of D's hidden numbers that are left out in training", least=0, most=0.9)
+
+
+def build(recipe: Recipe, sample: zoo.Sample) -> GAN:
+    form = nets.picture(sample)
+    sizes = (recipe.latent, *recipe.hidden)
+    generator: list[nn.Module] = []
+    for inputs, outputs in itertools.pairwise(sizes):
+        generator += [nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.ReLU()]
+    generator += [nn.Linear(sizes[-1], math.prod(form.shape)), nn.Tanh(), nn.Unflatten(1, form.shape)]
+    discriminator: list[nn.Module] = [nn.Flatten()]
+    for inputs, outputs in itertools.pairwise((math.prod(form.shape), *reversed(recipe.hidden))):
+        discriminator += [nn.Linear(inputs, outputs), nn.LeakyReLU(0.2), nn.Dropout(recipe.dropout)]
+    discriminator += [nn.Linear(recipe.hidden[0], 1)]
+    return GAN(sample, recipe.latent, nn.Sequential(*generator), nn.Sequential(*discriminator))
+
+
+def discriminator_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[str, Tensor]:
+    """−log D(x) − log(1 − D(G(z))) (eq. 1)."""
+    real, faked = gan.discriminate(batch.x), gan.discriminate(nets.fake(gan, batch).detach())
+    return {"d_real": F.softplus(-real).mean(), "d_fake": F.softplus(faked).mean()}
+
+
+def generator_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[str, Tensor]:
+    """−log D(G(z)), which does not saturate (section 3)."""
+    return {"generator": F.softplus(-gan.discriminate(nets.fake(gan, batch))).mean()}
+
+
+adam = zoo.AdamW(betas=(0.5, 0.999))
+
+objectives = (
+    zoo.Objective(discriminator_loss, params=("discriminator",), optimiser=adam),
+    zoo.Objective(generator_loss, params=("generator",), optimiser=adam),
+)
+
+gan = zoo.Model(
+    card=zoo.Card(
+        title="Generative adversarial network",
+        summary="A dense generator trained against a discriminator, without a likelihood: where it all began.",
+        paper="https://arxiv.org/abs/1406.2661",
+        citation="Goodfellow et al. 2014",
+    ),
+    build=build,
+    objectives=objectives,
+    tasks=nets.tasks,
+    generate=zoo.OneShot("decode"),
+    finish=nets.finish,
+    recipes={
+        "digits": Recipe(
+            data="digits", precision="fp32", latent=32, steps=6000, batch=100, lr=5e-4, decay="linear", ema=0.998
+        ),
+        "mnist": Recipe(data="mnist", steps=30000, batch=128, decay="linear", ema=0.999),
+        "tiny": Recipe(data="digits", precision="fp32", latent=8, hidden=(16,), steps=20, batch=32),
+    },
+)

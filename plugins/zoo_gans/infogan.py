@@ -1,0 +1,177 @@
+"""InfoGAN: a GAN that finds classes and styles by itself.
+
+Chen et al. 2016, "InfoGAN: interpretable representation learning by information maximizing generative adversarial
+nets", https://arxiv.org/abs/1606.03657. Part of the noise is a code: a class c and a few continuous numbers, here
+called style. A network Q, which shares the discriminator's body, must read the code off the picture, so the generator
+has to make it show.
+
+What it finds need not be classes that people know. With the recipe field `invariance`, which is not in the paper, Q
+also has to say the same of a real picture and of the same one distorted (Ji, Henriques & Vedaldi 2019, "Invariant
+information clustering", https://arxiv.org/abs/1807.06653): slant, size and place are then no classes. No label is used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import zoo
+from zoo_gans import gan, nets
+
+HIDDEN = 128
+"""Numbers in Q's hidden layer (appendix C.1)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(nets.Recipe):
+    codes: int = zoo.setting(10, "classes of the categorical code", least=2)
+    style: int = zoo.setting(2, "continuous numbers of the code", least=1)
+    information: float = zoo.setting(1.0, "λ, the weight of the information about the class", least=0)
+    style_information: float = zoo.setting(0.1, "the weight of the information about the style", least=0)
+    invariance: float = zoo.setting(0.0, "weight of the information that Q has of distorted pictures", least=0)
+    generator_lr: float = zoo.setting(5e-4, "peak learning rate of G", above=0)
+
+
+class InfoGAN(nn.Module):
+    """G: z, class and style to picture; D: picture to logit of being real; Q: picture to class and style."""
+
+    def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
+        super().__init__()
+        form = nets.picture(sample)
+        self.sample, self.latent, self.codes, self.style = sample, recipe.latent, recipe.codes, recipe.style
+        size = nets.features(form, recipe.width)
+        self.embedding = nn.Embedding(recipe.codes, recipe.codes)
+        self.generator = nets.generator(recipe.latent + recipe.codes + recipe.style, form, recipe.width)
+        self.body = nn.Sequential(*nets.body(form, recipe.width))
+        self.head = nn.Linear(size, 1).apply(nets.initialise)
+        self.recogniser = nn.Sequential(
+            nn.Linear(size, HIDDEN, bias=False),
+            nn.BatchNorm1d(HIDDEN),
+            nn.LeakyReLU(0.2),
+            nn.Linear(HIDDEN, recipe.codes + recipe.style),
+        )
+
+    def draw(self, count: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        z, style = torch.randn(count, self.latent, device=device), torch.rand(count, self.style, device=device)
+        return z, torch.randint(self.codes, (count,), device=device), style
+
+    def decode(self, z: Tensor, code: Tensor, style: Tensor) -> Tensor:
+        """G(z, c), `style` uniform in [0, 1)."""
+        inputs = torch.cat([z, self.embedding(code), 2 * style - 1], dim=1)
+        return nets.unstretched(self.generator(inputs), self.sample.x)  # (b, c, h, w)
+
+    def judge(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """D(x), (b, 1), and Q's logits of the class, (b, codes), and guess of the style, (b, style)."""
+        features = self.body(2 * x - 1)
+        logits, style = self.recogniser(features).float().split([self.codes, self.style], dim=1)
+        return self.head(features), logits, style
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        _, logits, style = self.judge(x)
+        return logits, style
+
+
+def information(logits: Tensor, style: Tensor, code: Tensor, given: Tensor, recipe: Recipe) -> dict[str, Tensor]:
+    """−λ L_I, but for the entropy of the code: −log Q(c|x) (eq. 5), the style Gaussian with deviation 1 in [0, 1]."""
+    return {
+        "code": recipe.information * F.cross_entropy(logits, code),
+        "style": recipe.style_information * (style - given).square().sum(1).mean() / 2,
+    }
+
+
+def distorted(x: Tensor) -> Tensor:
+    """Each picture turned by up to 20°, slanted, scaled by up to a fifth and moved by up to a thirteenth."""
+    turn, slant, wide, high, right, down = (2 * torch.rand(6, len(x), device=x.device) - 1).unbind()
+    cos, sin, wide, high = (0.35 * turn).cos(), (0.35 * turn).sin(), 1 + 0.2 * wide, 1 + 0.2 * high
+    rows = (cos * wide, 0.3 * slant - sin * high, 0.15 * right), (sin * wide, cos * high, 0.15 * down)
+    grid = F.affine_grid(torch.stack([torch.stack(row, 1) for row in rows], 1), list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, align_corners=False)
+
+
+def common(logits: Tensor, others: Tensor) -> Tensor:
+    """I(c, c′) of the classes of each picture and of its twin, in nats (Ji et al. 2019, eq. 3)."""
+    joint = logits.softmax(1).T @ others.softmax(1) / len(logits)
+    joint = ((joint + joint.T) / 2).clamp(min=1e-6)  # (codes, codes)
+    return (joint * (joint / (joint.sum(1, keepdim=True) * joint.sum(0))).log()).sum()
+
+
+def discriminator_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    """−log D(x) − log(1 − D(G(z, c))) − λ L_I(G, Q), for D and Q (eq. 6)."""
+    z, code, given = infogan.draw(len(batch.x), batch.x.device)
+    real, seen, _ = infogan.judge(batch.x)
+    faked, logits, style = infogan.judge(infogan.decode(z, code, given).detach())
+    terms = {"d_real": F.softplus(-real).mean(), "d_fake": F.softplus(faked).mean()}
+    if recipe.invariance:
+        terms["invariance"] = -recipe.invariance * common(seen, infogan.judge(distorted(batch.x))[1])
+    return terms | information(logits, style, code, given, recipe)
+
+
+def generator_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    """−log D(G(z, c)) − λ L_I(G, Q), for G (eq. 6)."""
+    z, code, given = infogan.draw(len(batch.x), batch.x.device)
+    faked, logits, style = infogan.judge(infogan.decode(z, code, given))
+    terms = information(logits, style, code, given, recipe)
+    return {"generator": F.softplus(-faked).mean()} | {f"g_{name}": term for name, term in terms.items()}
+
+
+def mutual_information(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Tensor:
+    """log Q(c|G(z, c)) + H(c), whose mean is at most the information of picture and class, log `codes` (eq. 4)."""
+    z, code, given = infogan.draw(len(batch.x), batch.x.device)
+    logits, _ = infogan.encode(infogan.decode(z, code, given))
+    return math.log(infogan.codes) - F.cross_entropy(logits, code, reduction="none")
+
+
+def finish(infogan: InfoGAN, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
+    """Take the statistics of the generator, and those that Q has on pictures of the data."""
+    kept = list(islice(batches, nets.STATISTICS))
+    nets.take_statistics(infogan.generator, lambda batch: nets.fake(infogan, batch), kept)
+    reader = nn.ModuleList([infogan.body, infogan.recogniser])
+    nets.take_statistics(reader, lambda batch: infogan.encode(batch.x), kept)
+
+
+def tasks(infogan: InfoGAN) -> Mapping[str, zoo.Task]:
+    z, style = zoo.Noise((infogan.latent,)), zoo.Noise((infogan.style,), "uniform")
+    inputs, image = {"z": z, "code": zoo.Label(infogan.codes), "style": style}, infogan.sample.x
+    read = {"code": zoo.Vector((infogan.codes,)), "style": zoo.Vector((infogan.style,))}
+    return {
+        "encode": zoo.Task(infogan.encode, {"image": image}, read),
+        "decode": zoo.Task(infogan.decode, inputs, {"image": image}),
+    }
+
+
+infogan = zoo.Model(
+    card=zoo.Card(
+        title="InfoGAN",
+        summary="A GAN with a code that it must make visible: it finds classes and styles without being told any.",
+        paper="https://arxiv.org/abs/1606.03657",
+        citation="Chen et al. 2016",
+    ),
+    build=InfoGAN,
+    objectives=(
+        zoo.Objective(discriminator_loss, params=("body", "head", "recogniser"), optimiser=gan.adam),
+        zoo.Objective(
+            generator_loss,
+            params=("generator", "embedding"),
+            optimiser=zoo.AdamW(lr="generator_lr", betas=gan.adam.betas),
+        ),
+    ),
+    tasks=tasks,
+    generate=zoo.OneShot("decode"),
+    finish=finish,
+    measures=(
+        zoo.Measure("mutual_information", mutual_information, "nats", "of class and sample, bound by Q", "higher"),
+    ),
+    recipes={
+        "digits": Recipe(
+            data="digits", precision="fp32", latent=32, steps=6000, batch=100, lr=5e-4, decay="linear", ema=0.998
+        ),
+        "mnist": Recipe(data="mnist", width=64, steps=18000, batch=64, decay="linear", ema=0.999),
+        "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
+    },
+)

@@ -1,0 +1,140 @@
+"""What the GANs share: DCGAN's networks in parts, the pair of a generator and a discriminator, and its tasks.
+
+The networks are those of Radford, Metz & Chintala 2016 (https://arxiv.org/abs/1511.06434), of two stages that double
+or halve a picture's sides. Their pictures are in tanh's [-1, 1]; a module's `decode` gives them in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+import zoo
+
+STATISTICS = 64
+"""Batches on which the statistics of BatchNorm are taken for what is released."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(zoo.Recipe):
+    lr: float = zoo.setting(2e-4, "peak learning rate", above=0)
+    latent: int = zoo.setting(64, "dimensions of z", least=1)
+    width: int = zoo.setting(32, "channels of the largest feature maps; the next have twice as many", least=1)
+
+
+class GAN(nn.Module):
+    """A generator G: z to picture, and a discriminator D: picture to one number."""
+
+    def __init__(self, sample: zoo.Sample, latent: int, generator: nn.Module, discriminator: nn.Module) -> None:
+        super().__init__()
+        self.sample, self.latent = sample, latent
+        self.generator, self.discriminator = generator, discriminator
+
+    def draw(self, count: int, device: torch.device) -> tuple[Tensor, ...]:
+        """What `decode` takes, at random."""
+        return (torch.randn(count, self.latent, device=device),)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return unstretched(self.generator(z), self.sample.x)  # (b, c, h, w)
+
+    def discriminate(self, x: Tensor) -> Tensor:
+        return self.discriminator(2 * x - 1)  # (b, 1)
+
+
+def fake(gan: Any, batch: zoo.Batch) -> Tensor:
+    """As many generated pictures as the batch has real ones."""
+    return gan.decode(*gan.draw(len(batch.x), batch.x.device))
+
+
+def picture(sample: zoo.Sample) -> zoo.Image:
+    """The form of the data's pictures; ValueError for other data."""
+    if not isinstance(sample.x, zoo.Image):
+        raise ValueError(f"it models pictures, and this data is {sample.x.kind}")
+    return sample.x
+
+
+def unstretched(x: Tensor, form: Any) -> Tensor:
+    """Pictures of a form, in [0, 1], of what a generator gives: in [-1, 1], and up to 3 pixels larger."""
+    return (x[:, :, : form.height, : form.width] + 1) / 2
+
+
+def grid(form: zoo.Image, width: int) -> tuple[int, int, int]:
+    """Channels, height and width of the smallest feature maps."""
+    return 2 * width, -(-form.height // 4), -(-form.width // 4)
+
+
+def generator(inputs: int, form: zoo.Image, width: int) -> nn.Sequential:
+    """From `inputs` numbers to a picture in [-1, 1]."""
+    channels, height, side = grid(form, width)
+    return nn.Sequential(
+        nn.Linear(inputs, channels * height * side, bias=False),
+        nn.Unflatten(1, (channels, height, side)),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+        nn.ConvTranspose2d(channels, width, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.ConvTranspose2d(width, form.channels, 4, 2, 1),
+        nn.Tanh(),
+    ).apply(initialise)
+
+
+def body(form: zoo.Image, width: int, norm: Literal["batch", "spectral", "none"] = "batch") -> tuple[nn.Module, ...]:
+    """From a picture in [-1, 1] to :func:`features` numbers, each layer normalised as `norm` says."""
+    first = nn.Conv2d(form.channels, width, 3, 2, 1)
+    second = nn.Conv2d(width, 2 * width, 3, 2, 1, bias=norm != "batch")
+    for layer in (first, second):
+        if norm == "spectral":
+            spectral_norm(layer)  # which has no use for a scale of the first weights
+        else:
+            initialise(layer)
+    between = [nn.BatchNorm2d(2 * width).apply(initialise)] if norm == "batch" else []
+    return first, nn.LeakyReLU(0.2), second, *between, nn.LeakyReLU(0.2), nn.Flatten()
+
+
+def features(form: zoo.Image, width: int) -> int:
+    """How many numbers a :func:`body` gives."""
+    channels, height, side = grid(form, width)
+    return channels * height * side
+
+
+def initialise(layer: nn.Module) -> None:
+    """Weights from N(0, 0.02²), section 4."""
+    if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)):
+        nn.init.normal_(layer.weight, 0.0, 0.02)
+    elif isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
+        nn.init.normal_(layer.weight, 1.0, 0.02)
+
+
+def take_statistics(net: nn.Module, call: Callable[[Any], object], inputs: Iterable[Any]) -> None:
+    """Set the statistics of each BatchNorm of a network to the mean over its calls on 64 inputs, or what there are.
+
+    What is released is an average of weights that were never trained together with the statistics that training has
+    ("precise BatchNorm", Wu & Johnson 2021, section 3, https://arxiv.org/abs/2105.07576).
+    """
+    norms = [layer for layer in net.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all calls
+        norm.train()
+    for value in islice(inputs, STATISTICS):
+        call(value)
+    for norm, momentum in zip(norms, before, strict=True):
+        norm.momentum = momentum
+        norm.eval()
+
+
+def finish(gan: Any, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
+    """Take the statistics of the generator."""
+    take_statistics(gan.generator, lambda batch: fake(gan, batch), batches)
+
+
+def tasks(gan: GAN) -> Mapping[str, zoo.Task]:
+    return {"decode": zoo.Task(gan.decode, {"z": zoo.Noise((gan.latent,))}, {"image": gan.sample.x})}

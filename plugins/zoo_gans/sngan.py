@@ -1,0 +1,52 @@
+"""Spectrally normalised GAN.
+
+Miyato et al. 2018, "Spectral normalization for generative adversarial networks", https://arxiv.org/abs/1802.05957:
+each weight matrix of the discriminator is divided by its largest singular value, found by power iteration, which bounds
+the discriminator's slope; with the hinge loss.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+import zoo
+from zoo_gans import nets
+from zoo_gans.dcgan import dcgan
+from zoo_gans.nets import GAN, Recipe
+from zoo_gans.wgan import generator_loss
+
+
+def build(recipe: Recipe, sample: zoo.Sample) -> GAN:
+    form = nets.picture(sample)
+    head = spectral_norm(nn.Linear(nets.features(form, recipe.width), 1))
+    discriminator = nn.Sequential(*nets.body(form, recipe.width, "spectral"), head)
+    return GAN(sample, recipe.latent, nets.generator(recipe.latent, form, recipe.width), discriminator)
+
+
+def discriminator_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[str, Tensor]:
+    """max(0, 1 − D(x)) + max(0, 1 + D(G(z))) (eq. 16; the generator's −D(G(z)) is eq. 17)."""
+    real, faked = gan.discriminate(batch.x), gan.discriminate(nets.fake(gan, batch).detach())
+    return {"d_real": F.relu(1 - real).mean(), "d_fake": F.relu(1 + faked).mean()}
+
+
+discriminator, generator = dcgan.objectives
+
+sngan = dataclasses.replace(
+    dcgan,
+    card=zoo.Card(
+        title="Spectrally normalised GAN",
+        summary="A convolutional GAN whose discriminator has a bounded slope: stable training at little cost.",
+        paper="https://arxiv.org/abs/1802.05957",
+        citation="Miyato et al. 2018",
+    ),
+    build=build,
+    objectives=(
+        dataclasses.replace(discriminator, loss=discriminator_loss),
+        dataclasses.replace(generator, loss=generator_loss),
+    ),
+)

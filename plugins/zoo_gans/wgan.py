@@ -1,0 +1,66 @@
+"""Wasserstein GAN, with weight clipping.
+
+Arjovsky, Chintala & Bottou 2017, "Wasserstein generative adversarial networks", https://arxiv.org/abs/1701.07875
+(algorithm 1): the critic gives a number without bounds, and its mean difference between real and generated pictures
+estimates their Wasserstein distance as long as its weights are kept small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+import zoo
+from zoo_gans import nets
+from zoo_gans.dcgan import build
+from zoo_gans.nets import GAN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(nets.Recipe):
+    lr: float = zoo.setting(5e-5, "peak learning rate", above=0)
+    bound: float = zoo.setting(0.01, "c: the critic's weights are clipped to [-c, c]", above=0)
+
+
+def critic_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[str, Tensor]:
+    """f(G(z)) − f(x), the negative of the distance that the critic sees (eq. 2)."""
+    real, faked = gan.discriminate(batch.x), gan.discriminate(nets.fake(gan, batch).detach())
+    return {"distance": faked.mean() - real.mean()}
+
+
+def generator_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[str, Tensor]:
+    """−f(G(z)) (theorem 3)."""
+    return {"generator": -gan.discriminate(nets.fake(gan, batch)).mean()}
+
+
+def clip(gan: GAN, recipe: Recipe) -> None:
+    """Keep the critic's weights in a box, and so its slope within bounds."""
+    for weight in gan.discriminator.parameters():
+        weight.clamp_(-recipe.bound, recipe.bound)
+
+
+rmsprop = zoo.RMSprop()
+
+wgan = zoo.Model(
+    card=zoo.Card(
+        title="Wasserstein GAN",
+        summary="A GAN whose critic estimates a distance, with clipped weights: its loss tells how good samples are.",
+        paper="https://arxiv.org/abs/1701.07875",
+        citation="Arjovsky, Chintala & Bottou 2017",
+    ),
+    build=build,
+    objectives=(  # n_critic = 5; a step is one of the critic
+        zoo.Objective(critic_loss, params=("discriminator",), optimiser=rmsprop, after=clip),
+        zoo.Objective(generator_loss, params=("generator",), optimiser=rmsprop, every=5),
+    ),
+    tasks=nets.tasks,
+    generate=zoo.OneShot("decode"),
+    finish=nets.finish,
+    recipes={
+        "digits": Recipe(data="digits", precision="fp32", latent=32, steps=8000, batch=100, lr=2e-4, ema=0.998),
+        "mnist": Recipe(data="mnist", width=64, steps=15000, batch=128, lr=2e-4, decay="linear", ema=0.999),
+        "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
+    },
+)
