@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -120,6 +120,9 @@ def iwae_100(vae: VAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
 
 PROTOCOL = "pictures dynamically binarised, unless the likelihood is logistic"
 
+optimiser = zoo.AdamW(weight_decay=0.05)
+mnist = Recipe(data="mnist", steps=50000, lr=2e-3, warmup=500, decay="cosine", ema=0.999)
+
 vae = zoo.Model(
     card=zoo.Card(
         title="Variational autoencoder",
@@ -128,7 +131,7 @@ vae = zoo.Model(
         citation="Kingma & Welling 2014",
     ),
     build=VAE,
-    objectives=(zoo.Objective(loss),),
+    objectives=(zoo.Objective(loss, optimiser=optimiser),),
     tasks=nets.tasks,
     generate=zoo.OneShot("decode"),
     measures=(
@@ -139,7 +142,11 @@ vae = zoo.Model(
         "digits": Recipe(
             data="digits", precision="fp32", latent=8, steps=1500, batch=100, lr=2e-3, warmup=100, decay="cosine"
         ),
-        "mnist": Recipe(data="mnist", steps=4500, batch=128, lr=2e-3, warmup=200, decay="cosine"),
+        "mnist": mnist,
+        "mnist-beta4": replace(mnist, beta=4.0, steps=10000),
+        "cifar10": replace(
+            mnist, data="cifar10-jpeg", likelihood="logistic", latent=128, width=24, blocks=2, flip=True, steps=30000
+        ),
         "tiny": Recipe(data="digits", precision="fp32", latent=2, width=4, steps=20, batch=32),
     },
 )
