@@ -94,7 +94,16 @@ ae = zoo.Model(
     measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"),),
     finish=fit_prior,
     recipes={
-        "digits": Recipe(data="digits", precision="fp32", latent=16, steps=3000, batch=100, lr=2e-3, decay="cosine"),
+        "digits": Recipe(
+            data="digits",
+            precision="fp32",
+            hidden=(256, 128),
+            latent=16,
+            steps=3000,
+            batch=100,
+            lr=2e-3,
+            decay="cosine",
+        ),
         "mnist": Recipe(data="mnist", steps=9400, batch=128, lr=1e-3, warmup=100, decay="cosine"),
         "tiny": Recipe(data="digits", precision="fp32", hidden=(16,), latent=4, steps=20, batch=32),
     },

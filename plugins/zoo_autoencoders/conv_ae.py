@@ -37,7 +37,16 @@ conv_ae = dataclasses.replace(
     build=convolutional,
     recipes={
         "digits": Recipe(
-            data="digits", precision="fp32", latent=16, steps=1500, batch=100, lr=2e-3, warmup=100, decay="cosine"
+            data="digits",
+            precision="fp32",
+            latent=16,
+            width=40,
+            blocks=0,
+            steps=1500,
+            batch=100,
+            lr=2e-3,
+            warmup=100,
+            decay="cosine",
         ),
         "mnist": Recipe(data="mnist", steps=9400, lr=2e-3, warmup=200, decay="cosine"),
         "tiny": Recipe(data="digits", precision="fp32", latent=4, width=4, steps=20, batch=32, lr=1e-2),

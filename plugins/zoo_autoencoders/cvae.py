@@ -121,7 +121,16 @@ cvae = zoo.Model(
     ),
     recipes={
         "digits": nets.Recipe(
-            data="digits", precision="fp32", latent=8, steps=1500, batch=100, lr=2e-3, warmup=100, decay="cosine"
+            data="digits",
+            precision="fp32",
+            latent=8,
+            width=48,
+            blocks=0,
+            steps=1500,
+            batch=100,
+            lr=2e-3,
+            warmup=100,
+            decay="cosine",
         ),
         "mnist": nets.Recipe(data="mnist", steps=4500, lr=2e-3, warmup=200, decay="cosine"),
         "tiny": nets.Recipe(data="digits", precision="fp32", latent=2, width=4, steps=20, batch=32, lr=1e-2),

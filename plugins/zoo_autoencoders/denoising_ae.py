@@ -79,7 +79,16 @@ denoising_ae = dataclasses.replace(
     ),
     recipes={
         "digits": Recipe(
-            data="digits", precision="fp32", level=0.25, steps=1500, batch=100, lr=2e-3, warmup=100, decay="cosine"
+            data="digits",
+            precision="fp32",
+            level=0.25,
+            width=40,
+            blocks=0,
+            steps=1500,
+            batch=100,
+            lr=2e-3,
+            warmup=100,
+            decay="cosine",
         ),
         "mnist": Recipe(data="mnist", latent=64, steps=9400, lr=2e-3, warmup=200, decay="cosine"),
         "tiny": Recipe(data="digits", precision="fp32", latent=4, width=4, steps=20, batch=32, lr=1e-2),

@@ -95,7 +95,16 @@ glo = zoo.Model(
     finish=fit_prior,
     recipes={
         "digits": Recipe(
-            data="digits", precision="fp32", pictures=1500, latent=16, steps=3000, batch=100, lr=2e-3, decay="cosine"
+            data="digits",
+            precision="fp32",
+            pictures=1500,
+            latent=16,
+            width=40,
+            blocks=0,
+            steps=3000,
+            batch=100,
+            lr=2e-3,
+            decay="cosine",
         ),
         "mnist": Recipe(data="mnist", steps=9400, lr=1e-3, warmup=200, decay="cosine"),
         "tiny": Recipe(data="digits", precision="fp32", pictures=1500, latent=4, width=4, steps=20, batch=32, lr=1e-2),

@@ -1,8 +1,8 @@
 """Importance weighted autoencoder.
 
 Burda, Grosse & Salakhutdinov 2016, "Importance weighted autoencoders", https://arxiv.org/abs/1509.00519: the VAE's
-network, trained on a bound on the likelihood that is tighter than the ELBO. Its first two thirds are trained on the ELBO,
-which is the bound of one sample, and costs a third as much a step.
+network, trained on a tighter bound on the likelihood. The first two thirds of a run are trained on the ELBO, which is
+the bound of one sample, and costs a third as much a step.
 """
 
 from __future__ import annotations
@@ -47,7 +47,16 @@ iwae = dataclasses.replace(
     ),
     recipes={
         "digits": Recipe(
-            data="digits", precision="fp32", latent=8, steps=1500, batch=100, lr=2e-3, warmup=100, decay="cosine"
+            data="digits",
+            precision="fp32",
+            latent=8,
+            width=40,
+            blocks=0,
+            steps=1500,
+            batch=100,
+            lr=2e-3,
+            warmup=100,
+            decay="cosine",
         ),
         "mnist": Recipe(data="mnist", steps=42000, lr=2e-3, warmup=500, decay="cosine", ema=0.999),
         "tiny": Recipe(data="digits", precision="fp32", latent=2, width=4, k=3, steps=20, batch=32),

@@ -140,7 +140,16 @@ vae = zoo.Model(
     ),
     recipes={
         "digits": Recipe(
-            data="digits", precision="fp32", latent=8, steps=1500, batch=100, lr=2e-3, warmup=100, decay="cosine"
+            data="digits",
+            precision="fp32",
+            latent=8,
+            width=40,
+            blocks=0,
+            steps=1500,
+            batch=100,
+            lr=2e-3,
+            warmup=100,
+            decay="cosine",
         ),
         "mnist": mnist,
         "mnist-beta4": replace(mnist, beta=4.0, steps=10000),

@@ -107,7 +107,17 @@ vae_gan = zoo.Model(
     generate=zoo.OneShot("decode"),
     measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from the mean of z"),),
     recipes={
-        "digits": Recipe(data="digits", precision="fp32", latent=16, steps=1500, batch=100, lr=1e-3, decay="linear"),
+        "digits": Recipe(
+            data="digits",
+            precision="fp32",
+            latent=16,
+            width=40,
+            blocks=0,
+            steps=1500,
+            batch=100,
+            lr=1e-3,
+            decay="linear",
+        ),
         "mnist": Recipe(data="mnist", steps=6000, lr=5e-4, decay="linear"),
         "tiny": Recipe(data="digits", precision="fp32", latent=4, width=4, steps=20, batch=32),
     },

@@ -64,7 +64,17 @@ wae = dataclasses.replace(
     generate=zoo.OneShot("decode"),
     finish=None,
     recipes={
-        "digits": Recipe(data="digits", precision="fp32", steps=1500, batch=100, lr=2e-3, warmup=100, decay="cosine"),
+        "digits": Recipe(
+            data="digits",
+            precision="fp32",
+            width=40,
+            blocks=0,
+            steps=1500,
+            batch=100,
+            lr=2e-3,
+            warmup=100,
+            decay="cosine",
+        ),
         "mnist": Recipe(data="mnist", steps=9400, lr=2e-3, warmup=200, decay="cosine"),
         "tiny": Recipe(data="digits", precision="fp32", latent=4, width=4, steps=20, batch=32),
     },
