@@ -33,8 +33,15 @@ def plain_vae(folder: Path, device: str) -> None:
     recipe = vae.recipes["mnist"]
     images = mnist(folder).to(device)
     net = VAE(recipe, zoo.Sample(zoo.Image(1, 28, 28), classes=10)).to(device).train()
-    optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.lr, weight_decay=0.0)
+    groups = [
+        {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": 0.05},
+        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=recipe.lr)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: cosine(step, recipe))
+    average = torch.optim.swa_utils.AveragedModel(
+        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema)
+    )
     step = 0
     while step < recipe.steps:
         order = torch.randperm(len(images), device=device)
@@ -49,6 +56,7 @@ def plain_vae(folder: Path, device: str) -> None:
             loss.backward()
             optimiser.step()
             scheduler.step()
+            average.update_parameters(net)
             step += 1
             tell(step, loss, recipe)
             if step == recipe.steps:

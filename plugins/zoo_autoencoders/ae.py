@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo
+from zoo_autoencoders.nets import Codec, Gaussian, picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,35 +26,24 @@ class Recipe(zoo.Recipe):
     penalty: float = zoo.setting(1e-3, "λ, the weight of ‖E(x)‖² in the loss", least=0)
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(Codec):
     """E: picture to code; D: code to picture; and a Gaussian over codes, fitted after training."""
 
-    prior_mean: Tensor
-    prior_factor: Tensor
-
-    def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
-        super().__init__()
-        if not isinstance(sample.x, zoo.Image):
-            raise ValueError(f"ae models pictures, and this data is {sample.x.kind}")
-        self.sample, self.latent = sample, recipe.latent
-        sizes = (math.prod(sample.x.shape), *recipe.hidden, recipe.latent)
-        self.encoder = nn.Sequential(nn.Flatten(), *_layers(sizes))
-        self.decoder = nn.Sequential(*_layers(sizes[::-1]), nn.Sigmoid(), nn.Unflatten(1, sample.x.shape))
-        self.register_buffer("prior_mean", torch.zeros(recipe.latent))
-        self.register_buffer("prior_factor", torch.eye(recipe.latent))
-
-    def encode(self, x: Tensor) -> Tensor:
-        return self.encoder(x)  # (b, latent)
-
-    def decode(self, code: Tensor) -> Tensor:
-        return self.decoder(code)  # (b, c, h, w)
-
-    def reconstruct(self, x: Tensor) -> Tensor:
-        return self.decode(self.encode(x))
+    def __init__(self, sample: zoo.Sample, latent: int, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__(sample, latent, encoder, decoder)
+        self.prior = Gaussian(latent)
 
     def draw(self, noise: Tensor) -> Tensor:
-        """A picture for standard normal noise: the code is mean + L·noise, L·Lᵀ the covariance of codes."""
-        return self.decode(self.prior_mean + noise @ self.prior_factor.T)
+        """A picture for standard normal noise: that of the code mean + L·noise, L·Lᵀ the covariance of codes."""
+        return self.decode(self.prior(noise))
+
+
+def dense(recipe: Recipe, sample: zoo.Sample) -> Autoencoder:
+    image = picture(sample)
+    sizes = (math.prod(image.shape), *recipe.hidden, recipe.latent)
+    encoder = nn.Sequential(nn.Flatten(), *_layers(sizes))
+    decoder = nn.Sequential(*_layers(sizes[::-1]), nn.Unflatten(1, image.shape))
+    return Autoencoder(sample, recipe.latent, encoder, decoder)
 
 
 def _layers(sizes: tuple[int, ...]) -> list[nn.Module]:
@@ -70,17 +60,13 @@ def loss(ae: Autoencoder, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tens
     return {"reconstruction": error.mean(), "penalty": recipe.penalty * code.square().sum(1).mean()}
 
 
-def mse(ae: Autoencoder, batch: zoo.Batch, recipe: Recipe) -> Tensor:
-    return (ae.reconstruct(batch.x) - batch.x).square().flatten(1).mean(1)
+def mse(ae: Codec, batch: zoo.Batch, recipe: zoo.Recipe) -> Tensor:
+    return ae.score(batch.x)
 
 
 def fit_prior(ae: Autoencoder, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
-    """Fit the Gaussian over codes to the training data, as its mean and the Cholesky factor of its covariance."""
-    codes = torch.cat([ae.encode(batch.x) for batch in batches]).double().cpu()
-    ae.prior_mean.copy_(codes.mean(0))
-    centred = codes - codes.mean(0)
-    covariance = centred.T @ centred / len(codes) + 1e-6 * torch.eye(ae.latent, dtype=torch.float64)
-    ae.prior_factor.copy_(torch.linalg.cholesky(covariance))
+    """Fit the Gaussian over codes to those of the training data."""
+    ae.prior.fit(torch.cat([ae.encode(batch.x) for batch in batches]))
 
 
 def tasks(ae: Autoencoder) -> Mapping[str, zoo.Task]:
@@ -89,6 +75,7 @@ def tasks(ae: Autoencoder) -> Mapping[str, zoo.Task]:
         "encode": zoo.Task(ae.encode, {"image": image}, {"code": code}),
         "decode": zoo.Task(ae.decode, {"code": code}, {"image": image}),
         "reconstruct": zoo.Task(ae.reconstruct, {"image": image}, {"reconstruction": image}),
+        "score": zoo.Task(ae.score, {"image": image}, {"score": zoo.Score()}),
         "draw": zoo.Task(ae.draw, {"noise": zoo.Noise((ae.latent,))}, {"image": image}),
     }
 
@@ -100,14 +87,23 @@ ae = zoo.Model(
         paper="https://doi.org/10.1126/science.1127647",
         citation="Hinton & Salakhutdinov 2006",
     ),
-    build=Autoencoder,
+    build=dense,
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
     generate=zoo.OneShot("draw"),
     measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"),),
     finish=fit_prior,
     recipes={
-        "digits": Recipe(data="digits", precision="fp32", latent=16, steps=3000, batch=100, lr=2e-3, decay="cosine"),
+        "digits": Recipe(
+            data="digits",
+            precision="fp32",
+            hidden=(256, 128),
+            latent=16,
+            steps=3000,
+            batch=100,
+            lr=2e-3,
+            decay="cosine",
+        ),
         "mnist": Recipe(data="mnist", steps=9400, batch=128, lr=1e-3, warmup=100, decay="cosine"),
         "tiny": Recipe(data="digits", precision="fp32", hidden=(16,), latent=4, steps=20, batch=32),
     },

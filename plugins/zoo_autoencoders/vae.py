@@ -1,97 +1,94 @@
 """Convolutional variational autoencoder.
 
-Kingma & Welling 2014, "Auto-encoding variational Bayes", https://arxiv.org/abs/1312.6114.
+Kingma & Welling 2014, "Auto-encoding variational Bayes", https://arxiv.org/abs/1312.6114. Its recipe with β = 4 is the
+β-VAE of Higgins et al. 2017, https://openreview.net/forum?id=Sy2fzU9gl.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo
+from zoo_autoencoders import nets
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(zoo.Recipe):
-    latent: int = zoo.setting(32, "dimensions of z", least=1)
-    width: int = zoo.setting(32, "channels of the first convolution; the second has twice as many", least=1)
+class Recipe(nets.Recipe):
     beta: float = zoo.setting(1.0, "weight of the KL term (β-VAE, Higgins et al. 2017)", least=0)
+    kl_warmup: float = zoo.setting(0.0, "part of the run in which that weight rises from 0", least=0, most=1)
+    likelihood: Literal["bernoulli", "logistic"] = zoo.setting(
+        "bernoulli", "p(x|z) of a pixel: binarised at random, or one of 256 levels (Salimans et al. 2017)"
+    )
 
 
-class VAE(nn.Module):
-    """q(z|x) and p(x|z): two stages of convolutions, each halving or doubling the picture's sides."""
+class VAE(nets.Variational):
+    """q(z|x), a Gaussian, and p(x|z); z is standard normal."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
-        super().__init__()
-        if not isinstance(sample.x, zoo.Image):
-            raise ValueError(f"vae models pictures, and this data is {sample.x.kind}")
-        self.sample, self.latent = sample, recipe.latent
-        channels, height, width = sample.x.shape
-        self.grid = (2 * recipe.width, -(-height // 4), -(-width // 4))
-        cells, first, hidden = self.grid[0] * self.grid[1] * self.grid[2], recipe.width, 8 * recipe.width
-        self.encoder = nn.Sequential(
-            *_block(nn.Conv2d(channels, first, 3, 2, 1, bias=False)),
-            *_block(nn.Conv2d(first, 2 * first, 3, 2, 1, bias=False)),
-            *_block(nn.Conv2d(2 * first, 2 * first, 3, 1, 1, bias=False)),
-            nn.Flatten(),
-            *_block(nn.Linear(cells, hidden, bias=False)),
-            nn.Linear(hidden, 2 * recipe.latent),
-        )
-        self.decoder = nn.Sequential(
-            *_block(nn.Linear(recipe.latent, hidden, bias=False)),
-            *_block(nn.Linear(hidden, cells, bias=False)),
-            nn.Unflatten(1, self.grid),
-            *_block(nn.Conv2d(2 * first, 2 * first, 3, 1, 1, bias=False)),
-            *_block(nn.ConvTranspose2d(2 * first, first, 4, 2, 1, bias=False)),
-            nn.ConvTranspose2d(first, channels, 4, 2, 1),
-        )
+        image, latent = nets.picture(sample), recipe.latent
+        super().__init__(sample, latent, nets.encoder(image, 2 * latent, recipe), nets.decoder(image, latent, recipe))
+        if recipe.likelihood == "logistic":
+            self.log_scale = nn.Parameter(torch.full((image.channels, 1, 1), -3.0))
+        self.binary = recipe.likelihood == "bernoulli"
 
-    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mean, logvar = self.encoder(x).float().chunk(2, dim=1)  # each (b, latent); the KL needs more than bfloat16
-        return mean, logvar
+    def observe(self, images: Tensor) -> Tensor:
+        """What p(x|z) is a distribution of: pictures binarised at random, or as they are."""
+        return torch.bernoulli(images) if self.binary else images
 
-    def logits(self, z: Tensor) -> Tensor:
-        _, height, width = self.sample.x.shape
-        return self.decoder(z)[:, :, :height, :width]  # (b, c, h, w)
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x|z) in nats, (b,)."""
+        logits = self.logits(z)
+        if self.binary:
+            return log_bernoulli(x, logits).flatten(1).sum(1)
+        return log_logistic(x, logits.sigmoid(), self.log_scale).flatten(1).sum(1)
 
-    def encode(self, x: Tensor) -> Tensor:
-        """The mean of q(z|x)."""
-        return self.posterior(x)[0]
-
-    def decode(self, z: Tensor) -> Tensor:
-        """The mean of p(x|z)."""
-        return self.logits(z).sigmoid()
-
-    def reconstruct(self, x: Tensor) -> Tensor:
-        return self.decode(self.encode(x))
+    def score(self, x: Tensor) -> Tensor:
+        """The negative ELBO in nats, (b,), with the mean of q(z|x) for z."""
+        mean, logvar = self.posterior(x)
+        return nets.divergence(mean, logvar) - self.log_likelihood(x, mean)
 
 
-def _block(layer: nn.Module) -> tuple[nn.Module, ...]:
-    if isinstance(layer, nn.Linear):
-        return layer, nn.BatchNorm1d(layer.out_features), nn.SiLU()
-    assert isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
-    return layer, nn.BatchNorm2d(layer.out_channels), nn.SiLU()
+def log_bernoulli(x: Tensor, logits: Tensor) -> Tensor:
+    """log P of each pixel; of a grey, the expectation of it, binarised at random."""
+    return -F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+
+
+def log_logistic(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """log P of each pixel's level under a logistic distribution cut into 256 (Salimans et al. 2017, eq. 2).
+
+    σ(a) − σ(b) = σ(a) σ(−b) (1 − exp(b − a)), where a and b are the ends of the level; the outer levels have one end.
+    """
+    upper = (x - mean + 1 / 510) * (-log_scale).exp()
+    width = (-log_scale).exp() / 255
+    left, right = F.logsigmoid(upper), F.logsigmoid(width - upper)
+    inner = left + right + (-(-width).expm1()).log()
+    return torch.where(x < 0.5 / 255, left, torch.where(x > 254.5 / 255, right, inner))
 
 
 def bound(vae: VAE, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Both terms of the negative evidence lower bound (eq. 10) in nats, of pictures binarised at random: each (b,)."""
-    x = torch.bernoulli(images)
+    """Both terms of the negative evidence lower bound (eq. 10) in nats, each (b,)."""
+    x = vae.observe(images)
     mean, logvar = vae.posterior(x)
     z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
-    reconstruction = F.binary_cross_entropy_with_logits(vae.logits(z).float(), x, reduction="none").flatten(1).sum(1)
-    kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(1)  # appendix B
-    return reconstruction, kl
+    return -vae.log_likelihood(x, z), nets.divergence(mean, logvar)
 
 
 def loss(vae: VAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     """−log p(x|z) + β KL(q(z|x) ‖ p(z)), in nats an image; β = 1 is the negative ELBO."""
     reconstruction, kl = bound(vae, batch.x)
-    return {"reconstruction": reconstruction.mean(), "kl": recipe.beta * kl.mean()}
+    return {"reconstruction": reconstruction.mean(), "kl": recipe.beta * warm(batch, recipe) * kl.mean()}
+
+
+def warm(batch: zoo.Batch, recipe: Recipe) -> Tensor:
+    """The KL term's share of its weight: it rises linearly, then stays at 1 (Sønderby et al. 2016, section 2.3)."""
+    return (batch.progress / recipe.kl_warmup).clamp(max=1) if recipe.kl_warmup else torch.ones_like(batch.progress)
 
 
 def negative_elbo(vae: VAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
@@ -99,19 +96,21 @@ def negative_elbo(vae: VAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
     return reconstruction + kl
 
 
+def log_weights(vae: VAE, x: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
+    """log p(x, z) / q(z|x) in nats, (b,), for one z of each q(z|x)."""
+    noise = torch.randn_like(mean)
+    z = mean + noise * (0.5 * logvar).exp()
+    return vae.log_likelihood(x, z) + 0.5 * (noise.square() + logvar - z.square()).sum(1)  # log p(z) − log q(z|x)
+
+
 def iwae(vae: VAE, images: Tensor, k: int) -> Tensor:
     """−log (1/k) Σ p(x, z_i) / q(z_i|x), z_i from q(z|x), in nats (Burda et al. 2016, eq. 8): (b,).
 
-    Its expectation is at least −log p(x) and falls towards it as k grows. Pictures are binarised at random.
+    Its expectation is at least −log p(x) and falls towards it as k grows.
     """
-    x = torch.bernoulli(images)
+    x = vae.observe(images)
     mean, logvar = vae.posterior(x)
-    weights = []
-    for _ in range(k):  # one z at a time, so that memory is that of one batch
-        noise = torch.randn_like(mean)
-        z = mean + noise * (0.5 * logvar).exp()
-        likelihood = -F.binary_cross_entropy_with_logits(vae.logits(z).float(), x, reduction="none").flatten(1).sum(1)
-        weights.append(likelihood + 0.5 * (noise.square() + logvar - z.square()).sum(1))  # log p(z) − log q(z|x)
+    weights = [log_weights(vae, x, mean, logvar) for _ in range(k)]  # one z at a time: the memory of one batch
     return math.log(k) - torch.stack(weights).logsumexp(0)
 
 
@@ -119,14 +118,10 @@ def iwae_100(vae: VAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
     return iwae(vae, batch.x, 100)
 
 
-def tasks(vae: VAE) -> Mapping[str, zoo.Task]:
-    image, z = vae.sample.x, zoo.Vector((vae.latent,))
-    return {
-        "encode": zoo.Task(vae.encode, {"image": image}, {"z": z}),
-        "decode": zoo.Task(vae.decode, {"z": zoo.Noise((vae.latent,))}, {"image": image}),
-        "reconstruct": zoo.Task(vae.reconstruct, {"image": image}, {"reconstruction": image}),
-    }
+PROTOCOL = "pictures dynamically binarised, unless the likelihood is logistic"
 
+optimiser = zoo.AdamW(weight_decay=0.05)
+mnist = Recipe(data="mnist", steps=50000, lr=2e-3, warmup=500, decay="cosine", ema=0.999)
 
 vae = zoo.Model(
     card=zoo.Card(
@@ -136,20 +131,31 @@ vae = zoo.Model(
         citation="Kingma & Welling 2014",
     ),
     build=VAE,
-    objectives=(zoo.Objective(loss),),
-    tasks=tasks,
+    objectives=(zoo.Objective(loss, optimiser=optimiser),),
+    tasks=nets.tasks,
     generate=zoo.OneShot("decode"),
     measures=(
-        zoo.Measure("negative_elbo", negative_elbo, "nats per image", "dynamically binarised, one z an image"),
-        zoo.Measure(
-            "iwae_100", iwae_100, "nats per image", "bound on −log p(x), dynamically binarised, k = 100", limit=1000
-        ),
+        zoo.Measure("negative_elbo", negative_elbo, "nats per image", f"one z an image; {PROTOCOL}"),
+        zoo.Measure("iwae_100", iwae_100, "nats per image", f"bound on −log p(x), k = 100; {PROTOCOL}", limit=1000),
     ),
     recipes={
         "digits": Recipe(
-            data="digits", precision="fp32", latent=8, steps=1500, batch=100, lr=2e-3, warmup=100, decay="cosine"
+            data="digits",
+            precision="fp32",
+            latent=8,
+            width=40,
+            blocks=0,
+            steps=1500,
+            batch=100,
+            lr=2e-3,
+            warmup=100,
+            decay="cosine",
         ),
-        "mnist": Recipe(data="mnist", steps=4500, batch=128, lr=2e-3, warmup=200, decay="cosine"),
+        "mnist": mnist,
+        "mnist-beta4": replace(mnist, beta=4.0, steps=10000),
+        "cifar10": replace(
+            mnist, data="cifar10-jpeg", likelihood="logistic", latent=128, width=24, blocks=2, flip=True, steps=30000
+        ),
         "tiny": Recipe(data="digits", precision="fp32", latent=2, width=4, steps=20, batch=32),
     },
 )

@@ -1,0 +1,87 @@
+"""A denoising autoencoder beside median filters and non-local means (Buades et al. 2005), at the same noise.
+
+    ZOO_DATA_DIR=DIR python benchmarks/denoising.py SOURCE [--limit 1000]
+
+The first test pictures get the noise of the recipe that SOURCE was trained with, and all are given the same, as bytes.
+The filters are scikit-image's (pip install scikit-image), each at the settings of its grid that do best on these very
+pictures, which favours them. PSNR is the mean over pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import zoo
+from zoo import data
+from zoo.evaluation.reconstruction import psnr
+from zoo.modules import mix
+from zoo_autoencoders.denoising_ae import corrupt
+
+try:
+    from skimage.filters import median
+    from skimage.restoration import denoise_nl_means
+except ImportError:
+    sys.exit("The filters are scikit-image's. Run: pip install scikit-image")
+
+Array = NDArray[np.float64]
+
+STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5)
+"""h of non-local means, as multiples of the noise's deviation."""
+
+
+def filters(deviation: float) -> Mapping[str, Callable[[Array], Array]]:
+    """Each filter of one picture, (h, w) in [0, 1], by its name and settings."""
+
+    def by_median(size: int) -> Callable[[Array], Array]:
+        return lambda picture: np.asarray(median(picture, np.ones((size, size))))
+
+    def by_means(patch: int, strength: float) -> Callable[[Array], Array]:
+        return lambda picture: np.asarray(
+            denoise_nl_means(picture, patch, 9, h=strength * deviation, sigma=deviation, fast_mode=True)
+        )
+
+    found = {f"median, {size}×{size}": by_median(size) for size in (3, 5, 7)}
+    for patch, strength in itertools.product((3, 5, 7), STRENGTHS):
+        found[f"non-local means, patches of {patch}×{patch}, h = {strength} σ"] = by_means(patch, strength)
+    return found
+
+
+def quality(pictures: Array, clean: Array) -> float:
+    """The mean PSNR in decibels of pictures, (n, h, w) in [0, 1]."""
+    return float(psnr(np.square(pictures.clip(0, 1) - clean).mean((1, 2))).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", help="a released name, a run folder or a release folder")
+    parser.add_argument("--limit", type=int, default=1000, help="test pictures")
+    asked = parser.parse_args()
+    with zoo.load(asked.source) as model:
+        recipe = model.release.manifest["recipe"]
+        test = data.load(recipe["data"], "test")
+        images = torch.from_numpy(test.x[: asked.limit]).float() / 255
+        torch.manual_seed(mix(0, "denoising"))
+        noisy = (corrupt(images, recipe["noise"], recipe["level"])[:, 0] * 255).round().byte().numpy()
+        denoised = model.run("denoise", noisy) / 255
+    clean, given = images[:, 0].double().numpy(), noisy / 255
+    print(f"{recipe['noise']} noise, level {recipe['level']}, on the first {len(clean):,} test pictures of {test.name}")
+    print(f"{quality(given, clean):6.2f} dB  as it is")
+    best: dict[str, tuple[float, str]] = {}
+    for name, clear in filters(float((given - clean).std())).items():
+        value = quality(np.stack([clear(picture) for picture in given]), clean)
+        best[name.partition(",")[0]] = max(best.get(name.partition(",")[0], (0.0, "")), (value, name))
+    for value, name in best.values():
+        print(f"{value:6.2f} dB  {name}")
+    value = quality(denoised, clean)
+    print(f"{value:6.2f} dB  {model.name}, {value - max(best.values())[0]:+.2f} against the better filter")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Adversarial autoencoder.
+
+Makhzani et al. 2016, "Adversarial autoencoders", https://arxiv.org/abs/1511.05644: a discriminator of codes, not of
+pictures, makes them standard normal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import zoo
+from zoo_autoencoders import nets
+from zoo_autoencoders.ae import ae
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(nets.Recipe):
+    latent: int = zoo.setting(8, "numbers in a code", least=1)
+    hidden: int = zoo.setting(256, "units in each of the discriminator's two hidden layers", least=1)
+    adversary_lr: float = zoo.setting(2e-4, "peak learning rate of the two adversarial phases", above=0)
+
+
+class AAE(nets.Codec):
+    """An encoder, the generator too, a decoder, and a discriminator: code to logit of being drawn from p(z)."""
+
+    def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
+        image, latent = nets.picture(sample), recipe.latent
+        super().__init__(sample, latent, nets.encoder(image, latent, recipe), nets.decoder(image, latent, recipe))
+        self.discriminator = nn.Sequential(
+            nn.Linear(latent, recipe.hidden),
+            nn.LeakyReLU(0.2),
+            nn.Linear(recipe.hidden, recipe.hidden),
+            nn.LeakyReLU(0.2),
+            nn.Linear(recipe.hidden, 1),
+        )
+
+
+def reconstruction_loss(aae: AAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    """‖x − D(E(x))‖², summed over pixels: the reconstruction phase of section 2."""
+    return {"reconstruction": (aae.reconstruct(batch.x) - batch.x).square().flatten(1).sum(1).mean()}
+
+
+def discriminator_loss(aae: AAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    """−log D(z) − log(1 − D(E(x))): the regularisation phase, the discriminator's turn."""
+    with torch.no_grad():
+        code = aae.encode(batch.x)
+    real, coded = aae.discriminator(torch.randn_like(code)), aae.discriminator(code)
+    return {"d_prior": F.softplus(-real).mean(), "d_code": F.softplus(coded).mean()}
+
+
+def encoder_loss(aae: AAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    """−log D(E(x)), which does not saturate: the encoder's turn."""
+    return {"encoder": F.softplus(-aae.discriminator(aae.encode(batch.x))).mean()}
+
+
+adversary = zoo.AdamW(lr="adversary_lr", betas=(0.5, 0.999))
+
+aae = dataclasses.replace(
+    ae,
+    card=zoo.Card(
+        title="Adversarial autoencoder",
+        summary="An autoencoder whose codes a discriminator cannot tell from normal ones, so that they may be drawn.",
+        paper="https://arxiv.org/abs/1511.05644",
+        citation="Makhzani et al. 2016",
+    ),
+    build=AAE,
+    objectives=(
+        zoo.Objective(reconstruction_loss, params=("encoder", "decoder")),
+        zoo.Objective(discriminator_loss, params=("discriminator",), optimiser=adversary),
+        zoo.Objective(encoder_loss, params=("encoder",), optimiser=adversary),
+    ),
+    tasks=nets.tasks,
+    generate=zoo.OneShot("decode"),
+    finish=None,
+    recipes={
+        "digits": Recipe(
+            data="digits",
+            precision="fp32",
+            width=40,
+            blocks=0,
+            steps=1500,
+            batch=100,
+            lr=2e-3,
+            warmup=100,
+            decay="cosine",
+        ),
+        "mnist": Recipe(data="mnist", steps=9400, lr=1e-3, warmup=200, decay="cosine"),
+        "tiny": Recipe(data="digits", precision="fp32", latent=4, width=4, hidden=16, steps=20, batch=32),
+    },
+)

@@ -1,0 +1,54 @@
+"""Convolutional autoencoder.
+
+Masci et al. 2011, "Stacked convolutional auto-encoders for hierarchical feature extraction",
+https://doi.org/10.1007/978-3-642-21735-7_7. Trained end to end, with strided convolutions for max-pooling; loss,
+penalty and the Gaussian over codes are those of the dense one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import zoo
+from zoo_autoencoders import nets
+from zoo_autoencoders.ae import Autoencoder, ae
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(nets.Recipe):
+    penalty: float = zoo.setting(1e-3, "λ, the weight of ‖E(x)‖² in the loss", least=0)
+
+
+def convolutional(recipe: nets.Recipe, sample: zoo.Sample) -> Autoencoder:
+    image = nets.picture(sample)
+    encoder, decoder = nets.encoder(image, recipe.latent, recipe), nets.decoder(image, recipe.latent, recipe)
+    return Autoencoder(sample, recipe.latent, encoder, decoder)
+
+
+conv_ae = dataclasses.replace(
+    ae,
+    card=zoo.Card(
+        title="Convolutional autoencoder",
+        summary="A convolutional encoder and decoder with a short code between: half of PCA's error at the same size.",
+        paper="https://doi.org/10.1007/978-3-642-21735-7_7",
+        citation="Masci et al. 2011",
+    ),
+    build=convolutional,
+    recipes={
+        "digits": Recipe(
+            data="digits",
+            precision="fp32",
+            latent=16,
+            width=40,
+            blocks=0,
+            steps=1500,
+            batch=100,
+            lr=2e-3,
+            warmup=100,
+            decay="cosine",
+        ),
+        "mnist": Recipe(data="mnist", steps=9400, lr=2e-3, warmup=200, decay="cosine"),
+        "tiny": Recipe(data="digits", precision="fp32", latent=4, width=4, steps=20, batch=32, lr=1e-2),
+    },
+)

@@ -1,0 +1,96 @@
+"""Denoising autoencoder.
+
+Vincent et al. 2008, "Extracting and composing robust features with denoising autoencoders",
+https://doi.org/10.1145/1390156.1390294: the code of a picture with noise is decoded to the picture without it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+import zoo
+from zoo_autoencoders import nets
+from zoo_autoencoders.ae import Autoencoder
+from zoo_autoencoders.conv_ae import conv_ae
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(nets.Recipe):
+    noise: Literal["gaussian", "masking", "salt-and-pepper"] = zoo.setting("gaussian", "how pictures are corrupted")
+    level: float = zoo.setting(
+        0.5, "gaussian: the deviation; else the share of pixels made 0, or 0 or 1", above=0, most=1
+    )
+
+
+def corrupt(images: Tensor, noise: str, level: float) -> Tensor:
+    """q(x̃|x) of section 2.3 and 3: pictures, (b, c, h, w) in [0, 1], with noise on every pixel or on a share of them.
+
+    Those with Gaussian noise are cut to [0, 1]. A pixel is masked, or made black or white, in all channels at once.
+    """
+    if noise == "gaussian":
+        return (images + level * torch.randn_like(images)).clamp(0, 1)
+    struck = torch.rand_like(images[:, :1]) < level
+    white = torch.bernoulli(torch.full_like(images[:, :1], 0.5)) if noise == "salt-and-pepper" else 0.0
+    return torch.where(struck, white, images)
+
+
+def loss(ae: Autoencoder, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    """‖x − D(E(x̃))‖² (eq. 5, with the squared error), summed over pixels."""
+    denoised = ae.reconstruct(corrupt(batch.x, recipe.noise, recipe.level))
+    return {"reconstruction": (denoised - batch.x).square().flatten(1).sum(1).mean()}
+
+
+def psnr_denoised(ae: Autoencoder, batch: zoo.Batch, recipe: Recipe) -> Tensor:
+    """10 log10(1 / MSE) of each picture that was corrupted and denoised, in decibels."""
+    denoised = ae.reconstruct(corrupt(batch.x, recipe.noise, recipe.level))
+    return -10 * (denoised - batch.x).square().mean((1, 2, 3)).log10()
+
+
+def tasks(ae: Autoencoder) -> Mapping[str, zoo.Task]:
+    image, code = ae.sample.x, zoo.Vector((ae.latent,))
+    return {
+        "encode": zoo.Task(ae.encode, {"image": image}, {"code": code}),
+        "decode": zoo.Task(ae.decode, {"code": code}, {"image": image}),
+        "denoise": zoo.Task(ae.reconstruct, {"image": image}, {"denoised": image}),
+        "score": zoo.Task(ae.score, {"image": image}, {"score": zoo.Score()}),
+    }
+
+
+denoising_ae = dataclasses.replace(
+    conv_ae,
+    card=zoo.Card(
+        title="Denoising autoencoder",
+        summary="Takes the noise out of a picture, and learns a code on the way that noise changes little.",
+        paper="https://doi.org/10.1145/1390156.1390294",
+        citation="Vincent et al. 2008",
+    ),
+    objectives=(zoo.Objective(loss),),
+    tasks=tasks,
+    generate=None,
+    finish=None,
+    measures=(
+        zoo.Measure("psnr_denoised", psnr_denoised, "dB", "the recipe's noise on test pictures, taken out", "higher"),
+    ),
+    recipes={
+        "digits": Recipe(
+            data="digits",
+            precision="fp32",
+            level=0.25,
+            width=40,
+            blocks=0,
+            steps=1500,
+            batch=100,
+            lr=2e-3,
+            warmup=100,
+            decay="cosine",
+        ),
+        "mnist": Recipe(data="mnist", latent=64, steps=9400, lr=2e-3, warmup=200, decay="cosine"),
+        "tiny": Recipe(data="digits", precision="fp32", latent=4, width=4, steps=20, batch=32, lr=1e-2),
+    },
+)

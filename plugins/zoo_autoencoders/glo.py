@@ -1,0 +1,112 @@
+"""Generative latent optimisation: a decoder trained together with one free code for each picture.
+
+Bojanowski et al. 2018, "Optimizing the latent space of generative networks", https://arxiv.org/abs/1707.05776. There is
+no encoder and no discriminator; a Gaussian is fitted to the codes, from which new ones are drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import zoo
+from zoo_autoencoders import nets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(nets.Recipe):
+    pictures: int = zoo.setting(60000, "codes: at least as many as the data set has pictures", least=1)
+    levels: int = zoo.setting(3, "levels of the Laplacian pyramid by which pictures are compared", least=1)
+
+
+class GLO(nn.Module):
+    """A code for each training picture, a decoder, and a Gaussian over codes, fitted after training."""
+
+    def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
+        super().__init__()
+        self.sample, self.latent = sample, recipe.latent
+        self.codes = nn.Embedding(recipe.pictures, recipe.latent)
+        self.decoder = nets.decoder(nets.picture(sample), recipe.latent, recipe)
+        self.prior = nets.Gaussian(recipe.latent)
+        project(self, recipe)
+
+    def decode(self, code: Tensor) -> Tensor:
+        return self.decoder(code).float().sigmoid()  # (b, c, h, w)
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """A picture for standard normal noise: that of the code mean + L·noise, L·Lᵀ the covariance of codes."""
+        return self.decode(self.prior(noise))
+
+
+@torch.no_grad()
+def project(glo: GLO, recipe: Recipe) -> None:
+    """Bring each code back into the unit ball (section 2)."""
+    glo.codes.weight.div_(glo.codes.weight.norm(dim=1, keepdim=True).clamp(min=1))
+
+
+def pyramid(images: Tensor, levels: int) -> list[Tensor]:
+    """What each halving of the sides loses, finest first, and what is left in the end."""
+    found = []
+    for _ in range(levels - 1):
+        coarse = F.avg_pool2d(images, 2, ceil_mode=True)
+        found.append(images - F.interpolate(coarse, size=images.shape[2:], mode="bilinear"))
+        images = coarse
+    return [*found, images]
+
+
+def loss(glo: GLO, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    """Σ_j 2^(2j) |L_j(x) − L_j(D(z))|₁, L_j level j of the Laplacian pyramid, z the picture's own code (eq. 3)."""
+    if len(glo.codes.weight) <= int(batch.index.max()):
+        raise ValueError(f"there are {len(glo.codes.weight)} codes and more pictures: set pictures to their number")
+    made, real = (pyramid(x, recipe.levels) for x in (glo.decode(glo.codes(batch.index)), batch.x))
+    return {
+        f"level_{j}": 4**j * (a - b).abs().flatten(1).sum(1).mean()
+        for j, (a, b) in enumerate(zip(made, real, strict=True))
+    }
+
+
+def fit_prior(glo: GLO, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
+    """Fit the Gaussian over codes to those of the training data."""
+    glo.prior.fit(torch.cat([glo.codes(batch.index) for batch in batches]))
+
+
+def tasks(glo: GLO) -> Mapping[str, zoo.Task]:
+    return {
+        "decode": zoo.Task(glo.decode, {"code": zoo.Vector((glo.latent,))}, {"image": glo.sample.x}),
+        "draw": zoo.Task(glo.draw, {"noise": zoo.Noise((glo.latent,))}, {"image": glo.sample.x}),
+    }
+
+
+glo = zoo.Model(
+    card=zoo.Card(
+        title="Generative latent optimisation",
+        summary="A decoder trained with a free code for each picture: a generator without encoder or discriminator.",
+        paper="https://arxiv.org/abs/1707.05776",
+        citation="Bojanowski et al. 2018",
+    ),
+    build=GLO,
+    objectives=(zoo.Objective(loss, after=project),),
+    tasks=tasks,
+    generate=zoo.OneShot("draw"),
+    finish=fit_prior,
+    recipes={
+        "digits": Recipe(
+            data="digits",
+            precision="fp32",
+            pictures=1500,
+            latent=16,
+            width=40,
+            blocks=0,
+            steps=3000,
+            batch=100,
+            lr=2e-3,
+            decay="cosine",
+        ),
+        "mnist": Recipe(data="mnist", steps=9400, lr=1e-3, warmup=200, decay="cosine"),
+        "tiny": Recipe(data="digits", precision="fp32", pictures=1500, latent=4, width=4, steps=20, batch=32, lr=1e-2),
+    },
+)

@@ -1,0 +1,124 @@
+"""VAE with a GAN's discriminator for a judge of likeness.
+
+Larsen et al. 2016, "Autoencoding beyond pixels using a learned similarity metric", https://arxiv.org/abs/1512.09300:
+the reconstruction is compared by a discriminator's features, and has to pass for real as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import zoo
+from zoo_autoencoders import nets
+from zoo_autoencoders.ae import mse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(nets.Recipe):
+    beta: float = zoo.setting(1.0, "weight of the KL term", least=0)
+    gamma: float = zoo.setting(0.01, "γ, the weight of likeness beside passing for real in the decoder's loss", least=0)
+
+
+class Discriminator(nn.Module):
+    """Picture to features, (b, n), and logit of being real, (b, 1)."""
+
+    def __init__(self, image: zoo.Image, width: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(image.channels, width, 3, 2, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, 2 * width, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(2 * width),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+        )
+        self.head = nn.Linear(2 * width * -(-image.height // 4) * -(-image.width // 4), 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.features(2 * x - 1)
+        return features.float(), self.head(features).float()
+
+
+class VAEGAN(nets.Variational):
+    def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
+        image, latent = nets.picture(sample), recipe.latent
+        super().__init__(sample, latent, nets.encoder(image, 2 * latent, recipe), nets.decoder(image, latent, recipe))
+        self.discriminator = Discriminator(image, recipe.width)
+
+
+def _coded(vaegan: VAEGAN, x: Tensor) -> tuple[Tensor, Tensor]:
+    """A z of each q(z|x), and KL(q(z|x) ‖ p(z)), (b,)."""
+    mean, logvar = vaegan.posterior(x)
+    return mean + torch.randn_like(mean) * (0.5 * logvar).exp(), nets.divergence(mean, logvar)
+
+
+def _unlike(left: Tensor, right: Tensor) -> Tensor:
+    """−log p(D_l(x)|z) but for a constant, features being normal with variance 1 (eq. 8): scalar."""
+    return 0.5 * (left - right).square().sum(1).mean()
+
+
+def encoder_loss(vaegan: VAEGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    """KL(q(z|x) ‖ p(z)) − log p(D_l(x)|z) (algorithm 1)."""
+    z, kl = _coded(vaegan, batch.x)
+    real, made = (vaegan.discriminator(x)[0] for x in (batch.x, vaegan.decode(z)))
+    return {"kl": recipe.beta * kl.mean(), "likeness": _unlike(made, real)}
+
+
+def decoder_loss(vaegan: VAEGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    """−γ log p(D_l(x)|z) − log D(x̃) − log D(x_p), which does not saturate; x_p is made of a z from p(z)."""
+    with torch.no_grad():
+        z, _ = _coded(vaegan, batch.x)
+        real, _ = vaegan.discriminator(batch.x)
+    (made, passes), (_, drawn) = (vaegan.discriminator(vaegan.decode(code)) for code in (z, torch.randn_like(z)))
+    return {"g_likeness": recipe.gamma * _unlike(made, real), "g_made": F.softplus(-passes).mean(),
+            "g_drawn": F.softplus(-drawn).mean()}  # fmt: skip
+
+
+def discriminator_loss(vaegan: VAEGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    """−log D(x) − log(1 − D(x̃)) − log(1 − D(x_p)) (eq. 10)."""
+    with torch.no_grad():
+        z, _ = _coded(vaegan, batch.x)
+        made, drawn = vaegan.decode(z), vaegan.decode(torch.randn_like(z))
+    real, made, drawn = (vaegan.discriminator(x)[1] for x in (batch.x, made, drawn))
+    return {"d_real": F.softplus(-real).mean(), "d_made": F.softplus(made).mean(), "d_drawn": F.softplus(drawn).mean()}
+
+
+adam = zoo.AdamW(betas=(0.5, 0.999))
+
+vae_gan = zoo.Model(
+    card=zoo.Card(
+        title="VAE with a learned similarity",
+        summary="A VAE whose reconstructions a discriminator compares and judges: codes as of a VAE, sharper pictures.",
+        paper="https://arxiv.org/abs/1512.09300",
+        citation="Larsen et al. 2016",
+    ),
+    build=VAEGAN,
+    objectives=(
+        zoo.Objective(encoder_loss, params=("encoder",), optimiser=adam),
+        zoo.Objective(decoder_loss, params=("decoder",), optimiser=adam),
+        zoo.Objective(discriminator_loss, params=("discriminator",), optimiser=adam),
+    ),
+    tasks=nets.tasks,
+    generate=zoo.OneShot("decode"),
+    measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from the mean of z"),),
+    recipes={
+        "digits": Recipe(
+            data="digits",
+            precision="fp32",
+            latent=16,
+            width=40,
+            blocks=0,
+            steps=1500,
+            batch=100,
+            lr=1e-3,
+            decay="linear",
+        ),
+        "mnist": Recipe(data="mnist", steps=6000, lr=5e-4, decay="linear"),
+        "tiny": Recipe(data="digits", precision="fp32", latent=4, width=4, steps=20, batch=32),
+    },
+)
