@@ -314,7 +314,7 @@ def test_all_processes_end_with_it(number: int, waiting: int, shelf: Shelf, tmp_
         (["--batch", "0"], ("batch = 0 is out of range", "at least 1")),
         (["--batch", "5000"], ("batch = 5000 is out of range", "at most 4096")),
         (["--rounds", "0"], ("rounds = 0 is out of range",)),
-        (["--threads", "0"], ("threads = 0 is out of range",)),
+        (["--threads", "0"], ("threads = 0 is not an integer from 1 to",)),
         (["--task", "decod"], ("vae.tiny has no task 'decod'", "Did you mean 'decode'?", "generate")),
         (["--device", "gpu"], ("--device", "'gpu' is not one of")),
         (["nosuch.tiny"], ("No model named 'nosuch'",)),

@@ -275,6 +275,29 @@ def test_the_layer_that_does_not_export_is_named(
         onnx_graph.trace(module, task, "odd")
     assert capfd.readouterr() == ("", "")
 
+class Odd(nn.Module):
+    """A layer that draws random numbers, in one of the ways that torch has."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way = way
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.way == "Bernoulli":
+            return torch.bernoulli(x.sigmoid())
+        if self.way == "Dropout":
+            return nn.functional.dropout(x, 0.5, training=True)
+        return x + (torch.randn_like(x) if self.way == "RandomNormalLike" else torch.rand(x.shape))
+
+
+@pytest.mark.parametrize("way", ["Bernoulli", "Dropout", "RandomNormalLike", "RandomUniformLike"])
+def test_a_layer_that_draws_random_numbers_is_named(way: str) -> None:
+    module = nn.Sequential(nn.Linear(4, 4), Odd(way))
+    task = zoo.Task(module.forward, {"x": zoo.Vector((4,))}, {"y": zoo.Vector((4,))})
+    with raises(ExportError, f"Task 'encode' draws random numbers ({way}) at the layer '1'", "a zoo.Noise"):
+        onnx_graph.trace(module, task, "encode")
+
+
 
 def test_an_operation_that_is_not_of_onnx_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     clean = onnx_graph.clean

@@ -121,7 +121,7 @@ def test_cuda_that_is_only_named_is_no_provider(release: Path, monkeypatch: pyte
 @pytest.mark.parametrize("threads", [0, -1, 1.0, True, "2"])
 @pytest.mark.parametrize("backend", ["onnx", "torch"])
 def test_threads_are_a_number_of_them(threads: Any, backend: Any, release: Path) -> None:
-    with raises(SettingError, f"threads = {threads!r} is not an integer of at least 1"):
+    with raises(SettingError, f"threads = {threads!r} is not an integer from 1 to"):
         zoo.load(release, threads=threads, backend=backend)
 
 
@@ -412,3 +412,30 @@ def test_the_guide_runs(tmp_path: Path) -> None:
     assert shown[-1] == str([(16, 8, 8), (16, 8), (16, 8, 8), (8, 8, 8), (8, 8, 8), (8, 8, 8), (16, 8, 8)])
     assert any("encode(image)" in line for line in shown)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["codes.json", "way.png"]
+
+
+def test_more_threads_than_any_machine_uses(release: Path) -> None:
+    with raises(SettingError, "threads = 100000 is not an integer from 1 to"):
+        zoo.load(release, threads=100_000)
+
+
+@pytest.mark.parametrize(
+    ("value", "options", "words"),
+    [
+        (np.zeros((0, 8, 8), np.uint8), {}, "There is nothing to write"),
+        (np.zeros((2, 8, 8), np.uint8), {"columns": -1}, "columns = -1 is not an integer of at least 1"),
+        (np.zeros((2, 8, 8), np.uint8), {"columns": 1.5}, "columns = 1.5 is not"),
+        (np.array([object()]), {}, "holds object, which is neither numbers nor text"),
+        (object(), {}, "holds object, which is neither numbers nor text"),
+    ],
+    ids=["empty", "minus", "half", "objects", "object"],
+)
+def test_what_cannot_be_saved(value: Any, options: Any, words: str, release: Path, tmp_path: Path) -> None:
+    with zoo.load(release) as model, raises(SettingError, words):
+        model.save(value, tmp_path / "new" / "a.png", **options)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_source_that_is_none() -> None:
+    with raises(NotFoundError, "SOURCE is None. Give a released name"):
+        zoo.load(None)  # type: ignore[arg-type]

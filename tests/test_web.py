@@ -275,4 +275,4 @@ def test_the_page_refuses_a_file_that_was_altered(name: str, shelf: Shelf, brows
     flip(folder / name)
     seen = browse(folder, "status")
     assert seen["ready"] == "failed"
-    assert f"{Path(name).name} cannot be fetched, or is not the file that belongs here" in seen["status"]
+    assert f"{Path(name).name} is damaged or altered: it has another hash" in seen["status"]

@@ -60,7 +60,8 @@ def _array(value: Any, spec: Spec, name: str) -> Array:
         least = -1 if isinstance(spec, Audio) else 0
         if not (array.min() >= least and array.max() <= 1):
             raise SettingError(f"{name} has values from {array.min():g} to {array.max():g}; they lie in [{least}, 1].")
-    return np.ascontiguousarray(array, spec.dtype)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and what that gives is told
+        return np.ascontiguousarray(array, spec.dtype)
 
 
 def from_batch(array: Array, spec: Spec) -> Any:
@@ -222,8 +223,12 @@ def _one_image(item: Any, spec: Image, name: str) -> Array:
         elif hasattr(item, "convert"):
             item = _pixels(item, spec, label)
     except FileNotFoundError as error:
-        raise DataError(f"{label} does not exist. Check the path.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
+        raise DataError(f"{label or repr(label)} does not exist. Check the path.") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{label} is a folder, and takes the name of a picture.") from error
+    except Pillow.DecompressionBombError as error:
+        raise DataError(f"{label} is too large a picture. Make it smaller first.") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{label} is no picture that can be read, or it is damaged.") from error
     return _image_array(np.asarray(item), spec, label)
 

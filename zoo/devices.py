@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from zoo.errors import DeviceError, SettingError
 
 if TYPE_CHECKING:
     import torch
+
+MOST_THREADS = 64
+"""Threads that may be asked for on any machine; more only where there are more cores."""
 
 
 def torch_device(name: str) -> torch.device:
@@ -31,6 +35,13 @@ def torch_device(name: str) -> torch.device:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("Device 'mps' was asked for, and torch does not find it. Use --device cpu.")
     return torch.device(name)
+
+
+def check_threads(threads: int) -> None:
+    """Raise :class:`SettingError` for a number of threads that no machine could use."""
+    most = max(MOST_THREADS, os.cpu_count() or 1)
+    if type(threads) is not int or not 1 <= threads <= most:
+        raise SettingError(f"threads = {threads!r} is not an integer from 1 to {most}.")
 
 
 def device_words(device: torch.device) -> str:

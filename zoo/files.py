@@ -23,7 +23,9 @@ def sha256(path: Path) -> str:
 def check_free(path: Path, force: bool) -> None:
     """Raise :class:`ExistsError` if something is at `path` and `force` is not given."""
     if not force and os.path.lexists(path):
-        raise ExistsError(f"{path} exists already and was kept. Choose another path, or add --force to replace it.")
+        raise ExistsError(
+            f"{path} exists already and was kept. Choose another path, or replace it (--force, force=True)."
+        )
 
 
 def check_outside_releases(path: Path) -> None:

@@ -6,11 +6,13 @@ https://github.com/onnx/onnx/blob/main/onnx/onnx.proto), since ONNX Runtime take
 
 from __future__ import annotations
 
+import json
+import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import ReleaseError
+from zoo.errors import ReleaseError, one_line
 from zoo.release import WEIGHTS, ReleasedTask
 from zoo.specs import Spec
 
@@ -22,22 +24,61 @@ _INSIDE: Mapping[str, Mapping[int, str]] = {
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
-    "tensor": {13: "external data"},
 }
 """The messages that may hold external data, by the message around them and their field in it."""
 
+_EXTERNAL = 13  # the field of a tensor that says where its data is: keys and values
 _DEEP = 100  # messages within messages: what protobuf's own readers allow
 _TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)"}
 
 
-def check_file(path: Path) -> None:
-    """Raise :class:`ReleaseError` for a graph that is no ONNX, or reads anything but the release's weights."""
+def offsets(weights: Path) -> dict[str, tuple[int, int]]:
+    """Where in a safetensors file each tensor lies, by name: offset and length in bytes.
+
+    Raises :class:`ReleaseError` for a file that safetensors does not read.
+    """
+    from safetensors import safe_open
+
     try:
-        locations = set(_locations(memoryview(path.read_bytes()), "model", 0))
+        with safe_open(weights, "numpy"):  # checks that the header describes the whole file, and nothing beyond it
+            pass
+        with open(weights, "rb") as file:
+            (size,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(size))
+    except Exception as error:  # SafetensorError among them, which is an Exception and no more
+        raise ReleaseError(f"{weights} is damaged: {one_line(error)}. Get the release again.") from error
+    return {
+        name: (8 + size + entry["data_offsets"][0], entry["data_offsets"][1] - entry["data_offsets"][0])
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
+
+
+def check_file(path: Path, tensors: frozenset[tuple[int, int]]) -> None:
+    """Raise :class:`ReleaseError` for a graph that is no ONNX, or reads anything but tensors of the release's weights.
+
+    `tensors` are the offset and the length of each.
+    """
+    try:
+        references = [*_references(memoryview(path.read_bytes()), "model", 0)]
     except (ValueError, IndexError) as error:
         raise ReleaseError(f"{path} is no ONNX graph, or damaged. Get the release again.") from error
-    for location in locations - {WEIGHTS.encode()}:
-        raise ReleaseError(f"{path} has data in {location[:80]!r}, and may only read {WEIGHTS}. Get the release again.")
+    for reference in references:
+        location = reference.get(b"location", b"")
+        if location != WEIGHTS.encode():
+            raise ReleaseError(
+                f"{path} has data in {location[:80]!r}, and may only read {WEIGHTS}. Get the release again."
+            )
+        offset, length = (reference.get(key, b"") for key in (b"offset", b"length"))
+        if (
+            not (offset.isdigit() and length.isdigit() and len(offset + length) < 40)
+            or (
+                int(offset),
+                int(length),
+            )
+            not in tensors
+        ):
+            raise ReleaseError(f"{path} reads what is no tensor of {WEIGHTS}. Get the release again.")
 
 
 def check_form(path: Path, task: ReleasedTask, session: Any) -> None:
@@ -61,18 +102,18 @@ def _fits(value: Any, spec: Spec) -> bool:
     )
 
 
-def _locations(content: memoryview, kind: str, depth: int) -> Iterator[bytes]:
-    """Every file name of external data in a message of a kind. Raises ValueError or IndexError for what is none."""
+def _references(content: memoryview, kind: str, depth: int) -> Iterator[dict[bytes, bytes]]:
+    """What each tensor with external data says of it, by key. ValueError or IndexError for what is no message."""
     if depth > _DEEP:
         raise ValueError("too deep")
-    if kind == "external data":
-        entry = dict(_fields(content))  # of a key or a value that comes twice, the last counts
-        if bytes(entry.get(1, b"")) == b"location":
-            yield bytes(entry.get(2, b""))
+    if kind == "tensor":
+        entries = [dict(_fields(part)) for field, part in _fields(content) if field == _EXTERNAL]
+        if entries:  # of a key or a value that comes twice, the last counts
+            yield {bytes(entry.get(1, b"")): bytes(entry.get(2, b"")) for entry in entries}
         return
     for field, part in _fields(content):
         if field in _INSIDE[kind]:
-            yield from _locations(part, _INSIDE[kind][field], depth + 1)
+            yield from _references(part, _INSIDE[kind][field], depth + 1)
 
 
 def _fields(content: memoryview) -> Iterator[tuple[int, memoryview]]:

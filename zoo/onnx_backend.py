@@ -35,7 +35,8 @@ class OnnxBackend:
         self._lock = Lock()
         self._device = device
         self._asked = self._choose(device)
-        release.path(WEIGHTS)
+        self._weights = release.path(WEIGHTS)
+        self._tensors: frozenset[tuple[int, int]] | None = None
 
     def _choose(self, device: Device) -> list[str]:
         if device not in ("auto", "cpu", "cuda"):
@@ -77,7 +78,9 @@ class OnnxBackend:
 
     def _open(self, graph: str) -> Any:
         path = self._release.path(graph)
-        graphs.check_file(path)
+        if self._tensors is None:
+            self._tensors = frozenset(graphs.offsets(self._weights).values())
+        graphs.check_file(path, self._tensors)
         options = self._ort.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1

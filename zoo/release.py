@@ -135,7 +135,7 @@ def read(folder: Path) -> Release:
     if path.stat().st_size > _LARGEST:
         raise ReleaseError(f"{path} is damaged: it has {path.stat().st_size:,} bytes. Get the release again.")
     try:
-        manifest = json.loads(path.read_text("utf-8"), object_pairs_hook=_once)
+        manifest = json.loads(path.read_text("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
         json.dumps(manifest, ensure_ascii=False).encode()  # half of a surrogate pair is no text, and cannot be shown
     except (ValueError, RecursionError, OSError) as error:
         raise ReleaseError(
@@ -149,6 +149,10 @@ def read(folder: Path) -> Release:
             "Get the release again."
         )
     return release
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -176,7 +180,7 @@ def parse(folder: Path, manifest: Any) -> Release:
         raise ReleaseError(
             f"{where} has format {version}, and this zoo reads up to {FORMAT}. Run: pip install --upgrade genzoo"
         )
-    if version != FORMAT:
+    if type(version) is not int or version != FORMAT:
         raise ReleaseError(f"{where} is damaged: format is {str(version)[:40]!r}, not {FORMAT}. Get the release again.")
 
     listed = {
@@ -250,6 +254,10 @@ def _check_details(manifest: Mapping[str, Any], where: str) -> None:
         _text(name, f"{where}: left_out or tied")
     for name, entry in manifest["files"].items():
         _get(entry, "bytes", int, f"{where}: {name}")
+    if "parity" in manifest:
+        for task, rows in _get(_get(manifest, "parity", dict, where), "tasks", dict, f"{where}: parity").items():
+            for batch in _get({task: rows}, task, dict, f"{where}: parity"):
+                _get(rows, batch, (int, float), f"{where}: parity: {task}")
     if QUANTIZED in manifest:
         _check_quantized(_get(manifest, QUANTIZED, dict, where), f"{where}: {QUANTIZED}")
     if "samples" in manifest:

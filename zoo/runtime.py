@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from zoo import generation, latent
 from zoo.convert import from_batch, gives, join, takes, to_batch
+from zoo.devices import check_threads
 from zoo.errors import NotFoundError, SettingError
 from zoo.onnx_backend import Device, OnnxBackend
 from zoo.release import THRESHOLD, Release, ReleasedTask, read
@@ -306,8 +307,8 @@ def load(
     """
     if backend not in ("onnx", "torch"):
         raise SettingError(f"backend = {backend!r} is not one of onnx, torch.")
-    if threads is not None and (type(threads) is not int or threads < 1):
-        raise SettingError(f"threads = {threads!r} is not an integer of at least 1.")
+    if threads is not None:
+        check_threads(threads)
     release = read(find(source))
     if backend == "torch":
         from zoo.torch_backend import TorchBackend

@@ -58,6 +58,10 @@ def save(
     pictures. Raises :class:`SettingError` for an ending that the form cannot have, :class:`ExistsError` for a file
     that is there, unless `force`.
     """
+    if not hasattr(value, "__len__") or len(value) == 0:
+        raise SettingError(f"There is nothing to write to {str(path)!r}: no sample was given.")
+    if columns is not None and (type(columns) is not int or columns < 1):
+        raise SettingError(f"columns = {columns!r} is not an integer of at least 1.")
     check(path, spec, force, len(value), first)
     found = paths(path, len(value), first)
     if path.suffix == ".wav":
@@ -90,6 +94,8 @@ def as_samples(value: Any, specs: Iterable[Spec]) -> tuple[Any, SampleSpec | Non
         value = [value]
     elif not isinstance(value, dict) and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
         value = np.asarray(value)
+        if value.dtype.kind not in "biuf":
+            raise SettingError(f"What was given to save holds {value.dtype}, which is neither numbers nor text.")
     for spec in specs:
         if isinstance(spec, Text) and isinstance(value, list):
             return value, spec

@@ -33,6 +33,8 @@ def find(source: str | Path) -> Path:
 
     Weights released under a name are checked against the hash that their distribution's catalogue pins.
     """
+    if not isinstance(source, (str, os.PathLike)):
+        raise NotFoundError(f"SOURCE is {source!r}. Give a released name, or the path of a run or a release folder.")
     if not is_path(source):
         name = str(source)
         if name.startswith("hub:"):
@@ -70,4 +72,6 @@ def find(source: str | Path) -> Path:
         raise NotFoundError(
             f"The run {path} has no release yet. Finish it (zoo train … --resume), or run: zoo export {path} --to DIR"
         )
+    if (path / "model" / MANIFEST).is_file():  # what zoo export --format web writes
+        raise NotFoundError(f"{path} is a page, and its release is in {path / 'model'}. Give that folder.")
     raise NotFoundError(f"{path} is neither a run folder nor a release folder: it has no {RECIPE} and no {MANIFEST}.")

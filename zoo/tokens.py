@@ -44,7 +44,9 @@ class Picking:
 
     def __post_init__(self) -> None:
         if not (isinstance(self.temperature, (int, float)) and 0 <= self.temperature < float("inf")):
-            raise SettingError(f"temperature = {self.temperature} is out of range: it must be at least 0.")
+            raise SettingError(
+                f"temperature = {self.temperature} is out of range: it must be a finite number of at least 0."
+            )
         if type(self.top_k) is not int or not 0 <= self.top_k < 2**31:
             raise SettingError(f"top_k = {self.top_k} is out of range: it must be an integer of at least 0 (0: all).")
         if not (isinstance(self.top_p, (int, float)) and 0 < self.top_p <= 1):

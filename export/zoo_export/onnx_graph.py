@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import io
-import json
 import logging
-import struct
 import traceback
 import warnings
 from collections.abc import Mapping
@@ -20,12 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from zoo.errors import ExportError, one_line
+from zoo.graphs import offsets
 from zoo.plugin import Task
 from zoo.release import WEIGHTS
 from zoo.specs import Spec
 
 OPSET = 18  # widely accepted
 IR_VERSION = 10
+RANDOM = (
+    "Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
+)  # fmt: skip
 INSIDE = 1024  # bytes: the largest tensor that a graph may carry itself
 RESERVED = "zoo."  # names, in the weights file, of constants that are no weights of the module
 
@@ -80,6 +83,7 @@ def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
     finally:
         logging.disable(logging.NOTSET)
     assert program is not None
+    _check_random(name, program.model_proto)
     graph = clean(program.model_proto)
     known = {(function.domain, function.name) for function in graph.functions}
     for node in graph.graph.node:
@@ -89,6 +93,19 @@ def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
     _check_form(name, "input", graph.graph.input, task.inputs, graph)
     _check_form(name, "output", graph.graph.output, task.outputs, graph)
     return graph
+
+
+def _check_random(name: str, graph: onnx.ModelProto) -> None:
+    """Raise :class:`ExportError` for a layer that draws random numbers, which no two runtimes would draw alike."""
+    for node in (*graph.graph.node, *(node for function in graph.functions for node in function.node)):
+        if node.op_type in RANDOM and (node.op_type != "Dropout" or len(node.input) > 2):
+            scopes = {part.key.rpartition(".")[2]: part.value for part in node.metadata_props}.get("name_scopes", "[]")
+            layers = [path for path in ast.literal_eval(scopes) if path.startswith("module.")]
+            at = f" at the layer {layers[-1].removeprefix('module.')!r}" if layers else ""
+            raise ExportError(
+                f"Task {name!r} draws random numbers ({node.op_type}){at}, and a task must not: "
+                "take them as an input, a zoo.Noise."
+            )
 
 
 def _check_form(name: str, side: str, values: Any, specs: Mapping[str, Spec], graph: onnx.ModelProto) -> None:
@@ -141,7 +158,7 @@ def clean(model: onnx.ModelProto) -> onnx.ModelProto:
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version, model.doc_string = "zoo", "", ""
     del model.metadata_props[:]
-    _cast_plainly(model.graph)
+    _cast_plainly(model)
     del model.graph.value_info[:]
     model.graph.name, model.graph.doc_string = "task", ""
     for part in (
@@ -158,15 +175,18 @@ def clean(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _cast_plainly(graph: onnx.GraphProto) -> None:
+def _cast_plainly(model: onnx.ModelProto) -> None:
     """Turn each CastLike into a Cast to the same type, which ONNX Runtime computes ahead where its input is constant.
 
     The exporter makes zeros by one, as the bias of each convolution that has none. They would seem to vary, so that
     nothing is fused with the convolution, and it keeps a layout that makes it up to 9 times slower.
     """
-    types = {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.value_info)}
-    types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
-    for node in graph.node:
+    if not any(node.op_type == "CastLike" for node in model.graph.node):
+        return
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in (*inferred.input, *inferred.value_info)}
+    types |= {tensor.name: tensor.data_type for tensor in inferred.initializer}
+    for node in model.graph.node:
         if node.op_type == "CastLike" and types.get(node.input[1]):
             node.op_type = "Cast"
             node.attribute.append(onnx.helper.make_attribute("to", types[node.input.pop()]))
@@ -241,15 +261,3 @@ def write(path: Path, graph: onnx.ModelProto) -> None:
         onnx.checker.check_model(str(path), full_check=True)
     except Exception as error:
         raise ExportError(f"{path.name} is not valid ONNX: {one_line(error)[:300]}") from error
-
-
-def offsets(weights: Path) -> dict[str, tuple[int, int]]:
-    """Offset and length in bytes of every tensor in a safetensors file."""
-    with open(weights, "rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(size))
-    return {
-        name: (8 + size + entry["data_offsets"][0], entry["data_offsets"][1] - entry["data_offsets"][0])
-        for name, entry in header.items()
-        if name != "__metadata__"
-    }

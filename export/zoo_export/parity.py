@@ -58,7 +58,7 @@ def _once(
     if batch > 1:  # an item must not depend on those beside it
         alone = onnx.run(name, {key: feed[-1:] for key, feed in feeds.items()})
         last = {key: value[-1:] for key, value in right.items()}
-        _compare(f"task {name!r}, an item alone and in a batch of {batch},", outputs, 1, alone, last)
+        _compare(f"task {name!r}, an item alone against the same in a batch of {batch}", outputs, 1, alone, last)
     return worst
 
 
@@ -79,7 +79,7 @@ def _forced(plan: Plan, batch: int, torch: Backend, onnx: Backend) -> float:
         where = f"task {name!r} at batch {batch}, step {position}"
         worst = max(worst, _compare(where, task.outputs, batch, left, right))
         _compare(
-            f"{where}, an item alone and in its batch",
+            f"{where}, an item alone against the same in its batch",
             task.outputs,
             1,
             alone,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from zoo import files, pictures, show
 from zoo.data import wav
-from zoo.errors import ExportError, unusable
+from zoo.errors import ExportError, ParityError, unusable
 from zoo.evaluation import Figure, kept
 from zoo.modules import build, fold
 from zoo.plan import Plan
@@ -94,7 +94,10 @@ def assemble(
     manifest["files"] = hashes(folder)
     release = parse(folder, json.loads(json.dumps(manifest)))
     backend = OnnxBackend(release, "cpu")
-    manifest["parity"] = parity.prove(release, TorchBackend.of_module(module, tasks), backend)
+    try:
+        manifest["parity"] = parity.prove(release, TorchBackend.of_module(module, tasks), backend)
+    except ParityError as error:
+        raise ParityError(f"{manifest['name']}: {error}") from error
     if release.generation is not None:
         manifest["samples"] = write_samples(folder, LoadedModel(release, backend))
     backend.close()

@@ -13,6 +13,7 @@ from zoo.benchmark.contestants import contestants
 from zoo.benchmark.figures import Benchmark, Started, first_on, ratio, rows
 from zoo.benchmark.rounds import Cell, Rounds
 from zoo.benchmark.worker import GENERATE
+from zoo.devices import check_threads
 from zoo.errors import EvaluationError, NotFoundError, SettingError, suggest
 from zoo.release import Release, read
 from zoo.sources import find
@@ -43,7 +44,8 @@ def bench(
     names = list(dict.fromkeys(map(str, sources)))
     if not names:
         raise SettingError("Nothing to measure: give a released name, a run folder or a release folder.")
-    for option, value, least in (("rounds", rounds, 1), ("threads", threads, 1), *(("batch", b, 1) for b in batches)):
+    check_threads(threads)
+    for option, value, least in (("rounds", rounds, 1), *(("batch", b, 1) for b in batches)):
         settings.at_least(option, value, least)
     if max(batches, default=0) > LARGEST:
         raise SettingError(f"batch = {max(batches)} is out of range: it must be at most {LARGEST}.")

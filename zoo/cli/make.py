@@ -170,7 +170,7 @@ def train_command(
     help="For --quantize: what to calibrate and measure on.  [default: the model's own data]",
 )  # fmt: skip
 @data_dir
-@click.option("--force", is_flag=True, help="Replace the release that is there.")
+@click.option("--force", is_flag=True, help="Replace the release that is there, with all that it had.")
 def export_command(
     source: str,
     to: Path,

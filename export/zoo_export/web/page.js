@@ -183,10 +183,14 @@ async function walk(model) {
     const slider = Object.assign(document.createElement("input"), {
       type: "range", min: normal ? -3.5 : 0, max: normal ? 3.5 : 1, step: 0.01, value: middle,
     });
-    slider.oninput = () => { code[index] = slider.value; render(); };
     const label = document.createElement("label");
-    label.append(`Number ${index + 1}`, slider);
-    return { label, slider };
+    const value = Object.assign(document.createElement("output"), { textContent: middle.toFixed(2) });
+    value.setAttribute("aria-hidden", "true"); // a slider says its own value
+    slider.oninput = () => { code[index] = slider.value; tell(); render(); };
+    slider.setAttribute("aria-label", `Number ${index + 1}`);
+    label.append(`Number ${index + 1} `, value, slider);
+    const tell = () => { value.textContent = Number(code[index]).toFixed(2); };
+    return { label, slider, tell };
   });
   $(".sliders", section).replaceChildren(...sliders.map(({ label }) => label));
   let [running, again] = [false, false];
@@ -206,7 +210,7 @@ async function walk(model) {
   }
   function start(values) {
     code.set(values);
-    sliders.forEach(({ slider }, index) => { slider.value = code[index]; });
+    sliders.forEach(({ slider, tell }, index) => { slider.value = code[index]; tell(); });
     return render();
   }
   form.onsubmit = (event) => {

@@ -11,10 +11,21 @@ async function bytes(url, integrity) {
   try {
     answer = await fetch(url, { integrity, cache: "no-cache" });
   } catch (error) {
-    throw new Error(`${url} cannot be fetched, or is not the file that belongs here (${error.message}).`);
+    const there = integrity && (await fetch(url, { cache: "no-cache" }).then((again) => again.ok, () => false));
+    throw new Error(there ? `${url} is damaged or altered: it has another hash. Export the model again.`
+      : `${url} cannot be fetched (${error.message}). Is the whole folder there, and the server running?`);
   }
   if (!answer.ok) throw new Error(`${url} cannot be fetched: ${answer.status} ${answer.statusText}.`);
   return new Uint8Array(await answer.arrayBuffer());
+}
+
+async function json(url) {
+  const text = new TextDecoder().decode(await bytes(url));
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error(`${url} is damaged: it is no JSON. Export the model again.`);
+  }
 }
 
 /** A SHA-256 in hexadecimal as fetch wants it. */
@@ -24,7 +35,7 @@ function integrity(hex) {
 }
 
 async function runtime() {
-  const about = JSON.parse(new TextDecoder().decode(await bytes("runtime.json")));
+  const about = await json("runtime.json");
   const base = new URL(about.base, self.location.href);
   const files = await Promise.all(about.files.map(({ name, integrity }) => bytes(new URL(name, base).href, integrity)));
   const [module, threads, wasm] = files;
@@ -38,7 +49,7 @@ async function runtime() {
 }
 
 async function open() {
-  const manifest = JSON.parse(new TextDecoder().decode(await bytes(`${RELEASE}manifest.json`)));
+  const manifest = await json(`${RELEASE}manifest.json`);
   const file = (name) => bytes(RELEASE + name, integrity(manifest.files[name].sha256));
   const [ort, weights] = await Promise.all([runtime(), file(WEIGHTS)]);
   return { ort, manifest, file, weights, sessions: new Map() };
