@@ -91,7 +91,8 @@ const SCENARIOS = {
       await (label === "Label" ? field.selectOption(value) : field.fill(value));
     }
     await press(page, "generate", "Generate");
-    return { samples: await pictures(page, "generate"), status: await page.textContent("#status") };
+    const hidden = await section.getByLabel("Steps").isHidden();
+    return { samples: await pictures(page, "generate"), status: await page.textContent("#status"), hidden };
   },
   async look() {
     const seen = {};
