@@ -25,6 +25,8 @@ from zoo import data, derived, diffusion, generation, latent, noise, tokens, ver
 from zoo.benchmark import worker
 from zoo.convert import from_batch
 from zoo.errors import PluginError, ReleaseError, SettingError
+from zoo.evaluation.generation import on_features
+from zoo.evaluation.subject import Effort, Subject
 from zoo.plan import Plan
 from zoo.release import parse, read
 from zoo.specs import Autoregressive, Chain, Iterative, generation_from_json, to_json
@@ -261,6 +263,33 @@ def test_a_benchmark_generates(name: str, stepwise: Mapping[str, Path]) -> None:
 
 def test_how_many_calls_a_sample_takes(stepwise: Mapping[str, Path]) -> None:
     assert {name: plan_of(stepwise[name]).calls for name in MODELS} == {"dots": 65, "cells": 17, "mist": 10}
+
+
+def test_info_tells_how_it_generates(zoo_command: Command, stepwise: Mapping[str, Path]) -> None:
+    said = {
+        source: json.loads(zoo_command("info", source, "--json").stdout)["generates"]
+        for source in (stepwise["dots"], stepwise["mist"], "vae.digits")
+    }
+    assert [*said.values()] == [
+        "step × 64 → decode; label, temperature, top_k, top_p",
+        "predict × 10; label, steps, eta",
+        "decode",
+    ]
+
+
+def test_a_slow_model_generates_a_tenth_for_its_measures(
+    stepwise: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    effort, counts = Effort(most=60, seeds=1, reference=80, quiet=True), []
+    with zoo.load(stepwise["dots"]) as model:
+        subject = Subject(model, DIGITS, DIGITS, DIGITS)
+        for calls in (65, 64):
+            monkeypatch.setattr("zoo.evaluation.generation.CALLS", calls)
+            fid, *_ = on_features(
+                subject, effort, lambda pictures: pictures.reshape(len(pictures), -1) / 255.0, "pixels", ("fid",) * 4
+            )
+            counts.append(fid.protocol.split()[0])
+    assert counts == ["60", "6"]
 
 
 def test_samples_are_shown_while_training(stepwise: Mapping[str, Path]) -> None:
