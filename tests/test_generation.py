@@ -25,6 +25,8 @@ from zoo import data, derived, diffusion, generation, latent, noise, tokens, ver
 from zoo.benchmark import worker
 from zoo.convert import from_batch
 from zoo.errors import PluginError, ReleaseError, SettingError
+from zoo.evaluation.generation import on_features
+from zoo.evaluation.subject import Effort, Subject
 from zoo.plan import Plan
 from zoo.release import parse, read
 from zoo.specs import Autoregressive, Chain, Iterative, generation_from_json, to_json
@@ -263,6 +265,33 @@ def test_how_many_calls_a_sample_takes(stepwise: Mapping[str, Path]) -> None:
     assert {name: plan_of(stepwise[name]).calls for name in MODELS} == {"dots": 65, "cells": 17, "mist": 10}
 
 
+def test_info_tells_how_it_generates(zoo_command: Command, stepwise: Mapping[str, Path]) -> None:
+    said = {
+        source: json.loads(zoo_command("info", source, "--json").stdout)["generates"]
+        for source in (stepwise["dots"], stepwise["mist"], "vae.digits")
+    }
+    assert [*said.values()] == [
+        "step × 64 → decode; label, temperature, top_k, top_p",
+        "predict × 10; label, steps, eta",
+        "decode",
+    ]
+
+
+def test_a_slow_model_generates_a_tenth_for_its_measures(
+    stepwise: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    effort, counts = Effort(most=60, seeds=1, reference=80, quiet=True), []
+    with zoo.load(stepwise["dots"]) as model:
+        subject = Subject(model, DIGITS, DIGITS, DIGITS)
+        for calls in (65, 64):
+            monkeypatch.setattr("zoo.evaluation.generation.CALLS", calls)
+            fid, *_ = on_features(
+                subject, effort, lambda pictures: pictures.reshape(len(pictures), -1) / 255.0, "pixels", ("fid",) * 4
+            )
+            counts.append(fid.protocol.split()[0])
+    assert counts == ["60", "6"]
+
+
 def test_samples_are_shown_while_training(stepwise: Mapping[str, Path]) -> None:
     for name in MODELS:
         assert [*(stepwise[name] / "samples").glob("*.png")]
@@ -275,22 +304,23 @@ MASK[4:] = True
 
 
 def test_the_rest_of_a_picture_is_picked_given_what_is_known(stepwise: Mapping[str, Path]) -> None:
-    """The known half is fed and not picked; the other half is what the definition picks after it."""
-    net = zoo.load_module(stepwise["dots"])
+    """What is known is fed and not picked, of each picture its own part; the rest is what the definition picks then."""
+    net, masks = zoo.load_module(stepwise["dots"]), np.stack([MASK, ~MASK, MASK.T] * 2)
     with zoo.load(stepwise["dots"]) as model:
         assert "picked token by token" in latent.verbs(model.release)["inpaint"]
-        made = model.inpaint(PICTURES, MASK, seed=3)
-        assert np.array_equal(made[:, :4], PICTURES[:, :4])
-        grid = model.encode(PICTURES)
-        seen = torch.from_numpy(np.where(MASK, 0, grid + 1).reshape(6, 64)).float()
-        indices = np.arange(6)
-        for place in range(32, 64):
+        halves = model.inpaint(PICTURES, masks, seed=3)
+        known = torch.from_numpy(model.encode(PICTURES)).view(6, 64)
+        seen, missing = torch.zeros(6, 64), torch.from_numpy(masks).view(6, 64)
+        for place in range(64):
             with torch.no_grad():
                 logits = net.logits(seen, torch.full((6,), place), torch.arange(6))
-            gumbel = noise.draw("gumbel", (5,), 3, indices, step=place)
-            seen[:, place] = (logits + torch.from_numpy(gumbel)).argmax(1) + 1
+            gumbel = noise.draw("gumbel", (5,), 3, np.arange(6), step=place)
+            picked = (logits + torch.from_numpy(gumbel)).argmax(1)
+            seen[:, place] = torch.where(missing[:, place], picked, known[:, place]).float() + 1
         wanted = model.decode(seen.long().numpy().reshape(6, 8, 8) - 1)
-        assert np.array_equal(made[:, 4:], wanted[:, 4:])
+        assert np.array_equal(halves, np.where(masks, wanted, PICTURES))
+        made = model.inpaint(PICTURES, MASK, seed=3)
+        assert np.array_equal(made[0], halves[0])
         assert not np.array_equal(made, model.inpaint(PICTURES, MASK, seed=4))
         assert not np.array_equal(made, model.inpaint(PICTURES, MASK, seed=3, label=1))
         assert np.array_equal(model.inpaint(PICTURES[2], ~MASK & MASK)[0], PICTURES[2])
@@ -414,6 +444,7 @@ WRONG_TASKS: list[tuple[str, str, str, Any, str]] = [
     ("dots", "step", "label", {"kind": "label", "classes": 10, "shape": [2]}, "the input 'label' is neither"),
     ("dots", "step", "logits", {"kind": "vector", "shape": [6], "dtype": "float32"}, "another number of classes"),
     ("dots", "decode", "image", {"kind": "score"}, "it gives no image"),
+    ("dots", "step", "label", {"kind": "label", "classes": 2**63, "shape": []}, "at most 268435456 are usable"),
     ("cells", "decode", "label", {"kind": "label", "classes": 11, "shape": []}, "the input 'label' is neither"),
     ("cells", "decode", "z", {"kind": "vector", "shape": [], "dtype": "float32"}, "the input 'z' is neither"),
     ("mist", "predict", "x", {"kind": "noise", "shape": [1, 8, 8], "distribution": "normal"}, "it takes x, of shape"),
@@ -426,7 +457,7 @@ def test_tasks_that_do_not_fit(release: Path, task: str, key: str, value: Any, s
     manifest = json.loads((release / "manifest.json").read_text())
     entry = manifest["tasks"][task]
     entry["inputs" if key in entry["inputs"] else "outputs"][key] = value
-    with raises(ReleaseError, "is damaged", says):
+    with raises(ReleaseError, str(release), says):
         parse(release, manifest)
 
 

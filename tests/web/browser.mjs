@@ -87,11 +87,12 @@ const SCENARIOS = {
     const page = await open();
     const section = page.locator("#generate");
     for (const [label, value] of Object.entries(JSON.parse(file))) {
-      const field = section.getByLabel(label, { exact: true });
-      await (label === "Label" ? field.selectOption(value) : field.fill(value));
+      if (label === "Label") await section.locator("select").selectOption(value);
+      else await section.getByLabel(label, { exact: true }).fill(value);
     }
     await press(page, "generate", "Generate");
-    return { samples: await pictures(page, "generate"), status: await page.textContent("#status") };
+    const hidden = await section.getByLabel("Steps").isHidden();
+    return { samples: await pictures(page, "generate"), status: await page.textContent("#status"), hidden };
   },
   async look() {
     const seen = {};

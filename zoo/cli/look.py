@@ -14,6 +14,7 @@ from zoo.cli.arguments import as_json, complete_data, complete_name, print_json,
 
 if TYPE_CHECKING:
     from zoo.evaluation.figures import Figure
+    from zoo.release import Release
 
 
 @click.command("list", epilog="Example:  zoo list 'vae*' --task reconstruct")
@@ -108,7 +109,7 @@ def _about_name(name: str) -> dict[str, Any]:
     for key, entry in described["settings"].items():
         values[key], helps[key] = entry["default"], f"{entry['help']} ({entry.get('type', '')})"
     if name in listed.releases:
-        about["verbs"] = _verbs(name)
+        about |= _abilities(name)
     return about | {
         "recipe": {
             key: {"value": value, "help": helps.get(key, "")}
@@ -148,22 +149,27 @@ def _figure_words(figure: Figure) -> str:
     return f"{value_words(figure)} {figure.unit}{beside}; {protocol_words(figure)}"
 
 
-def _verbs(name: str) -> dict[str, str]:
+def _abilities(name: str) -> dict[str, Any]:
     """What released weights can do beside their tasks."""
-    from zoo import latent
     from zoo.errors import ZooError
     from zoo.release import read
     from zoo.sources import find
 
     try:
-        return latent.verbs(read(find(name)))
+        return _beside(read(find(name)))
     except ZooError:  # loading them says what is wrong
-        return {}
+        return {"verbs": {}}
+
+
+def _beside(release: Release) -> dict[str, Any]:
+    """What a release can do beside its tasks: how it generates, and its verbs."""
+    from zoo import latent
+
+    return {**({"generates": release.plan.words} if release.plan else {}), "verbs": latent.verbs(release)}
 
 
 def _about_release(source: str) -> dict[str, Any]:
     """What a release's manifest says."""
-    from zoo import latent
     from zoo.evaluation.figures import from_json
     from zoo.release import QUANTIZED, read
     from zoo.sources import find
@@ -177,7 +183,7 @@ def _about_release(source: str) -> dict[str, Any]:
         "tasks": {
             name: f"{', '.join(task.inputs)} → {', '.join(task.outputs)}" for name, task in release.tasks.items()
         },
-        "verbs": latent.verbs(release),
+        **_beside(release),
         "measures": {figure.name: _figure_words(figure) for figure in map(from_json, manifest["measures"])},
         **({QUANTIZED: _about_quantized(manifest[QUANTIZED])} if QUANTIZED in manifest else {}),
         "recipe": manifest.get("recipe", {}),

@@ -19,8 +19,8 @@ from zoo.plan import Plan
 from zoo.progress import Progress
 from zoo.specs import Image
 
-SLOW, CALLS = 1_000, 100
-"""Generated pictures at most, unless told otherwise, where each one takes more than so many calls of a task."""
+CALLS = 100
+"""Where a picture takes more calls of a task, a tenth of the usual number is generated, unless told otherwise."""
 
 MANIFOLD = 10_000
 """Pictures of each kind at most on which precision and recall are taken, which compare each with each."""
@@ -82,7 +82,7 @@ def on_features(subject: Subject, effort: Effort, extract: Extract, which: str, 
 
 def how_many(subject: Subject, effort: Effort) -> int:
     """How many pictures are generated."""
-    most = effort.most if plan_of(subject).calls <= CALLS else min(effort.most, SLOW)
+    most = effort.most if plan_of(subject).calls <= CALLS else effort.most // 10
     return effort.samples or min(most, len(subject.test))
 
 
