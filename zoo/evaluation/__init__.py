@@ -4,6 +4,7 @@
     reconstruction  MSE, PSNR, SSIM, where a task gives pictures back
     generation      FID, KID, precision, recall on released features; on Inception where it is there
     representation  linear probe, k-NN, NMI of codes, beside PCA
+    codebook        use and perplexity, where codes are classes
     anomaly         AUROC of a class that was left out of training, beside PCA
     classification  accuracy, where a task classifies
     likelihood      NLL of texts, token by token

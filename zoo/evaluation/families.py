@@ -42,6 +42,7 @@ FAMILIES = {
         asked=True,
     ),
     "representation": Family(("linear_probe", "knn", "nmi"), "zoo.evaluation.representation"),
+    "codebook": Family(("codebook_use", "perplexity"), "zoo.evaluation.codebook"),
     "anomaly": Family(("auroc",), "zoo.evaluation.anomaly"),
     "classification": Family(("accuracy",), "zoo.evaluation.classification", spare=True),
     "likelihood": Family(("nll",), "zoo.evaluation.likelihood", spare=True),
