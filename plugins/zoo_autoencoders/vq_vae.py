@@ -192,8 +192,17 @@ vq_vae = zoo.Model(
         ),
         "mnist": Recipe(data="mnist", steps=16000, batch=64, warmup=200, decay="cosine", ema=0.999),
         "tiny": Recipe(
-            data="digits", precision="fp32", codes=16, dimensions=8, width=16, prior_width=8, prior_layers=1,
-            steps=40, batch=32, lr=3e-3, prior_lr=1e-2,
-        ),  # fmt: skip
+            data="digits",
+            precision="fp32",
+            codes=16,
+            dimensions=8,
+            width=16,
+            prior_width=8,
+            prior_layers=1,
+            steps=40,
+            batch=32,
+            lr=3e-3,
+            prior_lr=1e-2,
+        ),
     },
 )

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import zoo
 
+
 class Layer(nn.Module):
     """One layer of both stacks (figure 2), with a residual connection in the vertical one too, which learns faster."""
 
@@ -86,7 +87,7 @@ class GatedPixelCNN(nn.Module):
 
         `rows` (b, inner, reach + 1, columns): the rows above and this one so far, embedded. `above` (b, layers, width,
         1, columns): the vertical stack of the row above. `left` (b, layers, width, 1, 1): the horizontal stack of the
-        cell to the left. All start as zeros, which is what convolutions pad with; the token before the first is ignored.
+        cell to the left. All start as zeros, which is what convolutions pad with. At position 0 the token is ignored.
         """
         columns, reach = self.shape[1], self.reach
         column = (position % columns).view(-1, 1, 1, 1)

@@ -21,7 +21,7 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
     test = some(subject.test, effort.limit)
     codes = apply(subject.model, "encode", shown(test.array), effort.quiet)
     uses = np.bincount(codes.ravel(), minlength=made.classes)
-    of = f"{made.classes} codes, {' × '.join(map(str, made.shape))} a picture; {len(test):,} test pictures of {subject.data}"
+    of = f"{made.classes} codes, a grid of {made.shape}; {len(test):,} test pictures of {subject.data}"
     return [
         Figure(name=name, value=value, unit=unit, protocol=of, better="higher", interval=WHOLE, count=len(test))
         for name, value, unit in (
