@@ -12,7 +12,7 @@ import torch
 
 from conftest import raises
 from zoo.errors import EvaluationError
-from zoo.evaluation import anomaly, distances, intervals, reconstruction, representation
+from zoo.evaluation import anomaly, codebook, distances, intervals, reconstruction, representation
 from zoo.evaluation.figures import Figure, baseline_words, from_json, protocol_words, value_words
 from zoo_autoencoders.vae import iwae
 
@@ -225,3 +225,8 @@ def test_inception_is_taken_only_where_it_is_there(tmp_path, monkeypatch: pytest
     (tmp_path / "checkpoints" / inception.WEIGHTS).write_bytes(b"other bytes")
     with raises(EvaluationError, "SHA-256 does not begin with 6726825d"):
         inception.extractor()
+
+
+def test_perplexity_of_codes() -> None:
+    assert codebook.perplexity(np.array([5, 5, 0, 5, 5])) == pytest.approx(4)
+    assert codebook.perplexity(np.array([7, 0])) == 1

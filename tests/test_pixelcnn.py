@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 import zoo
+from conftest import Shelf, raises
 from zoo import registry
+from zoo import tokens as tokens_of
+from zoo.errors import PluginError
 from zoo.modules import build
+from zoo.release import read
 from zoo_autoregressive.gated import GatedPixelCNN
 
 ROWS, COLUMNS, CLASSES = 6, 5, 4
@@ -17,7 +25,7 @@ ROWS, COLUMNS, CLASSES = 6, 5, 4
 @pytest.fixture(scope="module")
 def net() -> GatedPixelCNN:
     torch.manual_seed(0)
-    return GatedPixelCNN((ROWS, COLUMNS), CLASSES, width=8, layers=3, reach=2).eval()
+    return GatedPixelCNN((ROWS, COLUMNS), CLASSES, width=8, layers=3, reach=2, labels=10).eval()
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +36,10 @@ def tokens() -> Tensor:
 @torch.no_grad()
 def test_one_token_at_a_time_gives_the_logits_of_the_whole_grid(net: GatedPixelCNN, tokens: Tensor) -> None:
     """Of several grids that are at different positions, as a batch may have them."""
-    whole = net(tokens).flatten(2)  # (b, classes, cells)
-    specs = list(net.step_task().inputs.values())[1:]
+    label = torch.tensor([0, 7, 7])
+    whole = net(tokens, label).flatten(2)  # (b, classes, cells)
+    assert not torch.allclose(whole, net(tokens, label + 1).flatten(2), atol=1e-3)
+    specs = [spec for name, spec in net.step_task().inputs.items() if name not in ("token", "label")]
     lags = (0, 2, 7)
     states = [torch.zeros((len(lags), *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in specs]
     fresh = [state.clone() for state in states]
@@ -41,12 +51,25 @@ def test_one_token_at_a_time_gives_the_logits_of_the_whole_grid(net: GatedPixelC
             if position <= 0:
                 for state, start in zip(states, fresh, strict=True):
                     state[row] = start[row]
-        logits, *states = net.step(token, *states)
+        logits, *states = net.step(token, *states, label)
         for row, position in enumerate(positions):
             if 0 <= position < cells:
                 torch.testing.assert_close(logits[row], whole[row, :, position], rtol=0, atol=1e-5)
                 seen += 1
     assert seen == len(lags) * cells
+
+
+def test_onnx_runtime_gives_the_logits_of_the_whole_grid(shelf: Shelf) -> None:
+    release = read(shelf.release("pixelcnn"))
+    module = zoo.load_module(release.folder)
+    grid = torch.randint(module.classes, (3, 8, 8), generator=torch.Generator().manual_seed(1))
+    whole = module(grid).detach().flatten(2).numpy()
+    before = [np.zeros(3, np.int64), *grid.flatten(1).T.numpy()[:-1]]
+    with zoo.load(release.folder) as model:
+        steps = list(tokens_of.read(model.backend.run, release.plan, {}, before))
+    assert len(steps) == 64
+    for position, (_, outputs) in enumerate(steps):
+        np.testing.assert_allclose(outputs["logits"], whole[:, :, position], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("place", [0, 7, COLUMNS * ROWS - 2])
@@ -91,15 +114,31 @@ def test_its_probabilities_of_all_grids_sum_to_one() -> None:
 @pytest.mark.parametrize("levels", [2, 17])
 def test_pictures_come_back_from_their_tokens(levels: int) -> None:
     model, recipe = registry.load_recipe("pixelcnn.tiny")
-    recipe = type(recipe)(**{**vars(recipe), "levels": levels})
-    module = build(model, recipe, zoo.Sample(zoo.Image(1, 8, 8)), "pixelcnn.tiny")
+    module = build(model, dataclasses.replace(recipe, levels=levels), zoo.Sample(zoo.Image(1, 8, 8)), "pixelcnn.tiny")
     x = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     again = module.decode(module.encode(x))
     assert (again - x).abs().max() <= 0.5 / (levels - 1) + 1e-6
     assert torch.equal(module.encode(again), module.encode(x))
 
 
-def test_colour_pictures_are_refused() -> None:
+def test_a_model_with_labels_draws_by_them(tmp_path: Path) -> None:
+    run = zoo.train("pixelcnn.tiny", set={"conditional": True}, out=tmp_path / "run", quiet=True)
+    assert run.release is not None
+    with zoo.load(run.release) as model:
+        drawn = model.generate(8, seed=0, label=3)
+        assert np.array_equal(drawn[3], model.generate(8, seed=0)[3])
+        assert not np.array_equal(drawn, model.generate(8, seed=0, label=4))
+        assert model.score(drawn, [3] * 8).shape == (8,)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sample", "words"),
+    [
+        ({}, zoo.Sample(zoo.Image(3, 8, 8)), ["grey pictures", "(3, 8, 8)"]),
+        ({"conditional": True}, zoo.Sample(zoo.Image(1, 8, 8)), ["labels", "none"]),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(settings: dict[str, bool], sample: zoo.Sample, words: list[str]) -> None:
     model, recipe = registry.load_recipe("pixelcnn.tiny")
-    with pytest.raises(zoo.ZooError, match="grey pictures"):
-        build(model, recipe, zoo.Sample(zoo.Image(3, 8, 8)), "pixelcnn.tiny")
+    with raises(PluginError, *words):
+        build(model, dataclasses.replace(recipe, **settings), sample, "pixelcnn.tiny")

@@ -22,7 +22,7 @@ import zoo
 from conftest import Shelf, python, raises
 from zoo import data, generation
 from zoo.convert import to_batch
-from zoo.errors import DataError, ExistsError, SettingError, ZooError
+from zoo.errors import DataError, ExistsError, NotFoundError, SettingError, ZooError
 from zoo.release import ReleasedTask
 from zoo.specs import Audio, Label, LogMel, Noise, Score, Spec, Text, Vector
 

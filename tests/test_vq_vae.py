@@ -21,7 +21,7 @@ def module() -> torch.nn.Module:
 
 
 def test_the_nearest_vector_is_found(module: torch.nn.Module) -> None:
-    z = torch.randn(5, 2, 2, 4, generator=torch.Generator().manual_seed(0))
+    z = torch.randn(5, 2, 2, 8, generator=torch.Generator().manual_seed(0))
     wanted = (z[..., None, :] - module.codebook).square().sum(-1).argmin(-1)
     assert torch.equal(module.distances(z).argmin(-1), wanted)
 
@@ -29,9 +29,9 @@ def test_the_nearest_vector_is_found(module: torch.nn.Module) -> None:
 def test_the_codebook_becomes_the_means_of_what_is_nearest(module: torch.nn.Module) -> None:
     """On z in half as many clumps as there are vectors, each clump gets one, and each vector a clump."""
     generator = torch.Generator().manual_seed(0)
-    middles = 5 * torch.randn(module.codes // 2, 4, generator=generator)
+    middles = 5 * torch.randn(module.codes // 2, 8, generator=generator)
     for _ in range(100):
-        z = (middles[:, None] + 0.01 * torch.randn(len(middles), 16, 4, generator=generator)).flatten(0, 1)
+        z = (middles[:, None] + 0.01 * torch.randn(len(middles), 16, 8, generator=generator)).flatten(0, 1)
         module.learn(z, module.distances(z).argmin(-1), 0.9)
     away = torch.cdist(middles, module.codebook)
     assert away.min(1).values.max() < 0.05
@@ -46,13 +46,13 @@ def test_a_vector_that_nothing_uses_becomes_a_z_far_from_the_others(module: torc
     z[70] = 100.0
     before = module.codebook.clone()
     module.learn(z, torch.tensor([0] * 50 + [1] * 50), 0.999)
-    assert torch.equal(module.codebook[3], torch.full((4,), 100.0))
+    assert torch.equal(module.codebook[3], torch.full((8,), 100.0))
     torch.testing.assert_close(module.codebook[[0, 2, 4]], before[[0, 2, 4]])
 
 
 def test_each_half_of_a_run_moves_its_own_weights(tmp_path: Path) -> None:
-    zoo.train("vq-vae.tiny", out=tmp_path / "run", release=False, quiet=True, checkpoint_every=10)
-    first, last = (_module(tmp_path / "run", step) for step in ("10", "last"))
+    zoo.train("vq-vae.tiny", out=tmp_path / "run", release=False, quiet=True, checkpoint_every=20)
+    first, last = (_module(tmp_path / "run", step) for step in ("20", "last"))
     start = build(*_tiny())
     moved = {
         half: {key.split(".")[0] for key in left if not torch.equal(left[key], right[key])}

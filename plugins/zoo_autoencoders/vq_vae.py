@@ -93,7 +93,7 @@ class VQVAE(nn.Module):
     def picture(self, z: Tensor) -> Tensor:
         """(b, h, w, dimensions) to the mean of p(x|z), not yet clipped."""
         _, height, width = self.sample.x.shape
-        return self.decoder(z.permute(0, 3, 1, 2))[:, :, :height, :width]  # (b, c, h, w)
+        return self.decoder(z.permute(0, 3, 1, 2))[:, :, :height, :width].float()  # (b, c, h, w)
 
     def decode(self, codes: Tensor) -> Tensor:
         return self.picture(F.embedding(codes, self.codebook)).clamp(0, 1)
@@ -134,7 +134,7 @@ def loss(vq_vae: VQVAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor
     if vq_vae.training:
         vq_vae.learn(z.detach().flatten(0, 2), codes.flatten(), recipe.memory)
     return {
-        "reconstruction": F.mse_loss(picture.float(), batch.x),
+        "reconstruction": F.mse_loss(picture, batch.x),
         "commitment": recipe.commitment * F.mse_loss(z, e),
     }
 
@@ -195,12 +195,14 @@ vq_vae = zoo.Model(
             data="digits",
             precision="fp32",
             codes=16,
-            dimensions=4,
-            width=8,
+            dimensions=8,
+            width=16,
             prior_width=8,
             prior_layers=1,
-            steps=20,
+            steps=40,
             batch=32,
-        ),  # fmt: skip
+            lr=3e-3,
+            prior_lr=1e-2,
+        ),
     },
 )

@@ -7,7 +7,7 @@ is no blind spot (section 2.3). Convolutions are cropped instead of masked, so n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -26,17 +26,21 @@ class Layer(nn.Module):
         self.across = nn.Conv2d(width, 2 * width, (1, 2))  # on a cell and the one left of it
         self.out = nn.Conv2d(width, width, 1)
 
-    def forward(self, v: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Whole grids, each (b, width, rows, columns)."""
+    def forward(self, v: Tensor, h: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Whole grids, each (b, width, rows, columns), and the term of the label (eq. 4), (b, 2 width, 1, 1)."""
         features = self.vertical(F.pad(v, (0, 0, 1, 0)))  # (b, 2 width, rows, columns)
+        features = features if given is None else features + given
         return v + gate(features), h + self.out(gate(self.down(features) + self.across(F.pad(h, (1, 0)))))
 
-    def step(self, v: Tensor, h: Tensor, above: Tensor, left: Tensor, here: Tensor) -> tuple[Tensor, Tensor]:
+    def step(
+        self, v: Tensor, h: Tensor, given: Tensor | None, above: Tensor, left: Tensor, here: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """This row of v and the one above it, (b, width, 1, columns); this cell of h and its left, (b, width, 1, 1).
 
         `here`, (b, 1, columns, 1), is 1 in the column of the cell.
         """
         features = self.vertical(torch.cat([above, v], 2))  # (b, 2 width, 1, columns)
+        features = features if given is None else features + given
         mixed = self.down(features @ here) + self.across(torch.cat([left, h], 3))
         return v + gate(features), h + self.out(gate(mixed))
 
@@ -45,10 +49,12 @@ class GatedPixelCNN(nn.Module):
     """p(tokens) = Π p(token | tokens above, and left of it in its row): eq. 1.
 
     The first layer sees `reach` rows above and `reach` columns to either side (3 in the paper), each further one
-    a row and a column more.
+    a row and a column more. With `labels`, the number of classes of a grid, it is p(tokens | label): eq. 3.
     """
 
-    def __init__(self, shape: tuple[int, int], classes: int, *, width: int, layers: int, reach: int) -> None:
+    def __init__(
+        self, shape: tuple[int, int], classes: int, *, width: int, layers: int, reach: int, labels: int = 0
+    ) -> None:
         super().__init__()
         self.shape, self.classes, self.width, self.reach = shape, classes, width, reach
         inner = min(classes, width)
@@ -56,23 +62,32 @@ class GatedPixelCNN(nn.Module):
         self.above = nn.Conv2d(inner, width, (reach, 2 * reach + 1), padding=(0, reach))
         self.before = nn.Conv2d(inner, width, (1, reach))
         self.layers = nn.ModuleList(Layer(width) for _ in range(layers))
+        self.labels = nn.Embedding(labels, layers * 2 * width) if labels else None
         self.head = nn.Sequential(nn.ReLU(), nn.Conv2d(width, width, 1), nn.ReLU(), nn.Conv2d(width, classes, 1))
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def given(self, label: Tensor | None) -> Sequence[Tensor | None]:
+        """What the label, int64 (b,), adds in each layer: (b, 2 width, 1, 1)."""
+        if self.labels is None or label is None:
+            return [None] * len(self.layers)
+        return self.labels(label).view(-1, len(self.layers), 2 * self.width, 1, 1).unbind(1)
+
+    def forward(self, tokens: Tensor, label: Tensor | None = None) -> Tensor:
         """The logits of every token, given those before it: int64 (b, h, w) to (b, classes, h, w)."""
         x = self.embedding(tokens).permute(0, 3, 1, 2)
         v = self.above(F.pad(x[:, :, :-1], (0, 0, self.reach, 0)))  # of the rows above
         h = self.before(F.pad(x[..., :-1], (self.reach, 0)))  # of this row so far
-        for layer in self.layers:
-            v, h = layer(v, h)
+        for layer, given in zip(self.layers, self.given(label), strict=True):
+            v, h = layer(v, h, given)
         return self.head(h)
 
-    def step(self, token: Tensor, position: Tensor, rows: Tensor, above: Tensor, left: Tensor) -> tuple[Tensor, ...]:
+    def step(
+        self, token: Tensor, position: Tensor, rows: Tensor, above: Tensor, left: Tensor, label: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         """The logits of the token at `position`, (b, classes), and the next states, given the `token` before it.
 
         `rows` (b, inner, reach + 1, columns): the rows above and this one so far, embedded. `above` (b, layers, width,
         1, columns): the vertical stack of the row above. `left` (b, layers, width, 1, 1): the horizontal stack of the
-        cell to the left. All start as zeros, which is what convolutions pad with; the token before the first is ignored.
+        cell to the left. All start as zeros, which is what convolutions pad with. At position 0 the token is ignored.
         """
         columns, reach = self.shape[1], self.reach
         column = (position % columns).view(-1, 1, 1, 1)
@@ -87,16 +102,16 @@ class GatedPixelCNN(nn.Module):
         v = self.above(rows.narrow(2, 0, reach))
         h = self.before(F.pad(rows.narrow(2, reach, 1), (reach, -1))) @ here
         vs, hs = [], []
-        for number, layer in enumerate(self.layers):
+        for number, (layer, given) in enumerate(zip(self.layers, self.given(label), strict=True)):
             vs.append(v)
             hs.append(h)
-            v, h = layer.step(v, h, above.select(1, number), left.select(1, number), here)
+            v, h = layer.step(v, h, given, above.select(1, number), left.select(1, number), here)
         logits = self.head(h).flatten(1)
         return logits, position + 1, rows, torch.where(last, torch.stack(vs, 1), above), torch.stack(hs, 1)
 
-    def nll(self, tokens: Tensor) -> Tensor:
-        """−log p(tokens) in nats, (b,)."""
-        return F.cross_entropy(self(tokens).float(), tokens, reduction="none").flatten(1).sum(1)
+    def nll(self, tokens: Tensor, label: Tensor | None = None) -> Tensor:
+        """−log p(tokens), or −log p(tokens | label), in nats: (b,)."""
+        return F.cross_entropy(self(tokens, label).float(), tokens, reduction="none").flatten(1).sum(1)
 
     def step_task(self) -> zoo.Task:
         """The task ``step``, of an :class:`zoo.Autoregressive` over `shape`."""
@@ -107,12 +122,11 @@ class GatedPixelCNN(nn.Module):
             "above": zoo.Vector((layers, self.width, 1, columns)),
             "left": zoo.Vector((layers, self.width, 1, 1)),
         }
-        logits: Mapping[str, zoo.Vector] = {"logits": zoo.Vector((self.classes,))}
-        return zoo.Task(
-            self.step,
-            {"token": zoo.Label(self.classes), **states},
-            {**logits, **{f"next_{name}": spec for name, spec in states.items()}},
-        )
+        inputs: dict[str, zoo.Label | zoo.Vector] = {"token": zoo.Label(self.classes), **states}
+        if self.labels is not None:
+            inputs["label"] = zoo.Label(self.labels.num_embeddings)
+        after = {f"next_{name}": spec for name, spec in states.items()}
+        return zoo.Task(self.step, inputs, {"logits": zoo.Vector((self.classes,)), **after})
 
 
 def gate(features: Tensor) -> Tensor:

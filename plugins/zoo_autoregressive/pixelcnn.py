@@ -21,6 +21,7 @@ class Recipe(zoo.Recipe):
     width: int = zoo.setting(64, "channels of each stack", least=1)
     layers: int = zoo.setting(6, "layers of both stacks, after the first", least=1)
     reach: int = zoo.setting(7, "rows above, and columns to either side, that the first layer sees", least=1)
+    conditional: bool = zoo.setting(False, "model pictures given their label, and draw them with a label")
 
 
 class PixelCNN(GatedPixelCNN):
@@ -29,8 +30,12 @@ class PixelCNN(GatedPixelCNN):
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         if not isinstance(sample.x, zoo.Image) or sample.x.channels != 1:
             raise ValueError(f"pixelcnn models grey pictures, and this data is {sample.x.kind} {sample.x.shape}")
-        shape = (sample.x.height, sample.x.width)
-        super().__init__(shape, recipe.levels, width=recipe.width, layers=recipe.layers, reach=recipe.reach)
+        if recipe.conditional and not sample.classes:
+            raise ValueError("conditional takes labels, and this data has none")
+        super().__init__(
+            (sample.x.height, sample.x.width), recipe.levels, width=recipe.width, layers=recipe.layers,
+            reach=recipe.reach, labels=sample.classes if recipe.conditional else 0,
+        )  # fmt: skip
         self.sample = sample
 
     def encode(self, x: Tensor) -> Tensor:
@@ -40,14 +45,15 @@ class PixelCNN(GatedPixelCNN):
     def decode(self, tokens: Tensor) -> Tensor:
         return tokens[:, None].float() / (self.classes - 1)
 
-    def score(self, x: Tensor) -> Tensor:
+    def score(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """−log p of the rounded picture, in nats."""
-        return self.nll(self.encode(x))
+        return self.nll(self.encode(x), label)
 
 
 def nll(pixelcnn: PixelCNN, batch: zoo.Batch, recipe: Recipe) -> Tensor:
     """−log p in nats a picture, (b,): of two levels drawn with the pixels as probabilities, of more the nearest."""
-    return pixelcnn.nll(pixelcnn.encode(torch.bernoulli(batch.x) if recipe.levels == 2 else batch.x))
+    x = torch.bernoulli(batch.x) if recipe.levels == 2 else batch.x
+    return pixelcnn.nll(pixelcnn.encode(x), batch.labels)
 
 
 def loss(pixelcnn: PixelCNN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
@@ -55,12 +61,13 @@ def loss(pixelcnn: PixelCNN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, T
 
 
 def tasks(pixelcnn: PixelCNN) -> Mapping[str, zoo.Task]:
-    image, tokens = pixelcnn.sample.x, zoo.Label(pixelcnn.classes, pixelcnn.shape)
+    image, tokens, step = pixelcnn.sample.x, zoo.Label(pixelcnn.classes, pixelcnn.shape), pixelcnn.step_task()
+    label = {"label": step.inputs["label"]} if pixelcnn.labels is not None else {}
     return {
         "encode": zoo.Task(pixelcnn.encode, {"image": image}, {"tokens": tokens}),
         "decode": zoo.Task(pixelcnn.decode, {"tokens": tokens}, {"image": image}),
-        "score": zoo.Task(pixelcnn.score, {"image": image}, {"score": zoo.Score()}),
-        "step": pixelcnn.step_task(),
+        "score": zoo.Task(pixelcnn.score, {"image": image, **label}, {"score": zoo.Score()}),
+        "step": step,
     }
 
 

@@ -5,6 +5,7 @@
     generation      FID, KID, precision, recall on released features; on Inception where it is there
     classes         which classes are generated, and whether labels are obeyed, by the released classifier
     representation  linear probe, k-NN, NMI of codes, beside PCA
+    codebook        use and perplexity, where codes are classes
     anomaly         AUROC of a class that was left out of training, beside PCA
     threshold       the score from which on a sample is strange
     classification  accuracy, where a task classifies

@@ -44,6 +44,7 @@ FAMILIES = {
     ),
     "classes": Family(("rarest_class", "commonest_class", "label_accuracy", "code_accuracy"), "zoo.evaluation.classes"),
     "representation": Family(("linear_probe", "knn", "nmi"), "zoo.evaluation.representation"),
+    "codebook": Family(("codebook_use", "perplexity"), "zoo.evaluation.codebook"),
     "anomaly": Family(("auroc",), "zoo.evaluation.anomaly"),
     "threshold": Family((THRESHOLD,), "zoo.evaluation.threshold"),
     "classification": Family(("accuracy",), "zoo.evaluation.classification", spare=True),

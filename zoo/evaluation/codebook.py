@@ -1,0 +1,37 @@
+"""How much of a codebook is in use, where a task gives a picture as a grid of codes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.evaluation.figures import Figure
+from zoo.evaluation.subject import DoesNotApply, Effort, Subject, apply, shown, some
+from zoo.specs import Label
+
+WHOLE = "no interval: a figure of the samples as a whole"
+
+
+def figures(subject: Subject, effort: Effort) -> list[Figure]:
+    """The share of the codes that test pictures use, and the perplexity of those."""
+    picture, task = subject.picture, subject.model.release.tasks.get("encode")
+    made = None if task is None or [*task.inputs.values()] != [picture] else next(iter(task.outputs.values()))
+    if not isinstance(made, Label) or not made.shape:
+        raise DoesNotApply(f"{subject.model.name} has no task 'encode' from a picture to a grid of codes")
+    test = some(subject.test, effort.limit)
+    codes = apply(subject.model, "encode", shown(test.array), effort.quiet)
+    uses = np.bincount(codes.ravel(), minlength=made.classes)
+    of = f"{made.classes} codes, a grid of {made.shape}; {len(test):,} test pictures of {subject.data}"
+    return [
+        Figure(name=name, value=value, unit=unit, protocol=of, better="higher", interval=WHOLE, count=len(test))
+        for name, value, unit in (
+            ("codebook_use", float((uses > 0).mean()), "share of codes"),
+            ("perplexity", perplexity(uses), "codes"),
+        )
+    ]
+
+
+def perplexity(uses: NDArray[np.int64]) -> float:
+    """exp(−Σ p log p), p = uses / Σ uses: as many codes, all used alike, would tell as much."""
+    p = uses[uses > 0] / uses.sum()
+    return float(np.exp(-(p * np.log(p)).sum()))
