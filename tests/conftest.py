@@ -156,6 +156,36 @@ def release(shelf: Shelf, tmp_path: Path) -> Path:
     return Path(shutil.copytree(shelf.release("vae"), tmp_path / "release"))
 
 
+@contextlib.contextmanager
+def plugged(folder: Path, **models: str) -> Iterator[None]:
+    """Within the block, models of the tests are installed: each name with its ``module:value``."""
+    info = folder / "zoo_tests-1.0.dist-info"
+    info.mkdir(exist_ok=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo-tests\nVersion: 1.0\n")
+    lines = [f"{name} = {target}\n" for name, target in models.items()]
+    (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\n{''.join(lines)}")
+    caches = (registry.plugins, registry.load, registry.catalogue)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        for cache in caches:
+            cache.cache_clear()
+        yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+STEPWISE = {name: f"step_plugin:{name}" for name in ("dots", "cells", "mist")}
+"""The models of step_plugin.py."""
+
+
+@pytest.fixture(scope="session")
+def stepwise(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """A run of each of them, with its release. Read only."""
+    folder = tmp_path_factory.mktemp("stepwise")
+    with plugged(folder, **STEPWISE):
+        return {name: zoo.train(f"{name}.tiny", out=folder / name, quiet=True).folder for name in STEPWISE}
+
+
 @pytest.fixture
 def run(shelf: Shelf, tmp_path: Path) -> Path:
     """A run to spoil."""

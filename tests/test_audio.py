@@ -14,8 +14,8 @@ import pytest
 from PIL import Image as Pillow
 
 import zoo
-from conftest import Command, Refused, one_error, raises
-from zoo import registry, show
+from conftest import Command, Refused, one_error, plugged, raises
+from zoo import show
 from zoo.convert import to_batch
 from zoo.data import audio, load, wav
 from zoo.data.griffin_lim import griffin_lim
@@ -300,24 +300,13 @@ def test_pictures_of_sounds() -> None:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the metadata of a distribution that brings the model ``hums``."""
-    folder = tmp_path_factory.mktemp("site")
-    info = folder / "zoo_hums-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo-hums\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\nhums = sound_plugin:hums\n")
-    return folder
+    return tmp_path_factory.mktemp("site")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def installed(site: Path) -> Iterator[None]:
-    caches = (registry.plugins, registry.load, registry.catalogue)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(site)
-        for cache in caches:
-            cache.cache_clear()
+    with plugged(site, hums="sound_plugin:hums"):
         yield
-    for cache in caches:
-        cache.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -152,7 +152,7 @@ def test_a_loss_that_fails_is_one_line(tmp_path: Path) -> None:
         ({"n": 2.5}, "n = 2.5 is not an integer"),
         ({"seed": "1"}, "seed = '1' is not an integer"),
         ({"label": 1.5}, "1.5"),
-        ({"prompt": 5}, "Prompt"),
+        ({"prompt": 5}, "prompt = 5"),
     ],
 )
 def test_bad_types_in_python(options: dict[str, Any], says: str, release: Path) -> None:
@@ -277,8 +277,14 @@ def test_a_method_that_is_no_task(release: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--label", "3"), ("no labels", "leave the label out")),
-        (("--prompt", "the"), ("Prompt, length, temperature, top_k and top_p are for autoregressive models",)),
+        (("--label", "3"), ("label = 3 is for models with labels, and this is none. Leave it out.",)),
+        (("--prompt", "the"), ("prompt = 'the' is for models that write text, and this is none. Leave it out.",)),
+        (("--length", "9"), ("length = 9 is for models that write text",)),
+        (("--temperature", "0.5"), ("temperature = 0.5 is for models that pick tokens",)),
+        (("--top-k", "3"), ("top_k = 3 is for models that pick tokens",)),
+        (("--top-p", "0.5"), ("top_p = 0.5 is for models that pick tokens",)),
+        (("--steps", "9"), ("steps = 9 is for models that turn noise into a sample step by step",)),
+        (("--eta", "1"), ("eta = 1.0 is for models that turn noise into a sample step by step",)),
         (("-n", "0"), ("n = 0", "at least 1")),
         (("--first", "-1"), ("from index -1 is out of range",)),
         (("-n", "2", "--first", "4294967295"), ("from index 4294967295 is out of range", "below 2**32")),
@@ -305,7 +311,7 @@ def test_a_picture_model_refuses(
         (("--top-p", "0"), ("top_p = 0.0 is out of range", "at most 1")),
         (("--top-p", "nan"), ("top_p = nan is out of range",)),
         (("--length", "0"), ("length = 0 is out of range", "at least 1")),
-        (("--label", "3"), ("no labels",)),
+        (("--label", "3"), ("label = 3 is for models with labels",)),
         (("-o", "x.png"), ("'x.png' ends in '.png'; it must end in .txt",)),
     ],
 )

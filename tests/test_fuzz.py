@@ -14,7 +14,7 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -453,6 +453,11 @@ SPECS = (
     {"kind": "score"},
     {"kind": "autoregressive", "task": "reconstruct"},
     {"kind": "one-shot", "task": "encode"},
+    {"kind": "autoregressive", "task": "step", "shape": [2**8, 2**8]},
+    {"kind": "chain", "tokens": {"kind": "autoregressive", "task": "step", "shape": [8, 8]}, "task": "decode"},
+    {"kind": "chain", "tokens": {"kind": "chain"}, "task": "decode"},
+    {"kind": "iterative", "task": "predict", "alphas": [0.9, 0.1], "steps": 2, "eta": 1.0},
+    {"kind": "iterative", "task": "decode", "alphas": [1e-320, float("nan")], "steps": 2**63, "eta": -1},
 )
 ODD = (
     *("", "..", "../x", "/etc/passwd", "a/b", "a\0b", "a\nb", "\ud800", "\u2028", "\x1b[2J", "class", "__init__", "é"),
@@ -490,9 +495,12 @@ def changed(manifest: dict[str, Any], draw: st.DataObject) -> dict[str, Any]:
     return manifest
 
 
-@pytest.mark.parametrize("name", ["vae", "chargpt", "features"])
-def test_whatever_a_manifest_says(name: str, shelf: Shelf, tmp_path: Path, worker: Worker) -> None:
-    release = Path(shutil.copytree(shelf.release(name), tmp_path / "release"))
+@pytest.mark.parametrize("name", ["vae", "chargpt", "features", "cells", "mist"])
+def test_whatever_a_manifest_says(
+    name: str, shelf: Shelf, stepwise: Mapping[str, Path], tmp_path: Path, worker: Worker
+) -> None:
+    source = stepwise[name] / "release" if name in stepwise else shelf.release(name)
+    release = Path(shutil.copytree(source, tmp_path / "release"))
     manifest = json.loads((release / MANIFEST).read_text("utf-8"))
 
     @settings(max_examples=MANIFESTS, deadline=None, database=None, derandomize=DERANDOMIZE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,12 +17,13 @@ from torch import Tensor, nn
 
 import zoo
 from conftest import Refused, Shelf, raises
-from zoo import generation, noise
+from zoo import derived, generation, noise, tokens
 from zoo.convert import from_batch
 from zoo.errors import ExportError, SettingError
-from zoo.generation import Picking
+from zoo.plan import Plan
 from zoo.release import read
-from zoo.specs import Autoregressive, Image
+from zoo.specs import Image, Sample
+from zoo.tokens import Picking
 from zoo_export import generate_graph, onnx_graph, uint8
 from zoo_export.nodes import Nodes
 from zoo_export.seeded import TABLE, Seeded
@@ -85,26 +87,22 @@ def test_any_seed_and_any_sample(seed: int, first: int, count: int) -> None:
 def test_generate_gives_the_samples_of_torch(model_name: str, shelf: Shelf) -> None:
     """For every registered model that generates: the graph, by ONNX Runtime alone, against eager torch."""
     release = read(shelf.release(model_name))
-    value = release.generation
-    if value is None:
+    plan = release.plan
+    if plan is None:
         assert not release.generate
         assert not (release.folder / "generate.onnx").exists()
         return
     eager = zoo.load(release.folder, backend="torch")
     graph = session(release.folder / release.generate)
-    given = scalars(seed=2**63 + 1, first=5, count=3)
-    if isinstance(value, Autoregressive):
+    prompt, seed, indices = np.array([2, 1, 0]), 2**63 + 1, np.arange(5, 8)
+    asked: dict[str, Any] = {"prompt": prompt, "length": 9, "picking": Picking(0.5)} if "prompt" in plan.options else {}
+    (samples,) = graph.run(["samples"], derived.feeds(plan, seed=seed, first=5, n=3, **asked))
+    if asked:
         text = release.sample.x
-        given |= {"prompt": np.array([2, 1, 0]), "length": np.array(9), "top_k": np.array(0)}
-        given |= {"temperature": np.array(0.5, np.float32), "top_p": np.array(1.0, np.float32)}
-        (tokens,) = graph.run(["samples"], given)
-        prompt = "".join(text.vocabulary[index] for index in (2, 1, 0))  # type: ignore[union-attr]
-        assert from_batch(tokens, text)[0].startswith(prompt)
-        inputs = release.tasks[value.task].inputs
-        indices = np.arange(5, 8)
-        assert generation.follows(eager.backend.run, value, inputs, tokens, indices, 2**63 + 1, 3, Picking(0.5))
+        assert from_batch(samples, text)[0].startswith("".join(text.vocabulary[index] for index in prompt))  # type: ignore[union-attr]
+        labels, free = generation.labels_for(plan, indices), tokens.prompted(prompt, 3, 12)
+        assert tokens.follows(eager.backend.run, plan, indices, seed, labels, samples, free, Picking(0.5))
         return
-    (samples,) = graph.run(["samples"], given)
     by_torch = eager.generate(3, seed=2**63 + 1, first=5)
     assert np.abs(from_batch(samples, release.sample.x).astype(int) - by_torch).max() <= 1
 
@@ -144,7 +142,10 @@ def test_labels_and_several_noises() -> None:
     module = Labelled().eval()
     inputs = {"z": zoo.Noise((4,)), "label": zoo.Label(5), "u": zoo.Noise((4,), "uniform")}
     task = zoo.Task(module.decode, inputs, {"image": zoo.Image(1, 2, 2)})
-    whole = generate_graph.of(zoo.OneShot("decode"), task, onnx_graph.trace(module, task, "decode"))
+    whole = generate_graph.of(
+        Plan(zoo.OneShot("decode"), {"decode": task}, Sample(task.outputs["image"], 5)),  # type: ignore[arg-type]
+        {"decode": onnx_graph.trace(module, task, "decode")},
+    )
     onnx.checker.check_model(whole, full_check=True)
     graph = session(whole)
     assert [value.name for value in graph.get_inputs()] == ["seed", "first", "label"]
@@ -173,7 +174,7 @@ def test_top_k_and_top_p_by_hand() -> None:
     logits = np.log(np.array([[0.1, 0.4, 0.2, 0.3]], np.float32))
 
     def left(**how: float) -> list[int]:
-        scores = generation.scores(logits, 0, np.array([0]), 0, Picking(**how))  # type: ignore[arg-type]
+        scores = tokens.scores(logits, 0, np.array([0]), 0, Picking(**how))  # type: ignore[arg-type]
         return np.flatnonzero(np.isfinite(scores[0])).tolist()
 
     assert left() == [0, 1, 2, 3]
@@ -185,12 +186,12 @@ def test_top_k_and_top_p_by_hand() -> None:
     assert left(top_p=0.71) == [1, 2, 3]
     assert left(top_k=2, top_p=0.56) == [1]  # of 0.4 and 0.3 alone, the first has 0.57
     assert left(top_k=2, top_p=0.58) == [1, 3]
-    assert generation.pick(logits, 0, np.array([0]), 0, Picking(top_k=1)).tolist() == [1]
+    assert tokens.pick(logits, 0, np.array([0]), 0, Picking(top_k=1)).tolist() == [1]
 
 
 def test_what_is_left_is_picked_as_often_as_it_is_likely() -> None:
     logits = np.tile(np.log(np.array([[0.1, 0.4, 0.2, 0.3]], np.float32)), (20_000, 1))
-    picked = generation.pick(logits, 3, np.arange(20_000), 0, Picking(top_k=3))
+    picked = tokens.pick(logits, 3, np.arange(20_000), 0, Picking(top_k=3))
     shares = np.bincount(picked, minlength=4) / len(picked)
     np.testing.assert_allclose(shares, [0, 4 / 9, 2 / 9, 3 / 9], atol=0.015)
 

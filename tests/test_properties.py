@@ -19,15 +19,16 @@ from torch import Tensor, nn
 
 import zoo
 from conftest import Shelf, raises
-from zoo import derived, generation
+from zoo import derived, generation, tokens
 from zoo.convert import from_batch, to_batch
 from zoo.derived import ATOL, RTOL
 from zoo.errors import ReleaseError, SettingError
 from zoo.examples import example
-from zoo.generation import Picking
+from zoo.plan import Plan
 from zoo.release import ReleasedTask
 from zoo.runtime import LoadedModel
-from zoo.specs import Autoregressive, Image, Spec, Text
+from zoo.specs import Image, Spec, Text
+from zoo.tokens import Picking
 from zoo_export import generate_graph, onnx_graph
 
 QUICK = settings(max_examples=12, deadline=None, database=None)
@@ -114,25 +115,24 @@ def outputs(made: Any, task: ReleasedTask) -> dict[str, Any]:
 
 def test_the_graph_gives_what_the_host_does(model: LoadedModel) -> None:
     """generate.onnx, by ONNX Runtime alone, for any seed, first index and number."""
-    value = model.release.generation
-    if value is None:
+    plan = model.release.plan
+    if plan is None:
         assert not model.release.generate
         return
-    inputs = model.release.tasks[value.task].inputs
     graph = session(str(model.release.folder / model.release.generate))
 
     @QUICK
     @given(seed=SEEDS, first=FIRSTS, n=st.integers(1, 80), temperature=st.floats(0, 3, width=32), k=st.integers(0, 99))
     def one(seed: int, first: int, n: int, temperature: float, k: int) -> None:
-        if not isinstance(value, Autoregressive):
-            (made,) = graph.run(None, derived.feeds(inputs, seed=seed, first=first, n=n))
+        if plan.tokens is None:
+            (made,) = graph.run(None, derived.feeds(plan, seed=seed, first=first, n=n))
             host = model.generate(n, seed=seed, first=first)
             assert near(from_batch(made, model.release.sample.x), host)
             return
         n, length = min(n, 5), 7
         picking = Picking(temperature, k)
         prompt = np.array([k % 5, 1])
-        given = derived.feeds(inputs, seed=seed, first=first, n=n, prompt=prompt, length=length, picking=picking)
+        given = derived.feeds(plan, seed=seed, first=first, n=n, prompt=prompt, length=length, picking=picking)
         (made,) = graph.run(None, given)
         text = model.release.sample.x
         assert isinstance(text, Text)
@@ -141,8 +141,8 @@ def test_the_graph_gives_what_the_host_does(model: LoadedModel) -> None:
             temperature=temperature, top_k=k,
         )  # fmt: skip
         indices = np.arange(first, first + n)
-        assert from_batch(made, text) == host or generation.follows(
-            model.backend.run, value, inputs, made, indices, seed, len(prompt), picking
+        assert from_batch(made, text) == host or tokens.follows(
+            model.backend.run, plan, indices, seed, {}, made, tokens.prompted(prompt, n, made.shape[1]), picking
         )
 
     one()
@@ -222,7 +222,8 @@ def test_any_small_module_generates_the_same_by_torch_by_its_task_and_by_its_gra
     task = zoo.Task(module.forward, form.inputs, {"image": image})
     graph = onnx_graph.trace(module, task, "draw")
     alone = session(graph.SerializeToString())
-    whole = session(generate_graph.of(zoo.OneShot("draw"), task, graph).SerializeToString())
+    plan = Plan(zoo.OneShot("draw"), {"draw": task}, zoo.Sample(image, form.classes))
+    whole = session(generate_graph.of(plan, {"draw": graph}).SerializeToString())
 
     def by_torch(name: str, feeds: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         with torch.inference_mode():
@@ -232,16 +233,14 @@ def test_any_small_module_generates_the_same_by_torch_by_its_task_and_by_its_gra
         return dict(zip(["image"], alone.run(["image"], dict(feeds)), strict=True))
 
     def samples(run: generation.Run, n: int, first: int) -> Any:
-        sample = zoo.Sample(image, form.classes)
-        value = zoo.OneShot("draw")
-        return generation.generate(run, value, form.inputs, task.outputs, sample, n=n, seed=seed, first=first)
+        return generation.generate(run, plan, n=n, seed=seed, first=first)
 
     for _ in range(5):
         seed, first, n = draw.draw(SEEDS), draw.draw(FIRSTS), draw.draw(st.sampled_from([1, 3, 64, 67]))
         wanted = samples(by_torch, n, first)
         assert wanted.shape == (n, image.height, image.width, *([3] if image.channels == 3 else []))
         assert near(samples(by_onnx, n, first), wanted)
-        (made,) = whole.run(None, derived.feeds(form.inputs, seed=seed, first=first, n=n))
+        (made,) = whole.run(None, derived.feeds(plan, seed=seed, first=first, n=n))
         assert near(from_batch(made, image), wanted)
         parts = [samples(by_onnx, part.stop - part.start, first + part.start) for part in cuts(draw, n)]
         assert near(join(parts), wanted)

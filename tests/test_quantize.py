@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 import zoo
 from conftest import Refused, Shelf, contents, python, raises
-from zoo import generation, verify
+from zoo import tokens, verify
 from zoo.cli.look import info_command
 from zoo.cli.make import export_command
 from zoo.convert import from_batch
@@ -31,7 +31,6 @@ from zoo.errors import DataError, ExportError, MissingPackageError, ReleaseError
 from zoo.evaluation import Figure
 from zoo.evaluation.subject import DoesNotApply, Effort
 from zoo.release import WEIGHTS, read
-from zoo.specs import Autoregressive
 from zoo_export import calibration, losses, narrow, onnx_graph, writer
 
 KINDS = ("fp16", "int8")
@@ -161,10 +160,10 @@ def test_the_graph_that_generates_is_of_the_same_numbers(digits: Mapping[str, Pa
     release = read(folder)
     scalars |= {"prompt": np.array([2, 1]), "length": np.array(20), "top_k": np.array(0)}
     scalars |= {"temperature": np.array(1.0, np.float32), "top_p": np.array(1.0, np.float32)}
-    (tokens,) = session(folder / "generate.onnx").run(None, scalars)
-    assert isinstance(release.generation, Autoregressive)
-    run, inputs = zoo.load(folder).backend.run, release.tasks["step"].inputs
-    assert generation.follows(run, release.generation, inputs, tokens, np.arange(3, 7), 7, 2, generation.ALL)
+    (found,) = session(folder / "generate.onnx").run(None, scalars)
+    assert release.plan is not None
+    run, free = zoo.load(folder).backend.run, tokens.prompted(np.array([2, 1]), 4, 22)
+    assert tokens.follows(run, release.plan, np.arange(3, 7), 7, {}, found, free, tokens.ALL)
 
 
 def test_pictures_as_bytes_stay(digits: Mapping[str, Path], shelf: Shelf, tmp_path: Path) -> None:

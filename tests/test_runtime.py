@@ -23,6 +23,7 @@ from conftest import Shelf, python, raises
 from zoo import data, generation
 from zoo.convert import to_batch
 from zoo.errors import DataError, ExistsError, SettingError, ZooError
+from zoo.release import ReleasedTask
 from zoo.specs import Audio, Label, LogMel, Noise, Score, Spec, Text, Vector
 
 DIGITS = data.load("digits", "test").x[:, 0]
@@ -179,13 +180,18 @@ def test_a_session_is_opened_once(release: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_rows_follow_the_size_of_a_sample() -> None:
     def rows(*shapes: tuple[int, ...]) -> int:
-        return generation.rows({"x": Vector(shapes[0])}, {str(n): Vector(shape) for n, shape in enumerate(shapes[1:])})
+        return generation.rows(form(*shapes))
+
+    def form(*shapes: tuple[int, ...]) -> ReleasedTask:
+        outputs = {str(n): Vector(shape) for n, shape in enumerate(shapes[1:])}
+        return ReleasedTask("", {"x": Vector(shapes[0])}, outputs)
 
     assert rows((), ()) == rows((784,), (784,)) == 64
     assert rows((3, 1024, 1024), (3, 1024, 1024)) == 3
     assert rows((8,), (3, 1024, 1024)) == 6
     assert rows((8,), (3, 1024, 1024), (3, 1024, 1024)) == 3
     assert rows((2**28,), (2**28,)) == 1
+    assert generation.rows(form((8,), (8,)), form((3, 1024, 1024), (3, 1024, 1024))) == 3  # of a chain, the larger
 
 
 @pytest.mark.parametrize("name", ["vae", "dcgan", "chargpt", "features"])
@@ -196,7 +202,7 @@ def test_how_a_batch_is_split_changes_nothing(name: str, shelf: Shelf, monkeypat
     found: dict[int, list[Any]] = {}
     for most in (64, 69, 7, 1):
         sizes = []
-        monkeypatch.setattr(generation, "rows", lambda inputs, outputs, most=most: most)
+        monkeypatch.setattr(generation, "rows", lambda *forms, most=most: most)
         with zoo.load(shelf.release(name)) as model:
             run = model.backend.run
 

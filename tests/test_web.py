@@ -10,7 +10,7 @@ import json
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,9 @@ import zoo
 from conftest import Refused, Shelf, contents, flip, raises
 from zoo import derived, noise
 from zoo.errors import NotFoundError
-from zoo.generation import Picking
-from zoo.release import read, verify
+from zoo.release import Release, read, verify
 from zoo.specs import Text
+from zoo.tokens import Picking
 from zoo_export import web_bundle
 
 HERE = Path(__file__).parent / "web"
@@ -123,15 +123,29 @@ def test_a_bundle_is_replaced_by_force_alone(shelf: Shelf, npm: Path, tmp_path: 
 def test_node_gives_the_samples_of_python(model_name: str, shelf: Shelf) -> None:
     """For every registered model that generates: ONNX Runtime for Node, and for browsers, against Python's."""
     release = read(shelf.release(model_name))
-    value = release.generation
-    if value is None:
+    plan = release.plan
+    if plan is None:
         return
-    inputs = release.tasks[value.task].inputs
-    given = derived.feeds(inputs, seed=2**64 - 2, first=2**32 - 8, n=5)
+    given = derived.feeds(plan, seed=2**64 - 2, first=2**32 - 8, n=5)
     if isinstance(release.sample.x, Text):
         prompt = np.array([3, 1, 2])
         picking = Picking(0.7, 6, 0.9)
-        given = derived.feeds(inputs, seed=2**64 - 2, first=9, n=5, prompt=prompt, length=30, picking=picking)
+        given = derived.feeds(plan, seed=2**64 - 2, first=9, n=5, prompt=prompt, length=30, picking=picking)
+    in_node(release, given)
+
+
+@node
+@pytest.mark.parametrize(
+    ("model", "asked"), [("dots", {"picking": Picking(0.7, 4, 0.9)}), ("cells", {}), ("mist", {"steps": 7, "eta": 0.5})]
+)
+def test_node_gives_the_samples_of_many_steps(model: str, asked: dict[str, Any], stepwise: Mapping[str, Path]) -> None:
+    release = read(stepwise[model] / "release")
+    assert release.plan is not None
+    in_node(release, derived.feeds(release.plan, seed=2**64 - 2, first=2**32 - 8, n=5, **asked))
+
+
+def in_node(release: Release, given: Mapping[str, NDArray[Any]]) -> None:
+    """Both runtimes of Node give what Python's does."""
     spelled = {
         name: [str(array.dtype), array.shape, [str(item) for item in array.reshape(-1)]]
         for name, array in given.items()
@@ -208,6 +222,32 @@ def test_the_page_gives_the_samples_of_python(model: str, shelf: Shelf, browse: 
     assert [picture["label"] for picture in seen["samples"]] == [f"Sample {i} of seed {2**64 - 1}" for i in range(3, 8)]
     assert np.abs(np.stack([*map(levels, seen["samples"])]) - wanted).max() <= 1
     assert seen["wrong"] == f"The seed {2**64} is too large: it must be below 2^64."
+    assert seen["said"] == []
+
+
+@browser
+@pytest.mark.parametrize(
+    ("model", "fields", "asked"),
+    [
+        ("dots", {"Label": "7", "Temperature": "0.6", "Top k": "3"}, {"label": 7, "temperature": 0.6, "top_k": 3}),
+        ("mist", {"Steps": "6", "Noise on the way": "0.5"}, {"steps": 6, "eta": 0.5}),
+    ],
+)
+def test_the_page_offers_what_applies(
+    model: str,
+    fields: dict[str, str],
+    asked: dict[str, Any],
+    stepwise: Mapping[str, Path],
+    browse: Browse,
+    tmp_path: Path,
+) -> None:
+    seen = browse(
+        bundle(stepwise[model] / "release", tmp_path / "site"), "options", json.dumps({"How many": "3", **fields})
+    )
+    wanted = zoo.load(stepwise[model] / "release").generate(3, **asked)
+    assert seen["status"] == ""
+    assert np.abs(np.stack([*map(levels, seen["samples"])]) - wanted).max() <= 1
+    assert seen["hidden"] == (model == "dots")
     assert seen["said"] == []
 
 

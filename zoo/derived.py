@@ -44,15 +44,16 @@ def feeds(
     prompt: NDArray[np.int64] | None = None,
     length: int = 0,
     picking: Picking = ALL,
-    steps: int = 1,
-    eta: float = 0.0,
+    steps: int | None = None,
+    eta: float | None = None,
 ) -> dict[str, Array]:
     """What ``generate.onnx`` takes, by name.
 
     Scalars are int64, a seed of 2⁶³ and more as the negative number with its bits. Models with labels take them, int64
     (n,), in place of the count. For tokens there are temperature, top_k and top_p too, for text prompt, int64 (p,), and
-    length; for generation step by step there are steps and eta.
+    length; for generation step by step there are steps and eta, those of the plan unless given.
     """
+    own = (plan.value.steps, plan.value.eta) if isinstance(plan.value, Iterative) else (1, 0.0)
     given: dict[str, Array] = {"seed": np.array(seed, np.uint64).view(np.int64), "first": np.array(first, np.int64)}
     given |= generation.labels_for(plan, np.arange(first, first + n)) or {"count": np.array(n, np.int64)}
     others: dict[str, Array] = {
@@ -61,8 +62,8 @@ def feeds(
         "temperature": np.array(picking.temperature, np.float32),
         "top_k": np.array(picking.top_k, np.int64),
         "top_p": np.array(picking.top_p, np.float32),
-        "steps": np.array(steps, np.int64),
-        "eta": np.array(eta, np.float32),
+        "steps": np.array(own[0] if steps is None else steps, np.int64),
+        "eta": np.array(own[1] if eta is None else eta, np.float32),
     }
     return given | {name: value for name, value in others.items() if name in plan.options}
 
@@ -154,7 +155,7 @@ def _uint8(release: Release, backend: OnnxBackend, name: str) -> float:
     for batch in (1, 3):
         if name == GENERATE:
             assert release.plan is not None
-            given = pixels = feeds(release.plan, seed=SEED, first=0, n=batch)
+            given = pixels = feeds(release.plan, seed=SEED, first=0, n=batch, steps=1)
             specs: Mapping[str, Spec] = {SAMPLES: release.sample.x}
             host = backend.call(release.generate, given, [SAMPLES])
         else:

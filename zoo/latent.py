@@ -12,12 +12,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import noise
+from zoo import generation, noise
 from zoo.convert import from_batch, to_batch
 from zoo.errors import SettingError
+from zoo.plan import Plan
 from zoo.release import Release
-from zoo.specs import Audio, Image, LogMel, Noise, OneShot, SampleSpec, Spec, Text, Vector
-from zoo.tokens import Run
+from zoo.specs import Audio, Chain, Image, LogMel, Noise, OneShot, SampleSpec, Spec, Text, Vector
+from zoo.tokens import FREE, Run
 
 Array = NDArray[Any]
 Method = Literal["auto", "linear", "spherical"]
@@ -70,7 +71,9 @@ def verbs(release: Release) -> dict[str, str]:
         found["interpolate"] = f"{item}, {item} → steps from the {of} of one to that of the other ({way})"
         most = math.prod(space.spec.shape) - 1
         found["traverse"] = f"{item}, or a seed → one number of its {of} changed step by step (dimension 0 to {most})"
-    if _repeated(release) is not None:
+    if _sampled(release) is not None:
+        found["inpaint"] = "sample, mask → what the mask covers, picked token by token (seed, label)"
+    elif _repeated(release) is not None:
         found["inpaint"] = "sample, mask → what the mask covers, filled in"
     return found
 
@@ -107,10 +110,22 @@ def traverse(
     return _decoded(run, release, space, codes)
 
 
-def inpaint(run: Run, release: Release, x: Any, mask: Any, *, steps: int) -> Any:
+def inpaint(
+    run: Run,
+    release: Release,
+    x: Any,
+    mask: Any,
+    *,
+    steps: int,
+    seed: int,
+    label: int | None,
+) -> Any:
     """See :meth:`zoo.runtime.LoadedModel.inpaint`."""
     _check_count("steps", steps, 1)
-    way = _repeated(release)
+    plan = _sampled(release)
+    way = _repeated(release) if plan is None else ("encode",)
+    if label is not None and (plan is None or not plan.labels() or not _is_integer(label)):
+        raise SettingError(f"label = {label!r} is for models that pick pixels of one class, an integer. Leave it out.")
     if way is None:
         instead = " A text is completed by generate(prompt=…)." if isinstance(release.sample.x, Text) else ""
         raise SettingError(f"{release.name} cannot inpaint: no task of it reconstructs pictures or sounds.{instead}")
@@ -120,6 +135,8 @@ def inpaint(run: Run, release: Release, x: Any, mask: Any, *, steps: int) -> Any
     if len(missing) not in (1, len(given)):
         raise SettingError(f"There are {len(missing)} masks for {len(given)} inputs: give one, or one for each.")
     missing = np.broadcast_to(missing, given.shape)
+    if plan is not None:
+        return from_batch(_picked(run, plan, given, missing, seed, label), spec)
     axes = tuple(range(2 if isinstance(spec, Image) else 1, given.ndim))  # a picture's channels have means of their own
     if missing.all(axes).any():
         raise SettingError("The mask covers all of a sample, so there is nothing to go by. Leave a part uncovered.")
@@ -141,6 +158,34 @@ def _repeated(release: Release) -> tuple[str, ...] | None:
         if len(inputs) == 1 and isinstance(spec, (Image, Audio, LogMel)) and next(iter(outputs.values())) == spec:
             return way
     return None
+
+
+def _sampled(release: Release) -> Plan | None:
+    """How tokens are picked that are the pixels: encode gives a token a pixel, and the generation picks such tokens.
+
+    None for other models, and so for those whose grid is coarser than the picture.
+    """
+    plan, encode, x = release.plan, release.tasks.get("encode"), release.sample.x
+    if plan is None or not isinstance(plan.value, Chain) or not isinstance(x, Image) or encode is None:
+        return None
+    grid = plan.tasks[plan.value.task].inputs[plan.grid]
+    fits = [*encode.inputs.values()] == [x] and next(iter(encode.outputs.values())) == grid and plan.gives == x
+    return plan if fits and grid.shape == (x.height, x.width) else None
+
+
+def _picked(run: Run, plan: Plan, given: Array, missing: Array, seed: int, label: int | None) -> Array:
+    """Pictures (n, c, h, w) whose missing pixels are picked in order, those that are known being fed as they come."""
+    noise.check_seed(seed, 0, len(given))
+    labels = generation.labels_for(plan, np.arange(len(given)), label)
+    ((name, _),), (grid,) = plan.tasks["encode"].inputs.items(), [*plan.tasks["encode"].outputs][:1]
+    known = np.where(missing[:, 0], FREE, run("encode", {name: given})[grid])
+    made = np.empty_like(given)
+    size = generation.rows(*(plan.tasks[task] for task in plan.uses))
+    for start in range(0, len(given), size):
+        part = slice(start, start + size)
+        indices, classes = np.arange(len(given))[part], {key: value[part] for key, value in labels.items()}
+        _, made[part] = generation.chain(run, plan, indices, seed, classes, given=known[part])
+    return np.where(missing, made, given)
 
 
 def _codes(run: Run, release: Release, verb: str, value: Any, seed: int) -> tuple[Space, NDArray[np.float64]]:

@@ -94,6 +94,13 @@ class Plan:
             return self.value.steps
         return 1 if self.tokens is None else math.prod(self.tokens.shape or self.sample.x.shape) + len(self.uses) - 1
 
+    @property
+    def words(self) -> str:
+        """The tasks that it calls, how often, and what may be asked of it: ``"step × 64 → decode; label, top_k"``."""
+        many = "" if self.calls == 1 else f" × {self.calls - len(self.uses) + 1}"
+        asked = [name for name in OPTIONS if name in self.options]
+        return f"{' → '.join([self.uses[0] + many, *self.uses[1:]])}{'; ' if asked else ''}{', '.join(asked)}"
+
     def states(self) -> dict[str, Spec]:
         """The inputs that the token's task hands on to itself: each X for which it gives a next_X."""
         assert self.tokens is not None

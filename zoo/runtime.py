@@ -185,17 +185,20 @@ class LoadedModel:
             self._whole, self.release, x, dimension=dimension, low=low, high=high, steps=steps, seed=seed
         )
 
-    def inpaint(self, x: Any, mask: Any, *, steps: int = 32) -> Any:
-        """Pictures or sounds with what is missing filled in, by iterated reconstruction.
+    def inpaint(self, x: Any, mask: Any, *, steps: int = 32, seed: int = 0, label: int | None = None) -> Any:
+        """Pictures or sounds with what is missing filled in: by sampling, or by iterated reconstruction.
 
         `mask` is true, or at least half of white, where `x` is missing: for pictures (h, w) or (n, h, w), as an array,
-        a PIL picture or a file; for sounds an array of the form of one. Missing values start as the mean of the known
-        ones; then `steps` times all is reconstructed, and the known values are put back (Rezende, Mohamed & Wierstra
-        2014, section 5, https://arxiv.org/abs/1401.4082, with the means of the model's distributions instead of draws
-        from them). Raises :class:`SettingError` for a model that does not reconstruct pictures or sounds; a text is
-        completed by ``generate(prompt=…)``.
+        a PIL picture or a file; for sounds an array of the form of one. A model that picks the pixels of a picture one
+        after the other gives samples: the known pixels are fed as they are, and the others picked in order, in picture
+        i as in sample i of `seed`, of the class `label` (default: i modulo classes); so a mask of the lower half
+        completes a picture. In all other models missing values start as the mean of the known ones; then `steps` times
+        all is reconstructed, and the known values are put back (Rezende, Mohamed & Wierstra 2014, section 5,
+        https://arxiv.org/abs/1401.4082, with the means of the model's distributions instead of draws from them). Raises
+        :class:`SettingError` for a model that does neither with pictures or sounds; a text is completed by
+        ``generate(prompt=…)``.
         """
-        return latent.inpaint(self._whole, self.release, x, mask, steps=steps)
+        return latent.inpaint(self._whole, self.release, x, mask, steps=steps, seed=seed, label=label)
 
     def save(self, value: Any, path: str | Path, *, force: bool = False, columns: int | None = None) -> list[Path]:
         """Write what this model gave, or a part of it, to a file, and return the path (or paths).

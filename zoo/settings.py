@@ -66,7 +66,8 @@ def options(function: Callable[..., Any], assignments: Iterable[str]) -> dict[st
 
     Raises :class:`SettingError` as :func:`parse` does, and for one that has no default and is left out.
     """
-    name, taken, hints = function.__name__, keywords(function), get_type_hints(function)
+    name, taken = function.__name__, keywords(function)
+    hints = {key: _given(hint) for key, hint in get_type_hints(function).items()}
     values = {key: one.default for key, one in taken.items() if one.default is not one.empty}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
@@ -82,6 +83,12 @@ def options(function: Callable[..., Any], assignments: Iterable[str]) -> dict[st
     if missing is not None:
         raise SettingError(f"{name} needs {missing}, {_words(hints[missing])}. Add: --set {missing}=VALUE")
     return values
+
+
+def _given(hint: Any) -> Any:
+    """The type of a value that is given, where it may be None too."""
+    parts = [part for part in get_args(hint) if part is not types.NoneType]
+    return parts[0] if get_origin(hint) in (Union, types.UnionType) and len(parts) == 1 else hint
 
 
 def known(cls: type[Recipe], key: str) -> None:

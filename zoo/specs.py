@@ -207,6 +207,8 @@ def spec_from_json(value: Any, where: str) -> Spec:
         raise ReleaseError(f"{where} has the shape {list(spec.shape)}, which is not usable.")
     if isinstance(spec, Text) and spec.length > LONGEST:
         raise ReleaseError(f"{where} has texts of {spec.length} characters; at most {LONGEST} are usable.")
+    if isinstance(spec, Label) and spec.classes > LARGEST:
+        raise ReleaseError(f"{where} has labels of {str(spec.classes)[:40]} classes; at most {LARGEST} are usable.")
     if isinstance(spec, LogMel) and not spec.hop <= spec.window <= LARGEST // max(spec.shape):
         raise ReleaseError(f"{where} has windows of {spec.window} and hops of {spec.hop}, which are not usable.")
     return spec

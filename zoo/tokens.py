@@ -23,6 +23,9 @@ MARGIN = 1e-4
 COLD = 1e-6
 """Temperatures below this are 0."""
 
+WAYS = 16
+"""So many ways that rounding may take are followed."""
+
 FREE = -1
 """What stands for a token that is to be picked, among those that are given."""
 
@@ -105,6 +108,28 @@ def follows(
         if (behind[given[:, position] == FREE] > MARGIN).any():
             return False
     return True
+
+
+def ways(
+    run: Run, plan: Plan, index: NDArray[np.int64], seed: int, labels: Mapping[str, Array], total: int
+) -> Iterator[NDArray[np.int64]]:
+    """The tokens, (1, total), that one sample may have where rounding chooses: those picked first, ``WAYS`` at most."""
+    left = [np.full((1, total), FREE, np.int64)]
+    for _ in range(WAYS):
+        if not left:
+            return
+        given = left.pop(0)
+        tokens = given.copy()
+        for position, (_, outputs) in enumerate(read(run, plan, labels, _before(tokens))):
+            if given[0, position] != FREE:
+                continue
+            found = scores(outputs["logits"], seed, index, position, ALL)[0]
+            tokens[0, position] = found.argmax()
+            for other in np.flatnonzero(found >= found.max() - MARGIN):
+                if other != tokens[0, position]:
+                    left.append(np.where(np.arange(total) < position, tokens, FREE))
+                    left[-1][0, position] = other
+        yield tokens
 
 
 def read(

@@ -71,16 +71,28 @@ const SCENARIOS = {
   },
   async complete() {
     const page = await open();
-    await page.getByLabel("How it begins").fill("the ");
-    await page.getByLabel("Characters").fill("40");
-    await page.getByLabel("Seed").last().fill("7");
-    await page.getByLabel("Temperature").fill("0.8");
-    await page.getByLabel("Top k").fill("5");
+    const section = page.locator("#complete");
+    await section.getByLabel("How it begins").fill("the ");
+    await section.getByLabel("Characters").fill("40");
+    await section.getByLabel("Seed").fill("7");
+    await section.getByLabel("Temperature").fill("0.8");
+    await section.getByLabel("Top k").fill("5");
     await press(page, "complete", "Complete");
     const [text, first] = [await page.textContent(".text"), await page.textContent("#status")];
-    await page.getByLabel("How it begins").fill("é");
+    await section.getByLabel("How it begins").fill("é");
     await press(page, "complete", "Complete");
     return { text, status: first, wrong: await page.textContent("#status") };
+  },
+  async options() {
+    const page = await open();
+    const section = page.locator("#generate");
+    for (const [label, value] of Object.entries(JSON.parse(file))) {
+      if (label === "Label") await section.locator("select").selectOption(value);
+      else await section.getByLabel(label, { exact: true }).fill(value);
+    }
+    await press(page, "generate", "Generate");
+    const hidden = await section.getByLabel("Steps").isHidden();
+    return { samples: await pictures(page, "generate"), status: await page.textContent("#status"), hidden };
   },
   async look() {
     const seen = {};

@@ -6,11 +6,14 @@ import dataclasses
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.cli.arguments import as_json, complete_name, print_json, table
+
+if TYPE_CHECKING:
+    from zoo.release import Release
 
 
 @click.command("list", epilog="Example:  zoo list 'vae*' --task reconstruct")
@@ -104,7 +107,7 @@ def _about_name(name: str) -> dict[str, Any]:
     for key, entry in described["settings"].items():
         values[key], helps[key] = entry["default"], f"{entry['help']} ({entry.get('type', '')})"
     if name in listed.releases:
-        about["verbs"] = _verbs(name)
+        about |= _abilities(name)
     return about | {
         "recipe": {
             key: {"value": value, "help": helps.get(key, "")}
@@ -114,22 +117,27 @@ def _about_name(name: str) -> dict[str, Any]:
     }
 
 
-def _verbs(name: str) -> dict[str, str]:
+def _abilities(name: str) -> dict[str, Any]:
     """What released weights can do beside their tasks."""
-    from zoo import latent
     from zoo.errors import ZooError
     from zoo.release import read
     from zoo.sources import find
 
     try:
-        return latent.verbs(read(find(name)))
+        return _beside(read(find(name)))
     except ZooError:  # loading them says what is wrong
-        return {}
+        return {"verbs": {}}
+
+
+def _beside(release: Release) -> dict[str, Any]:
+    """What a release can do beside its tasks: how it generates, and its verbs."""
+    from zoo import latent
+
+    return {**({"generates": release.plan.words} if release.plan else {}), "verbs": latent.verbs(release)}
 
 
 def _about_release(source: str) -> dict[str, Any]:
     """What a release's manifest says."""
-    from zoo import latent
     from zoo.evaluation.figures import baseline_words, from_json, protocol_words, value_words
     from zoo.release import QUANTIZED, read
     from zoo.sources import find
@@ -143,7 +151,7 @@ def _about_release(source: str) -> dict[str, Any]:
         "tasks": {
             name: f"{', '.join(task.inputs)} → {', '.join(task.outputs)}" for name, task in release.tasks.items()
         },
-        "verbs": latent.verbs(release),
+        **_beside(release),
         "measures": {
             figure.name: f"{value_words(figure)} {figure.unit}"
             f"{f'; beside {baseline_words(figure)}' if figure.baseline else ''}; {protocol_words(figure)}"

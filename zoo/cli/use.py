@@ -93,7 +93,7 @@ def generate_command(
     multiple=True,
     metavar="KEY=VALUE",
     shell_complete=complete_verb_setting,
-    help="For what is no task: steps, dimension, low, high, seed, method.",
+    help="For what is no task: steps, dimension, low, high, seed, method, label.",
 )
 @output("A .png, .wav, .npy or .json file.  [default: pictures TASK.png, sounds TASK.wav, the rest JSON, printed]")
 @backend
@@ -116,7 +116,7 @@ def run_command(
     Beside its tasks, a model may have (zoo info SOURCE):
       interpolate A B                 from A to B; a number is a sample of a seed
       traverse [A] --set dimension=D  one number of A's code, from low to high
-      inpaint A MASK                  what is white in MASK, filled in
+      inpaint A MASK                  what is white in MASK, filled in, or picked
     """
     import zoo
     from zoo import latent, save

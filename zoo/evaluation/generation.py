@@ -22,8 +22,8 @@ from zoo.specs import Image, Vector
 FEATURES = "features"
 """The model, and the task, that gives features."""
 
-SLOW, CALLS = 1_000, 100
-"""Generated pictures at most, unless told otherwise, where each one takes more than so many calls of a task."""
+CALLS = 100
+"""Where a picture takes more calls of a task, a tenth of the usual number is generated, unless told otherwise."""
 
 MANIFOLD = 10_000
 """Pictures of each kind at most on which precision and recall are taken, which compare each with each."""
@@ -66,7 +66,7 @@ def on_features(subject: Subject, effort: Effort, extract: Extract, which: str, 
     """
     reference = some(subject.training, effort.reference)
     plan = _plan(subject)
-    most = effort.most if plan.calls <= CALLS else min(effort.most, SLOW)
+    most = effort.most if plan.calls <= CALLS else effort.most // 10
     count = effort.samples or min(most, len(subject.test))
     test = some(subject.test, count)
     if min(count, len(test), len(reference)) < 2:

@@ -114,23 +114,51 @@ function show(group, x, { data, dims }, labels) {
 
 // Sections
 
+/** The inputs of a generation's tasks that are a class of the sample, by name. */
+function labelsOf({ generation, tasks }) {
+  const last = Object.entries(tasks[generation.task].inputs);
+  const own = { chain: last[0][0], iterative: "time" }[generation.kind];
+  const step = generation.kind === "chain" ? tasks[generation.tokens.task] : { inputs: {}, outputs: {} };
+  const others = Object.entries(step.inputs).filter(([name]) => name !== "token" && !(`next_${name}` in step.outputs));
+  return [...new Map([...others, ...last.filter(([name]) => name !== own)])].filter(([, spec]) => spec.kind === "label");
+}
+
+/** How tokens are picked, as a form says. */
+function picking(form) {
+  const number = (name) => Number(form.elements[name].value);
+  return { temperature: floats([number("temperature")], []), top_k: scalar(number("top_k")), top_p: floats([number("top_p")], []) };
+}
+
 function generate(model) {
   const section = $("#generate");
   const { form, labels } = { form: $("form", section), labels: $(".labels", section) };
-  const label = Object.entries(model.task.inputs).find(([, spec]) => spec.kind === "label");
-  if (label) {
+  const classes = labelsOf(model.manifest);
+  const generation = model.manifest.generation;
+  const [tokens, steps] = [generation.kind === "chain", generation.kind === "iterative"];
+  if (classes.length) {
     labels.hidden = false;
-    for (let value = 0; value < label[1].classes; value++) $("select", labels).add(new Option(value, value));
+    const most = Math.min(...classes.map(([, spec]) => spec.classes));
+    for (let value = 0; value < most; value++) $("select", labels).add(new Option(value, value));
+  }
+  for (const part of form.querySelectorAll(".tokens")) part.hidden = !tokens;
+  for (const part of form.querySelectorAll(".steps")) part.hidden = !steps;
+  if (tokens) form.elements.count.value = 4;
+  if (steps) {
+    form.elements.steps.max = generation.alphas.length;
+    form.elements.steps.value = generation.steps;
+    form.elements.eta.value = generation.eta;
   }
   const act = () => busy($("button", form), "Generating …", async () => {
     const [seed, first, count] = [seedOf(form), Number(form.elements.first.value), Number(form.elements.count.value)];
     const feeds = { seed: scalar(seed), first: scalar(first) };
-    if (label) {
-      const [name, { classes }] = label;
-      const chosen = form.elements.label.value;
-      const values = Array.from({ length: count }, (_, index) => (chosen === "" ? (first + index) % classes : Number(chosen)));
+    const chosen = form.elements.label.value;
+    for (const [name, spec] of classes) {
+      const values = Array.from({ length: count }, (_, index) => (chosen === "" ? (first + index) % spec.classes : Number(chosen)));
       feeds[name] = integers(values, [count]);
-    } else feeds.count = scalar(count);
+    }
+    if (!classes.length) feeds.count = scalar(count);
+    if (tokens) Object.assign(feeds, picking(form));
+    if (steps) Object.assign(feeds, { steps: scalar(form.elements.steps.value), eta: floats([form.elements.eta.value], []) });
     const { samples } = await ask("run", { graph: model.manifest.generate, feeds });
     show($(".samples", section), model.x, samples, (index) => `Sample ${first + index} of seed ${seed}`);
   });
@@ -142,7 +170,7 @@ function generate(model) {
 /** Sliders for the first numbers of the noise that the generation starts from. */
 async function walk(model) {
   const noises = Object.entries(model.task.inputs);
-  if (noises.length !== 1 || noises[0][1].kind !== "noise") return true;
+  if (model.manifest.generation.kind !== "one-shot" || noises.length !== 1 || noises[0][1].kind !== "noise") return true;
   const [name, spec] = noises[0];
   const [made] = Object.keys(model.task.outputs);
   const section = $("#walk");
@@ -193,7 +221,7 @@ async function walk(model) {
 function reconstruct(model) {
   const tasks = model.manifest.tasks;
   const way = tasks.reconstruct ? ["reconstruct"] : tasks.encode && tasks.decode ? ["encode", "decode"] : [];
-  if (!way.length || model.x.kind !== "image") return true;
+  if (!way.length || way.some((name) => Object.keys(tasks[name].inputs).length > 1) || model.x.kind !== "image") return true;
   const section = $("#reconstruct");
   const pad = $(".pad", section);
   const context = pad.getContext("2d", { willReadFrequently: true });
@@ -221,7 +249,7 @@ function reconstruct(model) {
       const [input] = Object.keys(tasks[name].inputs);
       const [output] = Object.keys(tasks[name].outputs);
       const results = await ask("run", { graph: tasks[name].graph, feeds: { [input]: batch } });
-      batch = { type: "float32", ...results[output] };
+      batch = { type: results[output].data instanceof BigInt64Array ? "int64" : "float32", ...results[output] };
     }
     show($(".samples", section), model.x, batch, () => "The reconstruction of your picture");
   });
@@ -293,7 +321,7 @@ function complete(model) {
       const { samples } = await ask("run", { graph: model.manifest.generate, feeds: {
         seed: scalar(seedOf(form)), first: scalar(0), count: scalar(1), length: scalar(number("length")),
         prompt: integers(given.map((character) => index.get(character)), [given.length]),
-        temperature: floats([number("temperature")], []), top_k: scalar(number("top_k")), top_p: floats([number("top_p")], []),
+        ...picking(form),
       } });
       $(".text", section).textContent = [...samples.data].map((token) => characters[Number(token)]).join("");
     });
