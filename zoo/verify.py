@@ -23,7 +23,7 @@ from zoo.specs import LONGEST, Chain, LogMel, Text
 
 HEARD = 1.0
 """Decibels by which the spectrograms of two sounds that were made of the same one may differ on average: their phases
-are found in many rounds, in which rounding grows."""
+are found in many rounds, in which rounding grows. Sounds of two samples are further apart than twice that."""
 
 LEVELS = 5
 """Levels of 32,768 by which a sample of a sound may differ: what parity allows of full scale, and the rounding."""

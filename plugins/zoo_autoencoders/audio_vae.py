@@ -1,15 +1,15 @@
 """Variational autoencoder of sounds, as log-mel spectrograms.
 
 Kingma & Welling 2014, "Auto-encoding variational Bayes", https://arxiv.org/abs/1312.6114. The likelihood is a Gaussian
-around the decoder's spectrogram whose one σ is learned: Rybkin, Daniilidis & Levine 2021, "Simple and effective VAE
-training with calibrated decoders", https://arxiv.org/abs/2006.13202. A Bernoulli would take decibels for chances, while
-a squared error in them is near what one hears; and the σ balances it with the KL term, so that no β is needed.
+around the decoder's spectrogram with the one σ that fits best: the optimal σ-VAE of Rybkin, Daniilidis & Levine 2021,
+"Simple and effective VAE training with calibrated decoders", https://arxiv.org/abs/2006.13202. A Bernoulli would take
+decibels for chances, while a squared error in them is near what one hears; and σ balances it with the KL term.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -28,11 +28,13 @@ class Recipe(zoo.Recipe):
 class AudioVAE(nn.Module):
     """q(z|x) and p(x|z): four stages of convolutions, each halving or doubling bands and frames."""
 
+    variance: Tensor
+
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
         if not isinstance(sample.x, zoo.LogMel):
             raise ValueError(f"audio-vae models spectrograms (set bands), and this data is {sample.x.kind}")
-        self.sample, self.latent = sample, recipe.latent
+        self.sample, self.latent, self.size = sample, recipe.latent, math.prod(sample.x.shape)
         w, grid = recipe.width, (4 * recipe.width, *(-(-size // 16) for size in sample.x.shape))
         cells, hidden = math.prod(grid), 4 * w
         self.encoder = nn.Sequential(
@@ -53,8 +55,7 @@ class AudioVAE(nn.Module):
             *_block(nn.ConvTranspose2d(2 * w, w, 4, 2, 1, bias=False)),
             nn.ConvTranspose2d(w, 1, 4, 2, 1),
         )
-        self.variance = nn.Parameter(torch.tensor(-5.0))
-        """log σ² of p(x|z)."""
+        self.register_buffer("variance", torch.ones(()))  # σ² of p(x|z)
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         mean, logvar = self.encoder(x[:, None]).float().chunk(2, dim=1)  # each (b, latent)
@@ -72,19 +73,21 @@ class AudioVAE(nn.Module):
     def reconstruct(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))
 
-    def terms(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """−log p(x|z) and KL(q(z|x) ‖ p(z)) in nats, z = mean + σ noise (Kingma & Welling, eq. 10): each (b,)."""
+    def errors(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean squared error at z = mean + σ_z noise, and KL(q(z|x) ‖ p(z)) in nats: each (b,)."""
         mean, logvar = self.posterior(x)
         z = mean + noise * (0.5 * logvar).exp()
-        squares = (x - self.decode(z)).square().flatten(1).sum(1)
-        count = math.prod(self.sample.x.shape)
-        reconstruction = 0.5 * (squares * (-self.variance).exp() + count * (self.variance + math.log(2 * math.pi)))
-        return reconstruction, 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(1)  # appendix B
+        error = (x - self.decode(z)).square().mean((1, 2))
+        return error, 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(1)  # Kingma & Welling, appendix B
+
+    def bound(self, x: Tensor, noise: Tensor) -> Tensor:
+        """−log p(x|z) + KL in nats (Kingma & Welling, eq. 10), with the σ that was fitted: (b,)."""
+        error, kl = self.errors(x, noise)
+        return 0.5 * self.size * (error / self.variance + (2 * math.pi * self.variance).log()) + kl
 
     def score(self, x: Tensor) -> Tensor:
-        """Both terms at the mean of q(z|x), in nats a log-mel value."""
-        reconstruction, kl = self.terms(x, torch.zeros(1, self.latent, device=x.device))
-        return (reconstruction + kl) / math.prod(self.sample.x.shape)
+        """The bound at the mean of q(z|x), in nats a log-mel value."""
+        return self.bound(x, torch.zeros(1, self.latent, device=x.device)) / self.size
 
 
 def _block(layer: nn.Module) -> tuple[nn.Module, ...]:
@@ -94,8 +97,8 @@ def _block(layer: nn.Module) -> tuple[nn.Module, ...]:
     return layer, nn.BatchNorm2d(layer.out_channels), nn.SiLU()
 
 
-def _drawn(vae: AudioVAE, x: Tensor) -> tuple[Tensor, Tensor]:
-    return vae.terms(x, torch.randn(len(x), vae.latent, device=x.device))
+def _noise(vae: AudioVAE, x: Tensor) -> Tensor:
+    return torch.randn(len(x), vae.latent, device=x.device)
 
 
 def moved(x: Tensor, most: int) -> Tensor:
@@ -108,13 +111,19 @@ def moved(x: Tensor, most: int) -> Tensor:
 
 
 def loss(vae: AudioVAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    reconstruction, kl = _drawn(vae, moved(batch.x, recipe.shift))
-    return {"reconstruction": reconstruction.mean(), "kl": kl.mean()}
+    """The negative ELBO with σ² = the mean squared error of the batch, which makes it smallest."""
+    x = moved(batch.x, recipe.shift)
+    error, kl = vae.errors(x, _noise(vae, x))
+    return {"reconstruction": 0.5 * vae.size * ((2 * math.pi * error.mean()).log() + 1), "kl": kl.mean()}
+
+
+def fit_variance(vae: AudioVAE, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
+    """The σ² that fits all training sounds best."""
+    vae.variance.copy_(torch.cat([vae.errors(batch.x, _noise(vae, batch.x))[0] for batch in batches]).mean())
 
 
 def negative_elbo(vae: AudioVAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
-    reconstruction, kl = _drawn(vae, batch.x)
-    return reconstruction + kl
+    return vae.bound(batch.x, _noise(vae, batch.x))
 
 
 def decibels(vae: AudioVAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
@@ -142,13 +151,14 @@ audio_vae = zoo.Model(
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
     generate=zoo.OneShot("decode"),
+    finish=fit_variance,
     measures=(
         zoo.Measure("negative_elbo", negative_elbo, "nats per sound", "density of the log-mel values, one z a sound"),
         zoo.Measure("mel_error", decibels, "dB", "mean absolute error of the reconstruction by the mean code"),
     ),
     recipes={
         "fsdd": Recipe(
-            data="fsdd", seconds=0.768, bands=64, steps=3000, batch=64, lr=2e-3, warmup=100, decay="cosine", shift=8
+            data="fsdd", seconds=0.768, bands=64, steps=4000, batch=64, lr=2e-3, warmup=100, decay="cosine", shift=4
         ),
         "tiny": Recipe(data="tones", precision="fp32", seconds=0.256, bands=16, latent=2, width=4, steps=20, batch=32),
     },

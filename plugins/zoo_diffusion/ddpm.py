@@ -26,6 +26,8 @@ class Recipe(zoo.Recipe):
     patch: int = zoo.setting(1, "side of the squares of pixels that are one cell of the finer stage", least=1)
     times: int = zoo.setting(1000, "steps T from a picture to noise", least=2, most=10_000)
     schedule: Literal["cosine", "linear"] = zoo.setting("cosine", "how the noise grows with time")
+    dropout: float = zoo.setting(0.0, "chance of a feature to be left out in training", least=0, most=0.9)
+    sigma: float = zoo.setting(0.2, "standard deviation, on [0, 1], of the noise that denoise takes out", above=0)
     steps_drawn: int = zoo.setting(50, "steps from noise to a sample, unless told otherwise", least=1)
 
 
@@ -53,11 +55,13 @@ def alphas(recipe: Recipe) -> tuple[float, ...]:
 class Residual(nn.Module):
     """Two convolutions around which their input goes; the time is added between them (Ho et al., appendix B)."""
 
-    def __init__(self, inputs: int, outputs: int, times: int) -> None:
+    def __init__(self, inputs: int, outputs: int, times: int, dropout: float) -> None:
         super().__init__()
         self.first = nn.Sequential(_norm(inputs), nn.SiLU(), nn.Conv2d(inputs, outputs, 3, 1, 1))
         self.time = nn.Linear(times, outputs)
-        self.second = nn.Sequential(_norm(outputs), nn.SiLU(), nn.Conv2d(outputs, outputs, 3, 1, 1))
+        self.second = nn.Sequential(
+            _norm(outputs), nn.SiLU(), nn.Dropout(dropout), nn.Conv2d(outputs, outputs, 3, 1, 1)
+        )
         self.around = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
@@ -97,14 +101,14 @@ class DDPM(nn.Module):
         cell, fine, coarse, times = channels * recipe.patch**2, recipe.width, 2 * recipe.width, 4 * recipe.width
         self.time = nn.Sequential(nn.Linear(2 * fine, times), nn.SiLU(), nn.Linear(times, times), nn.SiLU())
         self.enter = nn.Conv2d(cell, fine, 3, 1, 1)
-        self.fine_in = Residual(fine, fine, times)
+        self.fine_in = Residual(fine, fine, times, recipe.dropout)
         self.down = nn.Conv2d(fine, fine, 3, 2, 1)
-        self.coarse_in = Residual(fine, coarse, times)
+        self.coarse_in = Residual(fine, coarse, times, recipe.dropout)
         self.attention = Attention(coarse)
-        self.middle = Residual(coarse, coarse, times)
-        self.coarse_out = Residual(2 * coarse, coarse, times)
+        self.middle = Residual(coarse, coarse, times, recipe.dropout)
+        self.coarse_out = Residual(2 * coarse, coarse, times, recipe.dropout)
         self.up = nn.Sequential(nn.Upsample(scale_factor=2.0), nn.Conv2d(coarse, fine, 3, 1, 1))
-        self.fine_out = Residual(2 * fine, fine, times)
+        self.fine_out = Residual(2 * fine, fine, times, recipe.dropout)
         self.leave = nn.Sequential(_norm(fine), nn.SiLU(), nn.Conv2d(fine, cell, 3, 1, 1))
         for last in (self.attention.told, self.leave[2]):
             nn.init.zeros_(last.weight)
@@ -120,6 +124,14 @@ class DDPM(nn.Module):
         deep = self.coarse_out(torch.cat((deep, coarse), 1), at)
         made = self.leave(self.fine_out(torch.cat((self.up(deep), fine), 1), at))
         return F.pixel_shuffle(made, self.recipe.patch)[:, :, :height, :width]
+
+    def denoise(self, x: Tensor) -> Tensor:
+        """x₀ in one step (eq. 15), of pictures to which normal noise of standard deviation `sigma` was added."""
+        noise = [math.sqrt((1 - held) / held) for held in alphas(self.recipe)]  # of x / √ᾱ, on [-1, 1]
+        time = min(range(len(noise)), key=lambda t: abs(noise[t] - 2 * self.recipe.sigma))
+        stretched, held = 2 * x - 1, alphas(self.recipe)[time]
+        found = self.predict(math.sqrt(held) * stretched, torch.full(x.shape[:1], time, device=x.device))
+        return ((stretched - noise[time] * found).clamp(-1, 1) + 1) / 2
 
     def waves(self, time: Tensor) -> Tensor:
         """The sines and cosines of a time at `width` frequencies (Vaswani et al. 2017, section 3.5): (b, 2 width)."""
@@ -153,8 +165,11 @@ def simple_loss(ddpm: DDPM, batch: zoo.Batch, recipe: Recipe) -> Tensor:
 
 
 def tasks(ddpm: DDPM) -> Mapping[str, zoo.Task]:
-    x = zoo.Vector(ddpm.sample.x.shape)
-    return {"predict": zoo.Task(ddpm.predict, {"x": x, "time": zoo.Label(ddpm.recipe.times)}, {"noise": x})}
+    image, x = ddpm.sample.x, zoo.Vector(ddpm.sample.x.shape)
+    return {
+        "predict": zoo.Task(ddpm.predict, {"x": x, "time": zoo.Label(ddpm.recipe.times)}, {"noise": x}),
+        "denoise": zoo.Task(ddpm.denoise, {"image": image}, {"denoised": image}),
+    }
 
 
 def generation(ddpm: DDPM) -> zoo.Iterative:
@@ -179,7 +194,15 @@ ddpm = zoo.Model(
     ),
     recipes={
         "digits": Recipe(
-            data="digits", precision="fp32", width=32, steps=6000, batch=128, warmup=200, decay="cosine", ema=0.999
+            data="digits",
+            precision="fp32",
+            width=40,
+            dropout=0.1,
+            steps=6000,
+            batch=128,
+            warmup=200,
+            decay="cosine",
+            ema=0.999,
         ),
         "mnist": Recipe(
             data="mnist", patch=2, steps=10_000, batch=128, warmup=500, decay="cosine", ema=0.999, clip=1.0
