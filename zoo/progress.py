@@ -13,6 +13,13 @@ SOON, LATER = 0.2, 10.0
 """Seconds between two moves of a bar, and between two plain lines."""
 
 
+def duration(seconds: float) -> str:
+    """Seconds in words: ``"42 s"``, ``"12 min"``, ``"3.5 h"``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 class Progress:
     """Shows how far a run is, on standard error. Use it as a context manager."""
 
