@@ -28,7 +28,9 @@ def gallery_command(sources: tuple[str, ...], to: Path, data_dir: Path | None, f
 
     made = gallery.build(to, sources, data_dir=data_dir, force=force)
     place = shlex.quote(str(to / "index.html"))
-    click.echo(f"{to} written: {len(made.models)} model{'s' * (len(made.models) != 1)}. Next:  open {place} in a browser")
+    click.echo(
+        f"{to} written: {len(made.models)} model{'s' * (len(made.models) != 1)}. Next:  open {place} in a browser"
+    )
     if made.without:
         which = ", ".join(f"{name} ({why})" for name, why in made.without.items())
         there = "" if data_dir is None else f" --data-dir {shlex.quote(str(data_dir))}"

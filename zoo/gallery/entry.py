@@ -50,6 +50,11 @@ class Entry:
         return self._provenance("data", "name") or "unknown"
 
     @property
+    def data_source(self) -> tuple[str, str]:
+        """Where the data set is from, and its licence."""
+        return self._provenance("data", "source"), self._provenance("data", "licence") or "unknown"
+
+    @property
     def bytes(self) -> int:
         """Of all files that the manifest lists."""
         return sum(entry["bytes"] for entry in self.release.manifest["files"].values())
@@ -62,10 +67,8 @@ class Entry:
     def facts(self) -> dict[str, str]:
         """Lines of words, each under its heading; what a manifest does not say is left out."""
         plugin = self.release.manifest["plugin"]
-        licence = self._provenance("data", "licence") or "unknown"
-        source = self._provenance("data", "source")
         facts = {
-            "Data": f"{self.data}, licence: {licence}" + (f". {source}" if source else ""),
+            "Data": f"{self.data}, licence: {self.data_source[1]}",
             "Weights": f"{self.bytes / 1e6:.2f} MB with graphs, licence: {_licence(plugin['distribution'])}",
             "Training": self._training(),
             "Speed": f"{self.speed.words}: {self.speed.milliseconds:.3g} ms",
@@ -91,18 +94,20 @@ class Entry:
         return found if isinstance(found, str) else ""
 
     def use(self) -> tuple[str, str]:
-        """How to use it: lines of Python, and a line for the shell."""
+        """How to use it: two lines of Python, and one for the shell."""
+        load, address = f'zoo.load("{self.address}")', self.address
         task, declared = next(iter(self.release.tasks.items()))
-        load = f'import zoo\nmodel = zoo.load("{self.address}")\n'
-        if isinstance(self.release.sample.x, Text) and self.release.generation is not None:
-            return f"{load}print(model.generate(1, seed=0)[0])", f"zoo generate {self.address} --seed 0"
-        if self.release.generation is not None:
-            return f"{load}samples = model.generate(16, seed=0)", f"zoo generate {self.address} -n 16 --seed 0"
         spec = next(iter(declared.inputs.values()))
-        if len(declared.inputs) > 1 or not isinstance(spec, (Image, Audio)):
-            return f"{load}help(model.{task})", f"zoo info {self.address}"
-        name = "picture.png" if isinstance(spec, Image) else "sound.wav"
-        return f'{load}made = model.{task}("{name}")', f"zoo run {self.address} {task} {name}"
+        if self.release.generation is not None and isinstance(self.release.sample.x, Text):
+            python, shell = f"print({load}.generate(1, seed=0)[0])", f"zoo generate {address} --seed 0"
+        elif self.release.generation is not None:
+            python, shell = f"samples = {load}.generate(16, seed=0)", f"zoo generate {address} -n 16 --seed 0"
+        elif len(declared.inputs) == 1 and isinstance(spec, (Image, Audio)):
+            name = "picture.png" if isinstance(spec, Image) else "sound.wav"
+            python, shell = f'made = {load}.{task}("{name}")', f"zoo run {address} {task} {name}"
+        else:
+            python, shell = f"help({load}.{task})", f"zoo info {address}"
+        return f"import zoo\n{python}", shell
 
 
 def make(folder: Path, address: str, into: Path, tests: Tests) -> Entry:
@@ -117,7 +122,7 @@ def make(folder: Path, address: str, into: Path, tests: Tests) -> Entry:
 def _licence(distribution: str) -> str:
     """The licence of an installed distribution, which the weights that it brings have too."""
     try:
-        held = metadata(distribution)
+        held = dict(metadata(distribution).items())  # type: ignore[attr-defined]
     except (PackageNotFoundError, ValueError):
         return "unknown"
     return str(held.get("License-Expression") or held.get("License") or "unknown")

@@ -157,8 +157,11 @@ def ways(release: Release) -> list[tuple[str, ...]]:
     x, tasks = release.sample.x, release.tasks
     if x.kind not in SHOWN:
         return []
-    found = [(name,) for name in ("reconstruct", "denoise") if name in tasks and _gives_back(tasks[name], release)]
-    found = [way for way in found if way != ("denoise",) or isinstance(x, Image)]
+    found: list[tuple[str, ...]] = [
+        (name,)
+        for name in ("reconstruct", *(["denoise"] if isinstance(x, Image) else []))
+        if name in tasks and _gives_back(tasks[name], release)
+    ]
     if not found and latent.coded(release) is not None:
         taken, made = tasks["encode"].inputs, tasks["decode"].outputs
         if list(taken.values()) == [x] and next(iter(made.values())) == x:
@@ -173,7 +176,7 @@ def corrupted(x: Pixels, recipe: Mapping[str, Any]) -> tuple[Pixels, str]:
     https://jmlr.org/papers/v11/vincent10a.html). A recipe without these has Gaussian noise of deviation 0.3.
     """
     kind, level = recipe.get("noise"), recipe.get("level")
-    level = float(level) if type(level) in (int, float) and 0 < level <= 1 else LEVEL
+    level = float(level) if isinstance(level, (int, float)) and 0 < level <= 1 else LEVEL
     indices = np.arange(len(x))
     if kind not in ("masking", "salt-and-pepper"):
         noisy = x / np.float32(255) + np.float32(level) * noise.draw("normal", x.shape[1:], SEED, indices)

@@ -19,10 +19,10 @@ from zoo.gallery.media import Picture, Samples
 PAGE = Path(__file__).parent / "page"
 
 TITLES = {
-    "negative_elbo": "−ELBO", "iwae_100": "IWAE-100", "nll": "NLL", "fid": "FID", "kid": "KID", "mse": "MSE",
+    "iwae_100": "IWAE-100", "negative_elbo": "−ELBO", "nll": "NLL", "fid": "FID", "kid": "KID", "mse": "MSE",
     "psnr": "PSNR", "ssim": "SSIM", "auroc": "AUROC", "knn": "k-NN", "nmi": "NMI",
 }  # fmt: skip
-"""What measures are called; others are called by their own names."""
+"""What measures are called, those that come first in their order; others are called by their own names."""
 
 MORE = frozenset(
     {"precision", "recall", "psnr", "ssim", "linear_probe", "knn", "nmi", "rarest_class", "commonest_class"}
@@ -46,6 +46,7 @@ def write(folder: Path, entries: Sequence[Entry]) -> None:
         "TASKS": _options({verb for entry in entries for verb in entry.verbs}),
         "TABLE": _table(entries),
         "CARDS": "\n".join(map(_card, entries)),
+        "SOURCES": _sources(entries),
         "SPEED": escape(_speed_note(entries)),
         "MADE": escape(f"zoo {version('genzoo')}, {datetime.now(UTC):%Y-%m-%d}"),
     }
@@ -59,7 +60,16 @@ def fill(template: str, words: Mapping[str, str]) -> str:
 
 
 def _options(names: set[str]) -> str:
-    return "".join(f"<option>{escape(name)}</option>" for name in sorted(names))
+    return "".join(f'<option value="{escape(name)}">{escape(name)}</option>' for name in sorted(names))
+
+
+def _sources(entries: Sequence[Entry]) -> str:
+    """Each data set once, with where it is from and its licence."""
+    found = sorted({(entry.data, *entry.data_source) for entry in entries})
+    return "\n".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(source)}{'. ' if source else ''}Licence: {escape(licence)}</dd>"
+        for name, source, licence in found
+    )
 
 
 def _table(entries: Sequence[Entry]) -> str:
@@ -87,7 +97,8 @@ def _table(entries: Sequence[Entry]) -> str:
 def _cell(figure: Figure | None, kind: str) -> str:
     if figure is None:
         return '<td class="number"><span aria-hidden="true">–</span></td>'
-    which = f' <span class="quiet">{escape(_title(figure))}</span>' if kind == "likelihood" else ""
+    of = figure.unit.removeprefix("nats ")
+    which = f' <span class="quiet">{escape(_title(figure))} {escape(of)}</span>' if kind == "likelihood" else ""
     return f'<td class="number" data-value="{figure.value:.9g}">{figure.value:.4g}{which}</td>'
 
 
@@ -111,7 +122,7 @@ def _card(entry: Entry) -> str:
         "</dl>",
         "<h4>How to use it</h4>",
         *(
-            f'<div class="use"><pre tabindex="0" aria-label="{language}"><code>{escape(code)}</code></pre>'
+            f'<div class="use"><pre aria-label="{language}"><code>{escape(code)}</code></pre>'
             f'<button type="button" class="copy" aria-label="Copy {words} of {name}" hidden>Copy</button></div>'
             for (language, words), code in zip(
                 (("Python", "the Python"), ("Shell", "the shell line")), entry.use(), strict=True
@@ -149,27 +160,33 @@ def _figures(entry: Entry) -> list[str]:
     """The main figures, and under them all of them with their protocols."""
     if not entry.figures:
         return ['<p class="quiet">Nothing was measured.</p>']
-    main = [figure for figure in entry.figures if figure.name not in MORE]
-    more = len(entry.figures) - len(main)
+    order = [*TITLES]
+    figures = sorted(entry.figures, key=lambda figure: order.index(figure.name) if figure.name in order else len(order))
+    main = [figure for figure in figures if figure.name not in MORE]
+    more = len(figures) - len(main)
     lines = []
     if main:
-        heads = "".join(f'<th scope="col">{head}</th>' for head in ("Measure", "Value", "Beside"))
-        lines += [f"<table><thead><tr>{heads}</tr></thead><tbody>", *map(_row, main), "</tbody></table>"]
+        beside = any(figure.baseline for figure in main)
+        heads = "".join(f'<th scope="col">{head}</th>' for head in ("Measure", "Value", "Beside")[: 2 + beside])
+        lines.append(f'<table class="figures"><thead><tr>{heads}</tr></thead><tbody>')
+        lines += [*(_row(figure, beside) for figure in main), "</tbody></table>"]
     count = f", and {more} more" if main and more else ""
     lines += [f"<details><summary>How each was measured{count}</summary><dl>"]
-    for figure in entry.figures:
+    for figure in figures:
         value = escape(f"{value_words(figure)} {figure.unit}")
-        beside = f", beside {escape(baseline_words(figure))}" if figure.baseline else ""
-        lines.append(f"<dt>{escape(_title(figure))}: {value}{beside}</dt><dd>{escape(protocol_words(figure))}</dd>")
+        than = f", beside {escape(baseline_words(figure))}" if figure.baseline else ""
+        lines.append(f"<dt>{escape(_title(figure))}: {value}{than}</dt><dd>{escape(protocol_words(figure))}</dd>")
     return [*lines, "</dl></details>"]
 
 
-def _row(figure: Figure) -> str:
+def _row(figure: Figure, beside: bool) -> str:
     sign, words = ("↑", "higher is better") if figure.better == "higher" else ("↓", "lower is better")
+    arrow = f'<span role="img" aria-label="{words}" title="{words}">{sign}</span>'
+    value = f'{escape(value_words(figure))} <span class="quiet">{escape(figure.unit)}</span>'
+    last = escape(baseline_words(figure)) if figure.baseline else '<span aria-hidden="true">–</span>'
     return (
-        f'<tr><th scope="row">{escape(_title(figure))} <span role="img" aria-label="{words}" title="{words}">{sign}</span>'
-        f'</th><td>{escape(value_words(figure))} <span class="quiet">{escape(figure.unit)}</span></td>'
-        f"<td>{escape(baseline_words(figure))}</td></tr>"
+        f'<tr><th scope="row">{escape(_title(figure))}&nbsp;{arrow}</th><td>{value}</td>'
+        f"{f'<td>{last}</td>' if beside else ''}</tr>"
     )
 
 
@@ -183,6 +200,6 @@ def _speed_note(entries: Sequence[Entry]) -> str:
     told = [entry.speed.others for entry in entries if entry.speed.others is not None]
     others = f" Other work used {sum(told) / len(told):.1f} of its {about['cores']} cores meanwhile." if told else ""
     return (
-        "Times are the median of one call at batch 1 in ONNX Runtime with one thread, measured one model after the other "
-        f"when this page was made, on {about['processor']}.{others}"
+        "Times are the median of one call at batch 1 in ONNX Runtime with one thread, measured one model after the "
+        f"other when this page was made, on {about['processor']}.{others}"
     )

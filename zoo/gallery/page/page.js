@@ -55,10 +55,10 @@ function keep() {
 
 /** Take the view from the address; one that names a model shows everything that it hides. */
 function read() {
-  const hash = decodeURIComponent(location.hash.slice(1));
+  const hash = location.hash.slice(1);
   const target = models.find(({ card }) => card.id === hash);
   if (target && !target.card.hidden) return show();
-  const given = new URLSearchParams(target ? "" : location.hash.slice(1));
+  const given = new URLSearchParams(target ? "" : hash);
   form.elements.q.value = given.get("q") ?? "";
   for (const name of ["data", "task"]) {
     const { options } = form.elements[name];
