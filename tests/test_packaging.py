@@ -42,6 +42,7 @@ def test_the_wheel_holds_our_packages_and_the_registry(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
     assert "zoo/registry.yaml" in names
     assert "zoo/py.typed" in names
+    assert {f"zoo/gallery/page/{name}" for name in ("index.html", "style.css", "page.js")} <= set(names)
     assert "zoo_autoencoders/releases/vae.digits/model.safetensors" in names
     assert [name for name in names if name.endswith("LICENSE")]
 

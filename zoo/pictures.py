@@ -63,10 +63,16 @@ def of_waveforms(waveforms: NDArray[np.floating], width: int = 256, height: int 
     return picture
 
 
+def stacks(rows: Sequence[Pixels], columns: int = 8) -> Pixels:
+    """Sets of as many pictures as one grid, each of a set above its partner of the next set."""
+    line = np.full_like(rows[0][:, :1], 96)
+    parts = [part for row in rows for part in (line, row)][1:]
+    return grid(np.concatenate(parts, axis=1), columns=min(columns, len(rows[0])), gap=3)
+
+
 def pairs(left: Pixels, right: Pixels, columns: int = 8) -> Pixels:
     """Two sets of pictures as one grid, each of the first above its partner of the second."""
-    line = np.full_like(left[:, :1], 96)
-    return grid(np.concatenate([left, line, right], axis=1), columns=min(columns, len(left)), gap=3)
+    return stacks([left, right], columns)
 
 
 def png(image: Pixels) -> bytes:

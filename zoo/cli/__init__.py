@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": ("zoo.cli.evaluate", "Measure a model, each figure with its protocol and its interval."),
     "bench": ("zoo.cli.bench", "Measure how fast releases are, in torch and in ONNX Runtime."),
     "export": ("zoo.cli.make", "Write the release of a run."),
+    "gallery": ("zoo.cli.gallery", "Write a page that shows every released model."),
     "generate": ("zoo.cli.use", "Generate samples, without torch."),
     "run": ("zoo.cli.use", "Run any task of a model on files, without torch."),
     "verify": ("zoo.cli.use", "Check a release: hashes, graphs, samples."),

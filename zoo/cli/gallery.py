@@ -1,0 +1,38 @@
+"""The command that shows everything that is released: gallery."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from zoo.cli.arguments import complete_source, data_dir
+
+
+@click.command("gallery", epilog="Example:  zoo gallery '*.mnist' --to site")
+@click.argument("sources", nargs=-1, metavar="[SOURCE]…", shell_complete=complete_source)
+@click.option("--to", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The folder to write.")
+@data_dir
+@click.option("--force", is_flag=True, help="Replace the gallery that is there.")
+def gallery_command(sources: tuple[str, ...], to: Path, data_dir: Path | None, force: bool) -> None:
+    """Write a page that shows released models: samples, reconstructions, figures, size and speed, without torch.
+
+    SOURCE is a released name, a wildcard such as '*.mnist', a run folder or a release folder; without any, everything
+    that is released is shown. The folder is static: open its index.html, or put it on any web server.
+
+    Test pictures need their data set; where that is not there, a model is shown without them. Speed is measured on this
+    machine while nothing else of zoo runs.
+    """
+    from zoo import gallery
+
+    made = gallery.build(to, sources, data_dir=data_dir, force=force)
+    place = shlex.quote(str(to / "index.html"))
+    click.echo(
+        f"{to} written: {len(made.models)} model{'s' * (len(made.models) != 1)}. Next:  open {place} in a browser"
+    )
+    if made.without:
+        which = ", ".join(f"{name} ({why})" for name, why in made.without.items())
+        there = "" if data_dir is None else f" --data-dir {shlex.quote(str(data_dir))}"
+        get = f" Run: zoo data get {' '.join(made.lacking)}{there}, and this again with --force" if made.lacking else ""
+        click.echo(f"Without test pictures: {which}.{get}", err=True)

@@ -1,0 +1,223 @@
+"""What a gallery shows of what a model makes: the samples of its release, and test pictures as it gives them back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo import data as datasets
+from zoo import files, latent, noise, pictures, show
+from zoo.errors import ReleaseError
+from zoo.pictures import Pixels
+from zoo.release import Release, ReleasedTask
+from zoo.runtime import LoadedModel
+from zoo.specs import Audio, Image, Label, LogMel, Sample
+
+FOLDER = "models"
+"""Where the files of the models lie in a gallery, in a folder each."""
+
+PICTURE, TEXT, SOUND = "samples.png", "samples.txt", "samples.wav"
+"""What a release calls its samples."""
+
+LONGEST = 1200
+"""Characters of a text that are shown."""
+
+SHOWN: Mapping[str, tuple[int, int]] = {"image": (16, 8), "log-mel": (8, 4), "audio": (4, 2)}
+"""How many test samples are given back, and in how many columns, by their kind."""
+
+SEED, LEVEL = 0, 0.3
+"""Of the noise that a model takes out of test pictures; the level where its recipe names none."""
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that lies in a gallery, of so many pixels."""
+
+    path: str
+    width: int
+    height: int
+    alt: str
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a model generated: a picture, a sound beside it, or a text."""
+
+    caption: str
+    picture: Picture | None = None
+    sound: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Back:
+    """Test pictures beside what a model made of them."""
+
+    caption: str
+    picture: Picture
+
+
+class Tests:
+    """The first test samples of named data sets, each read once; remembers what could not be had."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.without: dict[str, str] = {}
+        """Why a model has none, by its name."""
+        self.lacking: dict[str, None] = {}
+        """The named sets that are not there."""
+        self._read: dict[tuple[object, ...], tuple[Sample, Array, Array | None]] = {}
+
+    def of(self, release: Release) -> tuple[Array, Array | None] | None:
+        """Test samples as the model takes them, (n, …), and their labels, (n,) where there are any."""
+        recipe = release.manifest["recipe"]
+        name = recipe.get("data")
+        if not isinstance(name, str) or name not in datasets.NAMED:
+            self.without[release.name] = f"its data {name!r} is no named set"
+            return None
+        if datasets.named(name).place(self.folder) is None:
+            self.without[release.name] = f"{name} is not there"
+            self.lacking[name] = None
+            return None
+        form = {key: recipe[key] for key in ("seconds", "bands") if type(recipe.get(key)) in (int, float)}
+        key = (name, *form.items())
+        if key not in self._read:
+            data = datasets.load(name, "test", data_dir=self.folder, **form)
+            count, _ = SHOWN[data.sample.x.kind]
+            labels = None if data.labels is None else data.labels[:count]
+            self._read[key] = data.sample, show.first(data)[0][:count], labels
+        sample, x, labels = self._read[key]
+        if sample.x != release.sample.x:
+            self.without[release.name] = f"{name} has another form now"
+            return None
+        return x, labels
+
+
+def samples(release: Release, into: Path) -> Samples | None:
+    """Copy the samples of a release into a folder; None for a model that generates nothing."""
+    made = release.manifest.get("samples")
+    if made is None:
+        return None
+    caption = f"Samples of seed {made['seed']}"
+    if TEXT in release.files:
+        try:
+            text = release.path(TEXT).read_text("utf-8")
+        except ValueError as error:
+            raise ReleaseError(f"{release.folder / TEXT} is not UTF-8. Get the release again.") from error
+        return Samples(caption, text=text[:LONGEST].rstrip() + ("…" if len(text) > LONGEST else ""))
+    picture, sound = None, ""
+    if PICTURE in release.files:
+        content = release.path(PICTURE).read_bytes()
+        alt = f"A grid of {made['n']} samples of {release.name}" if "n" in made else f"Samples of {release.name}"
+        picture = _placed(content, into / PICTURE, alt, release.folder / PICTURE)
+    if SOUND in release.files:
+        sound = f"{FOLDER}/{into.name}/{SOUND}"
+        files.write(into / SOUND, release.path(SOUND).read_bytes())
+    return Samples(caption, picture, sound)
+
+
+def given_back(model: LoadedModel, tests: Tests, into: Path) -> tuple[Back, ...]:
+    """Test pictures, or sounds as pictures, as they are and as the model gives them back, once for each of its ways."""
+    release = model.release
+    x = release.sample.x
+    found = ways(release)
+    if not found or (given := tests.of(release)) is None:
+        return ()
+    assert isinstance(x, (Image, Audio, LogMel))
+    real, labels = given
+    made = []
+    for way in found:
+        if labels is None and any(_takes_label(release.tasks[task]) for task in way):
+            continue
+        kind = "pictures" if isinstance(x, Image) else "sounds"
+        what = f"{len(real)} test {kind} of {release.manifest['recipe']['data']}"
+        rows, seen = [real], real
+        if way == ("denoise",):
+            seen, words = corrupted(real, release.manifest["recipe"])
+            rows.append(seen)
+            caption = f"{what}; below each the same with {words}, and what the model makes of that"
+        else:
+            caption = f"{what}, each above its reconstruction"
+        rows.append(_through(model, way, seen, labels))
+        grid = pictures.stacks([show.frames(row, x) for row in rows], SHOWN[x.kind][1])
+        path = into / f"{'-'.join(way)}.png"
+        made.append(Back(caption, _placed(pictures.png(pictures.enlarge(grid)), path, caption, path)))
+    return tuple(made)
+
+
+def ways(release: Release) -> list[tuple[str, ...]]:
+    """The tasks, one after the other, that give a picture or a sound back: by reconstructing it, or without noise."""
+    x, tasks = release.sample.x, release.tasks
+    if x.kind not in SHOWN:
+        return []
+    found: list[tuple[str, ...]] = [
+        (name,)
+        for name in ("reconstruct", *(["denoise"] if isinstance(x, Image) else []))
+        if name in tasks and _gives_back(tasks[name], release)
+    ]
+    if not found and latent.coded(release) is not None:
+        taken, made = tasks["encode"].inputs, tasks["decode"].outputs
+        if list(taken.values()) == [x] and next(iter(made.values())) == x:
+            return [("encode", "decode")]
+    return found
+
+
+def corrupted(x: Pixels, recipe: Mapping[str, Any]) -> tuple[Pixels, str]:
+    """Pictures, uint8 (n, h, w) or (n, h, w, 3), with the noise that a recipe's `noise` and `level` name, in words.
+
+    It is Gaussian, or a share of the pixels is made black, or black or white (Vincent et al. 2010, section 3.3,
+    https://jmlr.org/papers/v11/vincent10a.html). A recipe without these has Gaussian noise of deviation 0.3.
+    """
+    kind, level = recipe.get("noise"), recipe.get("level")
+    level = float(level) if isinstance(level, (int, float)) and 0 < level <= 1 else LEVEL
+    indices = np.arange(len(x))
+    if kind not in ("masking", "salt-and-pepper"):
+        noisy = x / np.float32(255) + np.float32(level) * noise.draw("normal", x.shape[1:], SEED, indices)
+        return np.rint(noisy.clip(0, 1) * 255).astype(np.uint8), f"Gaussian noise of deviation {level:g}"
+    drawn = noise.draw("uniform", (*x.shape[1:3], *(1,) * (x.ndim - 3)), SEED, indices)
+    white = drawn < (level / 2 if kind == "salt-and-pepper" else 0)
+    words = "black or white" if kind == "salt-and-pepper" else "black"
+    return np.where(drawn < level, np.where(white, np.uint8(255), np.uint8(0)), x), f"{level:.0%} of its pixels {words}"
+
+
+def _gives_back(task: ReleasedTask, release: Release) -> bool:
+    """Whether a task makes a sample of a sample, and of nothing else but its label."""
+    taken = list(task.inputs.values())
+    return taken[0] == release.sample.x == next(iter(task.outputs.values())) and (
+        len(taken) == 1 or (len(taken) == 2 and _takes_label(task) and taken[1] == Label(release.sample.classes))
+    )
+
+
+def _takes_label(task: ReleasedTask) -> bool:
+    return any(isinstance(spec, Label) and spec.shape == () for spec in task.inputs.values())
+
+
+def _through(model: LoadedModel, way: tuple[str, ...], x: Array, labels: Array | None) -> Array:
+    """What tasks make of a batch, one after the other."""
+    for task in way:
+        given = (labels,) if _takes_label(model.release.tasks[task]) else ()
+        made = model.run(task, x, *given)
+        x = next(iter(made.values())) if isinstance(made, dict) else made
+    return x
+
+
+def _placed(content: bytes, path: Path, alt: str, source: Path) -> Picture:
+    """Write a PNG file into a gallery; :class:`ReleaseError` that names `source` where it is none."""
+    import io
+
+    from PIL import Image as PngFile
+
+    try:
+        with PngFile.open(io.BytesIO(content), formats=["PNG"]) as picture:
+            width, height = picture.size
+    except (OSError, ValueError, SyntaxError, PngFile.DecompressionBombError) as error:
+        raise ReleaseError(f"{source} is no picture that can be shown. Get the release again.") from error
+    files.write(path, content)
+    return Picture(f"{FOLDER}/{path.parent.name}/{path.name}", width, height, alt)

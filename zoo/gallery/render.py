@@ -1,0 +1,205 @@
+"""The page of a gallery: HTML that reads well without JavaScript, which sorts, filters and copies."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from html import escape
+from importlib.metadata import version
+from pathlib import Path
+
+from zoo import files
+from zoo.benchmark import machine
+from zoo.evaluation.figures import Figure, baseline_words, protocol_words, value_words
+from zoo.gallery.entry import Entry
+from zoo.gallery.media import Picture, Samples
+
+PAGE = Path(__file__).parent / "page"
+
+TITLES = {
+    "iwae_100": "IWAE-100", "negative_elbo": "−ELBO", "nll": "NLL", "fid": "FID", "kid": "KID", "mse": "MSE",
+    "psnr": "PSNR", "ssim": "SSIM", "auroc": "AUROC", "knn": "k-NN", "nmi": "NMI",
+}  # fmt: skip
+"""What measures are called, those that come first in their order; others are called by their own names."""
+
+MORE = frozenset(
+    {"precision", "recall", "psnr", "ssim", "linear_probe", "knn", "nmi", "rarest_class", "commonest_class"}
+    | {"score_threshold"}
+)
+"""What is shown on demand; a measure that nobody knows is shown at once."""
+
+COLUMNS = {"fid": "FID", "likelihood": "−log p", "mse": "MSE", "accuracy": "Accuracy"}
+"""The figures in the table, by their kind."""
+
+
+def write(folder: Path, entries: Sequence[Entry]) -> None:
+    """Write ``index.html``, the style and the script into a folder that has the pictures."""
+    for path in PAGE.iterdir():
+        if path.suffix in (".css", ".js"):
+            shutil.copyfile(path, folder / path.name)
+    words = {
+        "COUNT": f"{len(entries)} model{'s' * (len(entries) != 1)}",
+        "BYTES": f"{sum(entry.bytes for entry in entries) / 1e6:.1f} MB",
+        "DATA": _options({entry.data for entry in entries}),
+        "TASKS": _options({verb for entry in entries for verb in entry.verbs}),
+        "TABLE": _table(entries),
+        "CARDS": "\n".join(map(_card, entries)),
+        "SOURCES": _sources(entries),
+        "SPEED": escape(_speed_note(entries)),
+        "MADE": escape(f"zoo {version('genzoo')}, {datetime.now(UTC):%Y-%m-%d}"),
+    }
+    page = (PAGE / "index.html").read_text("utf-8")
+    files.write(folder / "index.html", fill(page, words))
+
+
+def fill(template: str, words: Mapping[str, str]) -> str:
+    """A template with each @WORD@ replaced once; what was put in is not looked at again."""
+    return re.sub(r"@([A-Z]+)@", lambda found: words[found[1]], template)
+
+
+def _options(names: set[str]) -> str:
+    return "".join(f'<option value="{escape(name)}">{escape(name)}</option>' for name in sorted(names))
+
+
+def _sources(entries: Sequence[Entry]) -> str:
+    """Each data set once, with where it is from and its licence."""
+    found = sorted({(entry.data, *entry.data_source) for entry in entries})
+    return "\n".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(source)}{'. ' if source else ''}Licence: {escape(licence)}</dd>"
+        for name, source, licence in found
+    )
+
+
+def _table(entries: Sequence[Entry]) -> str:
+    """Every model in a line. A cell that is sorted by a number has it in ``data-value``."""
+    kinds = {kind: title for kind, title in COLUMNS.items() if any(entry.main(kind) for entry in entries)}
+    heads = {"name": "Model", "data": "Data", **kinds, "bytes": "MB", "ms": "ms a call"}
+    lines = ["<thead><tr>"]
+    for key, title in heads.items():
+        number = ' class="number"' if key not in ("name", "data") else ""
+        lines.append(f'<th scope="col" data-key="{key}"{number}>{title}</th>')
+    lines.append("</tr></thead><tbody>")
+    for entry in entries:
+        name, card = escape(entry.name), entry.release.manifest["card"]
+        lines += [
+            f'<tr><th scope="row" data-value="{name}"><a href="#{name}">{name}</a> '
+            f'<span class="quiet">{escape(card["title"])}</span></th>',
+            f'<td data-value="{escape(entry.data)}">{escape(entry.data)}</td>',
+            *(_cell(entry.main(kind), kind) for kind in kinds),
+            f'<td class="number" data-value="{entry.bytes}">{entry.bytes / 1e6:.2f}</td>',
+            f'<td class="number" data-value="{entry.speed.milliseconds:.6g}">{entry.speed.milliseconds:.3g}</td></tr>',
+        ]
+    return "\n".join([*lines, "</tbody>"])
+
+
+def _cell(figure: Figure | None, kind: str) -> str:
+    if figure is None:
+        return '<td class="number"><span aria-hidden="true">–</span></td>'
+    of = figure.unit.removeprefix("nats ")
+    which = f' <span class="quiet">{escape(_title(figure))} {escape(of)}</span>' if kind == "likelihood" else ""
+    return f'<td class="number" data-value="{figure.value:.9g}">{figure.value:.4g}{which}</td>'
+
+
+def _card(entry: Entry) -> str:
+    """All that is known of one model."""
+    name, card = escape(entry.name), entry.release.manifest["card"]
+    paper = escape(card["citation"])
+    if card["paper"].startswith(("https://", "http://")):
+        paper = f'<a href="{escape(card["paper"])}" rel="external">{paper}</a>'
+    tasks = escape(" ".join(entry.verbs))
+    lines = [
+        f'<article id="{name}" aria-labelledby="{name}-title" data-data="{escape(entry.data)}" data-tasks="{tasks}">',
+        f'<h3 id="{name}-title"><a href="#{name}">{name}</a></h3>',
+        f'<p class="title">{escape(card["title"])}</p>',
+        f"<p>{escape(card['summary'])} {paper}</p>",
+        *([_samples(entry.samples, entry.name)] if entry.samples else []),
+        *(_figure(back.picture, back.caption, alt="") for back in entry.back),
+        *_figures(entry),
+        '<dl class="facts">',
+        *(f"<dt>{heading}</dt><dd>{escape(text)}</dd>" for heading, text in entry.facts().items()),
+        "</dl>",
+        "<h4>How to use it</h4>",
+        *(
+            f'<div class="use"><pre aria-label="{language}"><code>{escape(code)}</code></pre>'
+            f'<button type="button" class="copy" aria-label="Copy {words} of {name}" hidden>Copy</button></div>'
+            for (language, words), code in zip(
+                (("Python", "the Python"), ("Shell", "the shell line")), entry.use(), strict=True
+            )
+        ),
+        "</article>",
+    ]
+    return "\n".join(lines)
+
+
+def _samples(samples: Samples, name: str) -> str:
+    parts = []
+    if samples.picture:
+        parts.append(_image(samples.picture, samples.picture.alt))
+    if samples.sound:
+        label = escape(f"Sounds that {name} generated, one after the other")
+        parts.append(f'<audio controls preload="none" src="{samples.sound}" aria-label="{label}"></audio>')
+    if samples.text:
+        label = escape(f"A text that {name} generated")
+        parts.append(f'<pre class="text" tabindex="0" aria-label="{label}">{escape(samples.text)}</pre>')
+    return f"<figure>{''.join(parts)}<figcaption>{escape(samples.caption)}</figcaption></figure>"
+
+
+def _figure(picture: Picture, caption: str, alt: str) -> str:
+    """A picture under which its caption says all that it shows."""
+    return f"<figure>{_image(picture, alt)}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _image(picture: Picture, alt: str) -> str:
+    size = f'width="{picture.width}" height="{picture.height}"'
+    return f'<img src="{picture.path}" {size} alt="{escape(alt)}" loading="lazy" decoding="async">'
+
+
+def _figures(entry: Entry) -> list[str]:
+    """The main figures, and under them all of them with their protocols."""
+    if not entry.figures:
+        return ['<p class="quiet">Nothing was measured.</p>']
+    order = [*TITLES]
+    figures = sorted(entry.figures, key=lambda figure: order.index(figure.name) if figure.name in order else len(order))
+    main = [figure for figure in figures if figure.name not in MORE]
+    more = len(figures) - len(main)
+    lines = []
+    if main:
+        beside = any(figure.baseline for figure in main)
+        heads = "".join(f'<th scope="col">{head}</th>' for head in ("Measure", "Value", "Beside")[: 2 + beside])
+        lines.append(f'<table class="figures"><thead><tr>{heads}</tr></thead><tbody>')
+        lines += [*(_row(figure, beside) for figure in main), "</tbody></table>"]
+    count = f", and {more} more" if main and more else ""
+    lines += [f"<details><summary>How each was measured{count}</summary><dl>"]
+    for figure in figures:
+        value = escape(f"{value_words(figure)} {figure.unit}")
+        than = f", beside {escape(baseline_words(figure))}" if figure.baseline else ""
+        lines.append(f"<dt>{escape(_title(figure))}: {value}{than}</dt><dd>{escape(protocol_words(figure))}</dd>")
+    return [*lines, "</dl></details>"]
+
+
+def _row(figure: Figure, beside: bool) -> str:
+    sign, words = ("↑", "higher is better") if figure.better == "higher" else ("↓", "lower is better")
+    arrow = f'<span role="img" aria-label="{words}" title="{words}">{sign}</span>'
+    value = f'{escape(value_words(figure))} <span class="quiet">{escape(figure.unit)}</span>'
+    last = escape(baseline_words(figure)) if figure.baseline else '<span aria-hidden="true">–</span>'
+    return (
+        f'<tr><th scope="row">{escape(_title(figure))}&nbsp;{arrow}</th><td>{value}</td>'
+        f"{f'<td>{last}</td>' if beside else ''}</tr>"
+    )
+
+
+def _title(figure: Figure) -> str:
+    return TITLES.get(figure.name, figure.name.replace("_", " "))
+
+
+def _speed_note(entries: Sequence[Entry]) -> str:
+    """Where, and how quietly, the times were taken."""
+    about = machine.describe()
+    told = [entry.speed.others for entry in entries if entry.speed.others is not None]
+    others = f" Other work used {sum(told) / len(told):.1f} of its {about['cores']} cores meanwhile." if told else ""
+    return (
+        "Times are the median of one call at batch 1 in ONNX Runtime with one thread, measured one model after the "
+        f"other when this page was made, on {about['processor']}.{others}"
+    )
