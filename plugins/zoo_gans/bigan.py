@@ -131,7 +131,15 @@ bigan = zoo.Model(
     measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"),),
     recipes={
         "digits": Recipe(
-            data="digits", precision="fp32", latent=16, steps=6000, batch=100, lr=5e-4, decay="linear", ema=0.998
+            data="digits",
+            precision="fp32",
+            latent=16,
+            width=64,
+            steps=6000,
+            batch=100,
+            lr=5e-4,
+            decay="linear",
+            ema=0.998,
         ),
         "mnist": Recipe(data="mnist", width=64, steps=18000, batch=64, decay="linear", ema=0.999),
         "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
