@@ -38,7 +38,6 @@ class Recipe(nets.Recipe):
     style_information: float = zoo.setting(0.1, "the weight of the information about the style", least=0)
     invariance: float = zoo.setting(0.0, "weight of the information that Q has of distorted pictures", least=0)
     onset: float = zoo.setting(0.25, "part of the run in which the information comes to count in full", above=0, most=1)
-    generator_lr: float = zoo.setting(5e-4, "peak learning rate of G", above=0)
 
 
 class InfoGAN(nn.Module):
@@ -163,11 +162,7 @@ infogan = zoo.Model(
     build=InfoGAN,
     objectives=(
         zoo.Objective(discriminator_loss, params=("discriminator", "recogniser"), optimiser=gan.adam),
-        zoo.Objective(
-            generator_loss,
-            params=("generator", "embedding"),
-            optimiser=zoo.AdamW(lr="generator_lr", betas=gan.adam.betas),
-        ),
+        zoo.Objective(generator_loss, params=("generator", "embedding"), optimiser=gan.generator_adam),
     ),
     tasks=tasks,
     generate=zoo.OneShot("decode"),
@@ -177,7 +172,7 @@ infogan = zoo.Model(
     ),
     recipes={
         "digits": Recipe(
-            data="digits", precision="fp32", latent=32, steps=6000, batch=100, lr=5e-4, decay="linear", ema=0.998
+            data="digits", precision="fp32", latent=32, width=64, steps=6000, batch=100, decay="linear", ema=0.998
         ),
         "mnist": Recipe(data="mnist", width=64, invariance=1.0, steps=12000, batch=100, decay="linear", ema=0.999),
         "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
