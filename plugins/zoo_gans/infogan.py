@@ -78,7 +78,9 @@ class InfoGAN(nn.Module):
         return logits, style
 
 
-def information(infogan: InfoGAN, x: Tensor, code: Tensor, given: Tensor, done: Tensor, recipe: Recipe) -> Terms:
+def information(
+    infogan: InfoGAN, x: Tensor, code: Tensor, given: Tensor, done: Tensor, recipe: Recipe
+) -> dict[str, Tensor]:
     """−λ L_I(G, Q) of pictures, but for the entropy of the code: −log Q(c|x) (eq. 5), the style Gaussian, deviation 1.
 
     λ grows from 0 until the onset, so that the code does not settle on what pictures are before they are any.
@@ -108,15 +110,20 @@ def common(logits: Tensor, others: Tensor) -> Tensor:
 
 
 def discriminator_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Terms:
-    """−log D(x) − log(1 − D(G(z, c))) − λ L_I(G, Q), for D and Q (eq. 6)."""
+    """−log D(x) − log(1 − D(G(z, c))), for D (eq. 1)."""
+    real, faked = infogan.discriminate(batch.x), infogan.discriminate(nets.fake(infogan, batch).detach())
+    return {"d_real": F.softplus(-real).mean(), "d_fake": F.softplus(faked).mean()}
+
+
+def recogniser_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Terms:
+    """−λ L_I(G, Q), for Q (eq. 6), and what it should say of distorted pictures."""
     z, code, style = infogan.draw(len(batch.x), batch.x.device)
     made = infogan.decode(z, code, style).detach()
-    real, faked = infogan.discriminate(batch.x), infogan.discriminate(made)
-    terms = {"d_real": F.softplus(-real).mean(), "d_fake": F.softplus(faked).mean()}
+    terms = information(infogan, made, code, style, batch.progress, recipe)
     if recipe.invariance:
         twins = (infogan.encode(x)[0] for x in (batch.x, distorted(batch.x)))
         terms["invariance"] = -recipe.invariance * common(*twins)
-    return terms | information(infogan, made, code, style, batch.progress, recipe)
+    return terms
 
 
 def generator_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Terms:
@@ -161,7 +168,8 @@ infogan = zoo.Model(
     ),
     build=InfoGAN,
     objectives=(
-        zoo.Objective(discriminator_loss, params=("discriminator", "recogniser"), optimiser=gan.adam),
+        zoo.Objective(discriminator_loss, params=("discriminator",), optimiser=gan.adam),
+        zoo.Objective(recogniser_loss, params=("recogniser",), optimiser=gan.generator_adam),
         zoo.Objective(generator_loss, params=("generator", "embedding"), optimiser=gan.generator_adam),
     ),
     tasks=tasks,
