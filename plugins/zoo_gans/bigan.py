@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import zoo
 from zoo_gans import gan, nets
 
-HIDDEN = 512
+HIDDEN = 256
 """Numbers in the hidden layers of the discriminator."""
 
 
@@ -123,7 +123,7 @@ bigan = zoo.Model(
     build=BiGAN,
     objectives=(
         zoo.Objective(discriminator_loss, params=("discriminator",), optimiser=gan.adam),
-        zoo.Objective(inverse_loss, params=("generator", "encoder"), optimiser=gan.adam),
+        zoo.Objective(inverse_loss, params=("generator", "encoder"), optimiser=gan.generator_adam),
     ),
     tasks=tasks,
     generate=zoo.OneShot("decode"),
@@ -131,9 +131,9 @@ bigan = zoo.Model(
     measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"),),
     recipes={
         "digits": Recipe(
-            data="digits", precision="fp32", latent=16, steps=6000, batch=100, lr=5e-4, decay="linear", ema=0.998
+            data="digits", precision="fp32", latent=16, width=64, steps=6000, batch=100, decay="linear", ema=0.998
         ),
-        "mnist": Recipe(data="mnist", width=64, steps=18000, batch=64, decay="linear", ema=0.999),
+        "mnist": Recipe(data="mnist", width=48, steps=18000, batch=64, decay="linear", ema=0.999),
         "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
     },
 )

@@ -28,8 +28,8 @@ class CGAN(nn.Module):
             raise ValueError(f"it needs labels, and this data has {sample.classes} classes")
         self.sample, self.latent = sample, recipe.latent
         size = nets.features(form, recipe.width)
-        self.embedding = nn.Embedding(sample.classes, recipe.latent)
-        self.generator = nets.generator(2 * recipe.latent, form, recipe.width)
+        self.embedding = nn.Embedding(sample.classes, sample.classes)
+        self.generator = nets.generator(recipe.latent + sample.classes, form, recipe.width)
         self.discriminator = nn.ModuleDict(
             {
                 "body": nn.Sequential(*nets.body(form, recipe.width)),
@@ -82,15 +82,13 @@ cgan = zoo.Model(
     build=CGAN,
     objectives=(
         zoo.Objective(discriminator_loss, params=("discriminator",), optimiser=gan.adam),
-        zoo.Objective(generator_loss, params=("generator", "embedding"), optimiser=gan.adam),
+        zoo.Objective(generator_loss, params=("generator", "embedding"), optimiser=gan.generator_adam),
     ),
     tasks=tasks,
     generate=zoo.OneShot("decode"),
     finish=nets.finish,
     recipes={
-        "digits": Recipe(
-            data="digits", precision="fp32", latent=32, steps=6000, batch=100, lr=5e-4, decay="linear", ema=0.998
-        ),
+        "digits": Recipe(data="digits", precision="fp32", latent=32, steps=6000, batch=100, decay="linear", ema=0.998),
         "mnist": Recipe(data="mnist", width=64, steps=18000, batch=64, decay="linear", ema=0.999),
         "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
     },

@@ -34,7 +34,7 @@ dcgan = zoo.Model(
     generate=zoo.OneShot("decode"),
     finish=nets.finish,
     recipes={
-        "digits": Recipe(data="digits", precision="fp32", latent=32, steps=4000, batch=100, lr=5e-4, decay="linear"),
+        "digits": Recipe(data="digits", precision="fp32", latent=32, steps=4000, batch=100, decay="linear"),
         "mnist": Recipe(data="mnist", width=64, steps=9000, batch=128, decay="linear", ema=0.999),
         "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
     },

@@ -6,6 +6,7 @@ noise, a discriminator D tells them from real ones, and each is trained against 
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Mapping
@@ -21,7 +22,8 @@ from zoo_gans.nets import GAN
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
-    lr: float = zoo.setting(2e-4, "peak learning rate", above=0)
+    lr: float = zoo.setting(2e-4, "peak learning rate of D", above=0)
+    generator_lr: float = zoo.setting(5e-4, "peak learning rate of G", above=0)
     latent: int = zoo.setting(64, "dimensions of z", least=1)
     hidden: tuple[int, ...] = zoo.setting((256, 512), "sizes of G's hidden layers; D has them the other way", least=1)
     dropout: float = zoo.setting(0.3, "share of D's hidden numbers that are left out in training", least=0, most=0.9)
@@ -52,11 +54,12 @@ def generator_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[st
     return {"generator": F.softplus(-gan.discriminate(nets.fake(gan, batch))).mean()}
 
 
-adam = zoo.AdamW(betas=(0.5, 0.999))
+adam = zoo.AdamW(betas=(0.5, 0.999))  # Radford et al. 2016, section 4
+generator_adam = dataclasses.replace(adam, lr="generator_lr")
 
 objectives = (
     zoo.Objective(discriminator_loss, params=("discriminator",), optimiser=adam),
-    zoo.Objective(generator_loss, params=("generator",), optimiser=adam),
+    zoo.Objective(generator_loss, params=("generator",), optimiser=generator_adam),
 )
 
 gan = zoo.Model(
@@ -72,9 +75,7 @@ gan = zoo.Model(
     generate=zoo.OneShot("decode"),
     finish=nets.finish,
     recipes={
-        "digits": Recipe(
-            data="digits", precision="fp32", latent=32, steps=6000, batch=100, lr=5e-4, decay="linear", ema=0.998
-        ),
+        "digits": Recipe(data="digits", precision="fp32", latent=32, steps=6000, batch=100, decay="linear", ema=0.998),
         "mnist": Recipe(data="mnist", steps=30000, batch=128, decay="linear", ema=0.999),
         "tiny": Recipe(data="digits", precision="fp32", latent=8, hidden=(16,), steps=20, batch=32),
     },

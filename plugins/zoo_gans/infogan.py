@@ -2,8 +2,8 @@
 
 Chen et al. 2016, "InfoGAN: interpretable representation learning by information maximizing generative adversarial
 nets", https://arxiv.org/abs/1606.03657. Part of the noise is a code: a class c and a few continuous numbers, here
-called style. A network Q, which shares the discriminator's body, must read the code off the picture, so the generator
-has to make it show.
+called style. A network Q must read the code off the picture, so the generator has to make it show. Q has a body of its
+own here, where the paper has it share the discriminator's.
 
 What it finds need not be classes that people know. With the recipe field `invariance`, which is not in the paper, Q
 also has to say the same of a real picture and of the same one distorted (Ji, Henriques & Vedaldi 2019, "Invariant
@@ -24,6 +24,8 @@ from torch import Tensor, nn
 import zoo
 from zoo_gans import gan, nets
 
+Terms = Mapping[str, Tensor]
+
 HIDDEN = 128
 """Numbers in Q's hidden layer (appendix C.1)."""
 
@@ -35,7 +37,7 @@ class Recipe(nets.Recipe):
     information: float = zoo.setting(1.0, "λ, the weight of the information about the class", least=0)
     style_information: float = zoo.setting(0.1, "the weight of the information about the style", least=0)
     invariance: float = zoo.setting(0.0, "weight of the information that Q has of distorted pictures", least=0)
-    generator_lr: float = zoo.setting(5e-4, "peak learning rate of G", above=0)
+    onset: float = zoo.setting(0.25, "part of the run in which the information comes to count in full", above=0, most=1)
 
 
 class InfoGAN(nn.Module):
@@ -45,13 +47,14 @@ class InfoGAN(nn.Module):
         super().__init__()
         form = nets.picture(sample)
         self.sample, self.latent, self.codes, self.style = sample, recipe.latent, recipe.codes, recipe.style
-        size = nets.features(form, recipe.width)
+        narrow = max(recipe.width // 2, 1)
         self.embedding = nn.Embedding(recipe.codes, recipe.codes)
         self.generator = nets.generator(recipe.latent + recipe.codes + recipe.style, form, recipe.width)
-        self.body = nn.Sequential(*nets.body(form, recipe.width))
-        self.head = nn.Linear(size, 1).apply(nets.initialise)
+        head = nn.Linear(nets.features(form, recipe.width), 1).apply(nets.initialise)
+        self.discriminator = nn.Sequential(*nets.body(form, recipe.width), head)
         self.recogniser = nn.Sequential(
-            nn.Linear(size, HIDDEN, bias=False),
+            *nets.body(form, narrow),
+            nn.Linear(nets.features(form, narrow), HIDDEN, bias=False),
             nn.BatchNorm1d(HIDDEN),
             nn.LeakyReLU(0.2),
             nn.Linear(HIDDEN, recipe.codes + recipe.style),
@@ -66,22 +69,27 @@ class InfoGAN(nn.Module):
         inputs = torch.cat([z, self.embedding(code), 2 * style - 1], dim=1)
         return nets.unstretched(self.generator(inputs), self.sample.x)  # (b, c, h, w)
 
-    def judge(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """D(x), (b, 1), and Q's logits of the class, (b, codes), and guess of the style, (b, style)."""
-        features = self.body(2 * x - 1)
-        logits, style = self.recogniser(features).float().split([self.codes, self.style], dim=1)
-        return self.head(features), logits, style
+    def discriminate(self, x: Tensor) -> Tensor:
+        return self.discriminator(2 * x - 1)  # (b, 1)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        _, logits, style = self.judge(x)
+        """Q's logits of the class, (b, codes), and its guess of the style, (b, style)."""
+        logits, style = self.recogniser(2 * x - 1).float().split([self.codes, self.style], dim=1)
         return logits, style
 
 
-def information(logits: Tensor, style: Tensor, code: Tensor, given: Tensor, recipe: Recipe) -> dict[str, Tensor]:
-    """−λ L_I, but for the entropy of the code: −log Q(c|x) (eq. 5), the style Gaussian with deviation 1 in [0, 1]."""
+def information(
+    infogan: InfoGAN, x: Tensor, code: Tensor, given: Tensor, done: Tensor, recipe: Recipe
+) -> dict[str, Tensor]:
+    """−λ L_I(G, Q) of pictures, but for the entropy of the code: −log Q(c|x) (eq. 5), the style Gaussian, deviation 1.
+
+    λ grows from 0 until the onset, so that the code does not settle on what pictures are before they are any.
+    """
+    logits, style = infogan.encode(x)
+    part = (done / recipe.onset).clamp(max=1)
     return {
-        "code": recipe.information * F.cross_entropy(logits, code),
-        "style": recipe.style_information * (style - given).square().sum(1).mean() / 2,
+        "code": recipe.information * part * F.cross_entropy(logits, code),
+        "style": recipe.style_information * part * (style - given).square().sum(1).mean() / 2,
     }
 
 
@@ -101,23 +109,30 @@ def common(logits: Tensor, others: Tensor) -> Tensor:
     return (joint * (joint / (joint.sum(1, keepdim=True) * joint.sum(0))).log()).sum()
 
 
-def discriminator_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    """−log D(x) − log(1 − D(G(z, c))) − λ L_I(G, Q), for D and Q (eq. 6)."""
-    z, code, given = infogan.draw(len(batch.x), batch.x.device)
-    real, seen, _ = infogan.judge(batch.x)
-    faked, logits, style = infogan.judge(infogan.decode(z, code, given).detach())
-    terms = {"d_real": F.softplus(-real).mean(), "d_fake": F.softplus(faked).mean()}
+def discriminator_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Terms:
+    """−log D(x) − log(1 − D(G(z, c))), for D (eq. 1)."""
+    real, faked = infogan.discriminate(batch.x), infogan.discriminate(nets.fake(infogan, batch).detach())
+    return {"d_real": F.softplus(-real).mean(), "d_fake": F.softplus(faked).mean()}
+
+
+def recogniser_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Terms:
+    """−λ L_I(G, Q), for Q (eq. 6), and what it should say of distorted pictures."""
+    z, code, style = infogan.draw(len(batch.x), batch.x.device)
+    made = infogan.decode(z, code, style).detach()
+    terms = information(infogan, made, code, style, batch.progress, recipe)
     if recipe.invariance:
-        terms["invariance"] = -recipe.invariance * common(seen, infogan.judge(distorted(batch.x))[1])
-    return terms | information(logits, style, code, given, recipe)
+        twins = (infogan.encode(x)[0] for x in (batch.x, distorted(batch.x)))
+        terms["invariance"] = -recipe.invariance * common(*twins)
+    return terms
 
 
-def generator_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+def generator_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Terms:
     """−log D(G(z, c)) − λ L_I(G, Q), for G (eq. 6)."""
-    z, code, given = infogan.draw(len(batch.x), batch.x.device)
-    faked, logits, style = infogan.judge(infogan.decode(z, code, given))
-    terms = information(logits, style, code, given, recipe)
-    return {"generator": F.softplus(-faked).mean()} | {f"g_{name}": term for name, term in terms.items()}
+    z, code, style = infogan.draw(len(batch.x), batch.x.device)
+    made = infogan.decode(z, code, style)
+    terms = information(infogan, made, code, style, batch.progress, recipe)
+    adversarial = {"generator": F.softplus(-infogan.discriminate(made)).mean()}
+    return adversarial | {f"g_{name}": term for name, term in terms.items()}
 
 
 def mutual_information(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Tensor:
@@ -131,8 +146,7 @@ def finish(infogan: InfoGAN, batches: Iterable[zoo.Batch], recipe: Recipe) -> No
     """Take the statistics of the generator, and those that Q has on pictures of the data."""
     kept = list(islice(batches, nets.STATISTICS))
     nets.take_statistics(infogan.generator, lambda batch: nets.fake(infogan, batch), kept)
-    reader = nn.ModuleList([infogan.body, infogan.recogniser])
-    nets.take_statistics(reader, lambda batch: infogan.encode(batch.x), kept)
+    nets.take_statistics(infogan.recogniser, lambda batch: infogan.encode(batch.x), kept)
 
 
 def tasks(infogan: InfoGAN) -> Mapping[str, zoo.Task]:
@@ -154,12 +168,9 @@ infogan = zoo.Model(
     ),
     build=InfoGAN,
     objectives=(
-        zoo.Objective(discriminator_loss, params=("body", "head", "recogniser"), optimiser=gan.adam),
-        zoo.Objective(
-            generator_loss,
-            params=("generator", "embedding"),
-            optimiser=zoo.AdamW(lr="generator_lr", betas=gan.adam.betas),
-        ),
+        zoo.Objective(discriminator_loss, params=("discriminator",), optimiser=gan.adam),
+        zoo.Objective(recogniser_loss, params=("recogniser",), optimiser=gan.generator_adam),
+        zoo.Objective(generator_loss, params=("generator", "embedding"), optimiser=gan.generator_adam),
     ),
     tasks=tasks,
     generate=zoo.OneShot("decode"),
@@ -169,9 +180,9 @@ infogan = zoo.Model(
     ),
     recipes={
         "digits": Recipe(
-            data="digits", precision="fp32", latent=32, steps=6000, batch=100, lr=5e-4, decay="linear", ema=0.998
+            data="digits", precision="fp32", latent=32, width=64, steps=6000, batch=100, decay="linear", ema=0.998
         ),
-        "mnist": Recipe(data="mnist", width=64, steps=18000, batch=64, decay="linear", ema=0.999),
+        "mnist": Recipe(data="mnist", width=64, invariance=1.0, steps=12000, batch=100, decay="linear", ema=0.999),
         "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
     },
 )

@@ -23,7 +23,8 @@ STATISTICS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
-    lr: float = zoo.setting(2e-4, "peak learning rate", above=0)
+    lr: float = zoo.setting(2e-4, "peak learning rate of D", above=0)
+    generator_lr: float = zoo.setting(5e-4, "peak learning rate of G", above=0)
     latent: int = zoo.setting(64, "dimensions of z", least=1)
     width: int = zoo.setting(32, "channels of the largest feature maps; the next have twice as many", least=1)
 

@@ -20,7 +20,8 @@ from zoo_gans.nets import GAN
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(nets.Recipe):
-    lr: float = zoo.setting(5e-5, "peak learning rate", above=0)
+    lr: float = zoo.setting(5e-5, "peak learning rate of the critic", above=0)
+    generator_lr: float = zoo.setting(5e-5, "peak learning rate of G", above=0)
     bound: float = zoo.setting(0.01, "c: the critic's weights are clipped to [-c, c]", above=0)
 
 
@@ -41,8 +42,6 @@ def clip(gan: GAN, recipe: Recipe) -> None:
         weight.clamp_(-recipe.bound, recipe.bound)
 
 
-rmsprop = zoo.RMSprop()
-
 wgan = zoo.Model(
     card=zoo.Card(
         title="Wasserstein GAN",
@@ -52,15 +51,19 @@ wgan = zoo.Model(
     ),
     build=build,
     objectives=(  # n_critic = 5; a step is one of the critic
-        zoo.Objective(critic_loss, params=("discriminator",), optimiser=rmsprop, after=clip),
-        zoo.Objective(generator_loss, params=("generator",), optimiser=rmsprop, every=5),
+        zoo.Objective(critic_loss, params=("discriminator",), optimiser=zoo.RMSprop(), after=clip),
+        zoo.Objective(generator_loss, params=("generator",), optimiser=zoo.RMSprop(lr="generator_lr"), every=5),
     ),
     tasks=nets.tasks,
     generate=zoo.OneShot("decode"),
     finish=nets.finish,
     recipes={
-        "digits": Recipe(data="digits", precision="fp32", latent=32, steps=8000, batch=100, lr=2e-4, ema=0.998),
-        "mnist": Recipe(data="mnist", width=64, steps=15000, batch=128, lr=2e-4, decay="linear", ema=0.999),
+        "digits": Recipe(
+            data="digits", precision="fp32", latent=32, steps=8000, batch=100, lr=2e-4, generator_lr=2e-4, ema=0.998
+        ),
+        "mnist": Recipe(
+            data="mnist", width=64, steps=15000, batch=128, lr=2e-4, generator_lr=2e-4, decay="linear", ema=0.999
+        ),
         "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
     },
 )

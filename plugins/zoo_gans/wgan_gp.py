@@ -56,11 +56,11 @@ wgan_gp = dataclasses.replace(
     build=build,
     objectives=(
         dataclasses.replace(critic, loss=critic_loss, optimiser=adam, after=None),
-        dataclasses.replace(generator, optimiser=adam),
+        dataclasses.replace(generator, optimiser=dataclasses.replace(adam, lr="generator_lr")),
     ),
     recipes={
         "digits": Recipe(data="digits", precision="fp32", latent=32, steps=6000, batch=100, lr=5e-4, ema=0.998),
-        "mnist": Recipe(data="mnist", width=64, steps=9000, batch=128, lr=5e-4, decay="linear", ema=0.999),
+        "mnist": Recipe(data="mnist", width=64, steps=9000, batch=128, decay="linear", ema=0.999),
         "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
     },
 )
