@@ -32,7 +32,7 @@ except ImportError:
 
 Array = NDArray[np.float64]
 
-STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5)
+STRENGTHS = (0.05, 0.1, 0.25, 0.5, 1.0)
 """h of non-local means, as multiples of the noise's deviation."""
 
 

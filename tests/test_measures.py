@@ -110,6 +110,13 @@ class Toy(torch.nn.Module):
         mean = x.flatten(1).sum(1, keepdim=True) / 3 - 0.2
         return mean, torch.full_like(mean, math.log(1.3))
 
+    def observe(self, images: torch.Tensor) -> torch.Tensor:
+        return images
+
+    def log_likelihood(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        logits = self.logits(z)
+        return (x * logits - torch.nn.functional.softplus(logits)).flatten(1).sum(1)
+
     def logits(self, z: torch.Tensor) -> torch.Tensor:
         return (z * torch.tensor([1.0, -2.0, 0.5]) + torch.tensor([0.3, 0.1, -1.0]))[:, None, None]
 
