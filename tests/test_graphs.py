@@ -275,6 +275,7 @@ def test_the_layer_that_does_not_export_is_named(
         onnx_graph.trace(module, task, "odd")
     assert capfd.readouterr() == ("", "")
 
+
 class Odd(nn.Module):
     """A layer that draws random numbers, in one of the ways that torch has."""
 
@@ -296,7 +297,6 @@ def test_a_layer_that_draws_random_numbers_is_named(way: str) -> None:
     task = zoo.Task(module.forward, {"x": zoo.Vector((4,))}, {"y": zoo.Vector((4,))})
     with raises(ExportError, f"Task 'encode' draws random numbers ({way}) at the layer '1'", "a zoo.Noise"):
         onnx_graph.trace(module, task, "encode")
-
 
 
 def test_an_operation_that_is_not_of_onnx_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
