@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 import zoo
-from zoo import registry
+from conftest import Shelf
+from zoo import data, registry
 from zoo.modules import build
 from zoo.training import checkpoints
 
@@ -68,3 +71,13 @@ def _tiny() -> tuple[zoo.Model, zoo.Recipe, zoo.Sample, str]:
 
 def _module(run: Path, which: str) -> dict[str, Tensor]:
     return {key[7:]: value for key, value in checkpoints.read(run, which).tensors.items() if key.startswith("module.")}
+
+
+def test_the_use_of_the_codebook_is_measured(shelf: Shelf) -> None:
+    pictures = data.load("digits", "test").array[:, 0]
+    with zoo.load(shelf.release("vq-vae")) as model:
+        shares = np.bincount(model.encode(pictures).ravel(), minlength=16) / (4 * len(pictures))
+    found = {figure.name: figure.value for figure in zoo.evaluate(shelf.run("vq-vae"), only=["codebook"]).figures}
+    entropy = -sum(share * math.log(share) for share in shares if share)
+    assert found == pytest.approx({"codebook_use": (shares > 0).mean(), "perplexity": math.exp(entropy)})
+    assert "grid of codes" in zoo.evaluate(shelf.run("vae"), quiet=True).left_out["codebook"]
