@@ -28,7 +28,7 @@ class Recipe(zoo.Recipe):
     schedule: Literal["cosine", "linear"] = zoo.setting("cosine", "how the noise grows with time")
     dropout: float = zoo.setting(0.0, "chance of a feature to be left out in training", least=0, most=0.9)
     sigma: float = zoo.setting(0.2, "standard deviation, on [0, 1], of the noise that denoise takes out", above=0)
-    steps_drawn: int = zoo.setting(50, "steps from noise to a sample, unless told otherwise", least=1)
+    sampling_steps: int = zoo.setting(50, "steps from noise to a sample, unless told otherwise", least=1)
 
 
 def alphas(recipe: Recipe) -> tuple[float, ...]:
@@ -173,7 +173,7 @@ def tasks(ddpm: DDPM) -> Mapping[str, zoo.Task]:
 
 
 def generation(ddpm: DDPM) -> zoo.Iterative:
-    return zoo.Iterative("predict", alphas(ddpm.recipe), min(ddpm.recipe.steps_drawn, ddpm.recipe.times))
+    return zoo.Iterative("predict", alphas(ddpm.recipe), min(ddpm.recipe.sampling_steps, ddpm.recipe.times))
 
 
 ddpm = zoo.Model(
@@ -207,6 +207,6 @@ ddpm = zoo.Model(
         "mnist": Recipe(
             data="mnist", patch=2, steps=10_000, batch=128, warmup=500, decay="cosine", ema=0.999, clip=1.0
         ),
-        "tiny": Recipe(data="digits", precision="fp32", width=4, times=20, steps_drawn=5, steps=20, batch=32),
+        "tiny": Recipe(data="digits", precision="fp32", width=4, times=20, sampling_steps=5, steps=20, batch=32),
     },
 )
