@@ -382,8 +382,11 @@ def test_a_damaged_release_leaves_nothing(release: Path, four: Path, refused: Re
     assert contents(four) == before
 
 
-def test_samples_that_are_no_picture(altered: Altered, release: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["GIF", "SVG"])
+def test_samples_that_are_no_png(kind: str, altered: Altered, release: Path, tmp_path: Path) -> None:
     (release / "samples.png").write_bytes(b"<svg onload='alert(1)'/>")
+    if kind == "GIF":
+        PngFile.new("L", (8, 8)).save(release / "samples.png", "GIF")
     digest = zoo.files.sha256(release / "samples.png")
     source = altered(lambda manifest: manifest["files"]["samples.png"].update(sha256=digest))
     with raises(ReleaseError, "samples.png is no picture that can be shown"):
@@ -416,7 +419,9 @@ def test_columns_sort_by_key_and_click(four: Path) -> None:
     assert seen["up"]["rows"] == seen["up"]["cards"] == by_size
     assert seen["down"]["rows"] == seen["down"]["cards"] == by_size[::-1]
     assert seen["down"]["hash"] == "#sort=bytes&down=1"
-    assert seen["fid"]["rows"][0] == seen["clicked"]["rows"][0] == "vae.digits"  # what has none is last, up and down
+    assert seen["fid"]["rows"][0] == seen["clicked"]["rows"][0] == "vae.digits"
+    assert seen["accuracy"]["rows"] == [*FOUR]  # 0.80, 0.96, 0.99; what has none is last, up and down
+    assert seen["accuracies"]["rows"] == [*FOUR[2::-1], "vae.digits"]
     for name, column, order in (
         ("first", "name", "ascending"),
         ("up", "bytes", "ascending"),

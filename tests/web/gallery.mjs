@@ -47,6 +47,10 @@ const SCENARIOS = {
     seen.fid = await look(page);
     await page.locator("#models thead").getByText("FID").click();
     seen.clicked = await look(page);
+    await press(page, "Accuracy");
+    seen.accuracy = await look(page);
+    await press(page, "Accuracy");
+    seen.accuracies = await look(page);
     return seen;
   },
   async filter() {
