@@ -161,12 +161,12 @@ class Reader:
 
 def test_information_is_what_the_recogniser_knows() -> None:
     """No more than chance for even logits; all of it, log 10, for those that are right and sure."""
-    x, code, done = torch.zeros(4, 1, 8, 8), torch.arange(4), torch.tensor(0.6)
-    style, recipe = torch.full((4, 2), 0.5), infogan.Recipe(information=2.0, style_information=0.1, onset=0.5)
+    x, code, done = torch.zeros(4, 1, 8, 8), torch.arange(4), torch.tensor(0.9)
+    style, recipe = torch.full((4, 2), 0.5), infogan.Recipe(information=2.0, style_information=0.1, onset=0.4)
     nothing = infogan.information(Reader(torch.zeros(4, 10)), x, code, style + 1, done, recipe)  # type: ignore[arg-type]
     assert nothing["code"].item() == pytest.approx(2 * math.log(10))
     assert nothing["style"].item() == pytest.approx(0.1)
-    early = infogan.information(Reader(torch.zeros(4, 10)), x, code, style, torch.tensor(0.25), recipe)  # type: ignore[arg-type]
+    early = infogan.information(Reader(torch.zeros(4, 10)), x, code, style, torch.tensor(0.6), recipe)  # type: ignore[arg-type]
     assert early["code"].item() == pytest.approx(math.log(10))
     sure = infogan.information(Reader(100 * torch.eye(10)[code]), x, code, style, done, recipe)  # type: ignore[arg-type]
     assert [term.item() for term in sure.values()] == pytest.approx([0.0, 0.0], abs=1e-6)

@@ -37,7 +37,7 @@ class Recipe(nets.Recipe):
     information: float = zoo.setting(1.0, "λ, the weight of the information about the class", least=0)
     style_information: float = zoo.setting(0.1, "the weight of the information about the style", least=0)
     invariance: float = zoo.setting(0.0, "weight of the information that Q has of distorted pictures", least=0)
-    onset: float = zoo.setting(0.25, "part of the run in which the information comes to count in full", above=0, most=1)
+    onset: float = zoo.setting(0.2, "part of the run after which the information counts", above=0, most=1)
 
 
 class InfoGAN(nn.Module):
@@ -83,10 +83,10 @@ def information(
 ) -> dict[str, Tensor]:
     """−λ L_I(G, Q) of pictures, but for the entropy of the code: −log Q(c|x) (eq. 5), the style Gaussian, deviation 1.
 
-    λ grows from 0 until the onset, so that the code does not settle on what pictures are before they are any.
+    λ is 0 until the onset, so that the code does not settle before there are pictures, and as long in growing.
     """
     logits, style = infogan.encode(x)
-    part = (done / recipe.onset).clamp(max=1)
+    part = (done / recipe.onset - 1).clamp(0, 1)
     return {
         "code": recipe.information * part * F.cross_entropy(logits, code),
         "style": recipe.style_information * part * (style - given).square().sum(1).mean() / 2,
@@ -182,7 +182,7 @@ infogan = zoo.Model(
         "digits": Recipe(
             data="digits", precision="fp32", latent=32, width=64, steps=6000, batch=100, decay="linear", ema=0.998
         ),
-        "mnist": Recipe(data="mnist", width=64, invariance=1.0, steps=12000, batch=100, decay="linear", ema=0.999),
+        "mnist": Recipe(data="mnist", width=64, invariance=1.0, steps=16000, batch=64, decay="linear", ema=0.999),
         "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
     },
 )

@@ -49,4 +49,7 @@ sngan = dataclasses.replace(
         dataclasses.replace(discriminator, loss=discriminator_loss),
         dataclasses.replace(generator, loss=generator_loss),
     ),
+    recipes={  # a bounded discriminator is slow, and needs the larger learning rate
+        name: dataclasses.replace(recipe, lr=5e-4, generator_lr=2e-4) for name, recipe in dcgan.recipes.items()
+    },
 )
