@@ -35,7 +35,7 @@ class VAE(nets.Variational):
         image, latent = nets.picture(sample), recipe.latent
         super().__init__(sample, latent, nets.encoder(image, 2 * latent, recipe), nets.decoder(image, latent, recipe))
         if recipe.likelihood == "logistic":
-            self.log_scale = nn.Parameter(torch.full((image.channels, 1, 1), -3.0))
+            self.log_scale = nn.Parameter(torch.full((image.channels,), -3.0))
         self.binary = recipe.likelihood == "bernoulli"
 
     def observe(self, images: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class VAE(nets.Variational):
         logits = self.logits(z)
         if self.binary:
             return log_bernoulli(x, logits).flatten(1).sum(1)
-        return log_logistic(x, logits.sigmoid(), self.log_scale).flatten(1).sum(1)
+        return log_logistic(x, logits.sigmoid(), self.log_scale[:, None, None]).flatten(1).sum(1)
 
     def score(self, x: Tensor) -> Tensor:
         """The negative ELBO in nats, (b,), with the mean of q(z|x) for z."""
