@@ -36,13 +36,17 @@ def test_list_filters_and_json(zoo_command: Command) -> None:
     assert names == zoo.list_models()
     assert {row["model"] for row in json.loads(zoo_command("list", "--task", "encode", "--json").stdout)} == {
         "ae",
+        "pixelcnn",
         "vae",
+        "vq-vae",
     }
     assert [line.split()[0] for line in zoo_command("list", "*.mnist").stdout.splitlines()[1:]] == [
         "ae.mnist",
         "dcgan.mnist",
         "features.mnist",
+        "pixelcnn.mnist",
         "vae.mnist",
+        "vq-vae.mnist",
     ]
     nothing = zoo_command("list", "nothing*")
     assert nothing.returncode == 0

@@ -27,7 +27,7 @@ def test_the_registry_and_the_readme_table_are_up_to_date() -> None:
 def test_the_catalogue_has_no_problem() -> None:
     listed = registry.catalogue("genzoo")
     assert listed.problem == ""
-    assert set(listed.models) == {"ae", "vae", "dcgan", "chargpt", "features"}
+    assert set(listed.models) == {"ae", "vae", "vq-vae", "dcgan", "pixelcnn", "chargpt", "features"}
 
 
 def test_make_demo_trains_releases_and_samples_without_torch(tmp_path: Path) -> None:
