@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 import zoo
 from conftest import Command, Shelf, python
-from zoo import data
+from zoo import data, registry
 from zoo.release import read
 from zoo.training import checkpoints, runs
 

@@ -92,7 +92,9 @@ def _forced(plan: Plan, batch: int, torch: Backend, onnx: Backend) -> float:
 def _length(plan: Plan, most: int) -> int:
     """So many tokens, or as many as a sample has where that is fewer."""
     assert plan.tokens is not None
-    return min(most, math.prod(plan.tokens.shape)) if plan.tokens.shape else most
+    if not plan.tokens.shape:
+        return most
+    return min(max(most, 2 * plan.tokens.shape[-1] + 1), math.prod(plan.tokens.shape))  # over the ends of two rows
 
 
 def _compare(
