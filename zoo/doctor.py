@@ -1,4 +1,4 @@
-"""Is this installation well? Each plugin is tried in a process of its own, so a broken one cannot hurt."""
+"""Is this installation well? Plugins are tried in other processes, so a broken one cannot hurt."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import json
 import platform
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, distributions, version
 from typing import Any
 
@@ -28,13 +31,14 @@ PACKAGES = {
 
 _CHECK = """
 import json, sys
-try:
-    from zoo import registry
-    model = registry.load(sys.argv[1])
-    print(json.dumps({"recipes": list(model.recipes)}))
-except BaseException as error:
-    from zoo.errors import one_line
-    print(json.dumps({"problem": one_line(error), "kind": type(error).__name__}))
+from zoo import registry
+from zoo.errors import one_line
+for name in sys.argv[1:]:
+    try:
+        said = {"recipes": list(registry.load(name).recipes)}
+    except BaseException as error:
+        said = {"problem": one_line(error), "kind": type(error).__name__}
+    print(json.dumps({"name": name, **said}), flush=True)
 """
 
 
@@ -112,32 +116,49 @@ def _catalogues() -> list[Finding]:
 
 
 def _plugins(timeout: float) -> list[Finding]:
-    def one(item: tuple[str, tuple[registry.Plugin, ...]]) -> Finding:
-        name, claims = item
-        if len(claims) > 1:
-            return Finding("plugin", name, False, registry.conflict(claims))
-        origin = f"{claims[0].distribution} {claims[0].version}"
-        try:
-            done = subprocess.run(
-                [sys.executable, "-P", "-c", _CHECK, name],
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-                stdin=subprocess.DEVNULL,
-            )
-        except subprocess.TimeoutExpired:
-            return Finding("plugin", name, False, f"{origin}: its import took more than {timeout:g} s and was stopped")
-        lines = done.stdout.strip().splitlines()
-        try:
-            answer = json.loads(lines[-1])
-        except (IndexError, ValueError):
-            return Finding(
-                "plugin", name, False, f"{origin}: its import ended the process with exit code {done.returncode}"
-            )
-        if "problem" in answer:
-            runs_only = answer["kind"] == MissingPackageError.__name__  # no fault: this machine only runs models
-            return Finding("plugin", name, runs_only, f"{origin}: {answer['problem']}")
-        return Finding("plugin", name, True, f"{origin}: {', '.join(answer['recipes'])}")
-
+    """Each plugin, tried with the others of its distribution, or alone where that process came to an end too soon."""
+    claims = registry.plugins()
+    groups: dict[str, list[str]] = {}
+    for name, (first, *more) in claims.items():
+        if not more:
+            groups.setdefault(first.distribution, []).append(name)
     with ThreadPoolExecutor(4) as pool:
-        return list(pool.map(one, registry.plugins().items()))
+        answers = {name: answer for part in pool.map(partial(_try, timeout), groups.values()) for name, answer in part}
+        left = [[name] for names in groups.values() for name in names if len(names) > 1 and name not in answers]
+        answers |= {name: answer for part in pool.map(partial(_try, timeout), left) for name, answer in part}
+    return [_plugin(name, plugins, answers) for name, plugins in claims.items()]
+
+
+def _try(timeout: float, names: list[str]) -> list[tuple[str, dict[str, Any]]]:
+    """What a process that imports these plugins said of each; of a single one also that it said nothing, and why."""
+    with tempfile.TemporaryFile() as said:
+        try:
+            code = subprocess.run(
+                [sys.executable, "-P", "-c", _CHECK, *names],
+                stdout=said, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=timeout,
+            ).returncode  # fmt: skip
+            ending = f"its import ended the process with exit code {code}"
+        except subprocess.TimeoutExpired:
+            ending = f"its import took more than {timeout:g} s and was stopped"
+        said.seek(0)
+        lines = said.read().decode("utf-8", "replace").splitlines()
+    found = {}
+    for line in lines:
+        try:
+            answer = json.loads(line)
+            found[answer["name"]] = answer
+        except (ValueError, TypeError, KeyError):
+            continue  # what a plugin prints itself
+    if len(names) == 1 and not found:
+        found[names[0]] = {"problem": ending, "kind": ""}
+    return [(name, answer) for name, answer in found.items() if name in names]
+
+
+def _plugin(name: str, plugins: tuple[registry.Plugin, ...], answers: Mapping[str, Mapping[str, Any]]) -> Finding:
+    if len(plugins) > 1:
+        return Finding("plugin", name, False, registry.conflict(plugins))
+    origin, answer = f"{plugins[0].distribution} {plugins[0].version}", answers[name]
+    if "problem" in answer:
+        runs_only = answer["kind"] == MissingPackageError.__name__  # no fault: this machine only runs models
+        return Finding("plugin", name, runs_only, f"{origin}: {answer['problem']}")
+    return Finding("plugin", name, True, f"{origin}: {', '.join(answer['recipes'])}")
