@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
@@ -26,7 +27,7 @@ torch.set_num_threads(1)
 
 
 class Shelf:
-    """Tiny runs by model name, each trained with its release on first use."""
+    """Tiny runs by model name, each trained with its release on first use, by one of the processes that run tests."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -36,7 +37,10 @@ class Shelf:
         """The run folder of ``model.tiny``. Read only: copy it before changing anything."""
         if model not in self._runs:
             folder = self._folder / f"{model}.tiny"
-            zoo.train(f"{model}.tiny", out=folder, quiet=True)
+            with open(self._folder / f"{model}.lock", "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+                if not (folder / "release" / "manifest.json").is_file():
+                    zoo.train(f"{model}.tiny", out=folder, quiet=True, force=True)
             self._runs[model] = folder
         return self._runs[model]
 
@@ -47,7 +51,11 @@ class Shelf:
 
 @pytest.fixture(scope="session")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
-    return Shelf(tmp_path_factory.mktemp("runs"))
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a folder in that of the whole session
+        folder = folder.parent
+    (folder / "shelf").mkdir(exist_ok=True)
+    return Shelf(folder / "shelf")
 
 
 @pytest.fixture(params=MODELS)
