@@ -205,7 +205,7 @@ def test_a_picture_of_the_wrong_size(release: Path, refused: Refused, tmp_path: 
 
 def test_a_picture_that_cannot_be_read(release: Path, refused: Refused, tmp_path: Path) -> None:
     refused("run", release, "encode", "nosuch.png", says=("nosuch.png does not exist",))
-    refused("run", release, "encode", release, says=("release is no picture that can be read",))
+    refused("run", release, "encode", release, says=("release is a folder, and takes the name of a picture",))
     half = picture(tmp_path / "half.png", (8, 8))
     half.write_bytes(half.read_bytes()[:44])
     refused("run", release, "reconstruct", half, says=("half.png is no picture", "damaged"))

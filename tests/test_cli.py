@@ -71,7 +71,9 @@ def test_a_release_folder_holds_what_the_guide_says(model_name: str, shelf: Shel
     names = {path.name for path in release.folder.iterdir()}
     graphs = {f"{task}.onnx" for task in release.tasks}
     picture = set() if release.generation is None else {"samples.png", "generate.onnx"}
-    assert names - {"samples.txt"} == {"README.md", "manifest.json", "model.safetensors"} | picture | graphs
+    assert (
+        names - {"samples.txt", "samples.wav"} == {"README.md", "manifest.json", "model.safetensors"} | picture | graphs
+    )
     assert set(release.files) == names - {"manifest.json"}
     card = (release.folder / "README.md").read_text()
     assert card.startswith("---\n")

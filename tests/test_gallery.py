@@ -124,7 +124,8 @@ def test_the_page_says_what_the_releases_hold(four: Path) -> None:
     for figure in map(from_json, held.manifest["measures"]):
         assert value_words(figure) in page.words
         assert figure.protocol in page.words
-    for text in (held.manifest["card"]["summary"], "Kingma & Welling 2014", "CC BY 4.0", "1,500 steps in 12 s"):
+    made = held.manifest["provenance"]
+    for text in (held.manifest["card"]["summary"], "Kingma & Welling 2014", "CC BY 4.0", f"{made['step']:,} steps in"):
         assert text in page.words
     assert "@" not in page.words.replace("EPYC", "")
     shown = json.loads((four / gallery.MARK).read_text())["models"]

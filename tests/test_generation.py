@@ -422,7 +422,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("mist", {"alphas": [*ALPHAS[:-1], 0.0]}, "do not fall, or are not between"),
     ("mist", {"alphas": [*ALPHAS[:-1], 1]}, "has alphas"),
     ("mist", {"alphas": "abc"}, "has alphas"),
-    ("mist", {"alphas": [float("nan")] * 20}, "do not fall"),
+    ("mist", {"alphas": [float("nan")] * 20}, "NaN is no number"),
     ("mist", {"task": "decode"}, "generation uses task 'decode', which is not there"),
     ("mist", {"kind": "autoregressive"}, "has the fields"),
 ]

@@ -20,6 +20,7 @@ from conftest import Refused, Shelf, raises
 from zoo import derived, generation, noise, tokens
 from zoo.convert import from_batch
 from zoo.errors import ExportError, SettingError
+from zoo.examples import example
 from zoo.plan import Plan
 from zoo.release import read
 from zoo.specs import Image, Sample
@@ -224,7 +225,7 @@ def test_bytes_in_and_bytes_out(model_name: str, shelf: Shelf, tmp_path: Path) -
                 feeds[key] = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
                 values[key] = feeds[key][..., 0] if spec.channels == 1 else feeds[key]
             else:
-                feeds[key] = values[key] = noise.draw("normal", spec.shape, 0, np.arange(4))
+                feeds[key] = values[key] = example(spec, 4, 0)
         made = session(folder / release.uint8[name]).run(list(task.outputs), feeds)
         wanted = model.run(name, **values)
         wanted = wanted if isinstance(wanted, dict) else {next(iter(task.outputs)): wanted}
@@ -235,7 +236,9 @@ def test_bytes_in_and_bytes_out(model_name: str, shelf: Shelf, tmp_path: Path) -
             else:
                 np.testing.assert_allclose(array, wanted[key], rtol=1e-4, atol=1e-5)
     for _ in generates:
-        (samples,) = session(folder / "generate.uint8.onnx").run(None, scalars(seed=4, first=2, count=3))
+        assert release.plan is not None
+        given = derived.feeds(release.plan, seed=4, first=2, n=3)
+        (samples,) = session(folder / "generate.uint8.onnx").run([derived.SAMPLES], given)
         wanted = model.generate(3, seed=4, first=2)
         assert np.abs(samples.astype(int).reshape(wanted.shape) - wanted).max() <= 1
 

@@ -327,7 +327,10 @@ def test_verbs_are_told(zoo_command: Command, shelf: Shelf) -> None:
         (("inpaint", "a.png"), ("inpaint takes 2 inputs (x, mask); 1 were given",)),
         (("encode",), ("encode takes 1 input (image); 0 were given",)),
         (("encode", "a.png", "--set", "steps=1"), ("encode has no settings. Leave --set steps=1 out",)),
-        (("paint", "a.png"), ("no task 'paint'. It has: encode, decode, reconstruct, interpolate, traverse, inpaint",)),
+        (
+            ("paint", "a.png"),
+            ("no task 'paint'. It has: encode, decode, reconstruct, score, interpolate, traverse, inpaint",),
+        ),
     ],
 )
 def test_verbs_refuse_in_one_line(

@@ -67,7 +67,7 @@ def test_an_item_that_depends_on_its_batch_is_refused(shelf: Shelf, monkeypatch:
 
     run, whole = shelf.run("ae"), Autoencoder.encode
     monkeypatch.setattr(Autoencoder, "encode", lambda ae, x: whole(ae, x) - whole(ae, x).mean(0))
-    with pytest.raises(ParityError, match=r"'encode', an item alone and in a batch of 3"):
+    with pytest.raises(ParityError, match=r"'encode', an item alone against the same in a batch of 3"):
         zoo.export(run, run.parent / "never")
     assert not (run.parent / "never").exists()
 

@@ -65,7 +65,7 @@ def test_a_closed_model_says_so(backend: Any, release: Path) -> None:
     for use in (lambda: model.generate(1), lambda: model.encode(DIGITS[:1]), lambda: encode(DIGITS[:1])):
         with raises(ZooError, "vae.tiny was closed. Load it again."):
             use()
-    assert model.tasks == ("encode", "decode", "reconstruct")
+    assert model.tasks == ("encode", "decode", "reconstruct", "score")
     assert "vae.tiny" in repr(model)
     assert model.providers
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -385,7 +386,7 @@ def test_starting_from_a_release(shelf: Shelf, tmp_path: Path, capsys: pytest.Ca
     """One step with next to no learning rate leaves the released weights as they are."""
     settings = {"steps": 1, "lr": 1e-12}
     zoo.train("vae.tiny", start=shelf.release("vae"), set=settings, out=tmp_path / "run")
-    assert "Starting weights: 44 of 44 tensors matched" in capsys.readouterr().err
+    assert re.search(r"Starting weights: (\d+) of \1 tensors matched", capsys.readouterr().err)
     released = dict(zoo.load_module(shelf.release("vae")).named_parameters())
     for name, tensor in zoo.load_module(tmp_path / "run").named_parameters():
         torch.testing.assert_close(tensor, released[name], rtol=0, atol=1e-6)

@@ -184,7 +184,7 @@ async function walk(model) {
       type: "range", min: normal ? -3.5 : 0, max: normal ? 3.5 : 1, step: 0.01, value: middle,
     });
     const label = document.createElement("label");
-    const value = Object.assign(document.createElement("output"), { textContent: middle.toFixed(2) });
+    const value = Object.assign(document.createElement("span"), { textContent: middle.toFixed(2) });
     value.setAttribute("aria-hidden", "true"); // a slider says its own value
     slider.oninput = () => { code[index] = slider.value; tell(); render(); };
     slider.setAttribute("aria-label", `Number ${index + 1}`);
