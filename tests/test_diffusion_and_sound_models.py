@@ -44,11 +44,12 @@ def test_pictures_of_any_size(form: tuple[int, int, int], patch: int) -> None:
 
 def test_noise_is_found_and_taken_out_by_a_perfect_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a network that knows the picture, the loss is 0 and one step of denoising gives the picture."""
-    recipe = ddpm.Recipe(width=4, times=100)
+    recipe, times = ddpm.Recipe(width=4), []
     net = ddpm.DDPM(recipe, zoo.Sample(zoo.Image(1, 8, 8)))
     images = torch.rand(50, 1, 8, 8)
 
     def perfect(x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        times.append(int(time[0]))
         held = torch.tensor(ddpm.alphas(recipe))[time][:, None, None, None]
         return (x - held.sqrt() * (2 * images - 1)) / (1 - held).sqrt()
 
@@ -56,6 +57,8 @@ def test_noise_is_found_and_taken_out_by_a_perfect_model(monkeypatch: pytest.Mon
     assert ddpm.simple_loss(net, batch(images), recipe).max() < 1e-3
     noisy = images + recipe.sigma * torch.randn_like(images)
     assert (net.denoise(noisy) - images).abs().max() < 1e-4
+    held = ddpm.alphas(recipe)[times[-1]]  # of pictures on [-1, 1], where the noise is twice as large
+    assert math.sqrt((1 - held) / held) == pytest.approx(2 * recipe.sigma, rel=0.01)
 
 
 def test_measured_times_spread_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
