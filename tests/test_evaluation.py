@@ -298,7 +298,7 @@ def test_the_end_of_a_run_takes_what_is_quick(shelf: Shelf, tmp_path: Path, monk
     assert set(values(end())) == {"negative_elbo"}
     monkeypatch.setattr(source, "TRIAL", 1)
     figures = end()
-    assert set(values(figures)) == PICTURES | {"negative_elbo"}
+    assert set(values(figures)) == PICTURES | SCORE | {"negative_elbo"}
     assert kept.read(tmp_path, 20) == figures
     assert torch.equal(torch.get_rng_state(), state)
 

@@ -160,8 +160,8 @@ def loss(ddpm: DDPM, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
 
 
 def simple_loss(ddpm: DDPM, batch: zoo.Batch, recipe: Recipe) -> Tensor:
-    """The same at times that spread evenly over the samples, whatever their number: multiples of T / golden ratio."""
-    return squared_error(ddpm, batch.x, batch.index * round(recipe.times * 0.618034) % recipe.times)
+    """The same at times that spread evenly over any number of samples: multiples of 0.618033, modulo 1."""
+    return squared_error(ddpm, batch.x, batch.index * 618_033 % 1_000_000 * recipe.times // 1_000_000)
 
 
 def tasks(ddpm: DDPM) -> Mapping[str, zoo.Task]:
