@@ -90,7 +90,7 @@ aae = dataclasses.replace(
             warmup=100,
             decay="cosine",
         ),
-        "mnist": Recipe(data="mnist", steps=9400, lr=1e-3, warmup=200, decay="cosine"),
+        "mnist": Recipe(data="mnist", steps=14000, lr=1e-3, warmup=200, decay="cosine", ema=0.999),
         "tiny": Recipe(data="digits", precision="fp32", latent=4, width=4, hidden=16, steps=20, batch=32),
     },
 )

@@ -132,7 +132,7 @@ cvae = zoo.Model(
             warmup=100,
             decay="cosine",
         ),
-        "mnist": nets.Recipe(data="mnist", steps=4500, lr=2e-3, warmup=200, decay="cosine"),
+        "mnist": nets.Recipe(data="mnist", steps=20000, lr=2e-3, warmup=200, decay="cosine", ema=0.999),
         "tiny": nets.Recipe(data="digits", precision="fp32", latent=2, width=4, steps=20, batch=32, lr=1e-2),
     },
 )

@@ -90,7 +90,7 @@ denoising_ae = dataclasses.replace(
             warmup=100,
             decay="cosine",
         ),
-        "mnist": Recipe(data="mnist", latent=64, steps=9400, lr=2e-3, warmup=200, decay="cosine"),
+        "mnist": Recipe(data="mnist", latent=64, steps=14000, lr=2e-3, warmup=200, decay="cosine", ema=0.999),
         "tiny": Recipe(data="digits", precision="fp32", latent=4, width=4, steps=20, batch=32, lr=1e-2),
     },
 )

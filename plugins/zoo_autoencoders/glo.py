@@ -89,7 +89,7 @@ glo = zoo.Model(
         citation="Bojanowski et al. 2018",
     ),
     build=GLO,
-    objectives=(zoo.Objective(loss, after=project),),
+    objectives=(zoo.Objective(loss, after=project),),  # a code moves for some ten steps after its picture came
     tasks=tasks,
     generate=zoo.OneShot("draw"),
     finish=fit_prior,
@@ -106,7 +106,7 @@ glo = zoo.Model(
             lr=2e-3,
             decay="cosine",
         ),
-        "mnist": Recipe(data="mnist", steps=9400, lr=1e-3, warmup=200, decay="cosine"),
+        "mnist": Recipe(data="mnist", steps=40000, lr=2e-3, warmup=200, decay="cosine"),
         "tiny": Recipe(data="digits", precision="fp32", pictures=1500, latent=4, width=4, steps=20, batch=32, lr=1e-2),
     },
 )

@@ -118,7 +118,7 @@ vae_gan = zoo.Model(
             lr=1e-3,
             decay="linear",
         ),
-        "mnist": Recipe(data="mnist", steps=6000, lr=5e-4, decay="linear"),
+        "mnist": Recipe(data="mnist", steps=10000, lr=5e-4, decay="linear", ema=0.999),
         "tiny": Recipe(data="digits", precision="fp32", latent=4, width=4, steps=20, batch=32),
     },
 )

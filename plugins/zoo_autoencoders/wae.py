@@ -75,7 +75,7 @@ wae = dataclasses.replace(
             warmup=100,
             decay="cosine",
         ),
-        "mnist": Recipe(data="mnist", steps=9400, lr=2e-3, warmup=200, decay="cosine"),
+        "mnist": Recipe(data="mnist", steps=14000, lr=2e-3, warmup=200, decay="cosine", ema=0.999),
         "tiny": Recipe(data="digits", precision="fp32", latent=4, width=4, steps=20, batch=32),
     },
 )
