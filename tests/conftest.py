@@ -20,6 +20,8 @@ from zoo.cli import main
 from zoo.errors import ZooError
 
 MODELS = tuple(registry.plugins())
+KINDS = ("ae", "audio-vae", "cgan", "chargpt", "ddpm", "features", "vae", "vq-vae")
+"""One model of each kind of data, of tasks and of generation."""
 
 # One thread: tiny models gain nothing from more, and threads that wait for each other are slow on a busy machine.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -56,6 +58,12 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
         folder = folder.parent
     (folder / "shelf").mkdir(exist_ok=True)
     return Shelf(folder / "shelf")
+
+
+@pytest.fixture(params=[name if name in KINDS else pytest.param(name, marks=pytest.mark.slow) for name in MODELS])
+def kind_name(request: pytest.FixtureRequest) -> str:
+    """A model of each kind in turn; with ``-m slow`` the others."""
+    return str(request.param)
 
 
 @pytest.fixture(params=MODELS)

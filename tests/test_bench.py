@@ -55,8 +55,8 @@ def check(found: Benchmark, release: Path, engines: tuple[str, ...], batch: int)
         assert row.contestant != row.base or row.speed == Ratio(1.0, 1.0, 1.0)
 
 
-def test_every_task_and_generate_of_every_model(model_name: str, shelf: Shelf) -> None:
-    release = shelf.release(model_name)
+def test_every_task_and_generate_of_every_kind(kind_name: str, shelf: Shelf) -> None:
+    release = shelf.release(kind_name)
     check(zoo.bench(release, batches=[3], rounds=1, only=["onnx"], device="cpu", quiet=True), release, ("onnx",), 3)
 
 

@@ -77,9 +77,9 @@ def distance(left: NDArray[Any], right: NDArray[Any]) -> float:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_model_in_narrow_numbers(model_name: str, kind: str, shelf: Shelf, tmp_path: Path) -> None:
-    """For every registered model: one file of narrow weights that all graphs point into; its source stays."""
-    source = shelf.release(model_name)
+def test_every_kind_in_narrow_numbers(kind_name: str, kind: str, shelf: Shelf, tmp_path: Path) -> None:
+    """For every kind of model: one file of narrow weights that all graphs point into; its source stays."""
+    source = shelf.release(kind_name)
     before = contents(source)
     folder = quantised(source, tmp_path / kind, kind)
     assert contents(source) == before
@@ -91,7 +91,7 @@ def test_every_model_in_narrow_numbers(model_name: str, kind: str, shelf: Shelf,
     for name, task in release.tasks.items():
         tensors = list(map(onnx.numpy_helper.to_array, onnx.load(folder / task.graph).graph.initializer))
         sizes = {kind: sum(array.size for array in tensors if array.dtype in kind) for kind in (NARROW, WIDE)}
-        cropped = model_name in ("pixelcnn", "vq-vae") and kind == "int8"  # kernels that a graph crops stay wide
+        cropped = kind_name in ("pixelcnn", "vq-vae") and kind == "int8"  # kernels that a graph crops stay wide
         assert sizes[NARROW] >= 2 * sizes[WIDE] or cropped, name
     for path in folder.glob("*.onnx"):
         model = onnx.load(path, load_external_data=False)
@@ -111,7 +111,7 @@ def test_every_model_in_narrow_numbers(model_name: str, kind: str, shelf: Shelf,
         wanted, got = (model.backend.run(name, given) for model in (ours, theirs))
         for key in wanted:
             assert got[key].dtype == wanted[key].dtype
-            if (model_name, name) != ("vq-vae", "score"):  # it is of codes, and rounding may choose another
+            if (kind_name, name) != ("vq-vae", "score"):  # it is of codes, and rounding may choose another
                 assert distance(wanted[key], got[key]) < {"fp16": 0.003, "int8": 0.06}[kind], (name, key)
 
 
