@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 import zoo
-from conftest import Shelf, raises
+from conftest import KINDS, Shelf, raises
 from zoo import generation, noise, registry, tokens
 from zoo.errors import SettingError
 from zoo.examples import example
@@ -241,7 +241,13 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in zoo.list_models() if not name.endswith(".tiny")])
+RECIPES = [name for name in zoo.list_models() if not name.endswith(".tiny")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if registry.split(name)[0] in KINDS else pytest.param(name, marks=pytest.mark.slow) for name in RECIPES],
+)
 def test_graphs_are_small_beside_the_weights(name: str) -> None:
     """For every recipe that is not tiny, all graphs together are under 5% of the weights."""
     model, recipe = registry.load_recipe(name)
