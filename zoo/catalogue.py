@@ -139,10 +139,13 @@ def rounded(value: float) -> float:
 
 
 def licence(distribution: str) -> str:
-    """The licence of an installed distribution, which its weights have too."""
-    from importlib.metadata import metadata
+    """The licence of a distribution, which its weights have too; "unknown" where it is not installed, or says none."""
+    from importlib.metadata import PackageNotFoundError, metadata
 
-    held = dict(metadata(distribution).items())  # type: ignore[attr-defined]
+    try:
+        held = dict(metadata(distribution).items())  # type: ignore[attr-defined]
+    except (PackageNotFoundError, ValueError):
+        return "unknown"
     return str(held.get("License-Expression") or held.get("License") or "unknown")
 
 

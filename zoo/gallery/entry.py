@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
 import zoo
 from zoo import latent
+from zoo.catalogue import licence
 from zoo.evaluation.figures import Figure, from_json
 from zoo.gallery import media, speed
 from zoo.gallery.media import Back, Samples, Tests
@@ -69,7 +69,7 @@ class Entry:
         plugin = self.release.manifest["plugin"]
         facts = {
             "Data": f"{self.data}, licence: {self.data_source[1]}",
-            "Weights": f"{self.bytes / 1e6:.2f} MB with graphs, licence: {_licence(plugin['distribution'])}",
+            "Weights": f"{self.bytes / 1e6:.2f} MB with graphs, licence: {licence(plugin['distribution'])}",
             "Training": self._training(),
             "Speed": f"{self.speed.words}: {self.speed.milliseconds:.3g} ms",
             "Tasks": ", ".join(self.verbs),
@@ -117,12 +117,3 @@ def make(folder: Path, address: str, into: Path, tests: Tests) -> Entry:
         samples = media.samples(model.release, into)
         back = media.given_back(model, tests, into)
         return Entry(model.release, address, figures, samples, back, speed.measure(model))
-
-
-def _licence(distribution: str) -> str:
-    """The licence of an installed distribution, which the weights that it brings have too."""
-    try:
-        held = dict(metadata(distribution).items())  # type: ignore[attr-defined]
-    except (PackageNotFoundError, ValueError):
-        return "unknown"
-    return str(held.get("License-Expression") or held.get("License") or "unknown")
