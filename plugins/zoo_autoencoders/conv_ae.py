@@ -30,7 +30,7 @@ conv_ae = dataclasses.replace(
     ae,
     card=zoo.Card(
         title="Convolutional autoencoder",
-        summary="A convolutional encoder and decoder with a short code between: compression, features, a simple generator.",
+        summary="Convolutions, and a short code between: compression, features, a simple generator.",
         paper="https://doi.org/10.1007/978-3-642-21735-7_7",
         citation="Masci et al. 2011",
     ),
