@@ -132,7 +132,7 @@ def test_bad_options_of_train(refused: Refused) -> None:
 
 
 def test_data_that_the_model_cannot_take(refused: Refused) -> None:
-    refused("train", "chargpt.tiny", "--data", "digits", says=("chargpt models text, and this data is image",))
+    refused("train", "chargpt.tiny", "--data", "digits", says=("it models text, and this data is image",))
 
 
 @pytest.mark.parametrize("name", ["ae.tiny", "vae.tiny", "dcgan.tiny"])

@@ -106,6 +106,6 @@ def test_the_variance_is_the_one_that_fits_best() -> None:
 
 
 def test_other_data_is_refused(refused: Refused) -> None:
-    refused("train", "ddpm.tiny", "--data", "tones", says=("ddpm models pictures", "audio"))
-    refused("train", "audio-vae.tiny", "--data", "digits", says=("audio-vae models spectrograms", "set bands", "image"))
-    refused("train", "audio-vae.tiny", "--set", "bands=0", says=("audio-vae models spectrograms", "set bands", "audio"))
+    refused("train", "ddpm.tiny", "--data", "tones", says=("it models pictures", "audio"))
+    refused("train", "audio-vae.tiny", "--data", "digits", says=("it models sounds as spectrograms", "bands", "image"))
+    refused("train", "audio-vae.tiny", "--set", "bands=0", says=("it models sounds as spectrograms", "bands", "audio"))

@@ -134,7 +134,7 @@ def test_a_model_with_labels_draws_by_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "sample", "words"),
     [
-        ({}, zoo.Sample(zoo.Image(3, 8, 8)), ["grey pictures", "(3, 8, 8)"]),
+        ({}, zoo.Sample(zoo.Image(3, 8, 8)), ["grey pictures", "3 channels"]),
         ({"conditional": True}, zoo.Sample(zoo.Image(1, 8, 8)), ["labels", "none"]),
     ],
 )

@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from zoo.errors import ReleaseError
 
@@ -26,6 +26,7 @@ class Image:
     height: int
     width: int
     kind: ClassVar[str] = "image"
+    plural: ClassVar[str] = "pictures"
     dtype: ClassVar[str] = "float32"
 
     @property
@@ -40,6 +41,7 @@ class Text:
     vocabulary: str
     length: int
     kind: ClassVar[str] = "text"
+    plural: ClassVar[str] = "text"
     dtype: ClassVar[str] = "int64"
 
     @property
@@ -58,6 +60,7 @@ class Audio:
     rate: int
     samples: int
     kind: ClassVar[str] = "audio"
+    plural: ClassVar[str] = "sounds"
     dtype: ClassVar[str] = "float32"
 
     @property
@@ -79,6 +82,7 @@ class LogMel:
     window: int
     hop: int
     kind: ClassVar[str] = "log-mel"
+    plural: ClassVar[str] = "sounds as spectrograms (recipe field bands)"
     dtype: ClassVar[str] = "float32"
 
     @property
@@ -127,6 +131,8 @@ class Score:
 SampleSpec = Image | Text | Audio | LogMel
 """What a data set can hold, and a model can model."""
 
+S = TypeVar("S", Image, Text, Audio, LogMel)
+
 Spec = SampleSpec | Vector | Label | Noise | Score
 SPECS: dict[str, type[Spec]] = {spec.kind: spec for spec in (Image, Text, Audio, LogMel, Vector, Label, Noise, Score)}
 
@@ -137,6 +143,15 @@ class Sample:
 
     x: SampleSpec
     classes: int = 0
+
+    def form(self, spec: type[S]) -> S:
+        """The form of an item, for a model that is made for such data only, as in `sample.form(zoo.Image)`.
+
+        Raises ValueError, which says what the data is, if it is no `spec`.
+        """
+        if not isinstance(self.x, spec):
+            raise ValueError(f"it models {spec.plural}, and this data is {self.x.kind}")
+        return self.x
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class AAE(nets.Codec):
     """An encoder, the generator too, a decoder, and a discriminator: code to logit of being drawn from p(z)."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
-        image, latent = nets.picture(sample), recipe.latent
+        image, latent = sample.form(zoo.Image), recipe.latent
         super().__init__(sample, latent, nets.encoder(image, latent, recipe), nets.decoder(image, latent, recipe))
         self.discriminator = nn.Sequential(
             nn.Linear(latent, recipe.hidden),
@@ -79,18 +79,8 @@ aae = dataclasses.replace(
     generate=zoo.OneShot("decode"),
     finish=None,
     recipes={
-        "digits": Recipe(
-            data="digits",
-            precision="fp32",
-            width=40,
-            blocks=0,
-            steps=1500,
-            batch=100,
-            lr=2e-3,
-            warmup=100,
-            decay="cosine",
-        ),
-        "mnist": Recipe(data="mnist", steps=14000, lr=1e-3, warmup=200, decay="cosine", ema=0.999),
-        "tiny": Recipe(data="digits", precision="fp32", latent=4, width=4, hidden=16, steps=20, batch=32),
+        "digits": Recipe(**nets.DIGITS),
+        "mnist": Recipe(**nets.MNIST | {"lr": 1e-3}, steps=14000),
+        "tiny": Recipe(**nets.TINY, latent=4, hidden=16),
     },
 )

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo
-from zoo_autoencoders.nets import Codec, Gaussian, picture
+from zoo_autoencoders.nets import Codec, Gaussian
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Autoencoder(Codec):
 
 
 def dense(recipe: Recipe, sample: zoo.Sample) -> Autoencoder:
-    image = picture(sample)
+    image = sample.form(zoo.Image)
     sizes = (math.prod(image.shape), *recipe.hidden, recipe.latent)
     encoder = nn.Sequential(nn.Flatten(), *_layers(sizes))
     decoder = nn.Sequential(*_layers(sizes[::-1]), nn.Unflatten(1, image.shape))

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo
+from zoo_autoencoders.nets import block, divergence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,27 +33,26 @@ class AudioVAE(nn.Module):
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
-        if not isinstance(sample.x, zoo.LogMel):
-            raise ValueError(f"audio-vae models spectrograms (set bands), and this data is {sample.x.kind}")
-        self.sample, self.latent, self.size = sample, recipe.latent, math.prod(sample.x.shape)
-        w, grid = recipe.width, (4 * recipe.width, *(-(-size // 16) for size in sample.x.shape))
+        sound, w = sample.form(zoo.LogMel), recipe.width
+        self.sample, self.latent, self.size = sample, recipe.latent, math.prod(sound.shape)
+        grid = (4 * w, *(-(-size // 16) for size in sound.shape))
         cells, hidden = math.prod(grid), 4 * w
         self.encoder = nn.Sequential(
-            *_block(nn.Conv2d(1, w, 3, 2, 1, bias=False)),
-            *_block(nn.Conv2d(w, 2 * w, 3, 2, 1, bias=False)),
-            *_block(nn.Conv2d(2 * w, 4 * w, 3, 2, 1, bias=False)),
-            *_block(nn.Conv2d(4 * w, 4 * w, 3, 2, 1, bias=False)),
+            *block(nn.Conv2d(1, w, 3, 2, 1, bias=False)),
+            *block(nn.Conv2d(w, 2 * w, 3, 2, 1, bias=False)),
+            *block(nn.Conv2d(2 * w, 4 * w, 3, 2, 1, bias=False)),
+            *block(nn.Conv2d(4 * w, 4 * w, 3, 2, 1, bias=False)),
             nn.Flatten(),
-            *_block(nn.Linear(cells, hidden, bias=False)),
+            *block(nn.Linear(cells, hidden, bias=False)),
             nn.Linear(hidden, 2 * recipe.latent),
         )
         self.decoder = nn.Sequential(
-            *_block(nn.Linear(recipe.latent, hidden, bias=False)),
-            *_block(nn.Linear(hidden, cells, bias=False)),
+            *block(nn.Linear(recipe.latent, hidden, bias=False)),
+            *block(nn.Linear(hidden, cells, bias=False)),
             nn.Unflatten(1, grid),
-            *_block(nn.ConvTranspose2d(4 * w, 4 * w, 4, 2, 1, bias=False)),
-            *_block(nn.ConvTranspose2d(4 * w, 2 * w, 4, 2, 1, bias=False)),
-            *_block(nn.ConvTranspose2d(2 * w, w, 4, 2, 1, bias=False)),
+            *block(nn.ConvTranspose2d(4 * w, 4 * w, 4, 2, 1, bias=False)),
+            *block(nn.ConvTranspose2d(4 * w, 2 * w, 4, 2, 1, bias=False)),
+            *block(nn.ConvTranspose2d(2 * w, w, 4, 2, 1, bias=False)),
             nn.ConvTranspose2d(w, 1, 4, 2, 1),
         )
         self.register_buffer("variance", torch.ones(()))  # σ² of p(x|z)
@@ -78,7 +78,7 @@ class AudioVAE(nn.Module):
         mean, logvar = self.posterior(x)
         z = mean + noise * (0.5 * logvar).exp()
         error = (x - self.decode(z)).square().mean((1, 2))
-        return error, 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(1)  # Kingma & Welling, appendix B
+        return error, divergence(mean, logvar)
 
     def bound(self, x: Tensor, noise: Tensor) -> Tensor:
         """−log p(x|z) + KL in nats (Kingma & Welling, eq. 10), with the σ that was fitted: (b,)."""
@@ -88,13 +88,6 @@ class AudioVAE(nn.Module):
     def score(self, x: Tensor) -> Tensor:
         """The bound at the mean of q(z|x), in nats a log-mel value."""
         return self.bound(x, torch.zeros(1, self.latent, device=x.device)) / self.size
-
-
-def _block(layer: nn.Module) -> tuple[nn.Module, ...]:
-    if isinstance(layer, nn.Linear):
-        return layer, nn.BatchNorm1d(layer.out_features), nn.SiLU()
-    assert isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
-    return layer, nn.BatchNorm2d(layer.out_channels), nn.SiLU()
 
 
 def _noise(vae: AudioVAE, x: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ class Recipe(nets.Recipe):
 
 
 def convolutional(recipe: nets.Recipe, sample: zoo.Sample) -> Autoencoder:
-    image = nets.picture(sample)
+    image = sample.form(zoo.Image)
     encoder, decoder = nets.encoder(image, recipe.latent, recipe), nets.decoder(image, recipe.latent, recipe)
     return Autoencoder(sample, recipe.latent, encoder, decoder)
 
@@ -36,19 +36,8 @@ conv_ae = dataclasses.replace(
     ),
     build=convolutional,
     recipes={
-        "digits": Recipe(
-            data="digits",
-            precision="fp32",
-            latent=16,
-            width=40,
-            blocks=0,
-            steps=1500,
-            batch=100,
-            lr=2e-3,
-            warmup=100,
-            decay="cosine",
-        ),
-        "mnist": Recipe(data="mnist", steps=14000, lr=2e-3, warmup=200, decay="cosine", ema=0.999),
-        "tiny": Recipe(data="digits", precision="fp32", latent=4, width=4, steps=20, batch=32, lr=1e-2),
+        "digits": Recipe(**nets.DIGITS, latent=16),
+        "mnist": Recipe(**nets.MNIST, steps=14000),
+        "tiny": Recipe(**nets.TINY, latent=4, lr=1e-2),
     },
 )

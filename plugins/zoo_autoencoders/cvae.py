@@ -23,7 +23,7 @@ class CVAE(nn.Module):
 
     def __init__(self, recipe: nets.Recipe, sample: zoo.Sample) -> None:
         super().__init__()
-        image, self.classes = nets.picture(sample), sample.classes
+        image, self.classes = sample.form(zoo.Image), sample.classes
         if self.classes < 2:
             raise ValueError(f"it needs labels, and this data has {self.classes} classes")
         self.sample, self.latent = sample, recipe.latent
@@ -120,19 +120,8 @@ cvae = zoo.Model(
         ),
     ),
     recipes={
-        "digits": nets.Recipe(
-            data="digits",
-            precision="fp32",
-            latent=8,
-            width=48,
-            blocks=0,
-            steps=1500,
-            batch=100,
-            lr=2e-3,
-            warmup=100,
-            decay="cosine",
-        ),
-        "mnist": nets.Recipe(data="mnist", steps=20000, lr=2e-3, warmup=200, decay="cosine", ema=0.999),
-        "tiny": nets.Recipe(data="digits", precision="fp32", latent=2, width=4, steps=20, batch=32, lr=1e-2),
+        "digits": nets.Recipe(**nets.DIGITS | {"width": 48}, latent=8),
+        "mnist": nets.Recipe(**nets.MNIST, steps=20000),
+        "tiny": nets.Recipe(**nets.TINY, latent=2, lr=1e-2),
     },
 )

@@ -78,19 +78,8 @@ denoising_ae = dataclasses.replace(
         zoo.Measure("psnr_denoised", psnr_denoised, "dB", "the recipe's noise on test pictures, taken out", "higher"),
     ),
     recipes={
-        "digits": Recipe(
-            data="digits",
-            precision="fp32",
-            level=0.25,
-            width=40,
-            blocks=0,
-            steps=1500,
-            batch=100,
-            lr=2e-3,
-            warmup=100,
-            decay="cosine",
-        ),
-        "mnist": Recipe(data="mnist", latent=64, steps=14000, lr=2e-3, warmup=200, decay="cosine", ema=0.999),
-        "tiny": Recipe(data="digits", precision="fp32", latent=4, width=4, steps=20, batch=32, lr=1e-2),
+        "digits": Recipe(**nets.DIGITS, level=0.25),
+        "mnist": Recipe(**nets.MNIST, latent=64, steps=14000),
+        "tiny": Recipe(**nets.TINY, latent=4, lr=1e-2),
     },
 )

@@ -30,7 +30,7 @@ class GLO(nn.Module):
         super().__init__()
         self.sample, self.latent = sample, recipe.latent
         self.codes = nn.Embedding(recipe.pictures, recipe.latent)
-        self.decoder = nets.decoder(nets.picture(sample), recipe.latent, recipe)
+        self.decoder = nets.decoder(sample.form(zoo.Image), recipe.latent, recipe)
         self.prior = nets.Gaussian(recipe.latent)
         project(self, recipe)
 
@@ -94,19 +94,8 @@ glo = zoo.Model(
     generate=zoo.OneShot("draw"),
     finish=fit_prior,
     recipes={
-        "digits": Recipe(
-            data="digits",
-            precision="fp32",
-            pictures=1500,
-            latent=16,
-            width=40,
-            blocks=0,
-            steps=3000,
-            batch=100,
-            lr=2e-3,
-            decay="cosine",
-        ),
-        "mnist": Recipe(data="mnist", steps=40000, lr=2e-3, warmup=200, decay="cosine"),
-        "tiny": Recipe(data="digits", precision="fp32", pictures=1500, latent=4, width=4, steps=20, batch=32, lr=1e-2),
+        "digits": Recipe(**nets.DIGITS | {"steps": 3000, "warmup": 0}, pictures=1500, latent=16),
+        "mnist": Recipe(**nets.MNIST | {"ema": 0.0}, steps=40000),  # a code is met once an epoch: too seldom to average
+        "tiny": Recipe(**nets.TINY, pictures=1500, latent=4, lr=1e-2),
     },
 )

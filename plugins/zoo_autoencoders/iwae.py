@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 import zoo
-from zoo_autoencoders import vae
+from zoo_autoencoders import nets, vae
 from zoo_autoencoders.vae import VAE, log_weights
 
 
@@ -46,19 +46,8 @@ iwae = dataclasses.replace(
         zoo.Objective(loss, during=(2 / 3, 1.0), optimiser=vae.optimiser),
     ),
     recipes={
-        "digits": Recipe(
-            data="digits",
-            precision="fp32",
-            latent=8,
-            width=40,
-            blocks=0,
-            steps=1500,
-            batch=100,
-            lr=2e-3,
-            warmup=100,
-            decay="cosine",
-        ),
-        "mnist": Recipe(data="mnist", steps=42000, lr=2e-3, warmup=500, decay="cosine", ema=0.999),
-        "tiny": Recipe(data="digits", precision="fp32", latent=2, width=4, k=3, steps=20, batch=32),
+        "digits": Recipe(**nets.DIGITS, latent=8),
+        "mnist": Recipe(**nets.MNIST | {"warmup": 500}, steps=42000),
+        "tiny": Recipe(**nets.TINY, latent=2, k=3),
     },
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,24 @@ class Recipe(zoo.Recipe):
     latent: int = zoo.setting(32, "numbers in a code", least=1)
     width: int = zoo.setting(32, "channels of the first convolution; the second has twice as many", least=1)
     blocks: int = zoo.setting(1, "residual blocks where the picture is smallest, in each network", least=0)
+
+
+DIGITS: Mapping[str, Any] = {
+    "data": "digits",
+    "precision": "fp32",
+    "width": 40,
+    "blocks": 0,
+    "steps": 1500,
+    "batch": 100,
+    "lr": 2e-3,
+    "warmup": 100,
+    "decay": "cosine",
+}
+"""Fields of a recipe for pictures of 8 by 8, under a minute on a CPU."""
+MNIST: Mapping[str, Any] = {"data": "mnist", "lr": 2e-3, "warmup": 200, "decay": "cosine", "ema": 0.999}
+"""Fields of a recipe for pictures of 28 by 28, but for its steps."""
+TINY: Mapping[str, Any] = {"data": "digits", "precision": "fp32", "width": 4, "steps": 20, "batch": 32}
+"""Fields of a recipe that takes a second."""
 
 
 class Residual(nn.Module):
@@ -86,7 +105,7 @@ def divergence(mean: Tensor, logvar: Tensor) -> Tensor:
 
 def codec(recipe: Recipe, sample: zoo.Sample) -> Codec:
     """Both networks by convolutions."""
-    image, latent = picture(sample), recipe.latent
+    image, latent = sample.form(zoo.Image), recipe.latent
     return Codec(sample, latent, encoder(image, latent, recipe), decoder(image, latent, recipe))
 
 
@@ -99,13 +118,6 @@ def tasks(codec: Codec) -> Mapping[str, zoo.Task]:
         "reconstruct": zoo.Task(codec.reconstruct, {"image": image}, {"reconstruction": image}),
         "score": zoo.Task(codec.score, {"image": image}, {"score": zoo.Score()}),
     }
-
-
-def picture(sample: zoo.Sample) -> zoo.Image:
-    """The form of the pictures that a model is built for; ValueError for other data."""
-    if not isinstance(sample.x, zoo.Image):
-        raise ValueError(f"it models pictures, and this data is {sample.x.kind}")
-    return sample.x
 
 
 def encoder(image: zoo.Image, outputs: int, recipe: Recipe, planes: int = 0) -> nn.Sequential:

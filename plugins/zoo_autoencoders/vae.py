@@ -32,7 +32,7 @@ class VAE(nets.Variational):
     """q(z|x), a Gaussian, and p(x|z); z is standard normal."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
-        image, latent = nets.picture(sample), recipe.latent
+        image, latent = sample.form(zoo.Image), recipe.latent
         super().__init__(sample, latent, nets.encoder(image, 2 * latent, recipe), nets.decoder(image, latent, recipe))
         if recipe.likelihood == "logistic":
             self.log_scale = nn.Parameter(torch.full((image.channels,), -3.0))
@@ -121,7 +121,7 @@ def iwae_100(vae: VAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
 PROTOCOL = "pictures dynamically binarised, unless the likelihood is logistic"
 
 optimiser = zoo.AdamW(weight_decay=0.05)
-mnist = Recipe(data="mnist", steps=50000, lr=2e-3, warmup=500, decay="cosine", ema=0.999)
+mnist = Recipe(**nets.MNIST | {"warmup": 500}, steps=50000)
 
 vae = zoo.Model(
     card=zoo.Card(
@@ -139,23 +139,12 @@ vae = zoo.Model(
         zoo.Measure("iwae_100", iwae_100, "nats per image", f"bound on −log p(x), k = 100; {PROTOCOL}", limit=1000),
     ),
     recipes={
-        "digits": Recipe(
-            data="digits",
-            precision="fp32",
-            latent=8,
-            width=40,
-            blocks=0,
-            steps=1500,
-            batch=100,
-            lr=2e-3,
-            warmup=100,
-            decay="cosine",
-        ),
+        "digits": Recipe(**nets.DIGITS, latent=8),
         "mnist": mnist,
         "mnist-beta4": replace(mnist, beta=4.0, steps=10000),
         "cifar10": replace(
             mnist, data="cifar10-jpeg", likelihood="logistic", latent=128, width=24, blocks=2, flip=True, steps=30000
         ),
-        "tiny": Recipe(data="digits", precision="fp32", latent=2, width=4, steps=20, batch=32),
+        "tiny": Recipe(**nets.TINY, latent=2),
     },
 )

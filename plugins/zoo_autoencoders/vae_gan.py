@@ -46,7 +46,7 @@ class Discriminator(nn.Module):
 
 class VAEGAN(nets.Variational):
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
-        image, latent = nets.picture(sample), recipe.latent
+        image, latent = sample.form(zoo.Image), recipe.latent
         super().__init__(sample, latent, nets.encoder(image, 2 * latent, recipe), nets.decoder(image, latent, recipe))
         self.discriminator = Discriminator(image, recipe.width)
 
@@ -75,8 +75,8 @@ def decoder_loss(vaegan: VAEGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[st
         z, _ = _coded(vaegan, batch.x)
         real, _ = vaegan.discriminator(batch.x)
     (made, passes), (_, drawn) = (vaegan.discriminator(vaegan.decode(code)) for code in (z, torch.randn_like(z)))
-    return {"g_likeness": recipe.gamma * _unlike(made, real), "g_made": F.softplus(-passes).mean(),
-            "g_drawn": F.softplus(-drawn).mean()}  # fmt: skip
+    passing = {"g_made": F.softplus(-passes).mean(), "g_drawn": F.softplus(-drawn).mean()}
+    return {"g_likeness": recipe.gamma * _unlike(made, real), **passing}
 
 
 def discriminator_loss(vaegan: VAEGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
@@ -107,18 +107,8 @@ vae_gan = zoo.Model(
     generate=zoo.OneShot("decode"),
     measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from the mean of z"),),
     recipes={
-        "digits": Recipe(
-            data="digits",
-            precision="fp32",
-            latent=16,
-            width=40,
-            blocks=0,
-            steps=1500,
-            batch=100,
-            lr=1e-3,
-            decay="linear",
-        ),
-        "mnist": Recipe(data="mnist", steps=10000, lr=5e-4, decay="linear", ema=0.999),
-        "tiny": Recipe(data="digits", precision="fp32", latent=4, width=4, steps=20, batch=32),
+        "digits": Recipe(**nets.DIGITS | {"lr": 1e-3, "warmup": 0, "decay": "linear"}, latent=16),
+        "mnist": Recipe(**nets.MNIST | {"lr": 5e-4, "warmup": 0, "decay": "linear"}, steps=10000),
+        "tiny": Recipe(**nets.TINY, latent=4),
     },
 )

@@ -47,11 +47,9 @@ class VQVAE(nn.Module):
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
-        if not isinstance(sample.x, zoo.Image):
-            raise ValueError(f"vq-vae models pictures, and this data is {sample.x.kind}")
-        self.sample, self.codes, width = sample, recipe.codes, recipe.width
-        channels, height, columns = sample.x.shape
-        self.grid = (-(-height // 4), -(-columns // 4))
+        image, width = sample.form(zoo.Image), recipe.width
+        self.sample, self.codes, channels = sample, recipe.codes, image.channels
+        self.grid = (-(-image.height // 4), -(-image.width // 4))
         self.encoder = nn.Sequential(
             nn.Conv2d(channels, width, 3, 2, 1),
             nn.ReLU(),

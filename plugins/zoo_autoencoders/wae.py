@@ -64,18 +64,8 @@ wae = dataclasses.replace(
     generate=zoo.OneShot("decode"),
     finish=None,
     recipes={
-        "digits": Recipe(
-            data="digits",
-            precision="fp32",
-            width=40,
-            blocks=0,
-            steps=1500,
-            batch=100,
-            lr=2e-3,
-            warmup=100,
-            decay="cosine",
-        ),
-        "mnist": Recipe(data="mnist", steps=14000, lr=2e-3, warmup=200, decay="cosine", ema=0.999),
-        "tiny": Recipe(data="digits", precision="fp32", latent=4, width=4, steps=20, batch=32),
+        "digits": Recipe(**nets.DIGITS),
+        "mnist": Recipe(**nets.MNIST, steps=14000),
+        "tiny": Recipe(**nets.TINY, latent=4),
     },
 )

@@ -81,11 +81,10 @@ class CharGPT(nn.Module):
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
-        if not isinstance(sample.x, zoo.Text):
-            raise ValueError(f"chargpt models text, and this data is {sample.x.kind}")
+        text = sample.form(zoo.Text)
         if recipe.width % (2 * recipe.heads):
             raise ValueError(f"width (={recipe.width}) must be a multiple of 2 x heads (={2 * recipe.heads})")
-        self.sample, self.classes, self.length = sample, sample.x.classes, sample.x.length
+        self.sample, self.classes, self.length = sample, text.classes, text.length
         head = recipe.width // recipe.heads
         self.cache = (recipe.layers, 2, recipe.heads, self.length, head)
         self.embedding = nn.Embedding(self.classes, recipe.width)

@@ -28,14 +28,19 @@ class PixelCNN(GatedPixelCNN):
     """p(picture) = Π p(pixel | pixels above, and left of it in its row), with `levels` values a pixel."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
-        if not isinstance(sample.x, zoo.Image) or sample.x.channels != 1:
-            raise ValueError(f"pixelcnn models grey pictures, and this data is {sample.x.kind} {sample.x.shape}")
+        image = sample.form(zoo.Image)
+        if image.channels != 1:
+            raise ValueError(f"it models grey pictures, and these have {image.channels} channels")
         if recipe.conditional and not sample.classes:
             raise ValueError("conditional takes labels, and this data has none")
         super().__init__(
-            (sample.x.height, sample.x.width), recipe.levels, width=recipe.width, layers=recipe.layers,
-            reach=recipe.reach, labels=sample.classes if recipe.conditional else 0,
-        )  # fmt: skip
+            (image.height, image.width),
+            recipe.levels,
+            width=recipe.width,
+            layers=recipe.layers,
+            reach=recipe.reach,
+            labels=sample.classes if recipe.conditional else 0,
+        )
         self.sample = sample
 
     def encode(self, x: Tensor) -> Tensor:

@@ -91,10 +91,8 @@ class DDPM(nn.Module):
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
-        if not isinstance(sample.x, zoo.Image):
-            raise ValueError(f"ddpm models pictures, and this data is {sample.x.kind}")
         self.sample, self.recipe = sample, recipe
-        channels, height, width = sample.x.shape
+        channels, height, width = sample.form(zoo.Image).shape
         side = 2 * recipe.patch
         self.padding = (0, -width % side, 0, -height % side)
         self.register_buffer("alphas", torch.tensor(alphas(recipe)), persistent=False)

@@ -50,13 +50,12 @@ class Classifier(nn.Module):
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
-        if not isinstance(sample.x, zoo.Image):
-            raise ValueError(f"features classifies pictures, and this data is {sample.x.kind}")
+        image = sample.form(zoo.Image)
         if sample.classes < 2:
-            raise ValueError(f"features classifies, and this data has {sample.classes} classes")
+            raise ValueError(f"it classifies, and this data has {sample.classes} classes")
         self.sample, self.size = sample, 4 * recipe.width
         layers: list[nn.Module] = [
-            nn.Conv2d(sample.x.channels, recipe.width, 3, recipe.stride, 1, bias=False),
+            nn.Conv2d(image.channels, recipe.width, 3, recipe.stride, 1, bias=False),
             nn.BatchNorm2d(recipe.width),
             nn.ReLU(),
         ]

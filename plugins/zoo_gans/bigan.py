@@ -33,7 +33,7 @@ class BiGAN(nn.Module):
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
-        form = nets.picture(sample)
+        form = sample.form(zoo.Image)
         self.sample, self.latent = sample, recipe.latent
         size = nets.features(form, recipe.width)
         self.encoder = nn.Sequential(*nets.body(form, recipe.width), nn.Linear(size, recipe.latent))

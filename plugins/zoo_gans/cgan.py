@@ -23,7 +23,7 @@ class CGAN(nn.Module):
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
-        form = nets.picture(sample)
+        form = sample.form(zoo.Image)
         if sample.classes < 2:
             raise ValueError(f"it needs labels, and this data has {sample.classes} classes")
         self.sample, self.latent = sample, recipe.latent

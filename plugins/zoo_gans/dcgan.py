@@ -15,7 +15,7 @@ from zoo_gans.nets import GAN, Recipe
 
 
 def build(recipe: Recipe, sample: zoo.Sample) -> GAN:
-    form = nets.picture(sample)
+    form = sample.form(zoo.Image)
     head = nn.Linear(nets.features(form, recipe.width), 1).apply(nets.initialise)
     discriminator = nn.Sequential(*nets.body(form, recipe.width), head)
     return GAN(sample, recipe.latent, nets.generator(recipe.latent, form, recipe.width), discriminator)

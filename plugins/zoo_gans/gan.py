@@ -30,7 +30,7 @@ class Recipe(zoo.Recipe):
 
 
 def build(recipe: Recipe, sample: zoo.Sample) -> GAN:
-    form = nets.picture(sample)
+    form = sample.form(zoo.Image)
     sizes = (recipe.latent, *recipe.hidden)
     generator: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(sizes):

@@ -45,7 +45,7 @@ class InfoGAN(nn.Module):
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
-        form = nets.picture(sample)
+        form = sample.form(zoo.Image)
         self.sample, self.latent, self.codes, self.style = sample, recipe.latent, recipe.codes, recipe.style
         narrow = max(recipe.width // 2, 1)
         self.embedding = nn.Embedding(recipe.codes, recipe.codes)

@@ -53,13 +53,6 @@ def fake(gan: Any, batch: zoo.Batch) -> Tensor:
     return gan.decode(*gan.draw(len(batch.x), batch.x.device))
 
 
-def picture(sample: zoo.Sample) -> zoo.Image:
-    """The form of the data's pictures; ValueError for other data."""
-    if not isinstance(sample.x, zoo.Image):
-        raise ValueError(f"it models pictures, and this data is {sample.x.kind}")
-    return sample.x
-
-
 def unstretched(x: Tensor, form: Any) -> Tensor:
     """Pictures of a form, in [0, 1], of what a generator gives: in [-1, 1], and up to 3 pixels larger."""
     return (x[:, :, : form.height, : form.width] + 1) / 2

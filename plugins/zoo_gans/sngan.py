@@ -22,7 +22,7 @@ from zoo_gans.wgan import generator_loss
 
 
 def build(recipe: Recipe, sample: zoo.Sample) -> GAN:
-    form = nets.picture(sample)
+    form = sample.form(zoo.Image)
     head = spectral_norm(nn.Linear(nets.features(form, recipe.width), 1))
     discriminator = nn.Sequential(*nets.body(form, recipe.width, "spectral"), head)
     return GAN(sample, recipe.latent, nets.generator(recipe.latent, form, recipe.width), discriminator)

@@ -26,7 +26,7 @@ class Recipe(nets.Recipe):
 
 
 def build(recipe: Recipe, sample: zoo.Sample) -> GAN:
-    form = nets.picture(sample)
+    form = sample.form(zoo.Image)
     body, head = nets.body(form, recipe.width, "none"), nn.Linear(nets.features(form, recipe.width), 1)
     generator = nets.generator(recipe.latent, form, recipe.width)
     return GAN(sample, recipe.latent, generator, nn.Sequential(*body, head))
