@@ -8,8 +8,10 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -90,6 +92,26 @@ def zoo_command(tmp_path: Path) -> Command:
     return run
 
 
+@pytest.fixture
+def zoo_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Calls ``zoo ARGUMENTS`` in this process, in the same empty folder: for what takes long because torch does."""
+
+    def call(*arguments: str | Path, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(cwd)
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["zoo", *map(str, arguments)])
+        code: Any = 0
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("default")
+                main()
+        except SystemExit as ended:
+            code = ended.code
+        return subprocess.CompletedProcess(arguments, int(code or 0), *capsys.readouterr())
+
+    return call
+
+
 def one_error(done: subprocess.CompletedProcess[str], *words: str) -> str:
     """Assert that a command failed with one ``Error:`` line, no traceback, and these words; return the line."""
     assert done.returncode not in (0, None), done.stdout
@@ -137,18 +159,12 @@ def contents(folder: Path) -> dict[str, bytes | None]:
 
 
 @pytest.fixture
-def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+def refused(zoo_call: Command, tmp_path: Path) -> Refused:
     """Calls ``zoo ARGUMENTS`` in the test's folder: it fails with one line that has these words and changes nothing."""
-    monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str | Path, says: Words) -> str:
         before = contents(tmp_path)
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["zoo", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        done = subprocess.CompletedProcess(arguments, int(ended.value.code or 0), *capsys.readouterr())
-        line = one_error(done, *map(str, says))
+        line = one_error(zoo_call(*arguments), *map(str, says))
         assert contents(tmp_path) == before
         return line
 

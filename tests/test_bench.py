@@ -99,8 +99,8 @@ def test_threads_are_those_asked_for(shelf: Shelf) -> None:
     assert counts[1] - counts[0] >= 2
 
 
-def test_json_has_everything(zoo_command: Command, shelf: Shelf) -> None:
-    done = zoo_command(
+def test_json_has_everything(zoo_call: Command, shelf: Shelf) -> None:
+    done = zoo_call(
         "bench", shelf.run("ae"), "--task", "encode", "--batch", "2", "--rounds", "1", "--only", "onnx", "--json",
         "--device", "cpu",
     )  # fmt: skip
@@ -120,9 +120,9 @@ def test_json_has_everything(zoo_command: Command, shelf: Shelf) -> None:
     assert "torch" not in " ".join(found["versions"])
 
 
-def test_releases_beside_each_other(zoo_command: Command, shelf: Shelf) -> None:
+def test_releases_beside_each_other(zoo_call: Command, shelf: Shelf) -> None:
     ae, vae = shelf.release("ae"), shelf.release("vae")
-    done = zoo_command(
+    done = zoo_call(
         "bench", ae, vae, "--task", "decode", "--batch", "1", "--rounds", "1", "--only", "onnx", "--device", "cpu"
     )
     assert done.returncode == 0, done.stderr
@@ -172,6 +172,7 @@ def test_without_the_plugin_torch_is_left_out(release: Path) -> None:
     assert {row.contestant.engine for row in found.rows} == {"onnx"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler, as torch.compile does")
 def test_torch_compiled(shelf: Shelf, tmp_path: Path) -> None:
     process = Process(Contestant(str(shelf.release("dcgan")), "torch-compiled", "cpu"), 1, tmp_path)
@@ -329,12 +330,12 @@ def test_no_source(refused: Refused) -> None:
     refused("bench", says=("Missing argument", "zoo bench --help"))
 
 
-def test_cuda_that_is_not_there(zoo_command: Command, shelf: Shelf) -> None:
+def test_cuda_that_is_not_there(zoo_call: Command, shelf: Shelf) -> None:
     import onnxruntime
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("ONNX Runtime has CUDA here")
-    done = zoo_command("bench", shelf.release("vae"), "--device", "cuda", "--only", "onnx")
+    done = zoo_call("bench", shelf.release("vae"), "--device", "cuda", "--only", "onnx")
     one_error(done, "Nothing could be measured", "onnx cuda", "CUDA was asked for", "genzoo[gpu]")
 
 

@@ -30,26 +30,26 @@ def digits(folder: Path, count: int = 3) -> list[Path]:
     return paths
 
 
-def test_list_filters_and_json(zoo_command: Command) -> None:
-    rows = json.loads(zoo_command("list", "--json").stdout)
+def test_list_filters_and_json(zoo_call: Command) -> None:
+    rows = json.loads(zoo_call("list", "--json").stdout)
     names = [row["name"] for row in rows]
     assert {"ae.mnist", "vae.mnist", "dcgan.digits", "chargpt.shakespeare"} <= set(names)
     assert names == zoo.list_models()
     models = yaml.safe_load((Path(__file__).parents[1] / registry.CATALOGUE).read_text("utf-8"))["models"]
-    encoders = {row["model"] for row in json.loads(zoo_command("list", "--task", "encode", "--json").stdout)}
+    encoders = {row["model"] for row in json.loads(zoo_call("list", "--task", "encode", "--json").stdout)}
     assert encoders == {name for name, entry in models.items() if "encode" in entry["tasks"]} >= {"ae", "vae"}
-    mnist = [line.split()[0] for line in zoo_command("list", "*.mnist").stdout.splitlines()[1:]]
+    mnist = [line.split()[0] for line in zoo_call("list", "*.mnist").stdout.splitlines()[1:]]
     assert mnist == [f"{name}.mnist" for name in sorted(models) if "mnist" in models[name]["recipes"]]
-    nothing = zoo_command("list", "nothing*")
+    nothing = zoo_call("list", "nothing*")
     assert nothing.returncode == 0
     assert "No model matches" in nothing.stderr
 
 
-def test_info_of_a_model_a_recipe_and_a_release(zoo_command: Command, shelf: Shelf) -> None:
-    assert "vae.mnist" in json.loads(zoo_command("info", "vae", "--json").stdout)["recipes"]
-    recipe = json.loads(zoo_command("info", "vae.mnist", "--json").stdout)["recipe"]
+def test_info_of_a_model_a_recipe_and_a_release(zoo_call: Command, shelf: Shelf) -> None:
+    assert "vae.mnist" in json.loads(zoo_call("info", "vae", "--json").stdout)["recipes"]
+    recipe = json.loads(zoo_call("info", "vae.mnist", "--json").stdout)["recipe"]
     assert recipe["data"]["value"] == "mnist"
-    about = json.loads(zoo_command("info", str(shelf.run("ae")), "--json").stdout)
+    about = json.loads(zoo_call("info", str(shelf.run("ae")), "--json").stdout)
     assert about["name"] == "ae.tiny"
     assert "encode" in about["tasks"]
 
@@ -82,29 +82,29 @@ def test_a_release_folder_holds_what_the_guide_says(model_name: str, shelf: Shel
         assert f"`{task}`" in card
 
 
-def test_generate_writes_pictures_or_arrays(zoo_command: Command, shelf: Shelf, tmp_path: Path) -> None:
+def test_generate_writes_pictures_or_arrays(zoo_call: Command, shelf: Shelf, tmp_path: Path) -> None:
     source = shelf.run("dcgan")
-    assert zoo_command("generate", source, "-n", "4").stdout == "dcgan.tiny-seed0.png written\n"
+    assert zoo_call("generate", source, "-n", "4").stdout == "dcgan.tiny-seed0.png written\n"
     with Image.open(tmp_path / "dcgan.tiny-seed0.png") as picture:
         assert picture.size[0] == picture.size[1] >= 300
     for seed, name in (("5", "a.npy"), ("5", "b.npy"), ("6", "c.npy")):
-        assert zoo_command("generate", source, "-n", "4", "--seed", seed, "-o", name).returncode == 0
+        assert zoo_call("generate", source, "-n", "4", "--seed", seed, "-o", name).returncode == 0
     a, b, c = (np.load(tmp_path / name) for name in ("a.npy", "b.npy", "c.npy"))
     assert a.shape == (4, 8, 8)
     assert np.array_equal(a, b)
     assert not np.array_equal(a, c)
-    assert zoo_command("generate", source, "-n", "1", "--first", "2", "--seed", "5", "-o", "d.npy").returncode == 0
+    assert zoo_call("generate", source, "-n", "1", "--first", "2", "--seed", "5", "-o", "d.npy").returncode == 0
     assert np.abs(np.load(tmp_path / "d.npy")[0].astype(int) - a[2]).max() <= 1
 
 
-def test_generate_writes_text(zoo_command: Command, shelf: Shelf, tmp_path: Path) -> None:
-    done = zoo_command("generate", shelf.run("chargpt"), "--prompt", "The ", "--length", "40")
+def test_generate_writes_text(zoo_call: Command, shelf: Shelf, tmp_path: Path) -> None:
+    done = zoo_call("generate", shelf.run("chargpt"), "--prompt", "The ", "--length", "40")
     assert done.stdout.startswith("The ")
     assert len(done.stdout) == 45  # and a line end
-    again = zoo_command("generate", shelf.run("chargpt"), "--prompt", "The ", "--length", "40", "-o", "a.txt")
+    again = zoo_call("generate", shelf.run("chargpt"), "--prompt", "The ", "--length", "40", "-o", "a.txt")
     assert again.returncode == 0
     assert (tmp_path / "a.txt").read_text() == done.stdout
-    cold = zoo_command("generate", shelf.run("chargpt"), "--temperature", "0", "--length", "9", "-n", "2").stdout
+    cold = zoo_call("generate", shelf.run("chargpt"), "--temperature", "0", "--length", "9", "-n", "2").stdout
     one, other = cold[:-1].split("\n\n", 1)
     assert len(one) == 9
     assert one == other
@@ -115,19 +115,19 @@ def test_text_may_be_longer_than_what_the_model_sees(shelf: Shelf) -> None:
     assert len(model.generate(1, length=50)[0]) == 50 > model.release.sample.x.shape[0]
 
 
-def test_run_takes_pictures_and_arrays(zoo_command: Command, shelf: Shelf, tmp_path: Path) -> None:
+def test_run_takes_pictures_and_arrays(zoo_call: Command, shelf: Shelf, tmp_path: Path) -> None:
     source, pictures = shelf.run("ae"), digits(tmp_path)
-    assert zoo_command("run", source, "reconstruct", *pictures).stdout == "reconstruct.png written\n"
-    printed = json.loads(zoo_command("run", source, "encode", *pictures).stdout)
+    assert zoo_call("run", source, "reconstruct", *pictures).stdout == "reconstruct.png written\n"
+    printed = json.loads(zoo_call("run", source, "encode", *pictures).stdout)
     assert np.shape(printed) == (3, 4)
-    assert zoo_command("run", source, "encode", *pictures, "-o", "codes.npy").returncode == 0
+    assert zoo_call("run", source, "encode", *pictures, "-o", "codes.npy").returncode == 0
     np.testing.assert_allclose(np.load(tmp_path / "codes.npy"), printed, rtol=1e-5)
-    assert zoo_command("run", source, "decode", "codes.npy", "-o", "back.npy").returncode == 0
-    assert zoo_command("run", source, "reconstruct", *pictures, "-o", "same.npy").returncode == 0
+    assert zoo_call("run", source, "decode", "codes.npy", "-o", "back.npy").returncode == 0
+    assert zoo_call("run", source, "reconstruct", *pictures, "-o", "same.npy").returncode == 0
     back, same = np.load(tmp_path / "back.npy").astype(int), np.load(tmp_path / "same.npy")
     assert back.shape == (3, 8, 8)
     assert np.abs(back - same).max() <= 1
-    by_torch = zoo_command("run", source, "encode", *pictures, "--backend", "torch")
+    by_torch = zoo_call("run", source, "encode", *pictures, "--backend", "torch")
     np.testing.assert_allclose(json.loads(by_torch.stdout), printed, rtol=1e-4, atol=1e-5)
 
 
@@ -146,17 +146,17 @@ def test_tasks_are_methods_with_help(shelf: Shelf, tmp_path: Path) -> None:
         _ = model.translate
 
 
-def test_verify_says_what_it_checked(zoo_command: Command, shelf: Shelf) -> None:
-    found = json.loads(zoo_command("verify", shelf.run("vae"), "--json").stdout)
+def test_verify_says_what_it_checked(zoo_call: Command, shelf: Shelf) -> None:
+    found = json.loads(zoo_call("verify", shelf.run("vae"), "--json").stdout)
     assert found["ok"]
     assert set(found) == {"ok", "files", "graphs", "samples", "parity"}
     assert "largest difference" in found["parity"]
 
 
-def test_export_of_a_step_of_the_best_and_of_a_release(zoo_command: Command, shelf: Shelf, tmp_path: Path) -> None:
+def test_export_of_a_step_of_the_best_and_of_a_release(zoo_call: Command, shelf: Shelf, tmp_path: Path) -> None:
     run = shelf.run("vae")
     older = checkpoints.steps(run)[-2]
-    assert zoo_command("export", run, "--to", "older", "--checkpoint", str(older)).returncode == 0
+    assert zoo_call("export", run, "--to", "older", "--checkpoint", str(older)).returncode == 0
     assert read(tmp_path / "older").manifest["provenance"]["step"] == older
     assert zoo.export(run, tmp_path / "best", checkpoint="best") == tmp_path / "best"
     copied = zoo.export(tmp_path / "best", tmp_path / "copy")
@@ -189,8 +189,8 @@ def test_own_text(tmp_path: Path) -> None:
     assert text[0] == "å"
 
 
-def test_settings_change_the_run_and_are_kept(zoo_command: Command, tmp_path: Path) -> None:
-    done = zoo_command(
+def test_settings_change_the_run_and_are_kept(zoo_call: Command, tmp_path: Path) -> None:
+    done = zoo_call(
         "train", "ae.tiny", "--set", "hidden=12,6", "--set", "steps=3", "--set", "decay=linear", "--no-release"
     )
     assert done.returncode == 0, done.stderr

@@ -334,19 +334,19 @@ def redirect(release: Path, **changes: str) -> None:
     ],
     ids=str,
 )
-def test_external_data_elsewhere(changes: dict[str, str], release: Path, zoo_command: Command, tmp_path: Path) -> None:
+def test_external_data_elsewhere(changes: dict[str, str], release: Path, zoo_call: Command, tmp_path: Path) -> None:
     shutil.copy(release / WEIGHTS, tmp_path / "elsewhere.bin")
     redirect(release, **changes)
     says = (
         "may only read model.safetensors" if "location" in changes else "reads what is no tensor of model.safetensors"
     )
-    one_error(zoo_command("generate", release), "decode.onnx", says)
+    one_error(zoo_call("generate", release), "decode.onnx", says)
 
 
-def test_external_data_anywhere_on_the_machine(release: Path, zoo_command: Command, tmp_path: Path) -> None:
+def test_external_data_anywhere_on_the_machine(release: Path, zoo_call: Command, tmp_path: Path) -> None:
     shutil.copy(release / WEIGHTS, tmp_path / "elsewhere.bin")
     redirect(release, location=str(tmp_path / "elsewhere.bin"))
-    one_error(zoo_command("generate", release), "decode.onnx", "may only read model.safetensors")
+    one_error(zoo_call("generate", release), "decode.onnx", "may only read model.safetensors")
 
 
 def test_a_graph_that_is_none(release: Path, refused: Refused) -> None:

@@ -171,7 +171,7 @@ def close(left: Path, right: Path) -> None:
         torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-5, msg=name)
 
 
-@pytest.mark.parametrize("model", ["plain", "critic"])
+@pytest.mark.parametrize("model", [pytest.param("plain", marks=pytest.mark.slow), "critic"])
 def test_two_processes_learn_as_one(model: str, train: Train, tmp_path: Path) -> None:
     """One phase, and two with a gradient penalty: half of the batch in each process, or all of it in one."""
     train(1, f"{model}.tiny", "--out", "one", "--no-release")
@@ -188,7 +188,7 @@ def test_two_processes_draw_what_two_parts_draw(train: Train, tmp_path: Path) ->
         assert one == pytest.approx(other, rel=1e-4)
 
 
-@pytest.mark.parametrize("model", ["vae", "dcgan"])
+@pytest.mark.parametrize("model", [pytest.param("vae", marks=pytest.mark.slow), "dcgan"])
 def test_two_processes_train_and_release(model: str, train: Train, tmp_path: Path) -> None:
     """That the processes hold the same bits is checked at each checkpoint; it is the first one that writes."""
     done = train(2, f"{model}.tiny", "--out", "run", "--set", "ema=0.9")
@@ -205,7 +205,13 @@ def test_processes_that_drift_apart_are_stopped(train: Train, tmp_path: Path) ->
     assert not checkpoints.steps(tmp_path / "run")
 
 
-@pytest.mark.parametrize("settings", [(), ("--set", "ema=0.9", "--set", "clip=0.1")], ids=["plain", "ema"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param((), id="plain", marks=pytest.mark.slow),
+        pytest.param(("--set", "ema=0.9", "--set", "clip=0.1"), id="ema"),
+    ],
+)
 def test_split_weights_learn_as_whole_ones(settings: tuple[str, ...], train: Train, tmp_path: Path) -> None:
     options = ("chargpt.tiny", "--precision", "fp32", "--no-release", *settings)
     train(1, *options, "--out", "one")

@@ -80,7 +80,7 @@ def test_released_digits_have_all_measures_and_beat_pca() -> None:
         assert figure.low <= figure.value <= figure.high
 
 
-def test_figures_of_a_run_are_kept_and_go_into_its_release(vae: Path, tmp_path: Path, zoo_command: Command) -> None:
+def test_figures_of_a_run_are_kept_and_go_into_its_release(vae: Path, tmp_path: Path, zoo_call: Command) -> None:
     figures = kept.read(vae, step_of(vae))
     assert set(values(figures)) == PICTURES | SCORE | {"negative_elbo", "iwae_100"}
     watched = checkpoints.read(vae).state.measures
@@ -94,8 +94,8 @@ def test_figures_of_a_run_are_kept_and_go_into_its_release(vae: Path, tmp_path: 
     card = (tmp_path / "release" / "README.md").read_text("utf-8")
     assert f"| mse | {entry['value']:.4g} ± " in card
     assert "(PCA, 2 numbers)" in card
-    assert "95% by bootstrap" in zoo_command("info", tmp_path / "release").stdout
-    assert zoo_command("verify", tmp_path / "release").returncode == 0
+    assert "95% by bootstrap" in zoo_call("info", tmp_path / "release").stdout
+    assert zoo_call("verify", tmp_path / "release").returncode == 0
 
 
 def test_a_run_is_measured_on_the_data_that_it_was_trained_on(shelf: Shelf, tmp_path: Path) -> None:
@@ -110,12 +110,12 @@ def test_a_run_is_measured_on_the_data_that_it_was_trained_on(shelf: Shelf, tmp_
     assert contents(run) == before
 
 
-def test_a_glance_does_not_replace_a_figure_on_more_samples(shelf: Shelf, tmp_path: Path, zoo_command: Command) -> None:
+def test_a_glance_does_not_replace_a_figure_on_more_samples(shelf: Shelf, tmp_path: Path, zoo_call: Command) -> None:
     run = Path(shutil.copytree(shelf.run("ae"), tmp_path / "run"))
     whole = zoo.evaluate(run, only=["mse"], quiet=True)
     assert whole.firmer == ()
     assert whole.figures[0].count == 297
-    glance = zoo_command("evaluate", run, "--only", "mse", "--limit", "5")
+    glance = zoo_call("evaluate", run, "--only", "mse", "--limit", "5")
     assert "mse: kept is an older figure, which rests on more samples" in glance.stderr
     assert kept.read(run, step_of(run))[0] == whole.figures[0]
     zoo.evaluate(run, only=["mse"], quiet=True)
@@ -187,8 +187,8 @@ def test_other_data_is_measured_and_not_kept(vae: Path, tmp_path: Path) -> None:
     assert "no labels" in found.left_out["representation"]
 
 
-def test_what_does_not_apply_says_why(shelf: Shelf, zoo_command: Command) -> None:
-    done = zoo_command("evaluate", shelf.release("dcgan"), "--samples", "40", "--json")
+def test_what_does_not_apply_says_why(shelf: Shelf, zoo_call: Command) -> None:
+    done = zoo_call("evaluate", shelf.release("dcgan"), "--samples", "40", "--json")
     found = json.loads(done.stdout)
     assert {figure["name"] for figure in found["figures"]} == CLASSES | {*FAMILIES["generation"].names}
     assert {"reconstruction", "representation", "anomaly"} <= found["left_out"].keys()
@@ -202,8 +202,8 @@ def test_what_does_not_apply_says_why(shelf: Shelf, zoo_command: Command) -> Non
     assert "generates nothing" in classifier.left_out["generation"]
 
 
-def test_the_table_is_aligned_and_progress_is_on_standard_error(shelf: Shelf, zoo_command: Command) -> None:
-    done = zoo_command("evaluate", shelf.release("vae"), "--only", "reconstruction", "--only", "nmi")
+def test_the_table_is_aligned_and_progress_is_on_standard_error(shelf: Shelf, zoo_call: Command) -> None:
+    done = zoo_call("evaluate", shelf.release("vae"), "--only", "reconstruction", "--only", "nmi")
     head, *rows = done.stdout.splitlines()
     assert head.split() == ["MEASURE", "VALUE", "UNIT", "BASELINE", "PROTOCOL"]
     assert [row.split()[0] for row in rows] == ["mse", "psnr", "ssim", "nmi"]

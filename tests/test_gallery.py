@@ -163,7 +163,7 @@ def test_a_text_is_read_and_a_sound_is_heard(shelf: Shelf, release: Path, altere
     assert "generate 16 characters" in page.words
 
 
-def test_the_lines_to_copy_run(four: Path, zoo_command: Command, tmp_path: Path) -> None:
+def test_the_lines_to_copy_run(four: Path, zoo_call: Command, tmp_path: Path) -> None:
     PngFile.new("L", (28, 28)).save(tmp_path / "picture.png")
     text = (four / "index.html").read_text("utf-8")
     for name in ("vae.digits", "features.mnist"):
@@ -171,7 +171,7 @@ def test_the_lines_to_copy_run(four: Path, zoo_command: Command, tmp_path: Path)
         lines, shell = (html.unescape(part.split("</code>")[0]) for part in card.split("<code>")[1:])
         assert len(lines.splitlines()) == 2
         python(f"import warnings; warnings.simplefilter('error')\n{lines}", cwd=tmp_path)
-        done = zoo_command(*shell.split()[1:])
+        done = zoo_call(*shell.split()[1:])
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "vae.digits-seed0.png").is_file()
 
@@ -226,9 +226,9 @@ def test_a_template_is_filled_once() -> None:
 # Test pictures
 
 
-def test_data_that_are_not_there_leave_pictures_out(altered: Altered, zoo_command: Command, tmp_path: Path) -> None:
+def test_data_that_are_not_there_leave_pictures_out(altered: Altered, zoo_call: Command, tmp_path: Path) -> None:
     source = altered(lambda manifest: manifest["recipe"].update(data="mnist"))
-    done = zoo_command("gallery", source, "--to", "site", "--data-dir", tmp_path)
+    done = zoo_call("gallery", source, "--to", "site", "--data-dir", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "site written: 1 model." in done.stdout
     line = done.stderr.splitlines()[-1]

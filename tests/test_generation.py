@@ -265,9 +265,9 @@ def test_how_many_calls_a_sample_takes(stepwise: Mapping[str, Path]) -> None:
     assert {name: plan_of(stepwise[name]).calls for name in MODELS} == {"dots": 65, "cells": 17, "mist": 10}
 
 
-def test_info_tells_how_it_generates(zoo_command: Command, stepwise: Mapping[str, Path]) -> None:
+def test_info_tells_how_it_generates(zoo_call: Command, stepwise: Mapping[str, Path]) -> None:
     said = {
-        source: json.loads(zoo_command("info", source, "--json").stdout)["generates"]
+        source: json.loads(zoo_call("info", source, "--json").stdout)["generates"]
         for source in (stepwise["dots"], stepwise["mist"], "vae.digits")
     }
     assert [*said.values()] == [
@@ -328,11 +328,11 @@ def test_the_rest_of_a_picture_is_picked_given_what_is_known(stepwise: Mapping[s
         assert np.array_equal(everything, model.generate(6, seed=3))
 
 
-def test_in_painting_on_the_command_line(zoo_command: Command, stepwise: Mapping[str, Path], tmp_path: Path) -> None:
+def test_in_painting_on_the_command_line(zoo_call: Command, stepwise: Mapping[str, Path], tmp_path: Path) -> None:
     for name, pixels in (("a", PICTURES[0]), ("mask", MASK.astype(np.uint8) * 255)):
         Pillow.fromarray(pixels).save(tmp_path / f"{name}.png")
     settings = ("--set", "seed=5", "--set", "label=3", "-o", "made.npy")
-    done = zoo_command("run", stepwise["dots"], "inpaint", "a.png", "mask.png", *settings)
+    done = zoo_call("run", stepwise["dots"], "inpaint", "a.png", "mask.png", *settings)
     assert done.returncode == 0, done.stderr
     with zoo.load(stepwise["dots"]) as model:
         assert np.array_equal(np.load(tmp_path / "made.npy"), model.inpaint(PICTURES[0], MASK, seed=5, label=3))
@@ -352,8 +352,8 @@ def test_in_painting_that_cannot_be(stepwise: Mapping[str, Path]) -> None:
 # What is refused
 
 
-def test_options_on_the_command_line(zoo_command: Command, stepwise: Mapping[str, Path], tmp_path: Path) -> None:
-    done = zoo_command("generate", stepwise["mist"], "-n", "3", "--steps", "4", "--eta", "0.5", "-o", "made.npy")
+def test_options_on_the_command_line(zoo_call: Command, stepwise: Mapping[str, Path], tmp_path: Path) -> None:
+    done = zoo_call("generate", stepwise["mist"], "-n", "3", "--steps", "4", "--eta", "0.5", "-o", "made.npy")
     assert done.returncode == 0, done.stderr
     with zoo.load(stepwise["mist"]) as model:
         assert np.array_equal(np.load(tmp_path / "made.npy"), model.generate(3, steps=4, eta=0.5))

@@ -90,7 +90,7 @@ def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(
     assert equal(weights(Path("run")), uninterrupted)
 
 
-@pytest.mark.parametrize("model", ["vae", "dcgan"])
+@pytest.mark.parametrize("model", [pytest.param("vae", marks=pytest.mark.slow), "dcgan"])
 def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

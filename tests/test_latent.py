@@ -270,22 +270,22 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_verbs_on_the_command_line(zoo_command: Command, shelf: Shelf, files: Path) -> None:
+def test_verbs_on_the_command_line(zoo_call: Command, shelf: Shelf, files: Path) -> None:
     source = shelf.release("vae")
     with zoo.load(source) as model:
-        assert zoo_command("run", source, "interpolate", "a.png", "b.png").stdout == "interpolate.png written\n"
+        assert zoo_call("run", source, "interpolate", "a.png", "b.png").stdout == "interpolate.png written\n"
         with Image.open(files / "interpolate.png") as picture:
             assert picture.width > 7 * picture.height  # one row of 8
-        zoo_command("run", source, "interpolate", "a.png", "b.png", "--set", "steps=3", "-o", "i.npy")
+        zoo_call("run", source, "interpolate", "a.png", "b.png", "--set", "steps=3", "-o", "i.npy")
         assert np.array_equal(np.load(files / "i.npy"), model.interpolate(DIGITS[0], DIGITS[1], steps=3))
-        zoo_command("run", source, "interpolate", "2", "5", "--set", "seed=3", "-o", "s.npy")
+        zoo_call("run", source, "interpolate", "2", "5", "--set", "seed=3", "-o", "s.npy")
         assert np.array_equal(np.load(files / "s.npy"), model.interpolate(2, 5, seed=3))
-        done = zoo_command("run", source, "traverse", "--set", "dimension=1", "--set", "high=2.5")
+        done = zoo_call("run", source, "traverse", "--set", "dimension=1", "--set", "high=2.5")
         assert done.stdout == "traverse.png written\n", done.stderr
-        zoo_command("run", source, "traverse", "a.png", "--set", "dimension=1", "-o", "t.npy", "--backend", "torch")
+        zoo_call("run", source, "traverse", "a.png", "--set", "dimension=1", "-o", "t.npy", "--backend", "torch")
         found = np.load(files / "t.npy").astype(int)
         assert np.abs(found - model.traverse(DIGITS[0], dimension=1)).max() <= 1
-        zoo_command("run", source, "inpaint", "a.png", "mask.png", "-o", "p.npy")
+        zoo_call("run", source, "inpaint", "a.png", "mask.png", "-o", "p.npy")
         mask = np.asarray(Image.open(files / "mask.png"))
         assert np.array_equal(np.load(files / "p.npy"), model.inpaint(DIGITS[0], mask))
 

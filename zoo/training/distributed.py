@@ -13,13 +13,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from zoo.errors import TrainingError, one_line
 
@@ -72,7 +70,7 @@ class World:
             return
         for buffer in module.buffers():
             dist.broadcast(buffer, 0)
-        if any(isinstance(parameter, DTensor) for parameter in module.parameters()):
+        if any(map(_is_split, module.parameters())):
             return  # each process has a part of its own
         mine = torch.stack([_checksum(parameter.detach()) for parameter in module.parameters()])
         largest, least = mine.clone(), mine.clone()
@@ -149,20 +147,31 @@ def _lost(error: BaseException | None) -> bool:
 
 def shard(module: nn.Module, stacks: Sequence[nn.Module], device: torch.device) -> None:
     """Split the weights of a module among the processes (FSDP2): each member of `stacks` by itself, then the rest."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard  # takes a second
+
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     for part in stacks:
         fully_shard(part, mesh=mesh)
     fully_shard(module, mesh=mesh)
 
 
+def _is_split(tensor: Any) -> bool:
+    """Whether each process holds a part of it: whether it is a DTensor, which only :func:`shard` imports."""
+    return hasattr(tensor, "full_tensor")
+
+
 def whole(tensor: Tensor) -> Tensor:
     """All of a tensor that may be split among the processes, which must all ask for it."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor() if _is_split(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def put(tensor: Tensor, into: Tensor) -> Tensor:
     """A whole tensor in the form of another one: on its device, and split as that one is."""
-    if isinstance(into, DTensor):
-        whole = tensor.to(into.device)
-        return distribute_tensor(whole, into.device_mesh, into.placements, src_data_rank=None)
-    return tensor.to(into.device)
+    tensor = tensor.to(into.device)
+    if not _is_split(into):
+        return tensor
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(into, DTensor)
+    return distribute_tensor(tensor, into.device_mesh, into.placements, src_data_rank=None)
