@@ -151,7 +151,16 @@ audio_vae = zoo.Model(
     ),
     recipes={
         "fsdd": Recipe(
-            data="fsdd", seconds=0.768, bands=64, steps=4000, batch=64, lr=2e-3, warmup=100, decay="cosine", shift=4
+            data="fsdd",
+            seconds=0.768,
+            bands=64,
+            width=24,
+            steps=4000,
+            batch=64,
+            lr=2e-3,
+            warmup=100,
+            decay="cosine",
+            shift=4,
         ),
         "tiny": Recipe(data="tones", precision="fp32", seconds=0.256, bands=16, latent=2, width=4, steps=20, batch=32),
     },

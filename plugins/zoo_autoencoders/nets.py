@@ -31,7 +31,7 @@ DIGITS: Mapping[str, Any] = {
     "decay": "cosine",
 }
 """Fields of a recipe for pictures of 8 by 8, under a minute on a CPU."""
-MNIST: Mapping[str, Any] = {"data": "mnist", "lr": 2e-3, "warmup": 200, "decay": "cosine", "ema": 0.999}
+MNIST: Mapping[str, Any] = {"data": "mnist", "width": 20, "lr": 2e-3, "warmup": 200, "decay": "cosine", "ema": 0.999}
 """Fields of a recipe for pictures of 28 by 28, but for its steps."""
 TINY: Mapping[str, Any] = {"data": "digits", "precision": "fp32", "width": 4, "steps": 20, "batch": 32}
 """Fields of a recipe that takes a second."""

@@ -121,7 +121,7 @@ def iwae_100(vae: VAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
 PROTOCOL = "pictures dynamically binarised, unless the likelihood is logistic"
 
 optimiser = zoo.AdamW(weight_decay=0.05)
-mnist = Recipe(**nets.MNIST | {"warmup": 500}, steps=50000)
+mnist = Recipe(**nets.MNIST | {"width": 28, "warmup": 500}, steps=50000)
 
 vae = zoo.Model(
     card=zoo.Card(
