@@ -34,10 +34,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "dcgan": {"width": 2},
     "chargpt": {},
     "features": {"width": 2},
+    "pixelcnn": {"width": 4},
+    "ddpm": {"width": 2},
 }
 """What is changed in the tiny recipe of each model, so that together they stay small."""
 
 OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "ddpm": [{}, {"steps": 3, "eta": 0.5}],
     "chargpt": [{"length": 40}, {"length": 24, "prompt": "a ", "temperature": 0.7, "top_k": 5, "top_p": 0.9}],
 }
 """What is asked of a generation beside the seed; nothing for the others."""
