@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import zoo
 from zoo_autoencoders import nets
 from zoo_autoencoders.ae import mse
+from zoo_gans.nets import body, features
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,26 +30,19 @@ class Discriminator(nn.Module):
 
     def __init__(self, image: zoo.Image, width: int) -> None:
         super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(image.channels, width, 3, 2, 1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(width, 2 * width, 3, 2, 1, bias=False),
-            nn.BatchNorm2d(2 * width),
-            nn.LeakyReLU(0.2),
-            nn.Flatten(),
-        )
-        self.head = nn.Linear(2 * width * -(-image.height // 4) * -(-image.width // 4), 1)
+        self.features = nn.Sequential(*body(image, width))
+        self.head = nn.Linear(features(image, width), 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.features(2 * x - 1)
-        return features.float(), self.head(features).float()
+        found = self.features(2 * x - 1)
+        return found.float(), self.head(found).float()
 
 
 class VAEGAN(nets.Variational):
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         image, latent = sample.form(zoo.Image), recipe.latent
         super().__init__(sample, latent, nets.encoder(image, 2 * latent, recipe), nets.decoder(image, latent, recipe))
-        self.discriminator = Discriminator(image, recipe.width)
+        self.discriminator = Discriminator(image, 2 * recipe.width)
 
 
 def _coded(vaegan: VAEGAN, x: Tensor) -> tuple[Tensor, Tensor]:

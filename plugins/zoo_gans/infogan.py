@@ -183,7 +183,7 @@ infogan = zoo.Model(
             data="digits", precision="fp32", latent=32, width=64, steps=6000, batch=100, decay="linear", ema=0.998
         ),
         "mnist": Recipe(
-            data="mnist", width=64, invariance=1.0, onset=0.3, steps=12000, batch=100, decay="linear", ema=0.999
+            data="mnist", width=48, invariance=1.0, onset=0.3, steps=8000, batch=100, decay="linear", ema=0.999
         ),
         "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
     },

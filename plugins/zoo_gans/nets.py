@@ -1,11 +1,12 @@
 """What the GANs share: DCGAN's networks in parts, the pair of a generator and a discriminator, and its tasks.
 
-The networks are those of Radford, Metz & Chintala 2016 (https://arxiv.org/abs/1511.06434), of two stages that double
+The networks are those of Radford, Metz & Chintala 2016 (https://arxiv.org/abs/1511.06434), of three stages that double
 or halve a picture's sides. Their pictures are in tanh's [-1, 1]; a module's `decode` gives them in [0, 1].
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -54,48 +55,50 @@ def fake(gan: Any, batch: zoo.Batch) -> Tensor:
 
 
 def unstretched(x: Tensor, form: Any) -> Tensor:
-    """Pictures of a form, in [0, 1], of what a generator gives: in [-1, 1], and up to 3 pixels larger."""
+    """Pictures of a form, in [0, 1], of what a generator gives: in [-1, 1], and up to 7 pixels larger."""
     return (x[:, :, : form.height, : form.width] + 1) / 2
 
 
 def grid(form: zoo.Image, width: int) -> tuple[int, int, int]:
-    """Channels, height and width of the smallest feature maps."""
-    return 2 * width, -(-form.height // 4), -(-form.width // 4)
+    """Channels, height and width of the smallest feature maps: three stages halve or double the sides."""
+    return 4 * width, -(-form.height // 8), -(-form.width // 8)
 
 
 def generator(inputs: int, form: zoo.Image, width: int) -> nn.Sequential:
     """From `inputs` numbers to a picture in [-1, 1]."""
     channels, height, side = grid(form, width)
-    return nn.Sequential(
+    layers: list[nn.Module] = [
         nn.Linear(inputs, channels * height * side, bias=False),
         nn.Unflatten(1, (channels, height, side)),
-        nn.BatchNorm2d(channels),
-        nn.ReLU(),
-        nn.ConvTranspose2d(channels, width, 4, 2, 1, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(),
-        nn.ConvTranspose2d(width, form.channels, 4, 2, 1),
-        nn.Tanh(),
-    ).apply(initialise)
+    ]
+    for stage in (4 * width, 2 * width):
+        layers += [nn.BatchNorm2d(stage), nn.ReLU(), nn.ConvTranspose2d(stage, stage // 2, 4, 2, 1, bias=False)]
+    layers += [nn.BatchNorm2d(width), nn.ReLU(), nn.ConvTranspose2d(width, form.channels, 4, 2, 1), nn.Tanh()]
+    return nn.Sequential(*layers).apply(initialise)
 
 
 def body(form: zoo.Image, width: int, norm: Literal["batch", "spectral", "none"] = "batch") -> tuple[nn.Module, ...]:
-    """From a picture in [-1, 1] to :func:`features` numbers, each layer normalised as `norm` says."""
-    first = nn.Conv2d(form.channels, width, 3, 2, 1)
-    second = nn.Conv2d(width, 2 * width, 3, 2, 1, bias=norm != "batch")
-    for layer in (first, second):
+    """From a picture in [-1, 1] to :func:`features` numbers, each layer normalised as `norm` says.
+
+    The last one of its three convolutions sees all of a small picture: with two, strokes are right and digits wrong.
+    """
+    layers: list[nn.Module] = []
+    inputs = form.channels
+    for outputs in (width, 2 * width, 4 * width):
+        normed = norm == "batch" and bool(layers)  # but for the first layer (section 3)
+        layer = nn.Conv2d(inputs, outputs, 5, 2, 2, bias=not normed)
         if norm == "spectral":
             spectral_norm(layer)  # which has no use for a scale of the first weights
         else:
             initialise(layer)
-    between = [nn.BatchNorm2d(2 * width).apply(initialise)] if norm == "batch" else []
-    return first, nn.LeakyReLU(0.2), second, *between, nn.LeakyReLU(0.2), nn.Flatten()
+        layers += [layer, *([nn.BatchNorm2d(outputs).apply(initialise)] if normed else []), nn.LeakyReLU(0.2)]
+        inputs = outputs
+    return (*layers, nn.Flatten())
 
 
 def features(form: zoo.Image, width: int) -> int:
     """How many numbers a :func:`body` gives."""
-    channels, height, side = grid(form, width)
-    return channels * height * side
+    return math.prod(grid(form, width))
 
 
 def initialise(layer: nn.Module) -> None:
