@@ -50,6 +50,6 @@ sngan = dataclasses.replace(
         dataclasses.replace(generator, loss=generator_loss),
     ),
     recipes={  # a bounded discriminator is slow, and needs the larger learning rate
-        name: dataclasses.replace(recipe, lr=5e-4, generator_lr=2e-4) for name, recipe in dcgan.recipes.items()
+        name: dataclasses.replace(recipe, lr=5e-4) for name, recipe in dcgan.recipes.items()
     },
 )
