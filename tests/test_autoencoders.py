@@ -113,22 +113,22 @@ def test_free_codes_stay_in_the_ball_and_out_of_the_release(shelf: Shelf) -> Non
     codes = held["module.codes.weight"]
     assert codes.shape == (1500, 4)
     assert float(codes.norm(dim=1).max()) <= 1 + 1e-6
-    centred = (codes - codes.mean(0)).double()
-    factor = held["module.prior.factor"].double()
-    assert torch.allclose(factor @ factor.T, centred.T @ centred / 1500, atol=1e-5)
+    ends = held["module.prior.ends"].double()
+    weights = ends.diff(prepend=torch.zeros(1))
+    assert torch.allclose(weights @ held["module.prior.means"].double(), codes.double().mean(0), atol=1e-5)
     manifest = json.loads((shelf.release("glo") / MANIFEST).read_text("utf-8"))
     assert "codes.weight" in manifest["left_out"]
 
 
 def test_codes_of_pictures_that_are_not_there_do_not_count() -> None:
-    """The Gaussian is fitted to the codes of the training data alone: there may be more."""
-    recipe = dataclasses.replace(glo.glo.recipes["tiny"], pictures=100)
+    """The mixture is fitted to the codes of the training data alone: there may be more."""
+    recipe = dataclasses.replace(glo.glo.recipes["tiny"], pictures=100, parts=1)
     module = build(glo.glo, recipe, DIGIT, "glo")
     with torch.no_grad():
         module.codes.weight[50:] = 1.0
         batch = zoo.Batch(torch.empty(50), torch.empty(50), torch.arange(50), torch.ones(()))
         glo.fit_prior(module, [batch], recipe)
-    assert torch.allclose(module.prior.mean, module.codes.weight[:50].mean(0), atol=1e-6)
+    assert torch.allclose(module.prior.means[0], module.codes.weight[:50].mean(0), atol=1e-6)
 
 
 def test_too_few_codes(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 Hinton & Salakhutdinov 2006, "Reducing the dimensionality of data with neural networks",
 https://doi.org/10.1126/science.1127647. Trained end to end, with the mean squared error, and with a penalty on
-the code's length that keeps codes near the origin, so that a Gaussian fitted to them can be sampled.
+the code's length that keeps codes near the origin. A mixture of Gaussians is fitted to them, which can be sampled.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo
-from zoo_autoencoders.nets import Codec, Gaussian
+from zoo_autoencoders.nets import Codec, Mixture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,18 +24,19 @@ class Recipe(zoo.Recipe):
     hidden: tuple[int, ...] = zoo.setting((256, 64), "sizes of the hidden layers, from picture to code", least=1)
     latent: int = zoo.setting(32, "numbers in a code", least=1)
     penalty: float = zoo.setting(1e-3, "λ, the weight of ‖E(x)‖² in the loss", least=0)
+    parts: int = zoo.setting(30, "Gaussians in the mixture that is fitted to the codes", least=1)
 
 
 class Autoencoder(Codec):
-    """E: picture to code; D: code to picture; and a Gaussian over codes, fitted after training."""
+    """E: picture to code; D: code to picture; and a mixture of Gaussians over codes, fitted after training."""
 
-    def __init__(self, sample: zoo.Sample, latent: int, encoder: nn.Module, decoder: nn.Module) -> None:
+    def __init__(self, sample: zoo.Sample, latent: int, encoder: nn.Module, decoder: nn.Module, parts: int) -> None:
         super().__init__(sample, latent, encoder, decoder)
-        self.prior = Gaussian(latent)
+        self.prior = Mixture(latent, parts)
 
-    def draw(self, noise: Tensor) -> Tensor:
-        """A picture for standard normal noise: that of the code mean + L·noise, L·Lᵀ the covariance of codes."""
-        return self.decode(self.prior(noise))
+    def draw(self, noise: Tensor, pick: Tensor) -> Tensor:
+        """The picture of a code of the mixture, for standard normal noise and a uniform number that picks a part."""
+        return self.decode(self.prior(noise, pick))
 
 
 def dense(recipe: Recipe, sample: zoo.Sample) -> Autoencoder:
@@ -43,7 +44,7 @@ def dense(recipe: Recipe, sample: zoo.Sample) -> Autoencoder:
     sizes = (math.prod(image.shape), *recipe.hidden, recipe.latent)
     encoder = nn.Sequential(nn.Flatten(), *_layers(sizes))
     decoder = nn.Sequential(*_layers(sizes[::-1]), nn.Unflatten(1, image.shape))
-    return Autoencoder(sample, recipe.latent, encoder, decoder)
+    return Autoencoder(sample, recipe.latent, encoder, decoder, recipe.parts)
 
 
 def _layers(sizes: tuple[int, ...]) -> list[nn.Module]:
@@ -65,18 +66,19 @@ def mse(ae: Codec, batch: zoo.Batch, recipe: zoo.Recipe) -> Tensor:
 
 
 def fit_prior(ae: Autoencoder, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
-    """Fit the Gaussian over codes to those of the training data."""
+    """Fit the mixture to the codes of the training data."""
     ae.prior.fit(torch.cat([ae.encode(batch.x) for batch in batches]))
 
 
 def tasks(ae: Autoencoder) -> Mapping[str, zoo.Task]:
     image, code = ae.sample.x, zoo.Vector((ae.latent,))
+    drawn = {"noise": zoo.Noise((ae.latent,)), "pick": zoo.Noise((1,), "uniform")}
     return {
         "encode": zoo.Task(ae.encode, {"image": image}, {"code": code}),
         "decode": zoo.Task(ae.decode, {"code": code}, {"image": image}),
         "reconstruct": zoo.Task(ae.reconstruct, {"image": image}, {"reconstruction": image}),
         "score": zoo.Task(ae.score, {"image": image}, {"score": zoo.Score()}),
-        "draw": zoo.Task(ae.draw, {"noise": zoo.Noise((ae.latent,))}, {"image": image}),
+        "draw": zoo.Task(ae.draw, drawn, {"image": image}),
     }
 
 

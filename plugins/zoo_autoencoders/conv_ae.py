@@ -2,7 +2,7 @@
 
 Masci et al. 2011, "Stacked convolutional auto-encoders for hierarchical feature extraction",
 https://doi.org/10.1007/978-3-642-21735-7_7. Trained end to end, with strided convolutions for max-pooling; loss,
-penalty and the Gaussian over codes are those of the dense one.
+penalty and the mixture over codes are those of the dense one.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from zoo_autoencoders.ae import Autoencoder, ae
 @dataclass(frozen=True, kw_only=True)
 class Recipe(nets.Recipe):
     penalty: float = zoo.setting(1e-3, "λ, the weight of ‖E(x)‖² in the loss", least=0)
+    parts: int = zoo.setting(30, "Gaussians in the mixture that is fitted to the codes", least=1)
 
 
-def convolutional(recipe: nets.Recipe, sample: zoo.Sample) -> Autoencoder:
+def convolutional(recipe: Recipe, sample: zoo.Sample) -> Autoencoder:
     image = sample.form(zoo.Image)
     encoder, decoder = nets.encoder(image, recipe.latent, recipe), nets.decoder(image, recipe.latent, recipe)
-    return Autoencoder(sample, recipe.latent, encoder, decoder)
+    return Autoencoder(sample, recipe.latent, encoder, decoder, recipe.parts)
 
 
 conv_ae = dataclasses.replace(

@@ -16,7 +16,6 @@ from torch import Tensor
 
 import zoo
 from zoo_autoencoders import nets
-from zoo_autoencoders.ae import Autoencoder
 from zoo_autoencoders.conv_ae import conv_ae
 
 
@@ -40,19 +39,19 @@ def corrupt(images: Tensor, noise: str, level: float) -> Tensor:
     return torch.where(struck, white, images)
 
 
-def loss(ae: Autoencoder, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+def loss(ae: nets.Codec, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     """‖x − D(E(x̃))‖² (eq. 5, with the squared error), summed over pixels."""
     denoised = ae.reconstruct(corrupt(batch.x, recipe.noise, recipe.level))
     return {"reconstruction": (denoised - batch.x).square().flatten(1).sum(1).mean()}
 
 
-def psnr_denoised(ae: Autoencoder, batch: zoo.Batch, recipe: Recipe) -> Tensor:
+def psnr_denoised(ae: nets.Codec, batch: zoo.Batch, recipe: Recipe) -> Tensor:
     """10 log10(1 / MSE) of each picture that was corrupted and denoised, in decibels."""
     denoised = ae.reconstruct(corrupt(batch.x, recipe.noise, recipe.level))
     return -10 * (denoised - batch.x).square().mean((1, 2, 3)).log10()
 
 
-def tasks(ae: Autoencoder) -> Mapping[str, zoo.Task]:
+def tasks(ae: nets.Codec) -> Mapping[str, zoo.Task]:
     image, code = ae.sample.x, zoo.Vector((ae.latent,))
     return {
         "encode": zoo.Task(ae.encode, {"image": image}, {"code": code}),
@@ -64,6 +63,7 @@ def tasks(ae: Autoencoder) -> Mapping[str, zoo.Task]:
 
 denoising_ae = dataclasses.replace(
     conv_ae,
+    build=nets.codec,
     card=zoo.Card(
         title="Denoising autoencoder",
         summary="Takes the noise out of a picture, and learns a code on the way that noise changes little.",

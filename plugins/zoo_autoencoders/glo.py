@@ -1,7 +1,7 @@
 """Generative latent optimisation: a decoder trained together with one free code for each picture.
 
 Bojanowski et al. 2018, "Optimizing the latent space of generative networks", https://arxiv.org/abs/1707.05776. There is
-no encoder and no discriminator; a Gaussian is fitted to the codes, from which new ones are drawn.
+no encoder and no discriminator; a mixture of Gaussians is fitted to the codes, from which new ones are drawn.
 """
 
 from __future__ import annotations
@@ -20,26 +20,27 @@ from zoo_autoencoders import nets
 @dataclass(frozen=True, kw_only=True)
 class Recipe(nets.Recipe):
     pictures: int = zoo.setting(60000, "codes: at least as many as the data set has pictures", least=1)
+    parts: int = zoo.setting(30, "Gaussians in the mixture that is fitted to the codes", least=1)
     levels: int = zoo.setting(3, "levels of the Laplacian pyramid by which pictures are compared", least=1)
 
 
 class GLO(nn.Module):
-    """A code for each training picture, a decoder, and a Gaussian over codes, fitted after training."""
+    """A code for each training picture, a decoder, and a mixture of Gaussians over codes, fitted after training."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
         self.sample, self.latent = sample, recipe.latent
         self.codes = nn.Embedding(recipe.pictures, recipe.latent)
         self.decoder = nets.decoder(sample.form(zoo.Image), recipe.latent, recipe)
-        self.prior = nets.Gaussian(recipe.latent)
+        self.prior = nets.Mixture(recipe.latent, recipe.parts)
         project(self, recipe)
 
     def decode(self, code: Tensor) -> Tensor:
         return self.decoder(code).float().sigmoid()  # (b, c, h, w)
 
-    def draw(self, noise: Tensor) -> Tensor:
-        """A picture for standard normal noise: that of the code mean + L·noise, L·Lᵀ the covariance of codes."""
-        return self.decode(self.prior(noise))
+    def draw(self, noise: Tensor, pick: Tensor) -> Tensor:
+        """The picture of a code of the mixture, for standard normal noise and a uniform number that picks a part."""
+        return self.decode(self.prior(noise, pick))
 
 
 @torch.no_grad()
@@ -70,14 +71,15 @@ def loss(glo: GLO, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
 
 
 def fit_prior(glo: GLO, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
-    """Fit the Gaussian over codes to those of the training data."""
+    """Fit the mixture to the codes of the training data."""
     glo.prior.fit(torch.cat([glo.codes(batch.index) for batch in batches]))
 
 
 def tasks(glo: GLO) -> Mapping[str, zoo.Task]:
+    drawn = {"noise": zoo.Noise((glo.latent,)), "pick": zoo.Noise((1,), "uniform")}
     return {
         "decode": zoo.Task(glo.decode, {"code": zoo.Vector((glo.latent,))}, {"image": glo.sample.x}),
-        "draw": zoo.Task(glo.draw, {"noise": zoo.Noise((glo.latent,))}, {"image": glo.sample.x}),
+        "draw": zoo.Task(glo.draw, drawn, {"image": glo.sample.x}),
     }
 
 

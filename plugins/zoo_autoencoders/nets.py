@@ -1,7 +1,8 @@
-"""What the models of this package share: networks from pictures to numbers and back, and a Gaussian over codes."""
+"""What the models of this package share: networks from pictures to numbers and back, and a mixture over codes."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -161,25 +162,39 @@ def _grid(image: zoo.Image, recipe: Recipe) -> tuple[int, int, int]:
     return 2 * recipe.width, -(-image.height // 4), -(-image.width // 4)
 
 
-class Gaussian(nn.Module):
-    """N(mean, factor·factorᵀ) over codes, fitted to them after training."""
+class Mixture(nn.Module):
+    """Σ_k w_k N(mean_k, factor_k·factor_kᵀ) over codes, fitted to them after training.
 
-    mean: Tensor
-    factor: Tensor
+    "Ex-post density estimation" (Ghosh et al. 2020, section 4, https://arxiv.org/abs/1903.12436).
+    """
 
-    def __init__(self, size: int) -> None:
+    ends: Tensor
+    means: Tensor
+    factors: Tensor
+
+    def __init__(self, size: int, parts: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("factor", torch.eye(size))
+        self.register_buffer("ends", torch.linspace(0, 1, parts + 1)[1:])  # w_1, w_1 + w_2, …, 1
+        self.register_buffer("means", torch.zeros(parts, size))
+        self.register_buffer("factors", torch.eye(size).repeat(parts, 1, 1))
 
-    def forward(self, noise: Tensor) -> Tensor:
-        """Codes, (b, size), of standard normal noise of that shape."""
-        return self.mean + noise @ self.factor.T
+    def forward(self, noise: Tensor, pick: Tensor) -> Tensor:
+        """Codes, (b, size), of standard normal noise of that shape and uniform numbers, (b, 1), which pick parts."""
+        chosen = (pick >= self.ends).sum(1)
+        return self.means[chosen] + (self.factors[chosen] @ noise[:, :, None])[:, :, 0]
 
     def fit(self, codes: Tensor) -> None:
-        """Take the mean of codes, (n, size), and the Cholesky factor of their covariance."""
-        codes = codes.double().cpu()
-        centred = codes - codes.mean(0)
-        covariance = centred.T @ centred / len(codes) + 1e-6 * torch.eye(codes.shape[1], dtype=torch.float64)
-        self.mean.copy_(codes.mean(0))
-        self.factor.copy_(torch.linalg.cholesky(covariance))
+        """Fit it to codes, (n, size), or to some 20,000 of them, by expectation maximisation."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.mixture import GaussianMixture
+
+        found = codes[:: -(-len(codes) // 20_000)].detach().double().cpu().numpy()
+        parts = min(len(self.ends), len(found))
+        mixture = GaussianMixture(parts, init_params="k-means++", random_state=0, reg_covar=1e-4 * found.var())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # it is good enough by then
+            mixture.fit(found)
+        self.ends.fill_(1)
+        self.ends[: parts - 1] = torch.from_numpy(mixture.weights_.cumsum())[:-1]
+        self.means[:parts] = torch.from_numpy(mixture.means_)
+        self.factors[:parts] = torch.linalg.cholesky(torch.from_numpy(mixture.covariances_))
