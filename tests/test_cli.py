@@ -71,9 +71,10 @@ def test_a_release_folder_holds_what_the_guide_says(model_name: str, shelf: Shel
     names = {path.name for path in release.folder.iterdir()}
     graphs = {f"{task}.onnx" for task in release.tasks}
     picture = set() if release.generation is None else {"samples.png", "generate.onnx"}
-    assert (
-        names - {"samples.txt", "samples.wav"} == {"README.md", "manifest.json", "model.safetensors"} | picture | graphs
-    )
+    always = {"README.md", "manifest.json", "metrics.jsonl", "model.safetensors"}
+    assert names - {"samples.txt", "samples.wav"} == always | picture | graphs
+    lines = [json.loads(line) for line in (release.folder / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == release.manifest["provenance"]["step"]
     assert set(release.files) == names - {"manifest.json"}
     card = (release.folder / "README.md").read_text()
     assert card.startswith("---\n")

@@ -5,6 +5,7 @@
       model.safetensors    the weights, once
       encode.onnx …        graphs whose external data lies inside model.safetensors
       samples.png          README.md
+      metrics.jsonl        how its training went
 
 A manifest names a plugin, and never code to import.
 """

@@ -53,6 +53,7 @@ def write(run: Path, folder: Path, checkpoint: str | None) -> None:
     tasks = dict(model.tasks(module))
     if not tasks:
         raise ExportError(f"{about['name']} declares no tasks, so there is nothing to release.")
+    files.write(folder / runs.METRICS, runs.metrics(run, held.state.step))
     assemble(folder, module, model, tasks, sample, _manifest(run, about, model, tasks, held))
 
 

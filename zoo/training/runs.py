@@ -194,20 +194,24 @@ def check_data(folder: Path, about: Mapping[str, Any], data: DataSet, test: Data
             )
 
 
-def cut_metrics(folder: Path, step: int) -> None:
-    """Keep the lines of ``metrics.jsonl`` up to a step; the rest will be written again."""
+def metrics(folder: Path, step: int) -> str:
+    """The lines of ``metrics.jsonl`` up to a step; nothing where there is no such file."""
     path = folder / METRICS
-    if not path.is_file():
-        return
-    kept = []
-    for line in path.read_text("utf-8").splitlines():
+    kept: list[str] = []
+    for line in path.read_text("utf-8").splitlines() if path.is_file() else ():
         try:
             if json.loads(line)["step"] > step:
                 break
         except (ValueError, KeyError, TypeError):
             break  # cut short by a kill
         kept.append(line + "\n")
-    files.write(path, "".join(kept))
+    return "".join(kept)
+
+
+def cut_metrics(folder: Path, step: int) -> None:
+    """Keep the lines of ``metrics.jsonl`` up to a step; the rest will be written again."""
+    if (folder / METRICS).is_file():
+        files.write(folder / METRICS, metrics(folder, step))
 
 
 def append_metrics(folder: Path, line: Mapping[str, Any]) -> None:
