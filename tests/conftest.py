@@ -196,14 +196,11 @@ def plugged(folder: Path, **models: str) -> Iterator[None]:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo-tests\nVersion: 1.0\n")
     lines = [f"{name} = {target}\n" for name, target in models.items()]
     (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\n{''.join(lines)}")
-    caches = (registry.plugins, registry.load, registry.catalogue)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
-        for cache in caches:
-            cache.cache_clear()
+        registry.forget()
         yield
-    for cache in caches:
-        cache.cache_clear()
+    registry.forget()
 
 
 STEPWISE = {name: f"step_plugin:{name}" for name in ("dots", "cells", "mist")}

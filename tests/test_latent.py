@@ -87,9 +87,25 @@ def test_between_two_samples_of_a_seed(name: str, shelf: Shelf) -> None:
         between = model.interpolate(2, 5, steps=4, seed=3)
         for one, other in ((between[0], samples[2]), (between[-1], samples[5])):
             assert np.abs(one.astype(int) - other).max() <= 1
-        if name == "vae":  # its noise and its codes lie in one space
+        if name != "dcgan":  # its samples and its codes lie in one space
             mixed = model.interpolate(DIGITS[0], 5, steps=4, seed=3)
             assert np.abs(mixed[-1].astype(int) - samples[5]).max() <= 1
+
+
+def test_between_samples_with_labels(shelf: Shelf) -> None:
+    with zoo.load(shelf.release("cgan")) as model:
+        between = model.interpolate(2, 5, steps=5, seed=3)  # the label changes half-way
+        samples = model.generate(6, seed=3)
+        for one, other in ((between[0], samples[2]), (between[-1], samples[5])):
+            assert np.abs(one.astype(int) - other).max() <= 1
+        same = model.interpolate(2, 5, steps=5, seed=3, label=7)
+        for one, index in ((same[0], 2), (same[-1], 5)):
+            assert np.abs(one.astype(int) - model.generate(1, seed=3, first=index, label=7)).max() <= 1
+    with zoo.load(shelf.release("cvae")) as model:
+        found = model.interpolate(DIGITS[:2], DIGITS[2:4], steps=3, label=[4, 5])
+        ends = model.decode(model.encode(DIGITS[2:4], [4, 5]), [4, 5])
+        assert np.abs(found[[2, 5]].astype(int) - ends).max() <= 1
+        assert model.inpaint(DIGITS[:2], np.eye(8), label=4).shape == (2, 8, 8)
 
 
 # Traversal
@@ -106,9 +122,22 @@ def test_a_traversal_changes_one_number_of_a_code(shelf: Shelf) -> None:
         found = model.traverse(4, dimension=0, seed=7)
         assert np.abs(found.astype(int) - model.decode(noises)).max() <= 1
         assert np.array_equal(model.traverse(dimension=0), model.traverse(0, dimension=0, seed=0))
-    for name in ("dcgan", "ae"):
+    for name in ("dcgan", "ae", "glo"):
         with zoo.load(shelf.release(name)) as model:
             assert model.traverse(dimension=3, steps=3).shape == (3, 8, 8)
+
+
+PARTS: tuple[tuple[Any, int], ...] = (("normal", 8), ("uniform", 2))
+
+
+def test_a_traversal_of_several_noises(shelf: Shelf) -> None:
+    """InfoGAN's style comes after z, and is uniform."""
+    with zoo.load(shelf.release("infogan")) as model:
+        z, style = (noise.draw(kind, (size,), 0, np.array([2]), k) for k, (kind, size) in enumerate(PARTS))
+        style[:, 1] = 0.25
+        expected = model.decode(z, [9], style)
+        found = model.traverse(2, dimension=8 + 1, low=0.25, high=0.75, steps=2, label=9)
+        assert np.abs(found[0].astype(int) - expected[0]).max() <= 1
 
 
 # In-painting
@@ -191,8 +220,18 @@ def test_what_is_refused_in_python(shelf: Shelf) -> None:
                 call()
         with raises(DataError, "mask is 9×8 pixels"):
             model.inpaint(DIGITS[:2], Image.new("L", (9, 8)))
-    with zoo.load(shelf.release("ae")) as model, raises(SettingError, "other codes for inputs than for samples"):
-        model.interpolate(DIGITS[0], 1)
+    with zoo.load(shelf.release("bigan")) as model:
+        spaces = latent.coded(model.release), latent.drawn(model.release)
+        assert spaces[0] == spaces[1] is not None
+    with zoo.load(shelf.release("cvae")) as model:
+        with raises(SettingError, "This model is told the class of what it is given. Say it: label, from 0 to 9."):
+            model.interpolate(DIGITS[0], DIGITS[1])
+        with raises(SettingError, "There are 2 labels for 1 samples"):
+            model.inpaint(DIGITS[0], np.eye(8), label=[1, 2])
+        with raises(SettingError, "dimension = 2 is not an integer from 0 to 1"):
+            model.traverse(dimension=2, label=3)
+    with zoo.load(shelf.release("ae")) as model, raises(SettingError, "label = 3 is for models with labels"):
+        model.interpolate(0, 1, label=3)
     with zoo.load(shelf.release("dcgan")) as model:
         with raises(SettingError, "dcgan.tiny does not encode and decode: to interpolate, give the indices of samples"):
             model.interpolate(DIGITS[0], DIGITS[1])
@@ -218,18 +257,24 @@ def of(encode: tuple[Spec, Spec], decode: tuple[Spec, Spec], x: Any) -> release.
 def test_which_models_have_which_verbs(shelf: Shelf) -> None:
     """By the forms of their tasks alone."""
     found = {
-        name: latent.verbs(release.read(shelf.release(name))) for name in ("vae", "ae", "dcgan", "chargpt", "features")
+        name: latent.verbs(release.read(shelf.release(name)))
+        for name in ("vae", "ae", "dcgan", "cvae", "glo", "infogan", "chargpt", "features")
     }
     assert {name: tuple(verbs) for name, verbs in found.items()} == {
         "vae": latent.VERBS,
         "ae": latent.VERBS,
         "dcgan": ("interpolate", "traverse"),
+        "cvae": latent.VERBS,
+        "glo": ("interpolate", "traverse"),
+        "infogan": ("interpolate", "traverse"),
         "chargpt": (),
         "features": (),
     }
     assert "spherical" in found["vae"]["interpolate"]
     assert "linear" in found["ae"]["interpolate"]
     assert "dimension 0 to 7" in found["dcgan"]["traverse"]
+    assert "of its z and style changed (dimension 0 to 9; label)" in found["infogan"]["traverse"]
+    assert "label" in found["cvae"]["inpaint"]
     image, code = zoo.Image(1, 4, 4), Vector((3,))
     grid = of((image, Vector((2, 3))), (Vector((2, 3)), image), image)
     assert tuple(latent.verbs(grid)) == latent.VERBS
@@ -238,10 +283,11 @@ def test_which_models_have_which_verbs(shelf: Shelf) -> None:
     assert "linear" in latent.verbs(uniform)["interpolate"]
     for other in (
         of((image, Vector((4,))), (code, image), image),  # another shape
-        of((image, Vector((3,), "int64")), (Vector((3,), "int64"), image), image),  # codes of a codebook
         of((image, code), (code, code), image),  # no sample comes out
     ):
         assert latent.verbs(other) == {}
+    codes = of((image, Vector((3,), "int64")), (Vector((3,), "int64"), image), image)  # of a codebook
+    assert tuple(latent.verbs(codes)) == ("inpaint",)
     letters = Text("ab", 4)
     assert "inpaint" not in latent.verbs(of((letters, code), (code, letters), letters))
     two = dataclasses.replace(grid.tasks["decode"], inputs={"z": code, "y": zoo.Label(3)})
@@ -296,12 +342,12 @@ def test_verbs_are_told(zoo_command: Command, shelf: Shelf) -> None:
         "traverse",
     }
     assert set(json.loads(zoo_command("info", "vae.digits", "--json").stdout)["verbs"]) == set(latent.VERBS)
-    assert "verbs" not in zoo_command("info", "vae.mnist").stdout
+    assert "verbs" not in zoo_command("info", "vae.mnist-beta4").stdout
     assert all(verb in zoo_command("run", "--help").stdout for verb in latent.VERBS)
     for words, count, expected in (
         ("zoo run vae.digits in", "3", {"interpolate", "inpaint"}),
         ("zoo run vae.digits traverse --set d", "5", {"dimension="}),
-        ("zoo run vae.digits interpolate --set", "5", {"steps=", "method=", "seed="}),
+        ("zoo run vae.digits interpolate --set", "5", {"steps=", "method=", "seed=", "label="}),
     ):
         env = {"_ZOO_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": count}
         found = zoo_command(env=env).stdout.split()

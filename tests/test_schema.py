@@ -39,6 +39,7 @@ DAMAGE: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda all_: all_["releases"][NAME].update(hub={"repository": "a/b"}), f"has no releases.{NAME}.hub.revision"),
     (lambda all_: all_["releases"][NAME].update(measures={}), "measures = '{}', which is not a list"),
     (lambda all_: all_["releases"][NAME]["measures"][0].pop("protocol"), f"has no releases.{NAME}.measures.0.protocol"),
+    (lambda all_: all_["index"]["ae"].update(title="AE"), "has an index that does not say what the rest says"),
 ]
 
 
@@ -63,13 +64,29 @@ def test_doctor_tells_a_wrong_registry(tmp_path: Path, monkeypatch: pytest.Monke
     file = tmp_path / registry.CATALOGUE
     file.write_text(yaml.safe_dump(content))
     monkeypatch.setattr(registry, "catalogue_path", lambda _: file)
-    registry.catalogue.cache_clear()
+    registry.forget()
     try:
         found = [one for one in doctor._catalogues() if one.name == registry.OWN]
     finally:
-        registry.catalogue.cache_clear()
+        registry.forget()
     assert [one.ok for one in found] == [False]
     assert f"has no releases.{NAME}.manifest_sha256" in found[0].text
+
+
+def test_lists_and_loading_read_the_index_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest, several times as long, is not even parsed; and without an index all is read, and says the same."""
+    registry.forget()
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "catalogue", lambda _: pytest.fail("the whole catalogue was read"))
+        rows, released = registry.rows(), registry.released_folder(NAME)
+    text = (Path(__file__).parents[1] / registry.CATALOGUE).read_text("utf-8")
+    assert len(text.partition("\nmodels:")[0]) < len(text) / 4
+    index = registry.index(registry.OWN)
+    registry.forget()
+    monkeypatch.setattr(yaml, "load", lambda *given: {**yaml.safe_load(given[0]), "index": None})
+    assert registry.index(registry.OWN) == index
+    assert (registry.rows(), registry.released_folder(NAME)) == (rows, released)
+    registry.forget()
 
 
 def test_models_of_a_data_set() -> None:

@@ -107,15 +107,12 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def among_broken(broken: Path, example: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process has the broken distributions, too."""
-    caches = (registry.plugins, registry.load, registry.catalogue)
     with monkeypatch.context() as patch:
         patch.syspath_prepend(str(example))
         patch.syspath_prepend(str(broken))
-        for cached in caches:
-            cached.cache_clear()
+        registry.forget()
         yield
-    for cached in caches:
-        cached.cache_clear()
+    registry.forget()
 
 
 # The example

@@ -34,15 +34,17 @@ def build(distribution: str) -> str:
             f"No installed distribution named {distribution!r} brings models.{suggest(distribution, known)} "
             "Install it first: pip install -e ."
         )
-    content = {
+    content: dict[str, Any] = {
         "format": schema.FORMAT,
         "distribution": distribution,
+        "index": None,
         "models": {name: describe(name, registry.load(name)) for name in own},
         "releases": releases(own),
     }
     problem = schema.problem_of(content)
     if problem:
         raise PluginError(f"The catalogue of {distribution} {problem}.")
+    content["index"] = schema.index_of(content)
     return HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
 
 
@@ -171,7 +173,7 @@ def write(distribution: str, path: Path | None = None, check: bool = False) -> t
     if not check:
         for file in stale:
             files.write(file, wanted[file])
-        registry.catalogue.cache_clear()
+        registry.forget()
     return target, bool(stale)
 
 

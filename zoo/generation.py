@@ -14,7 +14,7 @@ from zoo.convert import from_batch, join, text_to_ids, to_batch
 from zoo.diffusion import iterate
 from zoo.errors import SettingError
 from zoo.plan import OPTIONS, Form, Plan
-from zoo.specs import Chain, Iterative, Noise, OneShot, Text
+from zoo.specs import Chain, Iterative, Label, Noise, OneShot, Text
 from zoo.tokens import ALL, Picking, Run
 
 Array = NDArray[Any]
@@ -24,6 +24,11 @@ MOST_ROWS = 64
 
 MOST_ELEMENTS = 20_000_000
 """Numbers that a task's inputs and outputs may have at once, of all samples together: 80 MB of float32."""
+
+
+def is_integer(value: object) -> bool:
+    """Whether a value is a whole number, of Python or of numpy, and no truth value."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def rows(*forms: Form) -> int:
@@ -100,23 +105,46 @@ def _check(plan: Plan, **asked: Any) -> None:
 
 def _part(label: int | Sequence[int] | None, here: slice, n: int) -> int | Sequence[int] | None:
     """The labels of one chunk."""
-    if label is None or isinstance(label, (int, np.integer)):
-        return label
+    return label if label is None or is_integer(label) else _each(label, n)[here]
+
+
+def _each(label: int | Sequence[int], n: int) -> Sequence[int]:
+    """A label for each of `n` items."""
+    if isinstance(label, (int, np.integer)):
+        return [int(label)] * n
     if isinstance(label, (str, float)) or not hasattr(label, "__len__"):
         raise SettingError(f"label = {label!r} is not an integer, nor a list of them.")
     if len(label) != n:
         raise SettingError(f"There are {len(label)} labels for {n} samples: give one, or one a sample.")
-    return label[here]
+    return label
+
+
+def labelled(
+    specs: Mapping[str, Label],
+    n: int,
+    label: int | Sequence[int] | None,
+    indices: NDArray[np.int64] | None = None,
+) -> dict[str, Array]:
+    """The class of each of `n` items, for each input that is one: `label`, one or one an item, or index % classes.
+
+    Raises :class:`SettingError` for a label where there is no such input, and for none where there are no indices.
+    """
+    if label is not None and not specs:
+        raise SettingError(f"label = {label!r} is for {OPTIONS['label']}, and this is none. Leave it out.")
+    if label is None and indices is None and specs:
+        most = min(spec.classes for spec in specs.values()) - 1
+        raise SettingError(f"This model is told the class of what it is given. Say it: label, from 0 to {most}.")
+    return {
+        name: (np.arange(n) if indices is None else indices) % spec.classes
+        if label is None
+        else to_batch(np.asarray(_each(label, n)), spec, "label")
+        for name, spec in specs.items()
+    }
 
 
 def labels_for(plan: Plan, indices: NDArray[np.int64], label: int | Sequence[int] | None = None) -> dict[str, Array]:
     """The class of each sample, for each input that is one: what was asked for, or index % classes."""
-    if isinstance(label, (int, np.integer)):
-        label = [int(label)] * len(indices)
-    return {
-        name: indices % spec.classes if label is None else to_batch(np.asarray(label), spec, "label")
-        for name, spec in plan.labels().items()
-    }
+    return labelled(plan.labels(), len(indices), label, indices)
 
 
 def one_shot(run: Run, plan: Plan, indices: NDArray[np.int64], seed: int, given: Mapping[str, Array]) -> Array:

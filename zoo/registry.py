@@ -8,7 +8,7 @@ that is asked for is ever imported.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
@@ -59,6 +59,15 @@ class Catalogue:
     path: Path | None
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     releases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Index:
+    """What lists of models and loading by name need of a catalogue: see ``zoo.schema.INDEXED``."""
+
+    path: Path | None
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     problem: str = ""
 
 
@@ -138,7 +147,7 @@ def split(name: str) -> tuple[str, str]:
 def load_recipe(name: str) -> tuple[Model, Recipe]:
     """The model and the recipe of ``model.recipe``; raises :class:`NotFoundError` for an unknown one."""
     model_name, recipe = split(name)
-    described = catalogue(find(model_name).distribution).models.get(model_name)
+    described = index(find(model_name).distribution).models.get(model_name)
     known = list(described["recipes"]) if described else []
     if described and recipe not in known:  # say so before anything heavy is imported
         raise no_recipe(model_name, recipe, known)
@@ -160,18 +169,49 @@ def no_recipe(model: str, recipe: str, known: Iterable[str]) -> NotFoundError:
 def catalogue(distribution: str) -> Catalogue:
     """What a distribution's ``registry.yaml`` says; an unreadable one is empty and says why in `problem`."""
     path = catalogue_path(distribution)
+    loaded, problem = _read(distribution, path, schema.problem_of)
+    if problem:
+        return Catalogue(path, problem=problem)
+    return Catalogue(path, loaded["models"], loaded.get("releases") or {})
+
+
+@cache
+def index(distribution: str) -> Index:
+    """The index of a distribution's ``registry.yaml``, of which nothing else is parsed: a tenth of it, and of the time.
+
+    Of one without an index, as somebody may have written it by hand, all is read.
+    """
+    path = catalogue_path(distribution)
+    loaded, problem = _read(distribution, path, schema.problem_of_head, whole=False)
+    if not problem:
+        return Index(path, loaded["index"])
+    listed = catalogue(distribution)
+    whole = {"models": listed.models, "releases": listed.releases}
+    return Index(path, schema.index_of(whole), listed.problem)
+
+
+def forget() -> None:
+    """Look for plugins, import them and read their catalogues anew when they are asked for."""
+    for cached in (plugins, load, catalogue, index):
+        cached.cache_clear()
+
+
+def _read(
+    distribution: str, path: Path | None, problem_of: Callable[[Any], str], *, whole: bool = True
+) -> tuple[Any, str]:
+    """What a ``registry.yaml`` holds, or the part of it before ``models:``; and what is wrong with that."""
     if path is None or not path.is_file():
-        return Catalogue(path, problem=f"{distribution} has no {CATALOGUE}")
+        return None, f"{distribution} has no {CATALOGUE}"
     import yaml
 
     try:
-        loaded = yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        text = path.read_text("utf-8")
+        text = text if whole else text.partition("\nmodels:")[0]
+        loaded = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        return Catalogue(path, problem=f"{path} cannot be read: {one_line(error)}")
-    problem = schema.problem_of(loaded)
-    if problem:
-        return Catalogue(path, problem=f"{path} {problem}")
-    return Catalogue(path, loaded["models"], loaded.get("releases") or {})
+        return None, f"{path} cannot be read: {one_line(error)}"
+    problem = problem_of(loaded)
+    return loaded, f"{path} {problem}" if problem else ""
 
 
 def catalogue_path(distribution: str) -> Path | None:
@@ -214,7 +254,7 @@ def rows(
             names = " and ".join(sorted(claim.distribution for claim in claims))
             found.append(Row(model, model, names, note=conflict(claims)))
             continue
-        listed = catalogue(claims[0].distribution)
+        listed = index(claims[0].distribution)
         described = listed.models.get(model)
         if described is None:
             note = "not indexed" + (
@@ -222,17 +262,16 @@ def rows(
             )
             found.append(Row(model, model, claims[0].distribution, note=note))
             continue
-        for recipe, fields in described["recipes"].items():
-            name = f"{model}.{recipe}"
+        for recipe, data_set in described["recipes"].items():
             found.append(
                 Row(
-                    name,
+                    f"{model}.{recipe}",
                     model,
                     claims[0].distribution,
                     described["title"],
-                    fields["data"],
+                    data_set,
                     tuple(described["tasks"]),
-                    name in listed.releases,
+                    recipe in described["released"],
                 )
             )
     return [
@@ -257,18 +296,17 @@ def list_models(
 
 
 def released_folder(name: str) -> tuple[Path, Mapping[str, Any]]:
-    """The folder of the weights released under a name, and their catalogue entry; :class:`NotFoundError` if none."""
+    """The folder of the weights released under a name, and their index entry; :class:`NotFoundError` if none."""
     model, recipe = split(name)
     plugin = find(model)
-    listed = catalogue(plugin.distribution)
-    if name not in listed.releases:
-        described = listed.models.get(model)
+    described = index(plugin.distribution).models.get(model)
+    if described is None or recipe not in described["released"]:
         if described and recipe not in described["recipes"]:
             raise no_recipe(model, recipe, list(described["recipes"]))
         raise NotFoundError(
             f"No weights are released under {name!r}. Train it: zoo train {name}, then load runs/{name}."
         )
-    entry = listed.releases[name]
+    entry = described["released"][recipe]
     folder = package_folder(entry["package"])
     if folder is None:
         raise NotFoundError(

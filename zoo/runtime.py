@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
-from zoo import generation, latent
+from zoo import generation, inpainting, latent
 from zoo.convert import from_batch, gives, join, takes, to_batch
 from zoo.devices import check_threads
 from zoo.errors import NotFoundError, SettingError
@@ -170,6 +170,7 @@ class LoadedModel:
         steps: int = 8,
         method: Literal["auto", "linear", "spherical"] = "auto",
         seed: int = 0,
+        label: int | Sequence[int] | None = None,
     ) -> Any:
         """Samples on the way from the code of `a` to that of `b`, both ends included.
 
@@ -177,27 +178,40 @@ class LoadedModel:
         indices of `seed`. Gives what :meth:`generate` gives: `steps` samples for each pair, pair after pair. `method`
         "linear" is the straight line; "spherical" keeps to the sphere that standard normal noise lies near (Shoemake
         1985, https://doi.org/10.1145/325165.325242; White 2016, https://arxiv.org/abs/1609.04468); "auto" is
-        spherical where the decoder takes standard normal noise, and else linear. Raises :class:`SettingError` for a
-        model without encode and decode of one code, and without generation from noise.
+        spherical where the decoder takes standard normal noise, and else linear. `label` is for models with labels:
+        one, or one for each pair; without it samples have the label of their index, which changes half-way, and
+        inputs need one. Raises :class:`SettingError` for a model without encode and decode of one code, and without
+        generation from noise in one call.
         """
         self._prepare_drawn()
-        return latent.interpolate(self._whole, self.release, a, b, steps=steps, method=method, seed=seed)
+        return latent.interpolate(self._whole, self.release, a, b, steps=steps, method=method, seed=seed, label=label)
 
     def traverse(
-        self, x: Any = None, *, dimension: int, low: float = -3.0, high: float = 3.0, steps: int = 8, seed: int = 0
+        self,
+        x: Any = None,
+        *,
+        dimension: int,
+        low: float = -3.0,
+        high: float = 3.0,
+        steps: int = 8,
+        seed: int = 0,
+        label: int | Sequence[int] | None = None,
     ) -> Any:
         """Samples of a code of which one number goes from `low` to `high`, and the others stay: a latent traversal.
 
         The code is that of `x`, an input of the task encode or a batch of them; or where `x` is an integer, the noise
-        of the sample of that index of `seed` (None: index 0). `dimension` counts the numbers of a code from 0. Gives
-        `steps` samples for each code, code after code. Raises :class:`SettingError` as :meth:`interpolate` does.
+        of the sample of that index of `seed` (None: index 0). `dimension` counts the numbers of a code from 0, those of
+        several inputs one after the other. Gives `steps` samples for each code, code after code. `label` and errors
+        are as in :meth:`interpolate`.
         """
         self._prepare_drawn()
         return latent.traverse(
-            self._whole, self.release, x, dimension=dimension, low=low, high=high, steps=steps, seed=seed
+            self._whole, self.release, x, dimension=dimension, low=low, high=high, steps=steps, seed=seed, label=label
         )
 
-    def inpaint(self, x: Any, mask: Any, *, steps: int = 32, seed: int = 0, label: int | None = None) -> Any:
+    def inpaint(
+        self, x: Any, mask: Any, *, steps: int = 32, seed: int = 0, label: int | Sequence[int] | None = None
+    ) -> Any:
         """Pictures or sounds with what is missing filled in: by sampling, or by iterated reconstruction.
 
         `mask` is true, or at least half of white, where `x` is missing: for pictures (h, w) or (n, h, w), as an array,
@@ -206,11 +220,11 @@ class LoadedModel:
         i as in sample i of `seed`, of the class `label` (default: i modulo classes); so a mask of the lower half
         completes a picture. In all other models missing values start as the mean of the known ones; then `steps` times
         all is reconstructed, and the known values are put back (Rezende, Mohamed & Wierstra 2014, section 5,
-        https://arxiv.org/abs/1401.4082, with the means of the model's distributions instead of draws from them). Raises
-        :class:`SettingError` for a model that does neither with pictures or sounds; a text is completed by
-        ``generate(prompt=…)``.
+        https://arxiv.org/abs/1401.4082, with the means of the model's distributions instead of draws from them), given
+        the `label` where the model takes one. Raises :class:`SettingError` for a model that does neither with pictures
+        or sounds; a text is completed by ``generate(prompt=…)``.
         """
-        return latent.inpaint(self._whole, self.release, x, mask, steps=steps, seed=seed, label=label)
+        return inpainting.inpaint(self._whole, self.release, x, mask, steps=steps, seed=seed, label=label)
 
     def save(self, value: Any, path: str | Path, *, force: bool = False, columns: int | None = None) -> list[Path]:
         """Write what this model gave, or a part of it, to a file, and return the path (or paths).
@@ -227,9 +241,8 @@ class LoadedModel:
 
     def _prepare_drawn(self) -> None:
         """Open the graph that makes samples of noise, if there is one, before noise of its declared shape is drawn."""
-        space = latent.drawn(self.release)
-        if space is not None:
-            self.backend.prepare(space.task)
+        if latent.drawn(self.release) is not None and self.release.generation is not None:
+            self.backend.prepare(self.release.generation.task)
 
     def _whole(self, task: str, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """What a task gives for named batches of one size, in the form that graphs have."""

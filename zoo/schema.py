@@ -71,6 +71,18 @@ RELEASE = {
 SHA-256 of its manifest, which has those of all else, and where the weights come from. `parity` is the largest
 difference between torch and ONNX Runtime over all tasks."""
 
+PINNED = ("package", "folder", "manifest_sha256")
+"""Fields of a set of weights that loading it by name needs."""
+
+INDEXED = {
+    "title": str,
+    "tasks": Many(str),
+    "recipes": Each(str),
+    "released": Each({key: RELEASE[key] for key in PINNED}),
+}
+"""A model in the index: the data set of each recipe, and where the released weights of some lie."""
+
+HEAD = {"format": int, "index": Each(INDEXED)}
 REGISTRY = {"format": int, "models": Each(MODEL), "releases?": Each(RELEASE)}
 
 
@@ -78,7 +90,35 @@ def problem_of(content: Any) -> str:
     """What is wrong with the content of a ``registry.yaml``, in words that follow its path; or ``""``."""
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
         return f"is not a catalogue of format {FORMAT}"
-    return _problem(content, REGISTRY, "")
+    problem = _problem(content, REGISTRY, "")
+    if not problem and content.get("index") not in (None, index_of(content)):
+        return "has an index that does not say what the rest says"
+    return problem
+
+
+def problem_of_head(head: Any) -> str:
+    """The same for the part before ``models:``, which ends with the index."""
+    if not isinstance(head, Mapping) or head.get("format") != FORMAT:
+        return f"is not a catalogue of format {FORMAT}"
+    return _problem(head, HEAD, "")
+
+
+def index_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What lists of models and loading by name need of a whole catalogue, by model. It is read alone."""
+    weights = content.get("releases") or {}
+    return {
+        model: {
+            "title": entry["title"],
+            "tasks": list(entry["tasks"]),
+            "recipes": {recipe: fields["data"] for recipe, fields in entry["recipes"].items()},
+            "released": {
+                recipe: {key: weights[f"{model}.{recipe}"][key] for key in PINNED}
+                for recipe in entry["recipes"]
+                if f"{model}.{recipe}" in weights
+            },
+        }
+        for model, entry in content["models"].items()
+    }
 
 
 def _problem(value: Any, form: Any, where: str) -> str:

@@ -86,9 +86,8 @@ def options(function: Callable[..., Any], assignments: Iterable[str]) -> dict[st
 
 
 def _given(hint: Any) -> Any:
-    """The type of a value that is given, where it may be None too."""
-    parts = [part for part in get_args(hint) if part is not types.NoneType]
-    return parts[0] if get_origin(hint) in (Union, types.UnionType) and len(parts) == 1 else hint
+    """The type of a value that is given in words: of several, the first, which is not None."""
+    return get_args(hint)[0] if get_origin(hint) in (Union, types.UnionType) else hint
 
 
 def known(cls: type[Recipe], key: str) -> None:

@@ -34,9 +34,10 @@ class Autoencoder(Codec):
         super().__init__(sample, latent, encoder, decoder)
         self.prior = Mixture(latent, parts)
 
-    def draw(self, noise: Tensor, pick: Tensor) -> Tensor:
-        """The picture of a code of the mixture, for standard normal noise and a uniform number that picks a part."""
-        return self.decode(self.prior(noise, pick))
+    def draw(self, noise: Tensor, pick: Tensor) -> tuple[Tensor, Tensor]:
+        """A picture and its code, of the mixture, for standard normal noise and a uniform number that picks a part."""
+        code = self.prior(noise, pick)
+        return self.decode(code), code
 
 
 def dense(recipe: Recipe, sample: zoo.Sample) -> Autoencoder:
@@ -78,7 +79,7 @@ def tasks(ae: Autoencoder) -> Mapping[str, zoo.Task]:
         "decode": zoo.Task(ae.decode, {"code": code}, {"image": image}),
         "reconstruct": zoo.Task(ae.reconstruct, {"image": image}, {"reconstruction": image}),
         "score": zoo.Task(ae.score, {"image": image}, {"score": zoo.Score()}),
-        "draw": zoo.Task(ae.draw, drawn, {"image": image}),
+        "draw": zoo.Task(ae.draw, drawn, {"image": image, "code": code}),
     }
 
 

@@ -38,9 +38,10 @@ class GLO(nn.Module):
     def decode(self, code: Tensor) -> Tensor:
         return self.decoder(code).float().sigmoid()  # (b, c, h, w)
 
-    def draw(self, noise: Tensor, pick: Tensor) -> Tensor:
-        """The picture of a code of the mixture, for standard normal noise and a uniform number that picks a part."""
-        return self.decode(self.prior(noise, pick))
+    def draw(self, noise: Tensor, pick: Tensor) -> tuple[Tensor, Tensor]:
+        """A picture and its code, of the mixture, for standard normal noise and a uniform number that picks a part."""
+        code = self.prior(noise, pick)
+        return self.decode(code), code
 
 
 @torch.no_grad()
@@ -76,10 +77,11 @@ def fit_prior(glo: GLO, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
 
 
 def tasks(glo: GLO) -> Mapping[str, zoo.Task]:
+    image, code = glo.sample.x, zoo.Vector((glo.latent,))
     drawn = {"noise": zoo.Noise((glo.latent,)), "pick": zoo.Noise((1,), "uniform")}
     return {
-        "decode": zoo.Task(glo.decode, {"code": zoo.Vector((glo.latent,))}, {"image": glo.sample.x}),
-        "draw": zoo.Task(glo.draw, drawn, {"image": glo.sample.x}),
+        "decode": zoo.Task(glo.decode, {"code": code}, {"image": image}),
+        "draw": zoo.Task(glo.draw, drawn, {"image": image, "code": code}),
     }
 
 

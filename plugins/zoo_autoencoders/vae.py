@@ -136,14 +136,14 @@ vae = zoo.Model(
     generate=zoo.OneShot("decode"),
     measures=(
         zoo.Measure("negative_elbo", negative_elbo, "nats per image", f"one z an image; {PROTOCOL}"),
-        zoo.Measure("iwae_100", iwae_100, "nats per image", f"bound on −log p(x), k = 100; {PROTOCOL}", limit=1000),
+        zoo.Measure("iwae_100", iwae_100, "nats per image", f"bound on −log p(x), k = 100; {PROTOCOL}", limit=10_000),
     ),
     recipes={
         "digits": Recipe(**nets.DIGITS, latent=8),
         "mnist": mnist,
         "mnist-beta4": replace(mnist, beta=4.0, steps=10000),
         "cifar10": replace(
-            mnist, data="cifar10-jpeg", likelihood="logistic", latent=128, width=24, blocks=2, flip=True, steps=30000
+            mnist, data="cifar10-jpeg", likelihood="logistic", latent=128, width=24, blocks=2, flip=True, steps=20000
         ),
         "tiny": Recipe(**nets.TINY, latent=2),
     },

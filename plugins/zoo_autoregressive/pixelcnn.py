@@ -97,7 +97,7 @@ pixelcnn = zoo.Model(
             data="digits", levels=17, reach=3, layers=4, steps=1500, batch=100, warmup=50, decay="cosine", ema=0.99
         ),
         "mnist": Recipe(
-            data="mnist", steps=30000, batch=32, lr=2e-3, warmup=200, decay="cosine", clip=200.0, ema=0.999
+            data="mnist", steps=15000, batch=32, lr=2e-3, warmup=200, decay="cosine", clip=200.0, ema=0.999
         ),
         "tiny": Recipe(data="digits", precision="fp32", width=8, layers=1, reach=2, steps=20, batch=32),
     },
