@@ -46,8 +46,10 @@ def models(content: Mapping[str, Any]) -> str:
         f"{len(content['models'])} models, {len(content['releases'])} sets of released weights, {_size(total)} in all.",
         "`zoo.load(NAME)` loads them, offline, right after the installation. Every figure has its protocol; what",
         "stands after ± is half of its 95% interval, and [measures.md](measures.md) says how each is taken.",
-        "Data sets are looked for under `ZOO_DATA_DIR`.",
+        "Data sets are looked for under `ZOO_DATA_DIR`. Speed, denoising beside filters, and how well a class that was",
+        "left out stands out have scripts of their own: [benchmarks.md](benchmarks.md).",
         "",
+        *_overview(content["releases"]),
     ]
     for name, entry in content["models"].items():
         lines += [
@@ -66,6 +68,27 @@ def models(content: Mapping[str, Any]) -> str:
             names = ", ".join(f"`zoo train {name}.{key}`" for key in others)
             lines += [f"Without released weights: {names}.", ""]
     return "\n".join(lines)
+
+
+def _overview(releases: Mapping[str, Any]) -> list[str]:
+    """A line for each set of weights: its first measure, and how far samples are from the data."""
+    lines = [
+        "| weights | size | trained in | what counts | FID | of real pictures |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, entry in releases.items():
+        figures = {figure.name: figure for figure in map(from_catalogue, entry["measures"])}
+        first, fid = next(iter(figures.values()), None), figures.get("fid")
+        cells = (
+            f"[`{name}`](#{name.replace('.', '')})",
+            _size(entry["bytes"]),
+            duration(entry["training"]["seconds"]),
+            f"{first.name} {first.value:.4g} {first.unit}" if first is not None and first is not fid else "",
+            f"{fid.value:.3g}" if fid else "",
+            f"{fid.baseline[1]:.3g}" if fid and fid.baseline else "",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""] if releases else []
 
 
 def _release(name: str, entry: Mapping[str, Any]) -> list[str]:
