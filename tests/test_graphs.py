@@ -295,3 +295,21 @@ def test_an_operation_that_is_not_of_onnx_is_refused(monkeypatch: pytest.MonkeyP
     task = zoo.Task(nn.Tanh().forward, {"x": zoo.Vector((3,))}, {"y": zoo.Vector((3,))})
     with raises(ExportError, "Task 'odd' uses the operation com.example::"):
         onnx_graph.trace(nn.Tanh(), task, "odd")
+
+
+class Chances(nn.Module):
+    def forward(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        targets = torch.full_like(logits, 0.25)
+        return nn.functional.logsigmoid(logits), nn.functional.binary_cross_entropy_with_logits(
+            logits, targets, reduction="none"
+        )
+
+
+def test_logarithms_of_small_chances_are_finite() -> None:
+    """Where a sigmoid is 0 in float32, its logarithm is not −∞: a score of what is very strange stays a number."""
+    module, form = Chances(), zoo.Vector((7,))
+    task = zoo.Task(module.forward, {"logits": form}, {"log": form, "loss": form})
+    logits = np.array([[-300, -90, -20, 0, 20, 90, 300]], np.float32)
+    found = session(onnx_graph.trace(module, task, "chances")).run(None, {"logits": logits})
+    for left, right in zip(found, module(torch.from_numpy(logits)), strict=True):
+        np.testing.assert_allclose(left, right.numpy(), rtol=1e-6, atol=1e-6)

@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
+from onnxscript import opset18
 from torch import Tensor, nn
 
 from zoo.errors import ExportError, one_line
@@ -74,6 +75,7 @@ def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
                 input_names=list(task.inputs),
                 output_names=list(task.outputs),
                 dynamic_shapes=(tuple({0: batch} for _ in examples),),
+                custom_translation_table={torch.ops.aten.log_sigmoid.default: _log_sigmoid},
                 verbose=False,
             )
     except Exception as error:
@@ -93,6 +95,11 @@ def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
     _check_form(name, "input", graph.graph.input, task.inputs, graph)
     _check_form(name, "output", graph.graph.output, task.outputs, graph)
     return graph
+
+
+def _log_sigmoid(x: Any) -> Any:
+    """−log(1 + exp(−x)). The exporter's own is the logarithm of a sigmoid, which is −∞ below −18."""
+    return opset18.Neg(opset18.Softplus(opset18.Neg(x)))
 
 
 def _check_random(name: str, graph: onnx.ModelProto) -> None:
