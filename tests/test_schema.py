@@ -84,7 +84,7 @@ def test_lists_and_loading_read_the_index_alone(tmp_path: Path, monkeypatch: pyt
     index = registry.index(registry.OWN)
     registry.forget()
     file = tmp_path / registry.CATALOGUE
-    file.write_text(yaml.safe_dump({key: value for key, value in REGISTRY.items() if key != "index"}))
+    file.write_text(yaml.safe_dump({key: value for key, value in REGISTRY.items() if key != "index"}, sort_keys=False))
     monkeypatch.setattr(registry, "catalogue_path", lambda _: file)
     assert registry.index(registry.OWN).models == index.models
     assert (registry.rows(), registry.released_folder(NAME)) == (rows, released)
