@@ -165,3 +165,11 @@ def test_phases_of_the_vae_gan_move_what_they_should() -> None:
         (name,) = objective.params
         assert all(weight.grad is not None for weight in net.get_submodule(name).parameters())
     assert all(weight.grad is None for weight in net.encoder.parameters())  # the discriminator's phase was the last
+
+
+def test_a_mixture_of_codes_that_are_all_alike() -> None:
+    for codes in (torch.ones(100, 4), torch.ones(1, 4)):
+        mixture = nets.Mixture(4, 3)
+        mixture.fit(codes)
+        drawn = mixture(torch.randn(5, 4), torch.tensor([[0.0], [0.3], [0.6], [0.99], [1.0]]))
+        torch.testing.assert_close(drawn, torch.ones(5, 4), atol=1e-3, rtol=0)

@@ -109,3 +109,10 @@ def test_other_data_is_refused(refused: Refused) -> None:
     refused("train", "ddpm.tiny", "--data", "tones", says=("it models pictures", "audio"))
     refused("train", "audio-vae.tiny", "--data", "digits", says=("it models sounds as spectrograms", "bands", "image"))
     refused("train", "audio-vae.tiny", "--set", "bands=0", says=("it models sounds as spectrograms", "bands", "audio"))
+
+
+def test_too_few_times_for_a_linear_schedule() -> None:
+    with pytest.raises(ValueError, match=r"times \(=10\) is too few for a linear schedule"):
+        ddpm.alphas(ddpm.Recipe(data="digits", times=10, schedule="linear"))
+    for times in (2, 20, 1000):
+        assert len(ddpm.alphas(ddpm.Recipe(data="digits", times=times, schedule="cosine"))) == times

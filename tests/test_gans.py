@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -204,7 +205,8 @@ def test_the_score_of_a_bigan_is_its_reconstruction_error(shelf: Shelf) -> None:
 def test_statistics_are_the_mean_over_what_a_network_was_given() -> None:
     norm = nn.BatchNorm1d(2).eval()
     inputs = [torch.randn(50, 2) + place for place in range(3)]
-    nets.take_statistics(norm, norm, inputs)
+    batches = [SimpleNamespace(x=x) for x in (*inputs, torch.zeros(1, 2))]  # the last, of one, has no variance
+    nets.take_statistics(norm, lambda batch: norm(batch.x), batches)  # type: ignore[arg-type]
     torch.testing.assert_close(norm.running_mean, torch.stack([x.mean(0) for x in inputs]).mean(0))
     torch.testing.assert_close(norm.running_var, torch.stack([x.var(0) for x in inputs]).mean(0))
     assert norm.momentum == 0.1
@@ -221,3 +223,14 @@ def test_the_statistics_of_a_release_are_those_of_the_averaged_generator(tmp_pat
     deviation = generator[2].running_var.sqrt()
     assert ((before.mean((0, 2, 3)) - generator[2].running_mean).abs() < 0.1 * deviation).all()
     assert (before.var((0, 2, 3)).sqrt() / deviation - 1).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("name", ["dcgan", "infogan", "bigan"])
+def test_a_last_batch_of_one_picture_is_no_trouble(name: str, tmp_path: Path) -> None:
+    changes = {"batch": 100, "validation": 99, "steps": 1}  # of 1,500 digits: 14 batches, and one picture
+    assert zoo.train(f"{name}.tiny", out=tmp_path / "run", set=changes, release=False, quiet=True).steps == 1
+
+
+def test_a_gan_without_hidden_layers() -> None:
+    built = gan.build(gan.Recipe(data="digits", hidden=(), latent=4), SAMPLE)
+    assert built.discriminate(built.decode(torch.randn(3, 4))).shape == (3, 1)

@@ -345,7 +345,7 @@ def test_in_painting_that_cannot_be(stepwise: Mapping[str, Path]) -> None:
                 model.inpaint(PICTURES, MASK, **given)  # type: ignore[arg-type]
     with zoo.load(stepwise["cells"]) as model, raises(SettingError, "cells.tiny cannot inpaint"):
         model.inpaint(PICTURES, MASK)
-    with zoo.load("vae.digits") as model, raises(SettingError, "label = 3 is for models that pick pixels"):
+    with zoo.load("vae.digits") as model, raises(SettingError, "label = 3 is for models with labels"):
         model.inpaint(PICTURES, MASK, label=3)
 
 

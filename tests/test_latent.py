@@ -108,6 +108,16 @@ def test_between_samples_with_labels(shelf: Shelf) -> None:
         assert model.inpaint(DIGITS[:2], np.eye(8), label=4).shape == (2, 8, 8)
 
 
+def test_numbers_of_numpy_are_numbers(shelf: Shelf) -> None:
+    with zoo.load(shelf.release("cgan")) as model:
+        wanted = model.generate(2, seed=5, first=3, label=[4, 4])
+        for label in (4, np.uint8(4), np.array([4, 4], np.uint8), (4, 4)):
+            found = model.generate(np.int64(2), seed=np.uint8(5), first=np.int8(3), label=label)  # type: ignore[arg-type]
+            assert np.array_equal(found, wanted)
+        low = model.traverse(0, dimension=np.uint8(1), low=np.float32(-1), high=1, steps=2)
+        assert np.array_equal(low, model.traverse(0, dimension=1, low=-1, high=1, steps=2))
+
+
 # Traversal
 
 
@@ -136,8 +146,10 @@ def test_a_traversal_of_several_noises(shelf: Shelf) -> None:
         z, style = (noise.draw(kind, (size,), 0, np.array([2]), k) for k, (kind, size) in enumerate(PARTS))
         style[:, 1] = 0.25
         expected = model.decode(z, [9], style)
-        found = model.traverse(2, dimension=8 + 1, low=0.25, high=0.75, steps=2, label=9)
+        found = model.traverse(2, dimension=np.uint8(8 + 1), low=0.25, steps=2, label=9)  # to 1, since it is uniform
         assert np.abs(found[0].astype(int) - expected[0]).max() <= 1
+        style[:, 1] = 1
+        assert np.abs(found[1].astype(int) - model.decode(z, [9], style)[0]).max() <= 1
 
 
 # In-painting
@@ -230,6 +242,14 @@ def test_what_is_refused_in_python(shelf: Shelf) -> None:
             model.inpaint(DIGITS[0], np.eye(8), label=[1, 2])
         with raises(SettingError, "dimension = 2 is not an integer from 0 to 1"):
             model.traverse(dimension=2, label=3)
+    with zoo.load(shelf.release("cgan")) as model:
+        for label in (np.array(3.5), [[1], [1, 2]], {0: 1}, {1}, True, "3", 2**70, [True], np.zeros((1, 1), int)):
+            with raises(SettingError, f"label = {label!r} is not an integer, nor a list of them"):
+                model.generate(1, label=label)  # type: ignore[arg-type]
+        with raises(SettingError, "label has a value outside 0 to 9"):
+            model.generate(1, label=10)
+    with zoo.load(shelf.release("vae")) as model, raises(SettingError, "The mask is not white anywhere"):
+        model.inpaint(DIGITS[:2], np.eye(8, dtype=np.uint8))  # white is 255
     with zoo.load(shelf.release("ae")) as model, raises(SettingError, "label = 3 is for models with labels"):
         model.interpolate(0, 1, label=3)
     with zoo.load(shelf.release("dcgan")) as model:

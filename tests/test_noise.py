@@ -111,4 +111,4 @@ def test_every_part_of_the_counter_matters() -> None:
 @pytest.mark.parametrize(("seed", "first", "n"), [(-1, 0, 1), (2**64, 0, 1), (0, -1, 1), (0, 0, 0), (0, 2**32 - 1, 2)])
 def test_seeds_and_indices_have_a_range(seed: int, first: int, n: int) -> None:
     with pytest.raises(SettingError, match="out of range"):
-        noise.check_seed(seed, first, n)
+        noise.checked(seed, first, n)

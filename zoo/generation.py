@@ -13,22 +13,20 @@ from zoo import noise, tokens
 from zoo.convert import from_batch, join, text_to_ids, to_batch
 from zoo.diffusion import iterate
 from zoo.errors import SettingError
+from zoo.numbers import is_integer
 from zoo.plan import OPTIONS, Form, Plan
 from zoo.specs import Chain, Iterative, Label, Noise, OneShot, Text
 from zoo.tokens import ALL, Picking, Run
 
 Array = NDArray[Any]
+Labels = int | Sequence[int] | NDArray[np.integer[Any]]
+"""A class for all items, or one for each."""
 
 MOST_ROWS = 64
 """The largest batch that is run at once; a larger one gains nothing."""
 
 MOST_ELEMENTS = 20_000_000
 """Numbers that a task's inputs and outputs may have at once, of all samples together: 80 MB of float32."""
-
-
-def is_integer(value: object) -> bool:
-    """Whether a value is a whole number, of Python or of numpy, and no truth value."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def rows(*forms: Form) -> int:
@@ -55,7 +53,7 @@ def generate(
 
     Raises :class:`SettingError` for an option that the model cannot follow.
     """
-    noise.check_seed(seed, first, n)
+    seed, first, n = noise.checked(seed, first, n)
     _check(
         plan,
         label=label,
@@ -69,15 +67,16 @@ def generate(
     if isinstance(plan.sample.x, Text) and plan.tokens is not None:
         if not isinstance(prompt, str):
             raise SettingError(f"prompt = {prompt!r} is not text.")
-        if length is not None and not (isinstance(length, int) and length >= 1):
+        if length is not None and not (is_integer(length) and length >= 1):
             raise SettingError(f"length = {length} is out of range: it must be at least 1.")
         begun = text_to_ids(prompt, plan.sample.x)
         given = tokens.prompted(begun, n, len(begun) + (length or plan.sample.x.length))
+    labels = None if label is None else labels_of(label, n)
     indices, size = np.arange(first, first + n, dtype=np.int64), rows(*(plan.tasks[name] for name in plan.uses))
     parts = []
     for start in range(0, n, size):
         here = slice(start, min(start + size, n))
-        classes = labels_for(plan, indices[here], _part(label, here, n))
+        classes = labels_for(plan, indices[here], None if labels is None else labels[here])
         if isinstance(plan.value, OneShot):
             made = one_shot(run, plan, indices[here], seed, classes)
         elif isinstance(plan.value, Iterative):
@@ -103,26 +102,23 @@ def _check(plan: Plan, **asked: Any) -> None:
             raise SettingError(f"{name} = {value!r} is for {OPTIONS[name]}, and this is none. Leave it out.")
 
 
-def _part(label: int | Sequence[int] | None, here: slice, n: int) -> int | Sequence[int] | None:
-    """The labels of one chunk."""
-    return label if label is None or is_integer(label) else _each(label, n)[here]
-
-
-def _each(label: int | Sequence[int], n: int) -> Sequence[int]:
-    """A label for each of `n` items."""
-    if isinstance(label, (int, np.integer)):
-        return [int(label)] * n
-    if isinstance(label, (str, float)) or not hasattr(label, "__len__"):
+def labels_of(label: Labels, n: int) -> NDArray[np.int64]:
+    """The label of each of `n` items, int64 (n,): one for all, or one an item; of any class."""
+    try:
+        found = np.full(n, label) if is_integer(label) else np.asarray(label)
+    except ValueError:
+        found = np.asarray(None)
+    if found.ndim != 1 or (found.dtype.kind not in "iu" and found.size):
         raise SettingError(f"label = {label!r} is not an integer, nor a list of them.")
-    if len(label) != n:
-        raise SettingError(f"There are {len(label)} labels for {n} samples: give one, or one a sample.")
-    return label
+    if len(found) != n:
+        raise SettingError(f"There are {len(found)} labels for {n} samples: give one, or one a sample.")
+    return found.astype(np.int64)
 
 
 def labelled(
     specs: Mapping[str, Label],
     n: int,
-    label: int | Sequence[int] | None,
+    label: Labels | None,
     indices: NDArray[np.int64] | None = None,
 ) -> dict[str, Array]:
     """The class of each of `n` items, for each input that is one: `label`, one or one an item, or index % classes.
@@ -131,18 +127,15 @@ def labelled(
     """
     if label is not None and not specs:
         raise SettingError(f"label = {label!r} is for {OPTIONS['label']}, and this is none. Leave it out.")
-    if label is None and indices is None and specs:
+    if label is not None:
+        return {name: to_batch(labels_of(label, n), spec, "label") for name, spec in specs.items()}
+    if indices is None and specs:
         most = min(spec.classes for spec in specs.values()) - 1
         raise SettingError(f"This model is told the class of what it is given. Say it: label, from 0 to {most}.")
-    return {
-        name: (np.arange(n) if indices is None else indices) % spec.classes
-        if label is None
-        else to_batch(np.asarray(_each(label, n)), spec, "label")
-        for name, spec in specs.items()
-    }
+    return {name: indices % spec.classes for name, spec in specs.items() if indices is not None}
 
 
-def labels_for(plan: Plan, indices: NDArray[np.int64], label: int | Sequence[int] | None = None) -> dict[str, Array]:
+def labels_for(plan: Plan, indices: NDArray[np.int64], label: Labels | None = None) -> dict[str, Array]:
     """The class of each sample, for each input that is one: what was asked for, or index % classes."""
     return labelled(plan.labels(), len(indices), label, indices)
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from zoo import generation, noise
 from zoo.convert import from_batch, to_batch
 from zoo.errors import SettingError
-from zoo.generation import is_integer, labelled
+from zoo.generation import labelled
+from zoo.numbers import is_integer
 from zoo.plan import Plan
 from zoo.release import Release
 from zoo.specs import Audio, Chain, Image, Label, LogMel, Spec, Text, Vector
@@ -117,7 +118,7 @@ def _sampled(release: Release) -> Plan | None:
 
 def _picked(run: Run, plan: Plan, given: Array, missing: Array, seed: int, labels: Mapping[str, Array]) -> Array:
     """Pictures (n, c, h, w) whose missing pixels are picked in order, those that are known being fed as they come."""
-    noise.check_seed(seed, 0, len(given))
+    seed, _, _ = noise.checked(seed, 0, len(given))
     ((name, _),), (grid,) = plan.tasks["encode"].inputs.items(), [*plan.tasks["encode"].outputs][:1]
     known = np.where(missing[:, 0], FREE, run("encode", {name: given})[grid])
     made = np.empty_like(given)
@@ -135,6 +136,8 @@ def _mask(mask: Any, spec: Spec) -> NDArray[np.bool_]:
         covered = to_batch(mask, Image(1, spec.height, spec.width), "mask")  # (n, 1, h, w)
     else:
         covered = to_batch(mask, Vector(spec.shape), "mask")
+    if covered.any() and covered.max() < 0.5:  # a byte of 1 is nearly black
+        raise SettingError("The mask is not white anywhere, only dark. Give 255 where it covers, or booleans.")
     return covered >= 0.5
 
 

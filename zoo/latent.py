@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from zoo import inpainting, noise
 from zoo.convert import from_batch, to_batch
 from zoo.errors import SettingError
-from zoo.generation import is_integer, labelled
+from zoo.generation import labelled
+from zoo.numbers import is_integer, is_number
 from zoo.release import Release, ReleasedTask
 from zoo.specs import Label, Noise, OneShot, SampleSpec, Vector
 from zoo.tokens import Run
@@ -75,8 +76,9 @@ def drawn(release: Release) -> Space | None:
         return None
     space = decodes(release, "decode")
     _, *beside = release.tasks[release.generation.task].outputs.values()
+    labels = _labels(release.tasks[release.generation.task])
     if space is not None and len(space.parts) == 1 and beside and _is_of(beside[0], space):
-        return space
+        return space if space.labels.items() <= labels.items() else None
     space = decodes(release, release.generation.task)
     return space if space is not None and all(isinstance(spec, Noise) for spec in space.parts.values()) else None
 
@@ -89,16 +91,17 @@ def _is_of(code: Any, space: Space) -> bool:
 def verbs(release: Release) -> dict[str, str]:
     """What a model can do beside its tasks, each with what it takes and gives, in words."""
     found = {}
-    space = coded(release)
-    item = "sample index" if space is None else next(iter(release.tasks["encode"].inputs))
-    space = space or drawn(release)
+    known, made = coded(release), drawn(release)
+    space = known or made
     if space is not None:
-        of = " and ".join(space.parts) if "encode" in release.tasks or len(space.parts) > 1 else "noise"
+        names = [] if known is None else [next(iter(release.tasks["encode"].inputs))]
+        item = " or ".join([*names, *(["sample index"] if made is not None else [])])
+        of = " and ".join(space.parts)
         way = "spherical" if any(_is_normal(spec) for spec in space.parts.values()) else "linear"
         label = "; label" if space.labels else ""
         found["interpolate"] = f"{item}, {item} → steps from the {of} of one to that of the other ({way}{label})"
         last = space.size - 1
-        found["traverse"] = f"{item}, or a seed → one number of its {of} changed (dimension 0 to {last}{label})"
+        found["traverse"] = f"{item} → one number of its {of} changed (dimension 0 to {last}{label})"
     return found | inpainting.verbs(release)
 
 
@@ -127,21 +130,32 @@ def interpolate(
 
 
 def traverse(
-    run: Run, release: Release, x: Any, *, dimension: int, low: float, high: float, steps: int, seed: int, label: Any
+    run: Run,
+    release: Release,
+    x: Any,
+    *,
+    dimension: int,
+    low: float | None,
+    high: float | None,
+    steps: int,
+    seed: int,
+    label: Any,
 ) -> Any:
     """See :meth:`zoo.runtime.LoadedModel.traverse`."""
     inpainting.check_count("steps", steps, 2)
     for name, value in (("low", low), ("high", high)):
-        if not (isinstance(value, (int, float, np.number)) and -LARGEST <= value <= LARGEST):
+        if value is not None and not (is_number(value) and -LARGEST <= value <= LARGEST):
             raise SettingError(f"{name} = {value!r} is not a number from {-LARGEST:g} to {LARGEST:g}.")
     space, found, labels = _codes(run, release, "traverse", 0 if x is None else x, seed, label)
     if not is_integer(dimension) or not 0 <= dimension < space.size:
         raise SettingError(f"dimension = {dimension!r} is not an integer from 0 to {space.size - 1}.")
-    codes, place = {}, dimension
+    codes, place = {}, int(dimension)
     for name, values in found.items():
         codes[name] = np.repeat(values[:, None], steps, axis=1)  # (n, steps, numbers)
         if 0 <= place < values.shape[1]:
-            codes[name][:, :, place] = np.linspace(low, high, steps)
+            least, most = (0.0, 1.0) if _is_uniform(space.parts[name]) else (-3.0, 3.0)
+            ends = least if low is None else low, most if high is None else high
+            codes[name][:, :, place] = np.linspace(*ends, steps)
         place -= values.shape[1]
     return _decoded(run, release, space, codes, {name: value[:, None] for name, value in labels.items()})
 
@@ -154,8 +168,8 @@ def _codes(
         space = drawn(release)
         if space is None:
             raise SettingError(_cannot(release, verb, "make samples of noise alone", coded(release), "give inputs"))
-        noise.check_seed(seed, value, 1)
-        index = np.array([value], np.int64)
+        seed, first, _ = noise.checked(seed, value, 1)
+        index = np.array([first], np.int64)
         assert release.generation is not None
         task = release.tasks[release.generation.task]
         labels = labelled(_labels(task), 1, label, index)
@@ -221,6 +235,10 @@ def _spherical(a: Array, b: Array, share: Array) -> Array:
     sine = np.where(round_, sine, 1)
     curved: Array = np.sin((1 - share) * angle) / sine * a + np.sin(share * angle) / sine * b
     return np.where(round_, curved, _linear(a, b, share))
+
+
+def _is_uniform(spec: Vector | Noise) -> bool:
+    return isinstance(spec, Noise) and spec.distribution == "uniform"
 
 
 def _is_normal(spec: Vector | Noise) -> bool:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import SettingError
+from zoo.numbers import is_integer
 
 MULTIPLY = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)  # Salmon et al. 2011, the constants of Philox4x32
 WEYL = np.array([[0x9E3779B9], [0xBB67AE85]], np.uint64)
@@ -78,14 +79,16 @@ def normal_table() -> NDArray[np.float32]:
     return np.concatenate([half, -half[::-1]])
 
 
-def check_seed(seed: int, first: int, n: int) -> None:
-    """Raise :class:`SettingError` unless the seed has 64 bits and the sample indices have 32."""
+def checked(seed: int, first: int, n: int) -> tuple[int, int, int]:
+    """The three as Python's integers; :class:`SettingError` unless the seed has 64 bits and the sample indices 32."""
     for name, value in (("seed", seed), ("first", first), ("n", n)):
-        if not isinstance(value, (int, np.integer)):
+        if not is_integer(value):
             raise SettingError(f"{name} = {value!r} is not an integer.")
+    seed, first, n = int(seed), int(first), int(n)
     if not 0 <= seed < 2**64:
         raise SettingError(f"seed = {seed} is out of range: it must be from 0 to 2**64 - 1.")
     if n < 1 or first < 0 or first + n > 2**32:
         raise SettingError(
             f"n = {n} samples from index {first} is out of range: n must be at least 1, indices below 2**32."
         )
+    return seed, first, n

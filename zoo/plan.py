@@ -141,7 +141,8 @@ def _unfit(name: str, plan: Plan, why: str = "") -> str:
 
 def _one_shot(plan: Plan) -> str:
     fits = plan.gives.kind == plan.sample.x.kind and all(
-        isinstance(spec, (Noise, Label)) for spec in plan.tasks[plan.value.task].inputs.values()
+        isinstance(spec, Noise) or (isinstance(spec, Label) and not spec.shape)
+        for spec in plan.tasks[plan.value.task].inputs.values()
     )
     return "" if fits else _unfit(plan.value.task, plan)
 

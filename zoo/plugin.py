@@ -143,10 +143,10 @@ class RMSprop:
 class Objective:
     """One phase of training: what it minimises, which weights it moves, and when.
 
-    ``loss(module, batch, recipe)`` is a pure function that returns named scalar tensors; the trainer
-    minimises their sum and logs each. One training step runs the phases that are due in their order, each
-    on a fresh batch. Torch is seeded anew for each phase of each step, so a loss may use ``torch.randn_like``
-    and the like, and resume is still exact.
+    ``loss(module, batch, recipe)`` is a function that returns named scalar tensors, and changes nothing but buffers
+    of the module in training mode, as batch norm does; the trainer minimises their sum and logs each. One training
+    step runs the phases that are due in their order, each on a fresh batch. Torch is seeded anew for each phase of
+    each step, so a loss may use ``torch.randn_like`` and the like, and resume is still exact.
     """
 
     loss: Callable[[Any, Batch, Any], Mapping[str, Tensor]]

@@ -191,18 +191,19 @@ class LoadedModel:
         x: Any = None,
         *,
         dimension: int,
-        low: float = -3.0,
-        high: float = 3.0,
+        low: float | None = None,
+        high: float | None = None,
         steps: int = 8,
         seed: int = 0,
         label: int | Sequence[int] | None = None,
     ) -> Any:
         """Samples of a code of which one number goes from `low` to `high`, and the others stay: a latent traversal.
 
-        The code is that of `x`, an input of the task encode or a batch of them; or where `x` is an integer, the noise
-        of the sample of that index of `seed` (None: index 0). `dimension` counts the numbers of a code from 0, those of
-        several inputs one after the other. Gives `steps` samples for each code, code after code. `label` and errors
-        are as in :meth:`interpolate`.
+        `low` and `high` are -3 and 3 unless given, or 0 and 1 where the number is uniform noise. The code is that of
+        `x`, an input of the task encode or a batch of them; or where `x` is an integer, that of the sample of that
+        index of `seed` (None: index 0): its noise, or what was decoded. `dimension` counts the numbers of a code from
+        0, those of several inputs one after the other. Gives `steps` samples for each code, code after code. `label`
+        and errors are as in :meth:`interpolate`.
         """
         self._prepare_drawn()
         return latent.traverse(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from zoo import noise
 from zoo.errors import SettingError
+from zoo.numbers import is_integer, is_number
 from zoo.plan import Plan
 
 Array = NDArray[Any]
@@ -43,13 +44,13 @@ class Picking:
     https://arxiv.org/abs/1904.09751); 1: all."""
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.temperature, (int, float)) and 0 <= self.temperature < float("inf")):
+        if not (is_number(self.temperature) and 0 <= self.temperature < float("inf")):
             raise SettingError(
                 f"temperature = {self.temperature} is out of range: it must be a finite number of at least 0."
             )
-        if type(self.top_k) is not int or not 0 <= self.top_k < 2**31:
+        if not is_integer(self.top_k) or not 0 <= self.top_k < 2**31:
             raise SettingError(f"top_k = {self.top_k} is out of range: it must be an integer of at least 0 (0: all).")
-        if not (isinstance(self.top_p, (int, float)) and 0 < self.top_p <= 1):
+        if not (is_number(self.top_p) and 0 < self.top_p <= 1):
             raise SettingError(f"top_p = {self.top_p} is out of range: it must be above 0 and at most 1 (1: all).")
 
 

@@ -21,7 +21,7 @@ from zoo_autoencoders import nets
 class Recipe(nets.Recipe):
     pictures: int = zoo.setting(60000, "codes: at least as many as the data set has pictures", least=1)
     parts: int = zoo.setting(30, "Gaussians in the mixture that is fitted to the codes", least=1)
-    levels: int = zoo.setting(3, "levels of the Laplacian pyramid by which pictures are compared", least=1)
+    levels: int = zoo.setting(3, "levels of the Laplacian pyramid by which pictures are compared", least=1, most=8)
 
 
 class GLO(nn.Module):

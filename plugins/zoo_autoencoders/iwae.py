@@ -21,15 +21,17 @@ from zoo_autoencoders.vae import VAE, log_weights
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(vae.Recipe):
+    """`beta` and `kl_warmup` act in the first two thirds; the bound of the last third has no such weights."""
+
     k: int = zoo.setting(5, "samples of z an image in the last third of the run", least=1)
 
 
-def loss(vae: VAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+def loss(net: VAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     """−log (1/k) Σ p(x, z_i) / q(z_i|x), in nats an image (eq. 8); k = 1 is the negative ELBO."""
-    x, k = vae.observe(batch.x), recipe.k
-    mean, logvar = vae.posterior(x)
+    x, k = net.observe(batch.x), recipe.k
+    mean, logvar = net.posterior(x)
     repeated = x.repeat(k, 1, 1, 1), mean.repeat(k, 1), logvar.repeat(k, 1)  # (k·b, …): one pass of the decoder
-    weights = log_weights(vae, *repeated).unflatten(0, (k, -1))
+    weights = log_weights(net, *repeated).unflatten(0, (k, -1))
     return {"iwae": (math.log(k) - weights.logsumexp(0)).mean()}
 
 

@@ -180,7 +180,7 @@ class Mixture(nn.Module):
 
     def forward(self, noise: Tensor, pick: Tensor) -> Tensor:
         """Codes, (b, size), of standard normal noise of that shape and uniform numbers, (b, 1), which pick parts."""
-        chosen = (pick >= self.ends).sum(1)
+        chosen = (pick >= self.ends[:-1]).sum(1)
         return self.means[chosen] + (self.factors[chosen] @ noise[:, :, None])[:, :, 0]
 
     def fit(self, codes: Tensor) -> None:
@@ -189,12 +189,17 @@ class Mixture(nn.Module):
         from sklearn.mixture import GaussianMixture
 
         found = codes[:: -(-len(codes) // 20_000)].detach().double().cpu().numpy()
+        if len(found) == 1:  # a mean alone
+            found = found.repeat(2, axis=0)
         parts = min(len(self.ends), len(found))
-        mixture = GaussianMixture(parts, init_params="k-means++", random_state=0, reg_covar=1e-4 * found.var())
+        mixture = GaussianMixture(
+            parts, init_params="k-means++", random_state=0, reg_covar=max(1e-4 * found.var(), 1e-9)
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # it is good enough by then
             mixture.fit(found)
         self.ends.fill_(1)
         self.ends[: parts - 1] = torch.from_numpy(mixture.weights_.cumsum())[:-1]
-        self.means[:parts] = torch.from_numpy(mixture.means_)
-        self.factors[:parts] = torch.linalg.cholesky(torch.from_numpy(mixture.covariances_))
+        last = torch.arange(len(self.ends)).clamp(max=parts - 1)  # parts that there are no codes for repeat the last
+        self.means.copy_(torch.from_numpy(mixture.means_)[last])
+        self.factors.copy_(torch.linalg.cholesky(torch.from_numpy(mixture.covariances_))[last])

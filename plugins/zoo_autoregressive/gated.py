@@ -2,7 +2,7 @@
 
 Van den Oord et al. 2016, "Conditional image generation with PixelCNN decoders", https://arxiv.org/abs/1606.05328.
 A vertical stack of convolutions sees the rows above, a horizontal one the row so far and the vertical stack: there
-is no blind spot (section 2.3). Convolutions are cropped instead of masked, so no product with zero is computed.
+is no blind spot (section 2.2). Convolutions are cropped instead of masked, so no product with zero is computed.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Recipe(zoo.Recipe):
 def alphas(recipe: Recipe) -> tuple[float, ...]:
     """ᾱ_t = Π (1 − β_s), s ≤ t, for t = 0 … T − 1.
 
-    linear: β from 10⁻⁴ to 0.02 (Ho et al., section 4) for T = 1000, for others such that ᾱ goes the same way. cosine:
+    linear: β from 10⁻⁴ to 0.02 (Ho et al., section 4) for T = 1000, for others 1000/T times as much. cosine:
     ᾱ follows cos²((t/T + s)/(1 + s) · π/2) with s = 0.008 and β ≤ 0.999 (Nichol & Dhariwal, eq. 17).
     """
 
@@ -49,6 +49,10 @@ def alphas(recipe: Recipe) -> tuple[float, ...]:
             beta = 1 - wave(t + 1) / wave(t)
         held *= 1 - min(beta, 0.999)
         found.append(held)
+    if held < 1e-12:
+        raise ValueError(
+            f"times (={recipe.times}) is too few for a linear schedule: set 20 or more, or schedule=cosine"
+        )
     return tuple(found)
 
 
@@ -124,7 +128,7 @@ class DDPM(nn.Module):
         return F.pixel_shuffle(made, self.recipe.patch)[:, :, :height, :width]
 
     def denoise(self, x: Tensor) -> Tensor:
-        """x₀ in one step (eq. 15), of pictures to which normal noise of standard deviation `sigma` was added."""
+        """x₀ in one step (eq. 15), of pictures with normal noise of deviation `sigma`, cut to [0, 1]."""
         noise = [math.sqrt((1 - held) / held) for held in alphas(self.recipe)]  # of x / √ᾱ, on [-1, 1]
         time = min(range(len(noise)), key=lambda t: abs(noise[t] - 2 * self.recipe.sigma))
         stretched, held = 2 * x - 1, alphas(self.recipe)[time]

@@ -36,10 +36,11 @@ def build(recipe: Recipe, sample: zoo.Sample) -> GAN:
     for inputs, outputs in itertools.pairwise(sizes):
         generator += [nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.ReLU()]
     generator += [nn.Linear(sizes[-1], math.prod(form.shape)), nn.Tanh(), nn.Unflatten(1, form.shape)]
+    sizes = (math.prod(form.shape), *reversed(recipe.hidden))
     discriminator: list[nn.Module] = [nn.Flatten()]
-    for inputs, outputs in itertools.pairwise((math.prod(form.shape), *reversed(recipe.hidden))):
+    for inputs, outputs in itertools.pairwise(sizes):
         discriminator += [nn.Linear(inputs, outputs), nn.LeakyReLU(0.2), nn.Dropout(recipe.dropout)]
-    discriminator += [nn.Linear(recipe.hidden[0], 1)]
+    discriminator += [nn.Linear(sizes[-1], 1)]
     return GAN(sample, recipe.latent, nn.Sequential(*generator), nn.Sequential(*discriminator))
 
 

@@ -158,7 +158,7 @@ def finish(infogan: InfoGAN, batches: Iterable[zoo.Batch], recipe: Recipe) -> No
 def tasks(infogan: InfoGAN) -> Mapping[str, zoo.Task]:
     z, style = zoo.Noise((infogan.latent,)), zoo.Noise((infogan.style,), "uniform")
     inputs, image = {"z": z, "code": zoo.Label(infogan.codes), "style": style}, infogan.sample.x
-    read = {"code": zoo.Vector((infogan.codes,)), "style": zoo.Vector((infogan.style,))}
+    read = {"logits": zoo.Vector((infogan.codes,)), "style": zoo.Vector((infogan.style,))}
     return {
         "encode": zoo.Task(infogan.encode, {"image": image}, read),
         "decode": zoo.Task(infogan.decode, inputs, {"image": image}),

@@ -109,8 +109,8 @@ def initialise(layer: nn.Module) -> None:
         nn.init.normal_(layer.weight, 1.0, 0.02)
 
 
-def take_statistics(net: nn.Module, call: Callable[[Any], object], inputs: Iterable[Any]) -> None:
-    """Set the statistics of each BatchNorm of a network to the mean over its calls on 64 inputs, or what there are.
+def take_statistics(net: nn.Module, call: Callable[[Any], object], batches: Iterable[zoo.Batch]) -> None:
+    """Set the statistics of each BatchNorm of a network to the mean over its calls on 64 batches, or what there are.
 
     What is released is an average of weights that were never trained together with the statistics that training has
     ("precise BatchNorm", Wu & Johnson 2021, section 3, https://arxiv.org/abs/2105.07576).
@@ -121,8 +121,9 @@ def take_statistics(net: nn.Module, call: Callable[[Any], object], inputs: Itera
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all calls
         norm.train()
-    for value in islice(inputs, STATISTICS):
-        call(value)
+    for batch in islice(batches, STATISTICS):
+        if len(batch.x) > 1:  # one picture has no variance
+            call(batch)
     for norm, momentum in zip(norms, before, strict=True):
         norm.momentum = momentum
         norm.eval()

@@ -28,7 +28,7 @@ class Recipe(nets.Recipe):
 def critic_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[str, Tensor]:
     """f(G(z)) − f(x), the negative of the distance that the critic sees (eq. 2)."""
     real, faked = gan.discriminate(batch.x), gan.discriminate(nets.fake(gan, batch).detach())
-    return {"distance": faked.mean() - real.mean()}
+    return {"distance": faked.float().mean() - real.float().mean()}
 
 
 def generator_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[str, Tensor]:

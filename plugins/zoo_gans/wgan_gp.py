@@ -40,7 +40,7 @@ def critic_loss(gan: GAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tens
     between = (share * batch.x + (1 - share) * faked).requires_grad_()
     (slope,) = torch.autograd.grad(gan.discriminate(between).sum(), between, create_graph=True)
     penalty = (slope.flatten(1).norm(dim=1) / 2 - 1).square().mean()  # f sees 2x − 1, twice as steep in x
-    return {"distance": made.mean() - real.mean(), "penalty": recipe.penalty * penalty}
+    return {"distance": made.float().mean() - real.float().mean(), "penalty": recipe.penalty * penalty}
 
 
 critic, generator = wgan.wgan.objectives

@@ -2,7 +2,8 @@
 
 Classes are subfolders (sorted by name; what lies deeper belongs to them too), or the files lie directly in DIR and have
 no labels. Where DIR has the subfolders train and test, these are the splits; otherwise every tenth file in sorted
-order, from the first on, is to test. What begins with a dot is left out.
+order, from the first on, is to test. What begins with a dot is left out. Within a split files lie in the order of their
+paths' SHA-256, which is the same on every machine, so that the first ones of a split are of all classes.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Tree:
 
     root: Path
     splits: Mapping[Split, Sequence[Found]]
-    """Each sorted."""
+    """Each in the order of :func:`_mixed`."""
     classes: tuple[str, ...]
     """The names of all that are in either split; () without labels."""
 
@@ -93,9 +94,14 @@ def find(given: str, sort: Sort) -> Tree:
         )
     if not os.path.isdir(root):
         raise DataError(f"The folder {given!r} does not exist. Check the path after '{sort.kind}:'.")
-    splits = _splits(root, sort)
+    splits = {split: _mixed(part, root) for split, part in _splits(root, sort).items()}
     classes = {found.label for part in splits.values() for found in part if found.label is not None}
     return Tree(root, splits, tuple(sorted(classes)))
+
+
+def _mixed(part: list[Found], root: Path) -> list[Found]:
+    """Files in the order of the SHA-256 of their paths below the folder."""
+    return sorted(part, key=lambda found: hashlib.sha256(found.path.relative_to(root).as_posix().encode()).digest())
 
 
 def _splits(root: Path, sort: Sort) -> dict[Split, list[Found]]:

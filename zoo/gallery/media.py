@@ -173,9 +173,9 @@ def corrupted(x: Pixels, recipe: Mapping[str, Any]) -> tuple[Pixels, str]:
     """Pictures, uint8 (n, h, w) or (n, h, w, 3), with the noise that a recipe's `noise` and `level` name, in words.
 
     It is Gaussian, or a share of the pixels is made black, or black or white (Vincent et al. 2010, section 3.3,
-    https://jmlr.org/papers/v11/vincent10a.html). A recipe without these has Gaussian noise of deviation 0.3.
+    https://jmlr.org/papers/v11/vincent10a.html). Without these it is Gaussian, of deviation `sigma`, or 0.3.
     """
-    kind, level = recipe.get("noise"), recipe.get("level")
+    kind, level = recipe.get("noise"), recipe.get("level", recipe.get("sigma"))
     level = float(level) if isinstance(level, (int, float)) and 0 < level <= 1 else LEVEL
     indices = np.arange(len(x))
     if kind not in ("masking", "salt-and-pepper"):

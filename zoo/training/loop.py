@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from zoo import data, generation, show
 from zoo.devices import device_words
-from zoo.errors import PluginError, TrainingError
+from zoo.errors import PluginError, TrainingError, ZooError, one_line
 from zoo.modules import build, mix
 from zoo.plan import Plan
 from zoo.plugin import Measure, Model, Recipe, Sample
@@ -291,8 +291,7 @@ class Running:
             shown = self._shown(tensors)
             if self.model.finish is not None:
                 torch.manual_seed(mix(self.recipe.seed, "finish"))
-                with torch.no_grad():
-                    self.model.finish(shown, self.batches.in_order(), self.recipe)
+                self._finish(shown)
                 for name, buffer in shown.named_buffers():
                     if f"module.{name}" in tensors:
                         tensors[f"module.{name}"] = buffer.detach().cpu().clone()
@@ -316,6 +315,19 @@ class Running:
         ended = self.world.largest(int(self.state.ended), self.device)
         self.state = dataclasses.replace(self.state, ended=bool(ended))
         self.module.train()
+
+    def _finish(self, module: nn.Module) -> None:
+        try:
+            with torch.no_grad():
+                assert self.model.finish is not None
+                self.model.finish(module, self.batches.in_order(), self.recipe)
+        except ZooError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"The function 'finish' of {self.name} fails at step {self.state.step}: {one_line(error)[:200]}. "
+                "Try other settings or data; ZOO_DEBUG=1 shows where."
+            ) from error
 
     def _shown(self, tensors: Mapping[str, Tensor]) -> nn.Module:
         """The module that is measured, shown and released: the averages where there are any, in eval mode."""
