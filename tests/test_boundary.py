@@ -28,7 +28,7 @@ TRAINING = ("torch", "onnx", "onnxscript", "sklearn", "scipy")
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["list"], ["info", "vae.mnist"], ["train", "--help"], ["data", "list"]]
+    "arguments", [["--help"], ["list"], ["info", "vae.mnist-beta4"], ["train", "--help"], ["data", "list"]]
 )
 def test_looking_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
