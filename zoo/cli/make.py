@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -123,7 +125,8 @@ def train_command(
     from zoo.training.distributed import rank
 
     if rank():  # one of several processes, and not the one that writes
-        return
+        sys.stderr.flush()
+        os._exit(0)  # at a usual exit, threads of torch's that still end have been seen to abort a run that is complete
     click.echo(f"Trained {name} in {run.seconds:.0f} s ({run.steps} steps).")
     from zoo.evaluation.figures import cells
 
