@@ -115,6 +115,11 @@ def labels_of(label: Labels, n: int) -> NDArray[np.int64]:
     return found.astype(np.int64)
 
 
+def labels_in(form: Form) -> dict[str, Label]:
+    """The inputs of a task that are one class an item."""
+    return {name: spec for name, spec in form.inputs.items() if isinstance(spec, Label) and not spec.shape}
+
+
 def labelled(
     specs: Mapping[str, Label],
     n: int,

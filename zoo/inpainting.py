@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from zoo import generation, noise
 from zoo.convert import from_batch, to_batch
 from zoo.errors import SettingError
-from zoo.generation import labelled
-from zoo.numbers import is_integer
+from zoo.generation import labelled, labels_in
+from zoo.numbers import check_count
 from zoo.plan import Plan
 from zoo.release import Release
-from zoo.specs import Audio, Chain, Image, Label, LogMel, Spec, Text, Vector
+from zoo.specs import Audio, Chain, Image, LogMel, Spec, Text, Vector
 from zoo.tokens import FREE, Run
 
 Array = NDArray[Any]
@@ -42,7 +42,10 @@ def inpaint(
     given = to_batch(x, spec, name)
     count = len(given)
     labels = labelled(
-        _labels(release, way[0]) if plan is None else plan.labels(), count, label, np.arange(count) if plan else None
+        labels_in(release.tasks[way[0]]) if plan is None else plan.labels(),
+        count,
+        label,
+        np.arange(count) if plan else None,
     )
     missing = _mask(mask, spec)
     if len(missing) not in (1, len(given)):
@@ -70,13 +73,8 @@ def verbs(release: Release) -> dict[str, str]:
     way = _repeated(release)
     if way is None:
         return {}
-    return {
-        "inpaint": f"sample, mask → what the mask covers, filled in{' (label)' if _labels(release, way[0]) else ''}"
-    }
-
-
-def _labels(release: Release, task: str) -> dict[str, Label]:
-    return {name: spec for name, spec in release.tasks[task].inputs.items() if isinstance(spec, Label)}
+    label = " (label)" if labels_in(release.tasks[way[0]]) else ""
+    return {"inpaint": f"sample, mask → what the mask covers, filled in{label}"}
 
 
 def _repeated(release: Release) -> tuple[str, ...] | None:
@@ -92,7 +90,7 @@ def _repeated(release: Release) -> tuple[str, ...] | None:
                 break
             made = release.tasks[task].outputs
         else:
-            fits = dict(others) == _labels(release, way[0]) and next(iter(made.values())) == spec
+            fits = dict(others) == labels_in(release.tasks[way[0]]) and next(iter(made.values())) == spec
             if fits and isinstance(spec, (Image, Audio, LogMel)):
                 return way
     return None
@@ -139,9 +137,3 @@ def _mask(mask: Any, spec: Spec) -> NDArray[np.bool_]:
     if covered.any() and covered.max() < 0.5:  # a byte of 1 is nearly black
         raise SettingError("The mask is not white anywhere, only dark. Give 255 where it covers, or booleans.")
     return covered >= 0.5
-
-
-def check_count(name: str, value: Any, least: int) -> None:
-    """Raise :class:`SettingError` for what is no integer of at least so much."""
-    if not is_integer(value) or value < least:
-        raise SettingError(f"{name} = {value!r} is not an integer of at least {least}.")

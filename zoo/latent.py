@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from zoo import inpainting, noise
 from zoo.convert import from_batch, to_batch
 from zoo.errors import SettingError
-from zoo.generation import labelled
-from zoo.numbers import is_integer, is_number
-from zoo.release import Release, ReleasedTask
+from zoo.generation import labelled, labels_in
+from zoo.numbers import check_count, is_integer, is_number
+from zoo.release import Release
 from zoo.specs import Label, Noise, OneShot, SampleSpec, Vector
 from zoo.tokens import Run
 
@@ -53,7 +53,7 @@ def decodes(release: Release, task: str) -> Space | None:
     if form is None or not isinstance(next(iter(form.outputs.values())), SampleSpec):
         return None
     parts = {name: spec for name, spec in form.inputs.items() if isinstance(spec, (Vector, Noise))}
-    labels = {name: spec for name, spec in form.inputs.items() if isinstance(spec, Label) and not spec.shape}
+    labels = labels_in(form)
     fits = parts and len(parts) + len(labels) == len(form.inputs)
     return Space(task, parts, labels) if fits and all(spec.dtype == "float32" for spec in parts.values()) else None
 
@@ -76,7 +76,7 @@ def drawn(release: Release) -> Space | None:
         return None
     space = decodes(release, "decode")
     _, *beside = release.tasks[release.generation.task].outputs.values()
-    labels = _labels(release.tasks[release.generation.task])
+    labels = labels_in(release.tasks[release.generation.task])
     if space is not None and len(space.parts) == 1 and beside and _is_of(beside[0], space):
         return space if space.labels.items() <= labels.items() else None
     space = decodes(release, release.generation.task)
@@ -109,7 +109,7 @@ def interpolate(
     run: Run, release: Release, a: Any, b: Any, *, steps: int, method: Method, seed: int, label: Any
 ) -> Any:
     """See :meth:`zoo.runtime.LoadedModel.interpolate`."""
-    inpainting.check_count("steps", steps, 2)
+    check_count("steps", steps, 2)
     if method not in ("auto", "linear", "spherical"):
         raise SettingError(f"method = {method!r} is not one of auto, linear, spherical.")
     (space, left, first), (other, right, last) = (
@@ -142,7 +142,7 @@ def traverse(
     label: Any,
 ) -> Any:
     """See :meth:`zoo.runtime.LoadedModel.traverse`."""
-    inpainting.check_count("steps", steps, 2)
+    check_count("steps", steps, 2)
     for name, value in (("low", low), ("high", high)):
         if value is not None and not (is_number(value) and -LARGEST <= value <= LARGEST):
             raise SettingError(f"{name} = {value!r} is not a number from {-LARGEST:g} to {LARGEST:g}.")
@@ -172,7 +172,7 @@ def _codes(
         index = np.array([first], np.int64)
         assert release.generation is not None
         task = release.tasks[release.generation.task]
-        labels = labelled(_labels(task), 1, label, index)
+        labels = labelled(labels_in(task), 1, label, index)
         feeds: dict[str, Array] = dict(labels)
         for stream, (name, spec) in enumerate((name, spec) for name, spec in task.inputs.items() if name not in feeds):
             assert isinstance(spec, Noise)
@@ -189,13 +189,9 @@ def _codes(
         encode = release.tasks["encode"]
         name, spec = next(iter(encode.inputs.items()))
         given = to_batch(value, spec, name)
-        labels = labelled(_labels(encode), len(given), label)
+        labels = labelled(labels_in(encode), len(given), label)
         found = {next(iter(space.parts)): run("encode", {name: given, **labels})[next(iter(encode.outputs))]}
     return space, {name: code.reshape(len(code), -1).astype(np.float64) for name, code in found.items()}, labels
-
-
-def _labels(task: ReleasedTask) -> dict[str, Label]:
-    return {name: spec for name, spec in task.inputs.items() if isinstance(spec, Label)}
 
 
 def _cannot(release: Release, verb: str, lacks: str, other: Space | None, instead: str) -> str:

@@ -177,7 +177,7 @@ def catalogue(distribution: str) -> Catalogue:
 
 @cache
 def index(distribution: str) -> Index:
-    """The index of a distribution's ``registry.yaml``, of which nothing else is parsed: a tenth of it, and of the time.
+    """The index of a distribution's ``registry.yaml``, of which nothing else is parsed: a small part of it.
 
     Of one without an index, as somebody may have written it by hand, all is read.
     """
