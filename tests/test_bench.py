@@ -17,7 +17,7 @@ import pytest
 
 import zoo
 from conftest import Command, Refused, Shelf, one_error, python
-from zoo.benchmark import figures, rounds
+from zoo.benchmark import figures, rounds, worker
 from zoo.benchmark.contestants import Contestant
 from zoo.benchmark.figures import Benchmark, Ratio
 from zoo.benchmark.process import Process
@@ -170,6 +170,11 @@ def test_without_the_plugin_torch_is_left_out(release: Path) -> None:
     assert left.contestant.engine == "torch"
     assert "The plugin of 'elsewhere' is not installed" in left.reason
     assert {row.contestant.engine for row in found.rows} == {"onnx"}
+
+
+def test_a_call_longer_than_a_lap_is_timed_once() -> None:
+    assert len(worker.lap(lambda: time.sleep(0.02), 0.01)["ns"]) == 1
+    assert len(worker.lap(lambda: time.sleep(0.02), 0.0)["ns"]) == worker.LEAST
 
 
 @pytest.mark.slow
