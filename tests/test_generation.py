@@ -340,7 +340,7 @@ def test_in_painting_on_the_command_line(zoo_call: Command, stepwise: Mapping[st
 
 def test_in_painting_that_cannot_be(stepwise: Mapping[str, Path]) -> None:
     with zoo.load(stepwise["dots"]) as model:
-        for given, says in (({"label": 10}, "outside 0 to 9"), ({"label": "7"}, "'7'"), ({"seed": -1}, "seed = -1")):
+        for given, says in (({"label": 10}, "label has the value 10; it must be from 0 to 9"), ({"label": "7"}, "'7'"), ({"seed": -1}, "seed = -1")):
             with raises(SettingError, says):
                 model.inpaint(PICTURES, MASK, **given)  # type: ignore[arg-type]
     with zoo.load(stepwise["cells"]) as model, raises(SettingError, "cells.tiny cannot inpaint"):
@@ -365,7 +365,7 @@ def test_options_on_the_command_line(zoo_call: Command, stepwise: Mapping[str, P
         ("dots", ("--prompt", "a"), "prompt = 'a' is for models that write text"),
         ("dots", ("--length", "3"), "length = 3 is for models that write text"),
         ("dots", ("--steps", "3"), "steps = 3 is for models that turn noise into a sample step by step"),
-        ("dots", ("--label", "10"), "label has a value outside 0 to 9"),
+        ("dots", ("--label", "10"), "label has the value 10; it must be from 0 to 9"),
         ("dots", ("--temperature", "-1"), "temperature = -1.0 is out of range"),
         ("mist", ("--top-k", "3"), "top_k = 3 is for models that pick tokens"),
         ("mist", ("--steps", "0"), "steps = 0 is out of range: it must be an integer from 1 to 20"),

@@ -54,8 +54,8 @@ def _array(value: Any, spec: Spec, name: str) -> Array:
         array = array[None]
     if array.shape[1:] != spec.shape or array.ndim == 0:
         raise SettingError(f"{name} has shape {array.shape}; it must be {_shape(spec.shape)}.")
-    if isinstance(spec, Label) and array.size and not (array.min() >= 0 and array.max() < spec.classes):
-        raise SettingError(f"{name} has a value outside 0 to {spec.classes - 1}.")
+    if isinstance(spec, Label) and len(wrong := array[(array < 0) | (array >= spec.classes)]):
+        raise SettingError(f"{name} has the value {wrong[0]}; it must be from 0 to {spec.classes - 1}.")
     if isinstance(spec, (Audio, LogMel)) and array.size:
         least = -1 if isinstance(spec, Audio) else 0
         if not (array.min() >= least and array.max() <= 1):
