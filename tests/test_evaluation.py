@@ -20,6 +20,7 @@ from zoo import data, evaluation, registry
 from zoo.errors import DataError, EvaluationError, MissingPackageError, SettingError, TrainingError
 from zoo.evaluation import Evaluation, Figure, kept, source
 from zoo.evaluation.families import FAMILIES, chosen
+from zoo.evaluation.figures import number
 from zoo.evaluation.intervals import of_seeds
 from zoo.evaluation.subject import DoesNotApply, Effort, Subject, of_module, some, without
 from zoo.modules import load_module
@@ -120,6 +121,21 @@ def test_a_glance_does_not_replace_a_figure_on_more_samples(shelf: Shelf, tmp_pa
     assert kept.read(run, step_of(run))[0] == whole.figures[0]
     zoo.evaluate(run, only=["mse"], quiet=True)
     assert kept.read(run, step_of(run))[0] == whole.figures[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "shown"),
+    [
+        (-10639.2, 4, "-10,639"),
+        (9999.7, 4, "10,000"),
+        (0.002684, 4, "0.002684"),
+        (190.0, 2, "190"),
+        (99.7, 2, "100"),
+        (3e12, 4, "3e+12"),
+    ],
+)
+def test_digits_before_the_point_are_all_shown(value: float, digits: int, shown: str) -> None:
+    assert number(value, digits) == shown
 
 
 def test_seeds_that_agree_have_no_interval() -> None:

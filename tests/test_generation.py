@@ -340,7 +340,11 @@ def test_in_painting_on_the_command_line(zoo_call: Command, stepwise: Mapping[st
 
 def test_in_painting_that_cannot_be(stepwise: Mapping[str, Path]) -> None:
     with zoo.load(stepwise["dots"]) as model:
-        for given, says in (({"label": 10}, "label has the value 10; it must be from 0 to 9"), ({"label": "7"}, "'7'"), ({"seed": -1}, "seed = -1")):
+        for given, says in (
+            ({"label": 10}, "label has the value 10; it must be from 0 to 9"),
+            ({"label": "7"}, "'7'"),
+            ({"seed": -1}, "seed = -1"),
+        ):
             with raises(SettingError, says):
                 model.inpaint(PICTURES, MASK, **given)  # type: ignore[arg-type]
     with zoo.load(stepwise["cells"]) as model, raises(SettingError, "cells.tiny cannot inpaint"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.evaluation.figures import baseline_words, from_catalogue, protocol_words, value_words
+from zoo.evaluation.figures import baseline_words, from_catalogue, number, protocol_words, value_words
 from zoo.progress import duration
 
 MARKS = ("<!-- made by zoo catalogue build: models -->", "<!-- end -->")
@@ -83,7 +83,7 @@ def _overview(releases: Mapping[str, Any]) -> list[str]:
             f"[`{name}`](#{name.replace('.', '')})",
             _size(entry["bytes"]),
             duration(entry["training"]["seconds"]),
-            f"{first.name} {first.value:.4g} {first.unit}" if first is not None and first is not fid else "",
+            f"{first.name} {number(first.value)} {first.unit}" if first is not None and first is not fid else "",
             f"{fid.value:.3g}" if fid else "",
             f"{fid.baseline[1]:.3g}" if fid and fid.baseline else "",
         )

@@ -63,16 +63,21 @@ def cells(figure: Figure) -> tuple[str, str, str, str]:
     return figure.name, value_words(figure), figure.unit, baseline_words(figure)
 
 
+def number(value: float, digits: int = 4) -> str:
+    """``"22.34"``, ``"-10,639"``: so many digits, and all of those before the point."""
+    return f"{value:,.0f}" if 10**digits - 0.5 <= abs(value) < 1e9 else f"{value:.{digits}g}"
+
+
 def value_words(figure: Figure) -> str:
     """``"22.34 ± 0.31"``: the value with half the width of its interval, where there is one."""
     if figure.low is None or figure.high is None:
-        return f"{figure.value:.4g}"
-    return f"{figure.value:.4g} ± {(figure.high - figure.low) / 2:.2g}"
+        return number(figure.value)
+    return f"{number(figure.value)} ± {number((figure.high - figure.low) / 2, 2)}"
 
 
 def baseline_words(figure: Figure) -> str:
     """``"0.931 (PCA, 16 numbers)"``, or a dash."""
-    return "-" if figure.baseline is None else f"{figure.baseline[1]:.4g} ({figure.baseline[0]})"
+    return "-" if figure.baseline is None else f"{number(figure.baseline[1])} ({figure.baseline[0]})"
 
 
 def protocol_words(figure: Figure) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from zoo import files
 from zoo.benchmark import machine
-from zoo.evaluation.figures import Figure, baseline_words, protocol_words, value_words
+from zoo.evaluation.figures import Figure, baseline_words, number, protocol_words, value_words
 from zoo.gallery.entry import Entry
 from zoo.gallery.media import Picture, Samples
 
@@ -99,7 +99,7 @@ def _cell(figure: Figure | None, kind: str) -> str:
         return '<td class="number"><span aria-hidden="true">–</span></td>'
     of = figure.unit.removeprefix("nats ")
     which = f' <span class="quiet">{escape(_title(figure))} {escape(of)}</span>' if kind == "likelihood" else ""
-    return f'<td class="number" data-value="{figure.value:.9g}">{figure.value:.4g}{which}</td>'
+    return f'<td class="number" data-value="{figure.value:.9g}">{number(figure.value)}{which}</td>'
 
 
 def _card(entry: Entry) -> str:
