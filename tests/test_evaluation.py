@@ -191,8 +191,8 @@ def test_a_measure_taken_anew_replaces_the_old_one(vae: Path, tmp_path: Path) ->
 def test_other_data_is_measured_and_not_kept(vae: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(vae, tmp_path / "run"))
     (tmp_path / "pictures").mkdir()
-    for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (30, 8, 8), np.uint8)):
-        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{number:02}.png")
+    for index, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (30, 8, 8), np.uint8)):
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{index:02}.png")
     before = contents(run)
     found = zoo.evaluate(run, data=f"folder:{tmp_path / 'pictures'}", quiet=True)
     assert found.kept is None
