@@ -143,7 +143,7 @@ vae = zoo.Model(
         "mnist": mnist,
         "mnist-beta4": replace(mnist, beta=4.0, steps=10000),
         "cifar10": replace(
-            mnist, data="cifar10-jpeg", likelihood="logistic", latent=128, width=16, blocks=2, flip=True, steps=12000
+            mnist, data="cifar10-jpeg", likelihood="logistic", latent=96, width=16, flip=True, steps=12000
         ),
         "tiny": Recipe(**nets.TINY, latent=2),
     },
