@@ -65,7 +65,7 @@ def test_released_digits_have_all_measures_and_beat_pca() -> None:
     mse = found["mse"]
     assert mse.baseline is not None
     assert mse.value < mse.baseline[1]
-    assert mse.baseline[0] == "PCA, 16 numbers"
+    assert mse.baseline[0] == "PCA, 8 numbers"
     for name in ("fid", "kid", "precision"):  # real pictures are nearer to real ones
         figure = found[name]
         assert figure.baseline is not None
