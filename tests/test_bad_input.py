@@ -216,7 +216,7 @@ def test_a_picture_that_cannot_be_read(release: Path, refused: Refused, tmp_path
     [
         (np.zeros((2, 9, 9), np.uint8), "image has shape (2, 9, 9); pictures for this model are (n, 8, 8)"),
         (np.zeros((8, 8, 3), np.uint8), "image has shape (8, 8, 3)"),
-        (np.zeros((2, 8, 8), np.int64), "image has dtype int64; pictures are uint8, or floats in [0, 1]"),
+        (np.zeros((2, 8, 8), np.int64), "image has dtype int64; pictures are uint8 from 0 to 255, or floats in [0, 1]"),
         (np.full((8, 8), 2.0), "image has values from 2 to 2; floats must lie in [0, 1]"),
         (np.full((8, 8), np.nan), "image has values from nan to nan"),
         (np.zeros((0, 8, 8), np.uint8), "empty batch"),

@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 
 import zoo
-from conftest import Command, Shelf, python
+from conftest import Command, Shelf, one_error, python
 from zoo import data, registry
 from zoo.release import read
 from zoo.training import checkpoints, runs
@@ -40,9 +40,9 @@ def test_list_filters_and_json(zoo_call: Command) -> None:
     assert encoders == {name for name, entry in models.items() if "encode" in entry["tasks"]} >= {"ae", "vae"}
     mnist = [line.split()[0] for line in zoo_call("list", "*.mnist").stdout.splitlines()[1:]]
     assert mnist == [f"{name}.mnist" for name in sorted(models) if "mnist" in models[name]["recipes"]]
-    nothing = zoo_call("list", "nothing*")
-    assert nothing.returncode == 0
-    assert "No model matches" in nothing.stderr
+    one_error(zoo_call("list", "nothing*"), "No model matches 'nothing*'", "zoo list")
+    one_error(zoo_call("list", "--task", "encoder"), "No model has the task 'encoder'", "Did you mean", "reconstruct")
+    one_error(zoo_call("list", "--data", "mars"), "No model has the data set 'mars'", "cifar10-jpeg")
 
 
 def test_info_of_a_model_a_recipe_and_a_release(zoo_call: Command, shelf: Shelf) -> None:

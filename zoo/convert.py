@@ -60,8 +60,11 @@ def _array(value: Any, spec: Spec, name: str) -> Array:
         least = -1 if isinstance(spec, Audio) else 0
         if not (array.min() >= least and array.max() <= 1):
             raise SettingError(f"{name} has values from {array.min():g} to {array.max():g}; they lie in [{least}, 1].")
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and what that gives is told
-        return np.ascontiguousarray(array, spec.dtype)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite
+        made = np.ascontiguousarray(array, spec.dtype)
+    if len(wrong := array[~np.isfinite(made)]):
+        raise SettingError(f"{name} has the value {wrong[0]:g}, which is not finite in {spec.dtype}. Check the input.")
+    return made
 
 
 def from_batch(array: Array, spec: Spec) -> Any:
@@ -249,18 +252,19 @@ def _pixels(picture: Any, spec: Image, label: str) -> Array:
 def _image_array(array: Array, spec: Image, name: str) -> Array:
     """(n, h, w), (n, h, w, c) or one picture, uint8 or float in [0, 1], as float32 (n, c, h, w) in [0, 1]."""
     hwc = (spec.height, spec.width, spec.channels)
+    shape = array.shape
     if spec.channels == 1 and array.shape[-2:] == hwc[:2]:
         array = array[..., None]
     if array.shape == hwc:
         array = array[None]
     if array.ndim != 4 or array.shape[1:] != hwc:
         wanted = f"(n, {spec.height}, {spec.width}" + (")" if spec.channels == 1 else f", {spec.channels})")
-        raise SettingError(f"{name} has shape {array.shape}; pictures for this model are {wanted}.")
+        raise SettingError(f"{name} has shape {shape}; pictures for this model are {wanted}.")
     if array.dtype == np.uint8:
         array = array.astype(np.float32) / np.float32(255)
     elif array.dtype.kind in "bf":
         if array.size and not (array.min() >= 0 and array.max() <= 1):
             raise SettingError(f"{name} has values from {array.min():g} to {array.max():g}; floats must lie in [0, 1].")
     else:
-        raise SettingError(f"{name} has dtype {array.dtype}; pictures are uint8, or floats in [0, 1].")
+        raise SettingError(f"{name} has dtype {array.dtype}; pictures are uint8 from 0 to 255, or floats in [0, 1].")
     return np.ascontiguousarray(array.transpose(0, 3, 1, 2), np.float32)

@@ -14,8 +14,8 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, distributions, version
 from typing import Any
 
-from zoo import __version__, registry
-from zoo.errors import MissingPackageError
+from zoo import __version__, registry, sources
+from zoo.errors import MissingPackageError, ZooError
 
 TIMEOUT = 60
 """Seconds that a plugin may take to be imported."""
@@ -108,11 +108,22 @@ def _catalogues() -> list[Finding]:
         listed = registry.catalogue(name)
         own = name == registry.OWN
         text = listed.problem or f"{len(listed.models)} models, {len(listed.releases)} releases"
+        lost = [problem for release in listed.releases if (problem := _lost(release))]
         if listed.problem and not own:
             text += "; its models are listed by name only. In its project, run: zoo catalogue build"
         unreadable = bool(listed.problem) and listed.path is not None and listed.path.is_file()
         found.append(Finding("catalogue", name, not (unreadable or (own and listed.problem)), text))
+        found += [Finding("weights", name, False, problem) for problem in lost]
     return found
+
+
+def _lost(name: str) -> str:
+    """What is wrong with the weights released under a name, whose manifest pins the rest; "" where they are there."""
+    try:
+        sources.find(name)
+    except ZooError as error:
+        return str(error)
+    return ""
 
 
 def _plugins(timeout: float) -> list[Finding]:

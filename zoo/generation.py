@@ -13,7 +13,7 @@ from zoo import noise, tokens
 from zoo.convert import from_batch, join, text_to_ids, to_batch
 from zoo.diffusion import iterate
 from zoo.errors import SettingError
-from zoo.numbers import is_integer
+from zoo.numbers import check_count, is_integer
 from zoo.plan import OPTIONS, Form, Plan
 from zoo.specs import Chain, Iterative, Label, Noise, OneShot, Text
 from zoo.tokens import ALL, Picking, Run
@@ -67,8 +67,8 @@ def generate(
     if isinstance(plan.sample.x, Text) and plan.tokens is not None:
         if not isinstance(prompt, str):
             raise SettingError(f"prompt = {prompt!r} is not text.")
-        if length is not None and not (is_integer(length) and length >= 1):
-            raise SettingError(f"length = {length} is out of range: it must be at least 1.")
+        if length is not None:
+            check_count("length", length, 1)
         begun = text_to_ids(prompt, plan.sample.x)
         given = tokens.prompted(begun, n, len(begun) + (length or plan.sample.x.length))
     labels = None if label is None else labels_of(label, n)

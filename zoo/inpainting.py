@@ -33,6 +33,7 @@ def inpaint(
 ) -> Any:
     """See :meth:`zoo.runtime.LoadedModel.inpaint`."""
     check_count("steps", steps, 1)
+    noise.checked(seed, 0, 1)
     plan = _sampled(release)
     way = _repeated(release) if plan is None else ("encode",)
     if way is None:

@@ -110,6 +110,7 @@ def interpolate(
 ) -> Any:
     """See :meth:`zoo.runtime.LoadedModel.interpolate`."""
     check_count("steps", steps, 2)
+    noise.checked(seed, 0, 1)
     if method not in ("auto", "linear", "spherical"):
         raise SettingError(f"method = {method!r} is not one of auto, linear, spherical.")
     (space, left, first), (other, right, last) = (
@@ -143,6 +144,7 @@ def traverse(
 ) -> Any:
     """See :meth:`zoo.runtime.LoadedModel.traverse`."""
     check_count("steps", steps, 2)
+    noise.checked(seed, 0, 1)
     for name, value in (("low", low), ("high", high)):
         if value is not None and not (is_number(value) and -LARGEST <= value <= LARGEST):
             raise SettingError(f"{name} = {value!r} is not a number from {-LARGEST:g} to {LARGEST:g}.")
@@ -185,7 +187,7 @@ def _codes(
         space = coded(release)
         if space is None:
             indices = "give the indices of samples, such as 0 and 1"
-            raise SettingError(_cannot(release, verb, "encode and decode", drawn(release), indices))
+            raise SettingError(_cannot(release, verb, "encode to what they decode", drawn(release), indices))
         encode = release.tasks["encode"]
         name, spec = next(iter(encode.inputs.items()))
         given = to_batch(value, spec, name)
@@ -197,7 +199,7 @@ def _codes(
 def _cannot(release: Release, verb: str, lacks: str, other: Space | None, instead: str) -> str:
     """Why a verb cannot be had: at all, or from what it was given."""
     if other is not None:
-        return f"{release.name} does not {lacks}: to {verb}, {instead}."
+        return f"{release.name} has no tasks that {lacks}: to {verb}, {instead}."
     return f"{release.name} cannot {verb}: it has no code that its tasks encode or generate from and decode."
 
 

@@ -247,7 +247,10 @@ def package_folder(value: str) -> Path | None:
 def rows(
     pattern: str = "*", *, pretrained: bool = False, task: str | None = None, data: str | None = None
 ) -> list[Row]:
-    """The lines of ``zoo list``: names that match a wildcard, and the filters."""
+    """The lines of ``zoo list``: names that match a wildcard, and the filters.
+
+    Raises :class:`NotFoundError` for a task or a data set that no model has.
+    """
     found: list[Row] = []
     for model, claims in plugins().items():
         if len(claims) > 1:
@@ -274,6 +277,14 @@ def rows(
                     recipe in described["released"],
                 )
             )
+    for kind, wanted, known in (
+        ("task", task, {one for row in found for one in row.tasks}),
+        ("data set", data, {row.data for row in found if row.data}),
+    ):
+        if wanted is not None and wanted not in known:
+            raise NotFoundError(
+                f"No model has the {kind} {wanted!r}.{suggest(wanted, known)} There are: {', '.join(sorted(known))}."
+            )
     return [
         row
         for row in found
@@ -290,7 +301,8 @@ def list_models(
     """The names ``model.recipe`` that match a wildcard, sorted by model.
 
     With `pretrained`, those whose weights are released; with `task`, those that have that task; with `data`, those
-    trained on that data set. A model whose distribution does not describe it is listed by its own name.
+    trained on that data set. A model whose distribution does not describe it is listed by its own name. Raises
+    :class:`NotFoundError` for a task or a data set that no model has.
     """
     return [row.name for row in rows(pattern, pretrained=pretrained, task=task, data=data)]
 
@@ -299,10 +311,16 @@ def released_folder(name: str) -> tuple[Path, Mapping[str, Any]]:
     """The folder of the weights released under a name, and their index entry; :class:`NotFoundError` if none."""
     model, recipe = split(name)
     plugin = find(model)
-    described = index(plugin.distribution).models.get(model)
+    listed = index(plugin.distribution)
+    described = listed.models.get(model)
     if described is None or recipe not in described["released"]:
         if described and recipe not in described["recipes"]:
             raise no_recipe(model, recipe, list(described["recipes"]))
+        if listed.problem and (plugin.distribution == OWN or (listed.path and listed.path.is_file())):
+            raise PluginError(
+                f"{name!r} cannot be looked up: {listed.problem}. Install {plugin.distribution} again, or in its "
+                "project run: zoo catalogue build"
+            )
         raise NotFoundError(
             f"No weights are released under {name!r}. Train it: zoo train {name}, then load runs/{name}."
         )

@@ -46,7 +46,8 @@ def check(path: Path, spec: Spec | None, force: bool, count: int = 1, first: int
         files.check_free(part, force)
     if path.suffix not in endings(spec):
         allowed = " or ".join(endings(spec))
-        raise SettingError(f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; it must end in {allowed}.")
+        ending = f"ends in {path.suffix!r}" if path.suffix else "has no ending"
+        raise SettingError(f"{str(path)!r} {ending}; it must end in {allowed}.")
 
 
 def save(

@@ -13,6 +13,21 @@ MARKS = ("<!-- made by zoo catalogue build: models -->", "<!-- end -->")
 
 TINY = "tiny"
 
+COLUMNS = ("fid", "rarest_class", "commonest_class")
+"""Measures that have columns of their own in the overview."""
+COUNTS = (
+    "psnr_denoised",
+    "code_accuracy",
+    "label_accuracy",
+    "iwae_100",
+    "prior_nll",
+    "nll",
+    "mel_error",
+    "negative_elbo",
+)
+"""Which measure counts for a model, the first that it has; of others, the first of all that it has."""
+SAMPLING = ("precision", "recall", "kid")  # beside the FID they say little more in one line
+
 
 def readme(text: str, content: Mapping[str, Any]) -> str:
     """A README with its model table made anew, between the marks; without marks it is left as it is."""
@@ -71,21 +86,25 @@ def models(content: Mapping[str, Any]) -> str:
 
 
 def _overview(releases: Mapping[str, Any]) -> list[str]:
-    """A line for each set of weights: its first measure, and how far samples are from the data."""
+    """A line for each set of weights: what counts for it, how far samples are from the data, and classes' shares."""
     lines = [
-        "| weights | size | trained in | what counts | FID | of real pictures |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| weights | size | trained in | what counts | FID | of real pictures | share of each class |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, entry in releases.items():
         figures = {figure.name: figure for figure in map(from_catalogue, entry["measures"])}
-        first, fid = next(iter(figures.values()), None), figures.get("fid")
+        counts = next(
+            (figures[key] for key in (*COUNTS, *figures) if key in figures and key not in (*COLUMNS, *SAMPLING)), None
+        )
+        fid, rarest, commonest = (figures.get(key) for key in COLUMNS)
         cells = (
             f"[`{name}`](#{name.replace('.', '')})",
             _size(entry["bytes"]),
             duration(entry["training"]["seconds"]),
-            f"{first.name} {number(first.value)} {first.unit}" if first is not None and first is not fid else "",
+            f"{counts.name} {number(counts.value)} {counts.unit}" if counts else "",
             f"{fid.value:.3g}" if fid else "",
             f"{fid.baseline[1]:.3g}" if fid and fid.baseline else "",
+            f"{rarest.value:.1%} to {commonest.value:.1%}" if rarest and commonest else "",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""] if releases else []

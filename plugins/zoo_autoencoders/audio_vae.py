@@ -86,7 +86,7 @@ class AudioVAE(nn.Module):
         return 0.5 * self.size * (error / self.variance + (2 * math.pi * self.variance).log()) + kl
 
     def score(self, x: Tensor) -> Tensor:
-        """The bound at the mean of q(z|x), in nats a log-mel value."""
+        """The terms of the bound at the mean of q(z|x), in nats a log-mel value: near the bound, and none itself."""
         return self.bound(x, torch.zeros(1, self.latent, device=x.device)) / self.size
 
 

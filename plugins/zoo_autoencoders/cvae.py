@@ -50,7 +50,7 @@ class CVAE(nn.Module):
         return self.decode(self.encode(x, label), label)
 
     def classify(self, x: Tensor) -> Tensor:
-        """The ELBO of each label in nats, (b, classes), z the mean: by Bayes' rule the logits of p(label|x)."""
+        """The ELBO's terms of each label in nats, (b, classes), at the mean z: by Bayes' rule logits of p(label|x)."""
         images = x[:, None].expand(-1, self.classes, -1, -1, -1).flatten(0, 1)  # (b·classes, c, h, w)
         every = torch.arange(self.classes, device=x.device)
         given = Given(self, every.expand(x.shape[0], -1).flatten())
@@ -58,7 +58,7 @@ class CVAE(nn.Module):
         return (given.log_likelihood(images, mean) - nets.divergence(mean, logvar)).unflatten(0, (-1, self.classes))
 
     def score(self, x: Tensor) -> Tensor:
-        """−log p(x) in nats, (b,), where that bound stands for each log p(x|label), and labels are equally likely."""
+        """−log p(x) in nats, (b,), where these terms stand for each log p(x|label), and labels are equally likely."""
         return math.log(self.classes) - self.classify(x).logsumexp(1)
 
     def _hot(self, label: Tensor) -> Tensor:

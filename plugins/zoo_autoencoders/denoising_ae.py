@@ -30,10 +30,9 @@ class Recipe(nets.Recipe):
 def corrupt(images: Tensor, noise: str, level: float) -> Tensor:
     """q(x̃|x): pictures, (b, c, h, w) in [0, 1], with noise on every pixel or on a share of them.
 
+    Pictures with Gaussian noise are cut to [0, 1]. A pixel is masked, or made black or white, in all channels at once.
     Masking is that of the paper, section 2.3; the others are in Vincent et al. 2010, section 3.3
     (https://jmlr.org/papers/v11/vincent10a.html).
-
-    Those with Gaussian noise are cut to [0, 1]. A pixel is masked, or made black or white, in all channels at once.
     """
     if noise == "gaussian":
         return (images + level * torch.randn_like(images)).clamp(0, 1)

@@ -49,7 +49,7 @@ iwae = dataclasses.replace(
     ),
     recipes={
         "digits": Recipe(**nets.DIGITS, latent=8),
-        "mnist": Recipe(**nets.MNIST | {"width": 28, "warmup": 500}, steps=42000),
+        "mnist": Recipe(**dataclasses.asdict(vae.mnist) | {"steps": 42000}),
         "tiny": Recipe(**nets.TINY, latent=2, k=3),
     },
 )

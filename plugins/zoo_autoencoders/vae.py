@@ -50,7 +50,7 @@ class VAE(nets.Variational):
         return log_logistic(x, logits.sigmoid(), self.log_scale[:, None, None]).flatten(1).sum(1)
 
     def score(self, x: Tensor) -> Tensor:
-        """The negative ELBO in nats, (b,), with the mean of q(z|x) for z."""
+        """−log p(x|z) + KL(q(z|x) ‖ p(z)) in nats, (b,), at the mean of q(z|x): near the negative ELBO, no bound."""
         mean, logvar = self.posterior(x)
         return nets.divergence(mean, logvar) - self.log_likelihood(x, mean)
 

@@ -115,12 +115,6 @@ def common(logits: Tensor, others: Tensor) -> Tensor:
     return (joint * (joint / (joint.sum(1, keepdim=True) * joint.sum(0))).log()).sum()
 
 
-def discriminator_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Terms:
-    """−log D(x) − log(1 − D(G(z, c))), for D (eq. 1)."""
-    real, faked = infogan.discriminate(batch.x), infogan.discriminate(nets.fake(infogan, batch).detach())
-    return {"d_real": F.softplus(-real).mean(), "d_fake": F.softplus(faked).mean()}
-
-
 def recogniser_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Terms:
     """−λ L_I(G, Q), for Q (eq. 6), and what it should say of distorted pictures."""
     z, code, style = infogan.draw(len(batch.x), batch.x.device)
@@ -174,7 +168,7 @@ infogan = zoo.Model(
     ),
     build=InfoGAN,
     objectives=(
-        zoo.Objective(discriminator_loss, params=("discriminator",), optimiser=gan.adam),
+        zoo.Objective(gan.discriminator_loss, params=("discriminator",), optimiser=gan.adam),
         zoo.Objective(recogniser_loss, params=("recogniser",), optimiser=gan.generator_adam),
         zoo.Objective(generator_loss, params=("generator", "embedding"), optimiser=gan.generator_adam),
     ),

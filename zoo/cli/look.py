@@ -26,14 +26,15 @@ if TYPE_CHECKING:
 def list_command(pattern: str, pretrained: bool, task: str | None, data: str | None, as_json: bool) -> None:
     """List models and their recipes; PATTERN is a wildcard such as 'vae*' or '*.mnist'."""
     from zoo import registry
+    from zoo.errors import NotFoundError
 
     rows = registry.rows(pattern, pretrained=pretrained, task=task, data=data)
     if as_json:
         print_json([dataclasses.asdict(row) for row in rows])
         return
     if not rows:
-        click.echo(f"No model matches {pattern!r} and the filters. Run: zoo list", err=True)
-        return
+        filtered = " and the filters" if pretrained or task or data else ""
+        raise NotFoundError(f"No model matches {pattern!r}{filtered}. Run: zoo list")
     cells = [("NAME", "DATA", "WEIGHTS", "TASKS", "MODEL")]
     for row in rows:
         weights = "released" if row.pretrained else "-"

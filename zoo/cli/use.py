@@ -191,7 +191,7 @@ def _run_verb(
 
 def _takes(task: str, names: list[str], given: int) -> str:
     inputs = "1 input" if len(names) == 1 else f"{len(names)} inputs"
-    return f"{task} takes {inputs} ({', '.join(names)}); {given} were given."
+    return f"{task} takes {inputs} ({', '.join(names)}); {given} {'was' if given == 1 else 'were'} given."
 
 
 def _say(paths: list[Path]) -> None:
