@@ -310,7 +310,7 @@ def test_a_picture_model_refuses(
         (("--top-k", "-1"), ("top_k = -1 is out of range", "0: all")),
         (("--top-p", "0"), ("top_p = 0.0 is out of range", "at most 1")),
         (("--top-p", "nan"), ("top_p = nan is out of range",)),
-        (("--length", "0"), ("length = 0 is out of range", "at least 1")),
+        (("--length", "0"), ("length = 0 is not an integer", "at least 1")),
         (("--label", "3"), ("label = 3 is for models with labels",)),
         (("-o", "x.png"), ("'x.png' ends in '.png'; it must end in .txt",)),
     ],
