@@ -253,7 +253,10 @@ def test_what_is_refused_in_python(shelf: Shelf) -> None:
     with zoo.load(shelf.release("ae")) as model, raises(SettingError, "label = 3 is for models with labels"):
         model.interpolate(0, 1, label=3)
     with zoo.load(shelf.release("dcgan")) as model:
-        with raises(SettingError, "dcgan.tiny does not encode and decode: to interpolate, give the indices of samples"):
+        with raises(
+            SettingError,
+            "dcgan.tiny has no tasks that encode to what they decode: to interpolate, give the indices of samples",
+        ):
             model.interpolate(DIGITS[0], DIGITS[1])
         with raises(SettingError, "dcgan.tiny cannot inpaint: no task of it reconstructs pictures or sounds."):
             model.inpaint(DIGITS[0], mask)
@@ -377,7 +380,7 @@ def test_verbs_are_told(zoo_command: Command, shelf: Shelf) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("interpolate", "a.png"), ("interpolate takes 2 inputs (a, b); 1 were given",)),
+        (("interpolate", "a.png"), ("interpolate takes 2 inputs (a, b); 1 was given",)),
         (("interpolate", "a.png", "no.png"), ("no.png does not exist",)),
         (("interpolate", "a.png", "b.png", "-o", "a.png"), ("a.png exists already and was kept", "--force")),
         (("interpolate", "a.png", "b.png", "-o", "i.json"), ("it must end in .png or .npy",)),
@@ -390,7 +393,7 @@ def test_verbs_are_told(zoo_command: Command, shelf: Shelf) -> None:
         (("traverse", "--set", "dimension=2"), ("dimension = 2 is not an integer from 0 to 1",)),
         (("traverse", "--set", "dim=1"), ("traverse has no setting 'dim'", "Did you mean 'dimension'?", "low, high")),
         (("traverse", "a.png", "b.png", "--set", "dimension=1"), ("takes 1 input ([x]); 2 were given",)),
-        (("inpaint", "a.png"), ("inpaint takes 2 inputs (x, mask); 1 were given",)),
+        (("inpaint", "a.png"), ("inpaint takes 2 inputs (x, mask); 1 was given",)),
         (("encode",), ("encode takes 1 input (image); 0 were given",)),
         (("encode", "a.png", "--set", "steps=1"), ("encode has no settings. Leave --set steps=1 out",)),
         (

@@ -139,7 +139,7 @@ vae = zoo.Model(
         zoo.Measure("iwae_100", iwae_100, "nats per image", f"bound on −log p(x), k = 100; {PROTOCOL}", limit=10_000),
     ),
     recipes={
-        "digits": Recipe(**nets.DIGITS | {"steps": 2000}, likelihood="logistic", latent=8, ema=0.99),
+        "digits": Recipe(**nets.DIGITS, latent=8),
         "mnist": mnist,
         "mnist-beta4": replace(mnist, beta=4.0, steps=10000),
         "cifar10": replace(
