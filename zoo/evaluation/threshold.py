@@ -7,19 +7,22 @@ import numpy as np
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.subject import DoesNotApply, Effort, Subject, apply, shown, some
 from zoo.release import THRESHOLD, USUAL
-from zoo.specs import Score
+from zoo.specs import Image, Score, Text
 
 
 def figures(subject: Subject, effort: Effort) -> list[Figure]:
-    """The score below which ``USUAL`` of the test pictures lie, by the task ``score``."""
+    """The score below which ``USUAL`` of the test pictures or sounds lie, by the task ``score``."""
     task = subject.model.release.tasks.get("score")
     if task is None or [type(spec) for spec in task.outputs.values()] != [Score]:
         raise DoesNotApply(f"{subject.model.name} has no task 'score'")
-    if [*task.inputs.values()] != [subject.picture]:
-        raise DoesNotApply("its task 'score' takes more than a picture")
+    x = subject.model.release.sample.x
+    if [*task.inputs.values()] != [x] or isinstance(x, Text):
+        raise DoesNotApply("its task 'score' takes more than a picture or a sound")
     test = some(subject.test, effort.limit)
-    scores = apply(subject.model, "score", shown(test.array), effort.quiet).astype(np.float64)
-    protocol = f"{USUAL:.0%} of {len(test):,} test pictures of {subject.data} score below"
+    samples = shown(test.array) if isinstance(x, Image) else test.array
+    scores = apply(subject.model, "score", samples, effort.quiet).astype(np.float64)
+    kind = "pictures" if isinstance(x, Image) else "sounds"
+    protocol = f"{USUAL:.0%} of {len(test):,} test {kind} of {subject.data} score below"
     return [
         Figure(
             name=THRESHOLD, value=float(np.quantile(scores, USUAL)), unit="score", protocol=protocol,
