@@ -18,6 +18,8 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
     made = None if task is None or [*task.inputs.values()] != [picture] else next(iter(task.outputs.values()))
     if not isinstance(made, Label) or not made.shape:
         raise DoesNotApply(f"{subject.model.name} has no task 'encode' from a picture to a grid of codes")
+    if made.shape == (picture.height, picture.width):
+        raise DoesNotApply(f"the codes of {subject.model.name} are the pixels")
     test = some(subject.test, effort.limit)
     codes = apply(subject.model, "encode", shown(test.array), effort.quiet)
     uses = np.bincount(codes.ravel(), minlength=made.classes)
