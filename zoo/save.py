@@ -42,12 +42,12 @@ def paths(path: Path, count: int, first: int = 0) -> list[Path]:
 def check(path: Path, spec: Spec | None, force: bool, count: int = 1, first: int = 0) -> None:
     """Raise unless the path is free, ends as it must, and is not inside a release, which never changes."""
     files.check_outside_releases(path)
-    for part in paths(path, count, first):
-        files.check_free(part, force)
     if path.suffix not in endings(spec):
         allowed = " or ".join(endings(spec))
         ending = f"ends in {path.suffix!r}" if path.suffix else "has no ending"
         raise SettingError(f"{str(path)!r} {ending}; it must end in {allowed}.")
+    for part in paths(path, count, first):
+        files.check_free(part, force)
 
 
 def save(
