@@ -47,7 +47,8 @@ def main() -> None:
         sys.exit(f"Error: {error}")
     low, high = bootstrap(left - right)
     print(
-        f"{given.measure} of {len(left):,} test samples: {left.mean():.3f} {given.left}, {right.mean():.3f} {given.right}"
+        f"{given.measure} of {len(left):,} test samples: "
+        f"{left.mean():.3f} {given.left}, {right.mean():.3f} {given.right}"
     )
     print(f"difference {(left - right).mean():.3f}, 95% by bootstrap over samples: {low:.3f} to {high:.3f}")
     print(f"{given.left} is lower on {(left < right).mean():.1%} of the samples")
