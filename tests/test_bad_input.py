@@ -233,6 +233,8 @@ def test_an_array_that_is_no_picture(value: Any, says: str, release: Path, refus
         (np.zeros((2, 2), complex), "z has dtype complex128; it must be float32"),
         (np.array(["a", "b"]), "z has dtype <U1; it must be float32"),
         (np.float32(1), "z has shape ()"),
+        (np.full((2, 2), np.nan), "z has the value nan, which is not finite in float32"),
+        (np.full((2, 2), 1e300), "z has the value 1e+300, which is not finite in float32"),
     ],
 )
 def test_an_array_that_is_no_code(value: Any, says: str, release: Path, refused: Refused, tmp_path: Path) -> None:

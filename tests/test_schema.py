@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from zoo import registry, schema
+from zoo.errors import PluginError
 
 REGISTRY = yaml.safe_load((Path(__file__).parents[1] / registry.CATALOGUE).read_text("utf-8"))
 NAME = "features.digits"
@@ -71,6 +72,38 @@ def test_doctor_tells_a_wrong_registry(tmp_path: Path, monkeypatch: pytest.Monke
         registry.forget()
     assert [one.ok for one in found] == [False]
     assert f"has no releases.{NAME}.manifest_sha256" in found[0].text
+
+
+@pytest.fixture
+def own_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The file that is read in place of the zoo's own registry.yaml."""
+    file = tmp_path / registry.CATALOGUE
+    monkeypatch.setattr(registry, "catalogue_path", lambda _: file)
+    registry.forget()
+    yield file
+    registry.forget()
+
+
+@pytest.mark.parametrize(("text", "words"), [("", "is not a catalogue"), ("a: [", "cannot be read"), (None, "has no")])
+def test_weights_that_cannot_be_looked_up_are_not_called_missing(
+    text: str | None, words: str, own_catalogue: Path
+) -> None:
+    if text is not None:
+        own_catalogue.write_text(text)
+    with pytest.raises(PluginError, match=f"'{NAME}' cannot be looked up: .*{words}.*zoo catalogue build"):
+        registry.released_folder(NAME)
+
+
+def test_doctor_tells_lost_weights(own_catalogue: Path) -> None:
+    from zoo import doctor
+
+    content = copy.deepcopy({key: value for key, value in REGISTRY.items() if key != "index"})
+    content["releases"][NAME]["manifest_sha256"] = "0" * 64
+    content["releases"]["vae.digits"]["folder"] = "releases/nothing"
+    own_catalogue.write_text(yaml.safe_dump(content, sort_keys=False))
+    found = {one.text for one in doctor._catalogues() if one.kind == "weights" and not one.ok}
+    assert sorted("altered" in text for text in found) == [False, True]
+    assert any("'vae.digits'" in text and "Install the package again" in text for text in found)
 
 
 def test_lists_and_loading_read_the_index_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
