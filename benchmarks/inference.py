@@ -191,6 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", default=[], help="names that begin so, or 'ready'; may be repeated")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--batch", type=int, action="append", help="may be repeated (default: 1 and 64)")
     parser.add_argument("--compiled", action="store_true", help="torch.compile too, which takes minutes more")
     parser.add_argument("--all", action="store_true", help="recipes without released weights too")
     parser.add_argument("--releases", type=Path, metavar="DIR", help="keep and find the runs of one step there")
@@ -206,7 +207,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.releases or Path(temporary)
         for name in names:
-            found = zoo.bench(source(name, folder), only=ways, rounds=given.rounds, device="cpu")
+            found = zoo.bench(
+                source(name, folder), only=ways, batches=given.batch or (), rounds=given.rounds, device="cpu"
+            )
             print(f"\n{table({name: found})}", file=sys.stderr, flush=True)
             for line in (
                 *found.warnings,

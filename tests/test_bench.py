@@ -50,7 +50,7 @@ def check(found: Benchmark, release: Path, engines: tuple[str, ...], batch: int)
         assert row.base == Contestant(str(release), engines[0], "cpu")
         assert 0 < row.p50_ms <= row.p99_ms
         assert row.items_per_second > 0
-        assert row.calls >= 3
+        assert row.calls >= 1  # one call may be longer than a lap
         assert len(row.rounds_ms) == 1
         assert row.contestant != row.base or row.speed == Ratio(1.0, 1.0, 1.0)
 
