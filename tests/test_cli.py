@@ -165,7 +165,9 @@ def test_export_of_a_step_of_the_best_and_of_a_release(zoo_call: Command, shelf:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "copy", "older"]
 
 
-@pytest.mark.parametrize("name", ["ae.tiny", "vae.tiny", "dcgan.tiny"])
+@pytest.mark.parametrize(
+    "name", ["ae.tiny", *(pytest.param(f"{one}.tiny", marks=pytest.mark.slow) for one in ("vae", "dcgan"))]
+)
 def test_own_colour_pictures_of_an_odd_size(name: str, tmp_path: Path) -> None:
     """folder:DIR, 13 × 10 pixels: trained, released, generated and reconstructed in colour."""
     random = np.random.default_rng(0)

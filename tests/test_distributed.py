@@ -188,7 +188,8 @@ def test_two_processes_draw_what_two_parts_draw(train: Train, tmp_path: Path) ->
         assert one == pytest.approx(other, rel=1e-4)
 
 
-@pytest.mark.parametrize("model", [pytest.param("vae", marks=pytest.mark.slow), "dcgan"])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["vae", "dcgan"])
 def test_two_processes_train_and_release(model: str, train: Train, tmp_path: Path) -> None:
     """That the processes hold the same bits is checked at each checkpoint; it is the first one that writes."""
     done = train(2, f"{model}.tiny", "--out", "run", "--set", "ema=0.9")

@@ -76,7 +76,7 @@ def distance(left: NDArray[Any], right: NDArray[Any]) -> float:
 # What is written
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param("fp16", marks=pytest.mark.slow), "int8"])
 def test_every_kind_in_narrow_numbers(kind_name: str, kind: str, shelf: Shelf, tmp_path: Path) -> None:
     """For every kind of model: one file of narrow weights that all graphs point into; its source stays."""
     source = shelf.release(kind_name)
