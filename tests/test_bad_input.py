@@ -262,7 +262,7 @@ def test_inputs_too_few_and_of_two_sizes(gpt: Path, refused: Refused, tmp_path: 
         cache = np.zeros((2, *model.release.tasks["step"].inputs["cache"].shape), np.float32)
         with raises(SettingError, "token: 3, position: 3, cache: 2"):
             model.step([0, 1, 2], [0, 0, 0], cache)
-        with raises(SettingError, "it must be from 0 to"):
+        with raises(SettingError, "token has the value 999; it must be from 0 to"):
             model.step([0, 999], [0, 0], cache)
         with raises(SettingError, "step takes token, position, cache; it was given 0 in order and ['tokn'] by name"):
             model.step(tokn=[0])

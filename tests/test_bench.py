@@ -50,7 +50,7 @@ def check(found: Benchmark, release: Path, engines: tuple[str, ...], batch: int)
         assert row.base == Contestant(str(release), engines[0], "cpu")
         assert 0 < row.p50_ms <= row.p99_ms
         assert row.items_per_second > 0
-        assert row.calls >= 1  # one call may be longer than a lap
+        assert row.calls >= 3 or (row.calls == 1 and row.p50_ms > 1e3 * rounds.LAP)
         assert len(row.rounds_ms) == 1
         assert row.contestant != row.base or row.speed == Ratio(1.0, 1.0, 1.0)
 
@@ -286,7 +286,7 @@ def alive(pids: set[int]) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize(("number", "waiting"), [(signal.SIGINT, 1), (signal.SIGKILL, 2)])
+@pytest.mark.parametrize(("number", "waiting"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGKILL, 2)])
 def test_all_processes_end_with_it(number: int, waiting: int, shelf: Shelf, tmp_path: Path) -> None:
     """While one starts, and when all of them wait for their turns."""
     command = [sys.executable, "-m", "zoo", "bench", str(shelf.release("vae")), "--only", "onnx", "--device", "cpu"]

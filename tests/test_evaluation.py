@@ -26,6 +26,7 @@ from zoo.evaluation.subject import DoesNotApply, Effort, Subject, of_module, som
 from zoo.modules import load_module
 from zoo.release import read
 from zoo.runtime import LoadedModel
+from zoo.show import shown
 from zoo.training import checkpoints
 
 CLASSES = {"rarest_class", "commonest_class"}
@@ -216,6 +217,26 @@ def test_what_does_not_apply_says_why(shelf: Shelf, zoo_call: Command) -> None:
     classifier = zoo.evaluate("features.digits", quiet=True)
     assert values(classifier.figures)["accuracy"] > 0.9
     assert "generates nothing" in classifier.left_out["generation"]
+
+
+def test_a_threshold_of_the_score_of_sounds(shelf: Shelf) -> None:
+    model, (_, recipe) = zoo.load(shelf.release("audio-vae")), registry.load_recipe("audio-vae.tiny")
+    test = data.load(recipe.data, "test", seconds=recipe.seconds, bands=recipe.bands)
+    (figure,) = FAMILIES["threshold"].figures(Subject(model, test, test, test), Effort(quiet=True))
+    scores = model.run("score", test.array)
+    assert np.mean(scores < figure.value) == pytest.approx(0.99, abs=1 / len(test))
+    assert figure.protocol == f"99% of {len(test):,} test sounds of {test.name} score below"
+
+
+def test_waveforms_are_measured_as_floats() -> None:
+    assert shown(np.array([[-32768, 16384]], np.int16)).tolist() == [[-1.0, 0.5]]
+
+
+def test_pixels_are_no_codebook(shelf: Shelf) -> None:
+    test = data.load("digits", "test")
+    subject = Subject(zoo.load(shelf.release("pixelcnn")), test, test, test)
+    with pytest.raises(DoesNotApply, match=r"the codes of pixelcnn\.tiny are the pixels"):
+        FAMILIES["codebook"].figures(subject, Effort(quiet=True))
 
 
 def test_the_table_is_aligned_and_progress_is_on_standard_error(shelf: Shelf, zoo_call: Command) -> None:

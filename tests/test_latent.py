@@ -246,7 +246,7 @@ def test_what_is_refused_in_python(shelf: Shelf) -> None:
         for label in (np.array(3.5), [[1], [1, 2]], {0: 1}, {1}, True, "3", 2**70, [True], np.zeros((1, 1), int)):
             with raises(SettingError, f"label = {label!r} is not an integer, nor a list of them"):
                 model.generate(1, label=label)  # type: ignore[arg-type]
-        with raises(SettingError, "it must be from 0 to 9"):
+        with raises(SettingError, "label has the value 10; it must be from 0 to 9"):
             model.generate(1, label=10)
     with zoo.load(shelf.release("vae")) as model, raises(SettingError, "The mask is not white anywhere"):
         model.inpaint(DIGITS[:2], np.eye(8, dtype=np.uint8))  # white is 255

@@ -15,17 +15,13 @@ from zoo.errors import ReleaseError
 from zoo.sources import find
 
 RELEASED = zoo.list_models(pretrained=True)
-MANY_STEPS = ("ddpm.digits", "pixelcnn.mnist", "vq-vae.mnist")
-"""Their samples take hundreds of calls, and proving them a minute."""
 
 
 def test_some_weights_are_released() -> None:
     assert "vae.digits" in RELEASED
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in MANY_STEPS else name for name in RELEASED]
-)
+@pytest.mark.parametrize("name", RELEASED)
 def test_released_weights_are_well(name: str) -> None:
     found = verify.verify(name)
     assert "agree on every task" in found["parity"]

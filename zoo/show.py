@@ -27,11 +27,18 @@ def first(data: DataSet) -> tuple[Any, int]:
         return ["".join(x.vocabulary[index] for index in characters)], 1
     many, columns = (64, 8) if isinstance(x, Image) else (8, 2)
     samples = data.read(np.arange(min(many, len(data))))
-    if isinstance(x, Image):
-        return np.squeeze(samples.transpose(0, 2, 3, 1), 3) if x.channels == 1 else samples.transpose(
-            0, 2, 3, 1
-        ), columns
-    return samples.astype(np.float32) / (32768 if isinstance(x, Audio) else 1), columns
+    return shown(samples), columns
+
+
+def shown(x: NDArray[Any]) -> NDArray[Any]:
+    """Pictures or sounds of a data set as people hold them, and as models take them.
+
+    uint8 (n, c, h, w) is given as (n, h, w), or (n, h, w, 3) in colour; waveforms in int16 as float32 in [-1, 1];
+    spectrograms as they are, in float32.
+    """
+    if x.ndim == 4:
+        return x[:, 0] if x.shape[1] == 1 else np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    return x.astype(np.float32) / np.float32(32768 if x.dtype == np.int16 else 1)
 
 
 def frames(samples: Any, spec: SampleSpec) -> Pixels:

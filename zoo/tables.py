@@ -26,7 +26,8 @@ COUNTS = (
     "negative_elbo",
 )
 """Which measure counts for a model, the first that it has; of others, the first of all that it has."""
-SAMPLING = ("precision", "recall", "kid")  # beside the FID they say little more in one line
+SAMPLING = ("precision", "recall", "kid")
+"""Measures that say little more in one line, beside the FID."""
 
 
 def readme(text: str, content: Mapping[str, Any]) -> str:

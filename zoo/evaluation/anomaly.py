@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.pca import Pca
-from zoo.evaluation.subject import DoesNotApply, Effort, Subject, apply, shown, some
+from zoo.evaluation.subject import DoesNotApply, Effort, Subject, apply, some
+from zoo.show import shown
 from zoo.specs import Score
 
 COMPONENTS = 32

@@ -11,10 +11,11 @@ from zoo.evaluation.figures import Better, Figure
 from zoo.evaluation.generation import how_many, plan_of
 from zoo.evaluation.intervals import of_samples
 from zoo.evaluation.judge import judge, words
-from zoo.evaluation.subject import BLOCK, DoesNotApply, Effort, Subject, shown, some
+from zoo.evaluation.subject import BLOCK, DoesNotApply, Effort, Subject, some
 from zoo.plan import Plan
 from zoo.progress import Progress
 from zoo.runtime import LoadedModel
+from zoo.show import shown
 
 LABEL = "label"
 """The input that is the class of a sample; a Label of another name is a code that training gave a meaning."""

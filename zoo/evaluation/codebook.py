@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.evaluation.figures import Figure
-from zoo.evaluation.subject import DoesNotApply, Effort, Subject, apply, shown, some
+from zoo.evaluation.subject import DoesNotApply, Effort, Subject, apply, some
+from zoo.show import shown
 from zoo.specs import Label
 
 WHOLE = "no interval: a figure of the samples as a whole"

@@ -14,9 +14,10 @@ from zoo.evaluation.families import FAMILIES
 from zoo.evaluation.figures import Better, Figure
 from zoo.evaluation.intervals import of_seeds
 from zoo.evaluation.judge import judge, words
-from zoo.evaluation.subject import BLOCK, DoesNotApply, Effort, Subject, shown, some
+from zoo.evaluation.subject import BLOCK, DoesNotApply, Effort, Subject, some
 from zoo.plan import Plan
 from zoo.progress import Progress
+from zoo.show import shown
 from zoo.specs import Image
 
 CALLS = 100

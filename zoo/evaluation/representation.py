@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.intervals import of_samples, of_seeds
 from zoo.evaluation.pca import Pca
-from zoo.evaluation.subject import DoesNotApply, Effort, Subject, apply, shown, some
+from zoo.evaluation.subject import DoesNotApply, Effort, Subject, apply, some
+from zoo.show import shown
 
 NEIGHBOURS = 5
 

@@ -17,6 +17,7 @@ from zoo.plugin import Task
 from zoo.progress import Progress
 from zoo.release import Release, ReleasedTask
 from zoo.runtime import LoadedModel
+from zoo.show import shown
 from zoo.specs import Generation, Image, Noise, Sample, Text, Vector
 from zoo.torch_backend import TorchBackend
 
@@ -124,13 +125,8 @@ def apply(model: LoadedModel, task: str, x: Array, quiet: bool) -> Array:
     return np.concatenate(parts)
 
 
-def shown(x: Array) -> Array:
-    """Pictures of a data set, uint8 (n, c, h, w), as people hold them: (n, h, w), or (n, h, w, 3) in colour."""
-    return x[:, 0] if x.shape[1] == 1 else np.ascontiguousarray(x.transpose(0, 2, 3, 1))
-
-
 def hidden(x: Array) -> Array:
-    """The way back from :func:`shown`."""
+    """The way back from :func:`zoo.show.shown`, of pictures."""
     return x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
 
 

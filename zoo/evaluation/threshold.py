@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from zoo.evaluation.figures import Figure
-from zoo.evaluation.subject import DoesNotApply, Effort, Subject, apply, shown, some
+from zoo.evaluation.subject import DoesNotApply, Effort, Subject, apply, some
 from zoo.release import THRESHOLD, USUAL
+from zoo.show import shown
 from zoo.specs import Image, Score, Text
 
 
@@ -16,11 +17,12 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
     if task is None or [type(spec) for spec in task.outputs.values()] != [Score]:
         raise DoesNotApply(f"{subject.model.name} has no task 'score'")
     x = subject.model.release.sample.x
-    if [*task.inputs.values()] != [x] or isinstance(x, Text):
+    if isinstance(x, Text):
+        raise DoesNotApply("it scores text, and this is measured on pictures and sounds")
+    if [*task.inputs.values()] != [x]:
         raise DoesNotApply("its task 'score' takes more than a picture or a sound")
     test = some(subject.test, effort.limit)
-    samples = shown(test.array) if isinstance(x, Image) else test.array
-    scores = apply(subject.model, "score", samples, effort.quiet).astype(np.float64)
+    scores = apply(subject.model, "score", shown(test.array), effort.quiet).astype(np.float64)
     kind = "pictures" if isinstance(x, Image) else "sounds"
     protocol = f"{USUAL:.0%} of {len(test):,} test {kind} of {subject.data} score below"
     return [
