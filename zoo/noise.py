@@ -64,17 +64,23 @@ def words(
     seed: int, indices: NDArray[np.int64], stream: int, step: int, counts: Sequence[int]
 ) -> list[NDArray[np.uint32]]:
     """Random 32-bit words for each sample index: counts[k] of stream + k, uint32 (n, counts[k]), for each k."""
-    blocks = [-(-count // 4) for count in counts]
-    ends = list(itertools.accumulate(blocks))
-    counters = np.empty((4, len(indices), ends[-1]), np.uint32)
-    counters[0], counters[2] = indices[:, None], step
-    for k, (many, end) in enumerate(zip(blocks, ends, strict=True)):
-        counters[1, :, end - many : end], counters[3, :, end - many : end] = stream + k, np.arange(many)
+    streams, blocks, places = _layout(stream, tuple(counts))
+    counters = np.empty((4, len(indices), len(streams)), np.uint32)
+    counters[0], counters[1], counters[2], counters[3] = indices[:, None], streams, step, blocks
     found = philox(seed, counters.reshape(4, -1)).reshape(len(indices), -1)
-    return [
-        found[:, 4 * (end - many) : 4 * (end - many) + count]
-        for count, many, end in zip(counts, blocks, ends, strict=True)
-    ]
+    return [found[:, place] for place in places]
+
+
+@lru_cache(maxsize=16)
+def _layout(
+    stream: int, counts: tuple[int, ...]
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32], tuple[slice, ...]]:
+    """The stream and the block of each counter of a sample, and which words of them all each stream's are."""
+    blocks = [np.arange(-(-count // 4), dtype=np.uint32) for count in counts]
+    streams = [np.full(len(own), stream + k, np.uint32) for k, own in enumerate(blocks)]
+    starts = [0, *itertools.accumulate(4 * len(own) for own in blocks)]
+    places = tuple(slice(start, start + count) for start, count in zip(starts, counts, strict=False))
+    return np.concatenate(streams), np.concatenate(blocks), places
 
 
 def draw(
