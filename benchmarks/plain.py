@@ -15,7 +15,6 @@ import dataclasses
 import gzip
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo
+from measure import data_dir
 from zoo_autoencoders.vae import vae
 from zoo_autoregressive.chargpt import chargpt
 from zoo_gans.dcgan import dcgan
@@ -199,7 +199,10 @@ def main() -> None:
     model, kind, data = LOOPS[given.name]
     recipe = model.recipes[given.name.partition(".")[2]]
     recipe = dataclasses.replace(recipe, steps=given.steps or recipe.steps)
-    sample, batches = data(Path(os.environ["ZOO_DATA_DIR"]), recipe, given.device)
+    try:
+        sample, batches = data(data_dir(), recipe, given.device)
+    except FileNotFoundError as error:
+        raise SystemExit(f"{error.filename} does not exist. ZOO_DATA_DIR names the folder that holds it.") from error
     loop = kind(model.build(recipe, sample).to(given.device), recipe)
     for step in range(1, recipe.steps + 1):
         x = next(batches)

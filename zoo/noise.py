@@ -72,9 +72,7 @@ def words(
 
 
 @lru_cache(maxsize=16)
-def _layout(
-    stream: int, counts: tuple[int, ...]
-) -> tuple[NDArray[np.uint32], NDArray[np.uint32], tuple[slice, ...]]:
+def _layout(stream: int, counts: tuple[int, ...]) -> tuple[NDArray[np.uint32], NDArray[np.uint32], tuple[slice, ...]]:
     """The stream and the block of each counter of a sample, and which words of them all each stream's are."""
     blocks = [np.arange(-(-count // 4), dtype=np.uint32) for count in counts]
     streams = [np.full(len(own), stream + k, np.uint32) for k, own in enumerate(blocks)]
