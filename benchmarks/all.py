@@ -1,11 +1,11 @@
 """Runs the benchmarks whose tables stand in docs/benchmarks.md, one after the other, and writes their tables there.
 
-    ZOO_DATA_DIR=DIR python benchmarks/all.py [SCRIPT]… [--check]
+    ZOO_DATA_DIR=DIR python benchmarks/all.py [SCRIPT]… [--list]
 
 docs/benchmarks.md says what is run: between a line `<!-- made by: python benchmarks/startup.py -->` and the next
 `<!-- end -->` is what that command printed. Lines that begin `<!-- made at length by:` are of commands that take too
-long to be run each time: they are run where SCRIPT, such as "anomaly", names them. With --check nothing is run: it
-lists the commands. What a script that fails has printed is not written, and the others are run all the same.
+long to be run each time: they are run where SCRIPT, such as "anomaly", names them. --list only lists the commands. What
+a script that fails has printed is not written, and the others are run all the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from measure import MISSED
+from measure import MISSED, data_dir
 from zoo import files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,12 +76,14 @@ def chosen(known: list[Block], scripts: list[str]) -> list[Block]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scripts", nargs="*", metavar="SCRIPT", help="only these (default: all that do not take long)")
-    parser.add_argument("--check", action="store_true", help="only list the commands")
+    parser.add_argument("--list", action="store_true", help="only list the commands")
     given = parser.parse_args()
+    if not given.list:
+        data_dir()
     troubles = []
     for block in chosen(blocks(DOCS.read_text("utf-8")), given.scripts):
         print(f"{block}", flush=True)
-        if given.check:
+        if given.list:
             continue
         began = time.monotonic()
         done = subprocess.run(block.command, stdout=subprocess.PIPE, encoding="utf-8", cwd=ROOT)
