@@ -8,12 +8,13 @@ BIN := $(VENV)/bin
 RUNTIME := $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check browser format clean help
+.PHONY: demo test check browser benchmarks format clean help
 
 help:
 	@echo "make demo    train vae.digits, prove it, and sample from it without torch"
 	@echo "make test    run the tests, the linter and the type checker"
 	@echo "make browser install what the tests in Node and in a browser need"
+	@echo "make benchmarks  measure anew what docs/benchmarks.md shows (25 minutes on 2 quiet cores)"
 	@echo "make format  format the code"
 	@echo "make clean   remove .venv and what the demo wrote"
 
@@ -30,6 +31,9 @@ check: $(VENV)/.test
 
 browser:
 	tests/web/setup
+
+benchmarks: $(VENV)/.test
+	$(BIN)/python benchmarks/all.py
 
 format: $(VENV)/.test
 	$(BIN)/ruff format .

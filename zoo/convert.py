@@ -80,7 +80,9 @@ def from_batch(array: Array, spec: Spec) -> Any:
             f"The model gave characters that are none of the {spec.classes} in its vocabulary. Get the release again."
         )
     if isinstance(spec, Image):
-        levels = np.rint(np.clip(array, 0.0, 1.0) * 255.0).astype(np.uint8)
+        scaled = np.clip(array, 0.0, 1.0)
+        scaled *= 255.0
+        levels = np.rint(scaled, out=scaled).astype(np.uint8)
         return levels[:, 0] if spec.channels == 1 else np.ascontiguousarray(levels.transpose(0, 2, 3, 1))
     if isinstance(spec, Text):
         return [ids_to_text(ids, spec) for ids in array]

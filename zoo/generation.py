@@ -151,14 +151,10 @@ def one_shot(run: Run, plan: Plan, indices: NDArray[np.int64], seed: int, given:
     The k-th noise is stream k; after tokens, which are stream 0, stream k + 1.
     """
     task = plan.tasks[plan.value.task]
-    feeds: dict[str, Array] = {}
-    stream = 0 if plan.tokens is None else 1
-    for name, spec in task.inputs.items():
-        if isinstance(spec, Noise):
-            feeds[name] = noise.draw(spec.distribution, spec.shape, seed, indices, stream)
-            stream += 1
-        else:
-            feeds[name] = given[name]
+    drawn = {name: spec for name, spec in task.inputs.items() if isinstance(spec, Noise)}
+    kinds = [(spec.distribution, spec.shape) for spec in drawn.values()]
+    made = noise.draws(kinds, seed, indices, 0 if plan.tokens is None else 1) if kinds else []
+    feeds = {name: given[name] for name in task.inputs if name not in drawn} | dict(zip(drawn, made, strict=True))
     return run(plan.value.task, feeds)[next(iter(task.outputs))]
 
 

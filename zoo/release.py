@@ -18,6 +18,7 @@ import keyword
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ class Release:
     files: Mapping[str, str]
     """SHA-256 by file name."""
 
-    @property
+    @cached_property
     def plan(self) -> Plan | None:
         """Its generation with the tasks that it calls; None where it does not generate."""
         return None if self.generation is None else Plan(self.generation, self.tasks, self.sample)
