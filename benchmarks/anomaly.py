@@ -17,6 +17,7 @@ from pathlib import Path
 import zoo
 from measure import conclude, machine
 from zoo.evaluation import Figure
+from zoo.files import expand
 
 NAMES = ("ae.mnist", "vae.mnist", "aae.mnist")
 CLASSES = 10
@@ -37,8 +38,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=NAMES, metavar="NAME", help=f"default: {' '.join(NAMES)}")
     parser.add_argument("--steps", type=int, help="of training, in place of the recipe's")
-    parser.add_argument("--runs", type=Path, metavar="DIR", help="keep and find the runs there")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
+    parser.add_argument("--runs", type=expand, metavar="DIR", help="keep and find the runs there")
+    parser.add_argument("--json", type=expand, metavar="FILE", help="write every figure there too")
     given = parser.parse_args()
     found: dict[str, list[Figure]] = {}
     with tempfile.TemporaryDirectory() as temporary:

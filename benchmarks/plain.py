@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo
+from zoo.files import expand
 from zoo_autoencoders.vae import VAE, vae
 from zoo_autoregressive.chargpt import CharGPT, chargpt
 from zoo_gans.dcgan import DCGAN, dcgan
@@ -154,4 +155,4 @@ if __name__ == "__main__":
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     torch.backends.cudnn.allow_tf32 = False  # on CUDA torch's convolutions are not float32 otherwise
-    LOOPS[arguments.name](Path(os.environ["ZOO_DATA_DIR"]), arguments.device)
+    LOOPS[arguments.name](expand(os.environ["ZOO_DATA_DIR"]), arguments.device)

@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pythae.models import VAE, VAEConfig
@@ -26,6 +25,7 @@ from torch import Tensor, nn
 
 import zoo
 from plain import mnist
+from zoo.files import expand
 
 LATENT = 16  # as in the examples of pythae's documentation
 
@@ -92,5 +92,5 @@ class Tell(TrainingCallback):  # type: ignore[misc]
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         TrainingPipeline(model=network(), training_config=BaseTrainerConfig(output_dir=folder))(
-            train_data=mnist(Path(os.environ["ZOO_DATA_DIR"])).numpy(), callbacks=[Tell()]
+            train_data=mnist(expand(os.environ["ZOO_DATA_DIR"])).numpy(), callbacks=[Tell()]
         )

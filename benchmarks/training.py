@@ -30,6 +30,7 @@ from typing import Any
 from laps import Contestant, Lap, rounds
 from measure import conclude, machine
 from peak import peak
+from zoo.files import expand
 
 HERE = Path(__file__).resolve().parent
 STEPS = {"vae.mnist": 100, "dcgan.mnist": 120, "chargpt.shakespeare": 25, "pythae_vae.mnist": 6}
@@ -156,7 +157,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only the recipes whose names begin so")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--pythae", metavar="PYTHON", help="compare with pythae, which this Python has")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every lap there too")
+    parser.add_argument("--json", type=expand, metavar="FILE", help="write every lap there too")
     given = parser.parse_args()
     if not os.environ.get("ZOO_DATA_DIR"):
         raise SystemExit("ZOO_DATA_DIR is not set: name the folder that holds mnist and tinyshakespeare.")

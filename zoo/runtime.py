@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
-from zoo import generation, inpainting, latent
+from zoo import files, generation, inpainting, latent
 from zoo.convert import from_batch, gives, join, takes, to_batch
 from zoo.devices import check_threads
 from zoo.errors import NotFoundError, SettingError
@@ -238,7 +238,7 @@ class LoadedModel:
 
         specs = [spec for task in self.release.tasks.values() for spec in task.outputs.values()]
         value, spec = save.as_samples(value, [self.release.sample.x, *specs])
-        return save.save(value, Path(path), spec, force=force, columns=columns)
+        return save.save(value, files.expand(path), spec, force=force, columns=columns)
 
     def _prepare_drawn(self) -> None:
         """Open the graph that makes samples of noise, if there is one, before noise of its declared shape is drawn."""

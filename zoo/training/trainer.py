@@ -18,7 +18,7 @@ except ImportError as error:
     raise unusable(error, "torch", "train", "Training") from error
 
 import zoo_export
-from zoo import registry, settings
+from zoo import files, registry, settings
 from zoo.devices import torch_device
 from zoo.errors import SettingError, installed, missing
 from zoo.evaluation import Figure, at_end, kept
@@ -82,7 +82,7 @@ def train(
     changes |= {key: value for key, value in (("data", data), ("precision", precision)) if value is not None}
     recipe = settings.replace(recipe, changes)
     settings.at_least("checkpoint_every", checkpoint_every, 1)
-    folder = Path(out) if out is not None else Path("runs") / name
+    folder = files.expand(out) if out is not None else Path("runs") / name
     where = distributed.own(torch_device(device))
     if resume and start is not None:
         raise SettingError("--from starts a run and --resume goes on with one: give only one of them.")
