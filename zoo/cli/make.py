@@ -52,7 +52,11 @@ def demo_command(to: Path, force: bool) -> None:
     help="Start from the weights of a released name, a run folder or a release folder.",
 )  # fmt: skip
 @click.option("--out", type=DIR, metavar="DIR", help="The run folder.  [default: runs/NAME]")
-@click.option("--resume", is_flag=True, help="Go on with the run in that folder, exactly where it stopped.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the run in that folder, exactly where it stopped; start it if there is none.",
+)
 @click.option("--force", is_flag=True, help="Replace the run in that folder.")
 @click.option(
     "--device",

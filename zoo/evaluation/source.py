@@ -10,7 +10,7 @@ from typing import Any
 from zoo import data as datasets
 from zoo import modules, registry, runtime, settings
 from zoo.data import DataSet
-from zoo.devices import torch_device
+from zoo.devices import fit_threads, torch_device
 from zoo.errors import DataError, EvaluationError, SettingError, ZooError
 from zoo.evaluation import Evaluation, kept
 from zoo.evaluation.families import FAMILIES, OWN, chosen
@@ -66,6 +66,7 @@ def measure(
     settings.at_least("samples", samples, 2)
     if samples is not None and samples > MOST_SAMPLES:
         raise SettingError(f"samples = {samples} is out of range: it must be at most {MOST_SAMPLES:,}.")
+    fit_threads()
     run = run_folder(source)
     if run is not None:
         loaded = _of_run(run, checkpoint, device)
