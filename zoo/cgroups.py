@@ -1,4 +1,4 @@
-"""The CPU cores and the memory that this process may use: control groups of Linux (containers, batch systems) limit both.
+"""The CPU cores and memory that this process may use: control groups of Linux (containers, batch systems) limit both.
 
 Version 2 (https://docs.kernel.org/admin-guide/cgroup-v2.html) has one tree of groups, version 1 a tree a controller.
 A limit holds for all groups below it, and what is not limited, or cannot be read, counts as unlimited.

@@ -16,7 +16,7 @@ from click.shell_completion import CompletionItem
 from zoo import files
 
 
-class UserPath(click.ParamType):
+class UserPath(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3
     """The path of a ``"file"`` or a ``"dir"``, with a leading ``~`` expanded: the type of every option of that kind."""
 
     name = "path"
