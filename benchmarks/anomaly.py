@@ -17,6 +17,7 @@ from pathlib import Path
 import zoo
 from measure import conclude, header, run, table
 from zoo.evaluation import Figure
+from zoo.files import expand
 
 NAMES = ("ae.mnist", "vae.mnist", "aae.mnist")
 CLASSES = range(10)
@@ -40,8 +41,8 @@ def main() -> None:
     parser.add_argument(
         "--without", type=int, action="append", metavar="CLASS", help="may be repeated (default: 0 to 9, one by one)"
     )
-    parser.add_argument("--runs", type=Path, metavar="DIR", help="keep and find the runs there")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
+    parser.add_argument("--runs", type=expand, metavar="DIR", help="keep and find the runs there")
+    parser.add_argument("--json", type=expand, metavar="FILE", help="write every figure there too")
     given = parser.parse_args()
     found: dict[str, list[Figure]] = {}
     classes = given.without or CLASSES

@@ -24,6 +24,7 @@ from typing import Any
 import zoo
 from measure import conclude, header, run, table
 from zoo.benchmark.figures import Benchmark, Ratio, Row, percentile, ratio
+from zoo.files import expand
 from zoo.release import WEIGHTS, read
 
 SPEEDS = {1: 2.0, 64: 1.0}
@@ -202,8 +203,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, action="append", help="may be repeated (default: 1 and 64)")
     parser.add_argument("--compiled", action="store_true", help="torch.compile too, which takes minutes more")
     parser.add_argument("--all", action="store_true", help="recipes without released weights too")
-    parser.add_argument("--releases", type=Path, metavar="DIR", help="keep and find the runs of one step there")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
+    parser.add_argument("--releases", type=expand, metavar="DIR", help="keep and find the runs of one step there")
+    parser.add_argument("--json", type=expand, metavar="FILE", help="write everything there too")
     given = parser.parse_args()
     only = tuple(given.only) or ("",)
     names = [name for name in zoo.list_models(pretrained=not given.all) if not name.endswith(".tiny")]

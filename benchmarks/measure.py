@@ -16,6 +16,7 @@ from typing import Any
 
 from zoo.benchmark.machine import describe
 from zoo.errors import ZooError
+from zoo.files import expand
 
 MISSED = 3
 """The exit status of a script that has measured everything, and something fell short of its bound."""
@@ -97,7 +98,7 @@ def data_dir() -> Path:
     """The folder that holds the data sets, or the end of the script."""
     if not os.environ.get("ZOO_DATA_DIR"):
         raise SystemExit("ZOO_DATA_DIR is not set. Set it to the folder that holds the data sets.")
-    return Path(os.environ["ZOO_DATA_DIR"])
+    return expand(os.environ["ZOO_DATA_DIR"])
 
 
 def run(main: Callable[[], None]) -> None:

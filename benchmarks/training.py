@@ -29,6 +29,7 @@ from typing import Any
 from laps import Contestant, Lap, rounds
 from measure import conclude, data_dir, header, table
 from peak import peak
+from zoo.files import expand
 
 HERE = Path(__file__).resolve().parent
 STEPS = {"vae.mnist": 100, "dcgan.mnist": 120, "chargpt.shakespeare": 25, "pythae_vae.mnist": 6}
@@ -182,7 +183,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only the recipes whose names begin so")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--pythae", metavar="PYTHON", help="compare with pythae, which this Python has")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every lap there too")
+    parser.add_argument("--json", type=expand, metavar="FILE", help="write every lap there too")
     given = parser.parse_args()
     data_dir()
     names = [name for name in STEPS if name.startswith(given.only) and (given.pythae or "pythae" not in name)]

@@ -422,9 +422,7 @@ def test_starting_and_killed_before_the_first_checkpoint(shelf: Shelf, tmp_path:
     """A resumed run would begin with fresh weights, and must not."""
     train("ae.tiny", tmp_path / "run", start=shelf.release("ae"))
     shutil.rmtree(tmp_path / "run" / "checkpoints")
-    with raises(
-        TrainingError, "started from other weights and ended before its first checkpoint", "--from and --force"
-    ):
+    with raises(TrainingError, "started from other weights and ended before its first checkpoint", "Give --from again"):
         train("ae.tiny", tmp_path / "run", resume=True)
 
 
@@ -450,11 +448,6 @@ def test_a_folded_weight_goes_into_a_spectrally_normalised_one() -> None:
     match = finetune.start_from(module, origin)
     assert "0.parametrizations.weight.original" in match.taken
     assert torch.equal(module[0].parametrizations.weight.original, plain.weight)
-
-
-def test_starting_and_resuming_at_once(refused: Refused, shelf: Shelf) -> None:
-    says = ("--from starts a run and --resume goes on with one",)
-    refused("train", "ae.tiny", "--from", shelf.release("ae"), "--resume", says=says)
 
 
 def test_starting_from_nothing(refused: Refused) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from zoo import pictures
 from zoo.errors import DataError, ReleaseError, SettingError, one_line
+from zoo.files import expand
 from zoo.specs import Audio, Image, Label, LogMel, Noise, Score, Spec, Text
 
 Array = NDArray[Any]
@@ -164,7 +165,7 @@ def _file_names(value: Any) -> list[str | Path]:
 def _stored(file: str | Path) -> Array:
     """The array in a .npy file."""
     try:
-        return np.asarray(np.load(file, allow_pickle=False))
+        return np.asarray(np.load(expand(file), allow_pickle=False))
     except FileNotFoundError as error:
         raise DataError(f"{file} does not exist. Check the path.") from error
     except (OSError, ValueError, EOFError) as error:
@@ -183,7 +184,7 @@ def _texts(value: Any, name: str) -> list[str]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return expand(path).read_text("utf-8")
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist. Check the path.") from error
     except (OSError, ValueError) as error:
@@ -196,7 +197,7 @@ def _sounds(files: Sequence[str | Path], spec: Audio | LogMel) -> Array:
 
     waveforms = np.empty((len(files), spec.samples), np.int16)
     for row, item in zip(waveforms, files, strict=True):
-        rate, waveform = wav.read(Path(item), str(item))
+        rate, waveform = wav.read(expand(item), str(item))
         if rate != spec.rate:
             raise DataError(f"{item} has {rate} Hz; this model takes {spec.rate} Hz. Resample it first.")
         row[:] = audio.fit(waveform, spec.samples)
@@ -223,7 +224,7 @@ def _one_image(item: Any, spec: Image, name: str) -> Array:
         if isinstance(item, (str, Path)):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # the size is checked first
-                with Pillow.open(item) as opened:
+                with Pillow.open(expand(item)) as opened:
                     item = _pixels(opened, spec, label)
         elif hasattr(item, "convert"):
             item = _pixels(item, spec, label)

@@ -11,7 +11,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from zoo.errors import ExistsError, NotFoundError, ZooError
+from zoo.errors import ExistsError, NotFoundError, SettingError, ZooError
+
+
+def expand(given: str | os.PathLike[str]) -> Path:
+    """A path as a user gives it, with a leading ``~`` or ``~NAME`` as that user's home folder.
+
+    Every path is expanded where it enters, in a command or in a function that users call. What comes out never begins
+    with ``~``, so a path that enters twice is the same path: ``./~`` is a folder that is really called so. Raises
+    :class:`SettingError` for what is no path.
+    """
+    if not isinstance(given, (str, os.PathLike)):
+        raise SettingError(f"{given!r} is no path. Give a str or a Path.")
+    text = os.path.expanduser(os.fsdecode(given))
+    if not text or "\0" in text:
+        raise SettingError(f"{text!r} is no path. Give the path of a file or a folder.")
+    path = Path(text)
+    return Path.cwd() / path if path.parts and path.parts[0].startswith("~") else path
 
 
 def sha256(path: Path) -> str:
@@ -30,7 +46,7 @@ def check_free(path: Path, force: bool) -> None:
 
 def check_outside_releases(path: Path) -> None:
     """Raise :class:`ExistsError` if `path` would lie inside a release, which never changes."""
-    for folder in path.expanduser().resolve().parents:
+    for folder in path.resolve().parents:
         manifest = folder / "manifest.json"
         if manifest.is_file() and (folder / "model.safetensors").is_file():
             raise ExistsError(f"{path} would lie inside the release {folder}, which never changes. Write elsewhere.")

@@ -5,7 +5,6 @@ Writing a release needs torch, onnx and onnxruntime; copying one needs none of t
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +15,7 @@ from typing import Literal
 from zoo import files
 from zoo.errors import SettingError, installed, missing
 from zoo.release import MANIFEST, read, verify
-from zoo.sources import RECIPE, find, is_path
+from zoo.sources import find, run_folder
 from zoo_export import web_bundle
 
 
@@ -52,9 +51,9 @@ def export(
         raise SettingError(f"format = {format!r} is not one of release, web.")
     if runtime is not None and format != "web":
         raise SettingError(f"runtime = {str(runtime)!r} is for --format web. Leave it out.")
-    run = os.path.expanduser(source)
+    target, run = files.expand(to), run_folder(source)
     fill: Callable[[Path], None]
-    if not (is_path(source) and os.path.isfile(os.path.join(run, RECIPE))):
+    if run is None:
         if checkpoint is not None:
             raise SettingError(f"{str(source)!r} is a release, which has no checkpoints. Leave --checkpoint out.")
         if uint8:
@@ -65,13 +64,13 @@ def export(
         from zoo.training.runs import described
         from zoo_export.writer import write
 
-        fill = partial(write, Path(run), checkpoint=checkpoint)
-        data = data or described(Path(run))["recipe"]["data"]  # a release keeps no private folders
+        fill = partial(write, run, checkpoint=checkpoint)
+        data = data or described(run)["recipe"]["data"]  # a release keeps no private folders
     if quantize is not None:
         check_installed("Quantising")
         fill = partial(_quantize, fill, kind=quantize, data=data, data_dir=data_dir, quiet=quiet)
     mark = web_bundle.MARK if format == "web" else MANIFEST
-    with files.new_folder(Path(to), force, mark) as folder:
+    with files.new_folder(target, force, mark) as folder:
         release = folder / web_bundle.MODEL if format == "web" else folder
         release.mkdir(exist_ok=True)
         fill(release)
@@ -80,8 +79,8 @@ def export(
 
             add(release)
         if format == "web":
-            web_bundle.write(folder, runtime)
-    return Path(to)
+            web_bundle.write(folder, None if runtime is None else files.expand(runtime))
+    return target
 
 
 def _quantize(

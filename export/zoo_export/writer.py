@@ -44,7 +44,6 @@ TEXT_LENGTH = 400
 
 def write(run: Path, folder: Path, checkpoint: str | None) -> None:
     """Write the release of a run's checkpoint into an empty folder."""
-    run = run.expanduser()
     about, model, recipe, sample = runs.model_of(run)
     held = checkpoints.read(run, checkpoint or runs.released(recipe))
     module = build(model, recipe, sample, about["name"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.arguments import as_json, complete_data, complete_name, print_json, table
+from zoo.cli.arguments import FILE, as_json, complete_data, complete_name, hanging, print_json, table
 
 if TYPE_CHECKING:
     from zoo.evaluation.figures import Figure
@@ -59,11 +59,13 @@ def info_command(name: str, as_json: bool) -> None:
             click.echo(click.style(key, bold=True))
             inner = max((len(str(part)) for part in value), default=0)
             for part, text in value.items():
+                label = f"  {str(part).ljust(inner)}  "
                 if isinstance(text, dict) and text.keys() == {"value", "help"}:
-                    text = f"{_words(text['value']):<12}  {text['help']}"
-                click.echo(f"  {str(part).ljust(inner)}  {_words(text)}")
+                    label, text = f"{label}{_words(text['value']):<12}  ", text["help"]
+                click.echo(hanging(label, _words(text)))
         else:
-            click.echo(f"{click.style(key.ljust(width), bold=True)}  {_words(value)}")
+            line = hanging(f"{key.ljust(width)}  ", _words(value))
+            click.echo(click.style(line[:width], bold=True) + line[width:])
 
 
 def _words(value: Any) -> str:
@@ -232,7 +234,7 @@ def catalogue_command() -> None:
 
 @catalogue_command.command("build", epilog="Example:  zoo catalogue build --distribution genzoo --check")
 @click.option("--distribution", metavar="NAME", help="Whose models (default: the project in this folder).")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Where to write.")
+@click.option("-o", "--output", type=FILE, metavar="FILE", help="Where to write.")
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the file is stale.")
 def build_command(distribution: str | None, output: Path | None, check: bool) -> None:
     """Write registry.yaml from the installed code and the released weights."""
@@ -265,8 +267,11 @@ def _project_here() -> str:
 def completion_command(shell: str) -> None:
     """Print the script that completes commands, names and settings in your shell.
 
-    Put into ~/.bashrc:  eval "$(zoo completion bash)"   or ~/.zshrc:  eval "$(zoo completion zsh)"
-    or ~/.config/fish/config.fish:  zoo completion fish | source
+    \b
+    Add it to the file that your shell reads when it starts:
+      ~/.bashrc                    eval "$(zoo completion bash)"
+      ~/.zshrc                     eval "$(zoo completion zsh)"
+      ~/.config/fish/config.fish   zoo completion fish | source
     """
     from click.shell_completion import get_completion_class
 

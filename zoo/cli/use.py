@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo import files
 from zoo.cli.arguments import (
     as_json,
     backend,
@@ -143,8 +144,8 @@ def run_command(
             output = Path(f"{task}{ending}")
         if output is not None:
             save.check(output, gives, force, len(inputs))
-        files = [Path(name) for name in inputs]
-        result = model.run(task, *(files if len(specs) > 1 else [files]))
+        given = [files.expand(name) for name in inputs]
+        result = model.run(task, *(given if len(specs) > 1 else [given]))
         threshold = model.threshold if isinstance(gives, Score) else None
     if threshold is not None:
         strange = sum(float(score) > threshold for score in result)
@@ -174,7 +175,7 @@ def _run_verb(
     from zoo.settings import options
 
     method = getattr(model, verb)
-    values: list[Any] = [Path(text) for text in inputs]
+    values: list[Any] = [files.expand(text) for text in inputs]
     for place, text in enumerate(inputs):
         if text.isdecimal() and len(text) < 20 and not values[place].exists():  # the index of a sample
             values[place] = int(text)

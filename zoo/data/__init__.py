@@ -18,6 +18,7 @@ import os
 from importlib import import_module
 from pathlib import Path
 
+from zoo import files
 from zoo.data.dataset import DataSet, Options, Split
 from zoo.data.named import NamedSet
 from zoo.data.store import Progress
@@ -92,7 +93,7 @@ def named(name: str) -> NamedSet:
 def data_folder(given: str | Path | None = None) -> Path:
     """The folder under which named data sets lie: `given`, else $ZOO_DATA_DIR, else the user's cache folder."""
     if given or (given := os.environ.get("ZOO_DATA_DIR")):
-        return Path(os.path.expanduser(given))
+        return files.expand(given)
     cache = os.environ.get("XDG_CACHE_HOME", "")
     base = cache if os.path.isabs(cache) else os.path.expanduser("~/.cache")  # XDG: a relative one is ignored
     return Path(base) / "zoo" / "data"

@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+from zoo import cgroups
 from zoo.errors import SettingError
 
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -24,13 +25,8 @@ def limit() -> int:
 
 def _available() -> int:
     """Bytes that this process could still take: of the machine, and of its control group where that allows less."""
-    found = [_machine()]
-    try:
-        group = Path("/sys/fs/cgroup")
-        found.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    except (OSError, ValueError):  # none, or "max"
-        pass
-    return max(0, min(found))
+    allowed = cgroups.memory()
+    return _machine() if allowed is None else min(_machine(), allowed)
 
 
 def _machine() -> int:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo import files
 from zoo.data.dataset import DataSet, Options, Split
 from zoo.data.named import NamedSet
 from zoo.data.store import obtain, unreadable
@@ -30,7 +30,7 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
 
 def own(given: str, split: Split, length: int) -> DataSet:
     """The user's own text: a file in UTF-8, split like Shakespeare."""
-    path = Path(os.path.expanduser(given))
+    path = files.expand(given)
     if os.path.isdir(path):
         raise DataError(f"{given!r} is a folder, and text: takes a file. Name a file in it; for pictures use folder:.")
     if not os.path.isfile(path):

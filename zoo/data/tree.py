@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo import files
 from zoo.data.dataset import Split
 from zoo.data.store import unreadable
 from zoo.errors import DataError
@@ -87,7 +88,7 @@ class Tree:
 
 def find(given: str, sort: Sort) -> Tree:
     """The files of a sort in the folder that was given; :class:`DataError` where there are none to use."""
-    root = Path(os.path.expanduser(given))
+    root = files.expand(given)
     if os.path.isfile(root):
         raise DataError(
             f"{given!r} is a file, and {sort.kind}: takes a folder. Name the folder that holds the {sort.one}s."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from zoo import data as datasets
 from zoo import modules, registry, runtime, settings
 from zoo.data import DataSet
-from zoo.devices import torch_device
+from zoo.devices import fit_threads, torch_device
 from zoo.errors import DataError, EvaluationError, SettingError, ZooError
 from zoo.evaluation import Evaluation, kept
 from zoo.evaluation.families import FAMILIES, OWN, chosen
@@ -22,7 +21,7 @@ from zoo.plugin import Measure, Model, Recipe
 from zoo.progress import downloads
 from zoo.release import read
 from zoo.runtime import LoadedModel
-from zoo.sources import RECIPE, find, is_path
+from zoo.sources import find, run_folder
 
 MOST_SAMPLES = 1_000_000
 
@@ -67,9 +66,10 @@ def measure(
     settings.at_least("samples", samples, 2)
     if samples is not None and samples > MOST_SAMPLES:
         raise SettingError(f"samples = {samples} is out of range: it must be at most {MOST_SAMPLES:,}.")
-    run = os.path.expanduser(source)
-    if is_path(source) and os.path.isfile(os.path.join(run, RECIPE)):
-        loaded = _of_run(Path(run), checkpoint, device)
+    fit_threads()
+    run = run_folder(source)
+    if run is not None:
+        loaded = _of_run(run, checkpoint, device)
     elif checkpoint is not None:
         raise SettingError(f"{str(source)!r} is a release, which has no checkpoints. Leave --checkpoint out.")
     else:

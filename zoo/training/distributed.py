@@ -131,8 +131,7 @@ def join(device: torch.device) -> Iterator[World]:
         traceback.clear_frames(error.__traceback__)  # they may hold what follows
         if _lost(error) or _lost(error.__cause__):
             raise TrainingError(
-                "Another process of this run has ended, and may say why. Once a checkpoint is there, start all of them "
-                "again with --resume."
+                "Another process of this run has ended, and may say why. Start all of them again with --resume."
             ) from error
         raise
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from torch.nn.utils import parametrize
 from zoo import files
 from zoo.errors import ReleaseError, TrainingError, one_line
 from zoo.release import MANIFEST, read
-from zoo.sources import RECIPE, find, is_path
+from zoo.sources import find, run_folder
 from zoo.training import checkpoints, runs
 
 
@@ -48,8 +47,8 @@ class Match:
 
 def origin(source: str | Path) -> Origin:
     """The weights of a SOURCE: of the checkpoint that a run folder releases, which has all of them, else a release."""
-    folder = Path(os.path.expanduser(source))
-    if is_path(source) and (folder / RECIPE).is_file() and checkpoints.steps(folder):
+    folder = run_folder(source)
+    if folder is not None and checkpoints.steps(folder):
         about, _, recipe, _ = runs.model_of(folder)
         hint = f"Name a release instead: zoo export {source} --to DIR"
         held = checkpoints.read(folder, runs.released(recipe), hint)

@@ -57,6 +57,10 @@ class How:
     quiet: bool
 
 
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 def _check_generation(name: str, model: Model, module: nn.Module, sample: Sample) -> None:
     """Raise :class:`PluginError` where the model's tasks do not fit its generation, before anything is trained."""
     value = model.generation(module)
@@ -105,9 +109,12 @@ class Running:
         seen, _ = split(test, dataclasses.replace(recipe, validation=0, early_stop=""))
         self.test = Batches(seen, max(recipe.batch, 100), recipe.seed, device)
         self.watched = Batches(validation, max(recipe.batch, 100), recipe.seed, device) if validation else self.test
+        held = self._newest() if resume else b""
+        if held and start is not None:
+            self._check_start(start)
         module = build(model, recipe, training.sample, name)
         _check_generation(name, model, module, training.sample)
-        origin = finetune.origin(start) if start is not None else None
+        origin = finetune.origin(start) if start is not None and not held else None
         self.match = finetune.start_from(module, origin) if origin else None
         if world.size > 1 and device.type == "cuda":
             module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
@@ -123,36 +130,58 @@ class Running:
         self._asked, self._ask_at = (0, time.monotonic()), 0
         self.complete = False
         """Whether there was nothing left to do."""
-        if resume:
-            self._resume()
+        if held:
+            self._restore(held)
         elif world.first:
+            if resume:
+                if runs.check_origin(folder, origin) and origin is None:
+                    raise TrainingError(
+                        f"{folder} started from other weights and ended before its first checkpoint. "
+                        "Give --from again, beside --resume."
+                    )
+                runs.cut_metrics(folder, 0)
+            else:
+                runs.clear(folder)
             about = finetune.describe(origin, self.match)
             runs.start(folder, name, recipe, *self.splits, how.checkpoint_every, about)
         world.wait()
 
-    def _resume(self) -> None:
-        """Go on from the newest checkpoint of the first process, which is on its disk."""
+    def _newest(self) -> bytes:
+        """The newest checkpoint of the first process, which is on its disk; nothing where the run has none yet."""
         content = b""
         if self.world.first:
             runs.check_same(self.folder, self.name, self.recipe, *self.splits)
-            content = checkpoints.newest(self.folder, lambda text: print(text, file=sys.stderr, flush=True))
-        content = self.world.share(content, self.device)
-        if not content and self.world.first and runs.described(self.folder).get("from"):
-            raise TrainingError(
-                f"{self.folder} started from other weights and ended before its first checkpoint. "
-                "Start it again, with --from and --force."
+            runs.sweep(self.folder)
+            content = checkpoints.newest(self.folder, _warn)
+        return self.world.share(content, self.device)
+
+    def _check_start(self, start: str | Path) -> None:
+        """Raise :class:`TrainingError` unless a run that has a checkpoint, and needs it no more, started from `start`.
+
+        Weights that have changed or gone since do not stop it: the same command always goes on.
+        """
+        if not self.world.first:
+            return
+        origin = None
+        try:
+            origin = finetune.origin(start)
+        except ZooError as error:
+            _warn(f"{self.folder} goes on from its checkpoint, without the weights of --from: {error}")
+        recorded = runs.check_origin(self.folder, origin)
+        if origin is not None and origin.sha256 != recorded["sha256"]:
+            _warn(f"{self.folder} goes on from its checkpoint; the weights of --from {start} have changed since.")
+
+    def _restore(self, content: bytes) -> None:
+        """Go on from a checkpoint."""
+        held = checkpoints.parse(content)
+        checkpoints.restore(held, self.module, self.optimisers, self.average)
+        if held.state.processes != self.world.size and self.world.first and not self.how.quiet:
+            _warn(
+                f"{held.state.processes} processes trained until here, and {self.world.size} go on: it is sound, "
+                "but not bit for bit what it would have been."
             )
-        if content:
-            held = checkpoints.parse(content)
-            checkpoints.restore(held, self.module, self.optimisers, self.average)
-            if held.state.processes != self.world.size and self.world.first and not self.how.quiet:
-                print(
-                    f"{held.state.processes} processes trained until here, and {self.world.size} go on: it is sound, "
-                    "but not bit for bit what it would have been.",
-                    file=sys.stderr,
-                )
-            self.state = dataclasses.replace(held.state, device=self.state.device, processes=self.world.size)
-            self.complete = held.state.step == self.recipe.steps or held.state.ended
+        self.state = dataclasses.replace(held.state, device=self.state.device, processes=self.world.size)
+        self.complete = held.state.step == self.recipe.steps or held.state.ended
         if self.world.first:
             runs.cut_metrics(self.folder, self.state.step)
 
