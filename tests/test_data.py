@@ -21,11 +21,12 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from data_files import NOISE, closed_port, known, refused, usable
+from conftest import raises
+from data_files import NOISE, closed_port, known, usable
 from zoo.data import NAMED, DataSet, cifar, data_folder, idx, load, tar, wav
 from zoo.data.dataset import Split, fingerprint
 from zoo.data.store import KnownFile
-from zoo.errors import MissingPackageError, SettingError
+from zoo.errors import DataError, MissingPackageError, SettingError
 from zoo.specs import Audio, Image, LogMel, Sample, Text
 
 SPLITS: tuple[Split, Split] = ("train", "test")
@@ -86,22 +87,22 @@ def put(monkeypatch: pytest.MonkeyPatch, name: str, **files: Mapping[Split, tupl
     ],
 )
 def test_unknown_name(name: str, words: list[str]) -> None:
-    with refused(*words):
+    with raises(DataError, *words):
         load(name, "train")
 
 
 def test_a_path_without_its_kind(tmp_path: Path) -> None:
     (tmp_path / "some.txt").write_text("x")
-    with refused(f"Did you mean {f'folder:{tmp_path}'!r}?"):
+    with raises(DataError, f"Did you mean {f'folder:{tmp_path}'!r}?"):
         load(str(tmp_path), "train")
-    with refused(f"Did you mean {f'text:{tmp_path}/some.txt'!r}?"):
+    with raises(DataError, f"Did you mean {f'text:{tmp_path}/some.txt'!r}?"):
         load(f"{tmp_path}/some.txt", "train")
 
 
 def test_bad_options() -> None:
-    with refused("'val'", "train or test", kind=SettingError):
+    with raises(SettingError, "'val'", "train or test"):
         load("digits", "val")  # type: ignore[arg-type]
-    with refused("length 1", "at least 2", kind=SettingError):
+    with raises(SettingError, "length 1", "at least 2"):
         load("shakespeare", "train", length=1)
 
 
@@ -161,7 +162,7 @@ def test_digits() -> None:
 
 def test_digits_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with refused("scikit-learn", "'digits'", "pip install 'genzoo[train]'", kind=MissingPackageError):
+    with raises(MissingPackageError, "scikit-learn", "'digits'", "pip install 'genzoo[train]'"):
         load("digits", "train")
 
 
@@ -236,7 +237,9 @@ def test_mnist_from_files(small_mnist: dict[str, bytes], tmp_path: Path) -> None
 
 def test_mnist_offline(small_mnist: dict[str, bytes], tmp_path: Path) -> None:
     address = NAMED["mnist"].files["train"][0].addresses[0]
-    with refused("train-images-idx3-ubyte.gz", address, f"into {tmp_path / 'mnist'}", "ZOO_DATA_DIR", "refused"):
+    with raises(
+        DataError, "train-images-idx3-ubyte.gz", address, f"into {tmp_path / 'mnist'}", "ZOO_DATA_DIR", "refused"
+    ):
         load("mnist", "train", data_dir=tmp_path)
     assert not (tmp_path / "mnist").exists()
 
@@ -256,8 +259,13 @@ def test_mnist_with_a_wrong_file(content: bytes, found: str, small_mnist: dict[s
     path = tmp_path / "mnist" / "train-images-idx3-ubyte.gz"
     path.parent.mkdir()
     path.write_bytes(content)
-    with refused(
-        path, f"SHA-256 {NAMED['mnist'].files['train'][0].sha256}", f"found {found}", "Delete it", "run again"
+    with raises(
+        DataError,
+        path,
+        f"SHA-256 {NAMED['mnist'].files['train'][0].sha256}",
+        f"found {found}",
+        "Delete it",
+        "run again",
     ):
         load("mnist", "train", data_dir=tmp_path)
     assert path.read_bytes() == content
@@ -273,7 +281,7 @@ def test_a_file_that_cannot_be_read(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(gzip, "open", deny)  # whoever runs as root may read every file
-    with refused(path, "Permission denied", "Check its permissions"):
+    with raises(DataError, path, "Permission denied", "Check its permissions"):
         load("mnist", "train", data_dir=tmp_path)
 
 
@@ -290,7 +298,7 @@ def test_a_file_that_cannot_be_read(
     ],
 )
 def test_damaged_idx(content: bytes, words: list[str]) -> None:
-    with refused("labels.idx", "Delete it and run again", *words):
+    with raises(DataError, "labels.idx", "Delete it and run again", *words):
         idx.parse_idx(content, 1, "labels.idx")
 
 
@@ -331,11 +339,11 @@ def test_fashion_mnist_packed_in_another_way_is_another_file(monkeypatch: pytest
     (images, _) = NAMED["fashion-mnist"].files["train"]
     path = tmp_path / "fashion-mnist" / images.name
     path.write_bytes(gzip.compress(gzip.decompress(packed[images.name]), 1))
-    with refused(path, f"expected the SHA-256 {images.sha256}, found", "Delete it"):
+    with raises(DataError, path, f"expected the SHA-256 {images.sha256}, found", "Delete it"):
         load("fashion-mnist", "train", data_dir=tmp_path)
     path.unlink()
     path.with_suffix("").write_bytes(gzip.decompress(packed[images.name]))
-    with refused(f"Put {images.name} into {tmp_path / 'fashion-mnist'}"):
+    with raises(DataError, f"Put {images.name} into {tmp_path / 'fashion-mnist'}"):
         load("fashion-mnist", "train", data_dir=tmp_path)
 
 
@@ -407,22 +415,22 @@ def test_cifar_from_its_archive_and_from_the_unpacked_folder(small_cifar: dict[s
 
 
 def test_cifar_errors(small_cifar: dict[str, bytes], tmp_path: Path) -> None:
-    with refused("cifar-10-binary.tar.gz", f"into {tmp_path / 'cifar10'}", "refused"):
+    with raises(DataError, "cifar-10-binary.tar.gz", f"into {tmp_path / 'cifar10'}", "refused"):
         load("cifar10", "train", data_dir=tmp_path)
     folder = tmp_path / "cifar10" / "cifar-10-batches-bin"
     folder.mkdir(parents=True)
     for name in list(small_cifar)[1:5]:  # one of those to train on is lacking, and that to test
         (folder / name).write_bytes(small_cifar[name])
-    with refused("Put cifar-10-binary.tar.gz into"):
+    with raises(DataError, "Put cifar-10-binary.tar.gz into"):
         load("cifar10", "train", data_dir=tmp_path)
     (folder / "data_batch_5.bin").write_bytes(b"other")
-    with refused(folder / "data_batch_5.bin", "not the right file", hashlib.sha256(b"other").hexdigest()):
+    with raises(DataError, folder / "data_batch_5.bin", "not the right file", hashlib.sha256(b"other").hexdigest()):
         load("cifar10", "train", data_dir=tmp_path)
-    with refused("some.bin has 3,072 bytes", "records of 3,073"):
+    with raises(DataError, "some.bin has 3,072 bytes", "records of 3,073"):
         cifar.parse(bytes(3072), "some.bin", 10)
-    with refused("some.bin has 0 bytes"):
+    with raises(DataError, "some.bin has 0 bytes"):
         cifar.parse(b"", "some.bin", 10)
-    with refused("some.bin has the label 11, and there are 10"):
+    with raises(DataError, "some.bin has the label 11, and there are 10"):
         cifar.parse(records(1, 0) + b"\x0b" + bytes(3072), "some.bin", 10)
 
 
@@ -435,7 +443,7 @@ def test_an_archive_without_a_file(
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / archive.name).write_bytes(content)
     assert len(load("cifar10", "test", data_dir=tmp_path)) == 1
-    with refused("cifar-10-binary.tar.gz has no data_batch_1.bin"):
+    with raises(DataError, "cifar-10-binary.tar.gz has no data_batch_1.bin"):
         load("cifar10", "train", data_dir=tmp_path)
 
 
@@ -453,10 +461,10 @@ def test_archives_are_read_in_memory_and_within_limits(monkeypatch: pytest.Monke
     content = packed({"a": bytes(600), "b": bytes(600)})
     assert [len(held) for _, held in tar.members(content, "a.tar.gz", "")] == [600, 600]
     monkeypatch.setattr(tar, "LARGEST", 1000)
-    with refused("a.tar.gz unpacks to more than 1,000 bytes"):
+    with raises(DataError, "a.tar.gz unpacks to more than 1,000 bytes"):
         list(tar.members(content, "a.tar.gz", ""))
     for damaged in (b"", b"no archive", content[:50], gzip.compress(b"no archive" * 100)):
-        with refused("a.tar.gz is a damaged archive"):
+        with raises(DataError, "a.tar.gz is a damaged archive"):
             list(tar.members(damaged, "a.tar.gz", ""))
 
 
@@ -488,9 +496,9 @@ def test_cifar_jpeg_from_an_archive(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert np.abs(train.x[:, 2].mean((1, 2)) - [255, 255, 235, 235, 215, 215]).max() < 3
     assert (len(test), test.sample) == (1, Sample(Image(3, 32, 32), 10))
     usable(train)
-    with refused("unknown class 'cats'"):
+    with raises(DataError, "unknown class 'cats'"):
         load("cifar10-jpeg", "train", data_dir=there({"train/cats/0000.jpg": jpeg(0)}))
-    with refused("cifar10-jpeg.tar.gz is damaged at cat/0000.jpg"):
+    with raises(DataError, "cifar10-jpeg.tar.gz is damaged at cat/0000.jpg"):
         load("cifar10-jpeg", "train", data_dir=there({"train/cat/0000.jpg": jpeg(0)[:100]}))
 
 
@@ -534,7 +542,7 @@ def test_fsdd_from_an_archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert load("fsdd", "test", data_dir=tmp_path, seconds=0.1, bands=9).sample.x == LogMel(8000, 800, 9, 256, 64)
     usable(train)
     there({"recordings/three.wav": sound(1)})
-    with refused("'recordings/three.wav'", "not of the set"):
+    with raises(DataError, "'recordings/three.wav'", "not of the set"):
         load("fsdd", "test", data_dir=tmp_path)
 
 
@@ -557,7 +565,9 @@ def test_fsdd_as_it_lies(real: Path) -> None:
 @pytest.mark.parametrize("name", ["cifar10-jpeg", "fsdd"])
 def test_what_no_address_gives_has_to_be_put_there(name: str, tmp_path: Path) -> None:
     (file,) = NAMED[name].files["train"]
-    with refused(file.name, "no address gives exactly that file", file.sha256, f"into {tmp_path / file.folders[0]}"):
+    with raises(
+        DataError, file.name, "no address gives exactly that file", file.sha256, f"into {tmp_path / file.folders[0]}"
+    ):
         load(name, "train", data_dir=tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -654,10 +664,10 @@ def test_shakespeare_is_looked_for_in_three_places(tmp_path: Path, monkeypatch: 
         path.write_bytes(content)
         assert load("shakespeare", "test", length=8).name == "shakespeare"
         path.unlink()
-    with refused(f"Put input.txt into {tmp_path / 'shakespeare'}", small.addresses[0]):
+    with raises(DataError, f"Put input.txt into {tmp_path / 'shakespeare'}", small.addresses[0]):
         load("shakespeare", "test", length=8)
     path.write_bytes(b"My own.")
-    with refused(path, small.sha256, hashlib.sha256(b"My own.").hexdigest()):
+    with raises(DataError, path, small.sha256, hashlib.sha256(b"My own.").hexdigest()):
         load("shakespeare", "test", length=8)
 
 
@@ -713,26 +723,26 @@ def test_text_with_many_characters_takes_two_bytes_each(tmp_path: Path) -> None:
 
 def test_text_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.txt"
-    with refused(path, "does not exist", "after 'text:'"):
+    with raises(DataError, path, "does not exist", "after 'text:'"):
         load(f"text:{path}", "train")
-    with refused(tmp_path, "is a folder", "folder:"):
+    with raises(DataError, tmp_path, "is a folder", "folder:"):
         load(f"text:{tmp_path}", "train")
     path.write_bytes(b"good" * 100 + b"\xff\xfe")
-    with refused("text:a.txt", "not UTF-8", "byte at 400 is 0xff", "Save it as UTF-8"):
+    with raises(DataError, "text:a.txt", "not UTF-8", "byte at 400 is 0xff", "Save it as UTF-8"):
         load(f"text:{path}", "train")
     path.write_bytes(b"x" * 100)
     for split in ("train", "test"):
-        with refused("100 characters", "90 are to train", "10 to test", "one window of 11", "smaller length"):
+        with raises(DataError, "100 characters", "90 are to train", "10 to test", "one window of 11", "smaller length"):
             load(f"text:{path}", split, length=11)  # type: ignore[arg-type]
     assert len(load(f"text:{path}", "test", length=10)) == 1
     path.write_bytes(b"")
-    with refused("0 characters", "one window of 128"):
+    with raises(DataError, "0 characters", "one window of 128"):
         load(f"text:{path}", "train")
     path.write_text("".join(map(chr, range(0x10000, 0x20000))), "utf-8")
-    with refused("65,536 different characters", "at most 65,535"):
+    with raises(DataError, "65,536 different characters", "at most 65,535"):
         load(f"text:{path}", "train")
     monkeypatch.setattr(
         Path, "read_bytes", lambda self: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
     )
-    with refused(path, "Permission denied"):
+    with raises(DataError, path, "Permission denied"):
         load(f"text:{path}", "train")

@@ -75,7 +75,7 @@ def tasks(name: str, model: Model) -> dict[str, str]:
     from zoo.modules import build as build_module
 
     recipe = model.recipes["tiny"]
-    sample = data.load(recipe.data, "train", length=recipe.length, seconds=recipe.seconds, bands=recipe.bands).sample
+    sample = data.load(recipe.data, "train", **data.form(vars(recipe))).sample
     module = build_module(model, recipe, sample, f"{name}.tiny")
     return {key: f"{', '.join(task.inputs)} → {', '.join(task.outputs)}" for key, task in model.tasks(module).items()}
 

@@ -52,8 +52,21 @@ def check_outside_releases(path: Path) -> None:
             raise ExistsError(f"{path} would lie inside the release {folder}, which never changes. Write elsewhere.")
 
 
+def check_utf8(path: Path) -> None:
+    """Raise :class:`ZooError` for a path that is not UTF-8: no reader of ONNX or safetensors takes one."""
+    try:
+        str(path.absolute()).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ZooError(
+            f"{str(path.absolute())!r} is not UTF-8, and ONNX Runtime cannot open such a path. Choose another --out."
+        ) from error
+
+
 def write(path: Path, content: bytes | str, force: bool = True) -> Path:
-    """Write a file beside its place, then rename it there; its folder is made if need be."""
+    """Write a file beside its place, then rename it there; its folder is made if need be.
+
+    Text is UTF-8; what no UTF-8 can hold of the names of files is escaped, as JSON does it: ``p\\udce9``.
+    """
     check_free(path, force)
     if path.is_dir():
         raise ExistsError(f"{path} is a folder, and a file was to be written there. Choose another path.")
@@ -61,7 +74,7 @@ def write(path: Path, content: bytes | str, force: bool = True) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(beside, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)

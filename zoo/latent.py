@@ -190,7 +190,7 @@ def _codes(
             raise SettingError(_cannot(release, verb, "encode to what they decode", drawn(release), indices))
         encode = release.tasks["encode"]
         name, spec = next(iter(encode.inputs.items()))
-        given = to_batch(value, spec, name)
+        given = to_batch(value, spec, name, release.background)
         labels = labelled(labels_in(encode), len(given), label)
         found = {next(iter(space.parts)): run("encode", {name: given, **labels})[next(iter(encode.outputs))]}
     return space, {name: code.reshape(len(code), -1).astype(np.float64) for name, code in found.items()}, labels

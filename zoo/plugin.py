@@ -70,6 +70,11 @@ class Recipe:
     length: int = setting(128, "characters in one sample of a text; other data ignore it", least=2)
     seconds: float = setting(1.0, "length of one sound: longer ones are cut, shorter ones padded with silence", above=0)
     bands: int = setting(0, "mel bands of one sound; 0 keeps the waveform", least=0)
+    size: int = setting(0, "pixels of each side that images are resized to; 0 keeps them as they are", least=0)
+    fit: Literal["crop", "pad"] = setting(
+        "crop", "what resizing does to an image that is not square: cut it, or pad it"
+    )
+    background: str = setting("white", "colour of padding, and behind transparent pixels: a name, or #rrggbb")
     steps: int = setting(1000, "training steps", least=1)
     batch: int = setting(128, "samples in a batch, over all processes and parts", least=1)
     accumulate: int = setting(1, "parts in which a process computes its share of a batch, to save memory", least=1)

@@ -99,6 +99,12 @@ class Release:
         """Its generation with the tasks that it calls; None where it does not generate."""
         return None if self.generation is None else Plan(self.generation, self.tasks, self.sample)
 
+    @property
+    def background(self) -> str:
+        """The colour behind the transparent pixels of what it was trained on, and so of what it is given."""
+        colour = self.manifest["recipe"].get("background")
+        return colour if isinstance(colour, str) else "white"
+
     def path(self, name: str) -> Path:
         """The path of one of its files, checked against its SHA-256 just now; :class:`ReleaseError` if altered."""
         path = self.folder / name

@@ -285,7 +285,7 @@ class LoadedModel:
                 f"{task} takes {names}; it was given {len(values)} in order and {sorted(named) or 'none'} by name."
             )
         given |= named
-        return {name: to_batch(given[name], spec, name) for name, spec in inputs.items()}
+        return {name: to_batch(given[name], spec, name, self.release.background) for name, spec in inputs.items()}
 
     def _method(self, name: str) -> Callable[..., Any]:
         """A task as a function. None is kept, so that nothing refers back to the model; only what is said of it is."""

@@ -16,6 +16,7 @@ from zoo.data.dataset import DataSet, Options, Split
 from zoo.data.named import NamedSet
 from zoo.data.store import obtain, unreadable
 from zoo.errors import DataError
+from zoo.images import shown
 from zoo.specs import Sample, Text
 
 LARGEST_VOCABULARY = 65_535
@@ -39,8 +40,9 @@ def own(given: str, split: Split, length: int) -> DataSet:
         content = path.read_bytes()
     except OSError as error:
         raise unreadable(given, error) from error
+    name = shown(path.name)
     return of_content(
-        content, f"text:{path.name}", split, length, source=f"The user's own text file {path.name!r}", licence="unknown"
+        content, f"text:{name}", split, length, source=f"The user's own text file {name!r}", licence="unknown"
     )
 
 

@@ -28,9 +28,6 @@ MOST_SAMPLES = 1_000_000
 QUICK = Effort(limit=2000, most=1000, fit=2000, reference=10_000)
 """What the end of a run spends on what follows from the tasks; the model's own measures see the whole test split."""
 
-FORM = ("length", "seconds", "bands")
-"""The recipe fields that shape a sample."""
-
 TRIAL = 100
 """A run of fewer steps takes only the model's own measures at its end."""
 
@@ -44,7 +41,7 @@ class Loaded:
     """Or why the model's own measures cannot be taken."""
     data: str
     form: Mapping[str, Any]
-    """The recipe fields that shape a sample: length, seconds and bands."""
+    """The recipe fields that shape a sample: see :func:`zoo.data.form`."""
     leave_out: int
     kept_at: tuple[Path, int] | None
     """The run folder and the step of its checkpoint."""
@@ -153,9 +150,7 @@ def _of_run(run: Path, checkpoint: str | None, device: str) -> Loaded:
     loaded = of_module(about["name"], module, model.tasks(module), model.generation(module), sample)
     leave_out = getattr(recipe, "leave_out", -1)
     own = Own(model, module, recipe, where)
-    return Loaded(
-        loaded, own, recipe.data, {key: getattr(recipe, key) for key in FORM}, leave_out, (run, held.state.step)
-    )
+    return Loaded(loaded, own, recipe.data, datasets.form(vars(recipe)), leave_out, (run, held.state.step))
 
 
 def _of_release(source: str | Path, device: str) -> Loaded:
@@ -186,8 +181,7 @@ def _loaded(loaded: LoadedModel, own: Own | str) -> Loaded:
     """A release that was loaded, with what its recipe says of its data."""
     fields = loaded.release.manifest["recipe"]
     leave_out = fields["leave_out"] if type(fields.get("leave_out")) is int else -1
-    form = {key: fields[key] for key in FORM if type(fields.get(key)) in (int, float)}
-    return Loaded(loaded, own, str(fields.get("data", "")), form, leave_out, None)
+    return Loaded(loaded, own, str(fields.get("data", "")), datasets.form(fields), leave_out, None)
 
 
 def _splits(loaded: Loaded, data: str | None, data_dir: str | Path | None, quiet: bool) -> tuple[DataSet, DataSet]:

@@ -88,18 +88,12 @@ class Running:
         self.name, self.model, self.recipe, self.folder = name, model, recipe, folder
         self.device, self.world, self.how = device, world, how
         whole, test = (
-            data.load(
-                recipe.data,
-                split,
-                data_dir=data_dir,
-                length=recipe.length,
-                seconds=recipe.seconds,
-                bands=recipe.bands,
-                progress=downloads(how.quiet),
-            )
+            data.load(recipe.data, split, data_dir=data_dir, progress=downloads(how.quiet), **data.form(vars(recipe)))
             for split in ("train", "test")
         )
         self.splits = whole, test
+        if whole.note and world.first and not how.quiet:
+            print(f"{whole.name}: {whole.note}", file=sys.stderr, flush=True)
         training, validation = split(whole, recipe)
         self.sample = training.sample
         self.batches = Batches(

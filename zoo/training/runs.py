@@ -42,6 +42,7 @@ SAMPLES = "samples"
 
 def check_free(folder: Path, force: bool) -> None:
     """Raise :class:`ExistsError` where a new run would write over something that is not to be lost."""
+    files.check_utf8(folder)
     files.check_outside_releases(folder)
     if not folder.exists():
         return
@@ -143,6 +144,7 @@ def start(
             "licence": data.licence,
             "sha256": data.sha256,
             "test_sha256": test.sha256,
+            "classes": list(data.classes),
         },
         "plugin": {"distribution": plugin.distribution, "version": plugin.version},
         "from": origin,
@@ -231,10 +233,12 @@ def check_same(folder: Path, name: str, recipe: Recipe, data: DataSet, test: Dat
     about = described(folder)
     if about["name"] != name:
         raise TrainingError(f"{folder} is a run of {about['name']}, not of {name}. Choose another --out.")
-    for key, value in json.loads(json.dumps(dataclasses.asdict(recipe))).items():
-        if about["recipe"].get(key) != value:
+    begun = settings.from_json(type(recipe), about["recipe"])  # of an older zoo: what it lacks has its default
+    for field in dataclasses.fields(recipe):
+        key, value = field.name, getattr(recipe, field.name)
+        if getattr(begun, key) != value:
             raise TrainingError(
-                f"{folder} was started with {key} = {about['recipe'].get(key)!r}, and now {key} is {value!r}. "
+                f"{folder} was started with {key} = {getattr(begun, key)!r}, and now {key} is {value!r}. "
                 "Resume with the same settings, or start anew with --force."
             )
     check_data(folder, about, data, test, "Start anew with --force.")
