@@ -270,6 +270,12 @@ def figure(value: float, better: str = "lower", low: float | None = None, high: 
         (figure(0.5, "higher"), figure(0.6, "higher"), -0.2, True),
         (figure(1.0, low=0.7, high=1.3), figure(1.2), 0.2, True),
         (figure(1.0, low=0.9, high=1.1), figure(1.2), 0.2, False),
+        (figure(-2.0), figure(-1.9), 0.05, True),
+        (figure(-2.0), figure(-1.6), 0.2, False),
+        (figure(-2.0, "higher"), figure(-2.4, "higher"), 0.2, False),
+        (figure(0.0), figure(6.3e-5), 0.063, True),
+        (figure(0.0), figure(2e-4), 0.2, False),
+        (figure(1e-5, "higher"), figure(-1.9e-4, "higher"), 0.2, False),
     ],
 )
 def test_the_bound(before: Figure, after: Figure, worse: float, allowed: bool, shelf: Shelf) -> None:
@@ -279,8 +285,12 @@ def test_the_bound(before: Figure, after: Figure, worse: float, allowed: bool, s
     if allowed:
         assert losses.check(release, [loss], {}) == 0.1
         return
-    with raises(ExportError, "vae.tiny loses too much: mse is", f"{after.value:.4g} quantised, 20.0% worse", "= 0.1"):
+    by = "20.0% worse" if abs(before.value) > 1e-3 else "worse by more than 0.0001"
+    words = ("vae.tiny loses too much: mse is", f"{after.value:.4g} quantised, {by}", "= 0.1", "--quantize-loss 0.2")
+    with raises(ExportError, *words):
         losses.check(release, [loss], {})
+    assert losses.check(release, [loss], {}, 0.21) == 0.21
+    assert losses.check(release, [dataclasses.replace(loss, counts=False)], {}) == 0.1
 
 
 Feeds = Callable[..., dict[str, dict[str, NDArray[Any]]]]
@@ -317,8 +327,8 @@ def test_a_model_that_is_destroyed_is_refused(refused: Refused) -> None:
 def test_without_a_measure_the_tasks_may_not_differ_by_more(
     shelf: Shelf, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(losses, "MEASURES", ())
-    words = ("no measure applies, task 'encode' differs by", "quantize_loss = 0.1", "Nothing was written")
+    monkeypatch.setattr(losses, "SHOWN", ())
+    words = ("no metric applies, task 'encode' differs by", "quantize_loss = 0.1", "Nothing was written")
     refused("export", shelf.release("vae"), "--to", "small", "--quantize", "int8", says=words)
 
 
@@ -330,9 +340,9 @@ def test_the_recipe_sets_the_bound(shelf: Shelf) -> None:
         if allowed:
             assert losses.check(strict, [loss], {}) == (bound if bound != "much" else 0.1)
             continue
-        with raises(ExportError, "5.0% worse", f"quantize_loss = {bound}."):
+        with raises(ExportError, "5.0% worse", f"quantize_loss = {bound} is what its recipe allows"):
             losses.check(strict, [loss], {})
-        with raises(ExportError, "task 'encode' differs by 5.0%", f"quantize_loss = {bound}."):
+        with raises(ExportError, "task 'encode' differs by 5.0%", f"quantize_loss = {bound} is"):
             losses.check(strict, [], {"encode": {"largest": 1.0, "relative": 0.05}})
 
 
@@ -354,6 +364,11 @@ def test_options_that_do_not_fit(digits: Mapping[str, Path], shelf: Shelf, refus
         quantised("vae.digits", tmp_path / "new", "int4")
     words = ("data = 'digits' is for quantising alone", "--quantize int8")
     refused("export", "vae.digits", "--to", "new", "--data", "digits", says=words)
+    words = ("quantize_loss = 0.2 is for quantising alone", "--quantize int8")
+    refused("export", "vae.digits", "--to", "new", "--quantize-loss", "0.2", says=words)
+    for value in ("-1", "nan", "inf"):
+        words = (f"quantize_loss = {float(value)} is not a number of at least 0",)
+        refused("export", "vae.digits", "--to", "new", "--quantize", "int8", "--quantize-loss", value, says=words)
     words = ("vae.digits is in int8 already", "made of")
     refused("export", digits["int8"], "--to", "new", "--quantize", "fp16", says=words)
     words = ("No data set named 'nothing'",)

@@ -156,7 +156,7 @@ class Objective:
 
     loss: Callable[[Any, Batch, Any], Mapping[str, Tensor]]
     params: tuple[str, ...] = ()
-    """The submodules whose weights this phase moves; () means all of them."""
+    """The submodules whose weights this phase moves, but for those that `build` froze; () means all of them."""
     optimiser: AdamW | RMSprop = AdamW()
     every: int = 1
     """The phase is due when ``step % every == 0``."""
@@ -227,7 +227,8 @@ class Model:
 
     card: Card
     build: Callable[[Any, Sample], nn.Module]
-    """``build(recipe, sample)`` makes the module for samples of that form, with fresh weights."""
+    """``build(recipe, sample)`` makes the module for samples of that form, with fresh weights. What it freezes by
+    ``requires_grad_(False)`` stays frozen in every phase; a frozen part that it leaves in eval mode stays in it."""
     objectives: tuple[Objective, ...]
     tasks: Callable[[Any], Mapping[str, Task]]
     """``tasks(module)``: what the module does, by name."""
@@ -236,7 +237,8 @@ class Model:
     generate: Generation | Callable[[Any], Generation] | None = None
     """``generate(module)`` where it depends on the module, as a grid of tokens does on the size of the pictures."""
     measures: tuple[Measure, ...] = ()
-    """The first one chooses the checkpoint called "best"."""
+    """The first one without a `limit` chooses the checkpoint called "best". One that has the name of a metric that zoo
+    takes of any model, such as mse or fid, is the metric of that name of this model, everywhere."""
     finish: Callable[[Any, Iterable[Batch], Any], None] | None = None
     """``finish(module, batches, recipe)`` runs before each checkpoint is written, on a module in eval mode and
     without gradients: it fits what gradients do not, such as a prior over codes, into buffers that training

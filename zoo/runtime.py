@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MethodType
@@ -12,12 +13,13 @@ from numpy.typing import NDArray
 
 from zoo import files, generation, inpainting, latent
 from zoo.convert import from_batch, gives, join, takes, to_batch
+from zoo.data import memory
 from zoo.devices import check_threads
 from zoo.errors import NotFoundError, ReleaseError, SettingError
 from zoo.onnx_backend import Device, OnnxBackend
 from zoo.release import MANIFEST, THRESHOLD, Release, ReleasedTask, read
 from zoo.sources import find
-from zoo.specs import Spec
+from zoo.specs import Image, Spec
 from zoo.tokens import Picking
 
 __all__ = ["Backend", "Device", "LoadedModel", "OnnxBackend", "load"]
@@ -131,6 +133,9 @@ class LoadedModel:
             raise NotFoundError(f"{self.name} has no task {task!r}. It has: {', '.join(self.tasks)}.")
         declared = self.release.tasks[task]
         feeds = self._feeds(task, declared.inputs, values, named)
+        count = len(next(iter(feeds.values())))
+        each = sum(math.prod(spec.shape) * (1 if isinstance(spec, Image) else 4) for spec in declared.outputs.values())
+        memory.check(2 * count * each, f"The outputs of {task} for {count:,} items", "Give them in parts.")
         made: dict[str, list[Any]] = {name: [] for name in declared.outputs}
         for part in self._parts(task, feeds):
             for name, spec in declared.outputs.items():

@@ -5,6 +5,7 @@ Writing a release needs torch, onnx and onnxruntime; copying one needs none of t
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Literal
 
 from zoo import files
 from zoo.errors import SettingError, installed, missing
+from zoo.numbers import is_number
 from zoo.release import MANIFEST, read, verify
 from zoo.sources import find, run_folder
 from zoo_export import web_bundle
@@ -28,6 +30,7 @@ def export(
     format: Literal["release", "web"] = "release",
     runtime: str | Path | None = None,
     quantize: Literal["fp16", "int8"] | None = None,
+    quantize_loss: float | None = None,
     data: str | None = None,
     data_dir: str | Path | None = None,
     force: bool = False,
@@ -37,16 +40,23 @@ def export(
 
     `checkpoint` is "last", "best" or a step, for run folders; without it, what the run itself releases. `uint8` adds
     graphs that take and give pictures as they lie in files. `quantize` makes the release smaller, in float16 or in 8
-    bits, and measures what it lost; `data` and `data_dir` say on what, the model's own data unless given. `format`
+    bits, and measures what it lost; `quantize_loss` is the part of itself by which a metric may get worse, that of the
+    recipe unless given; `data` and `data_dir` say on what, the model's own data unless given. `format`
     "web" puts a page around it, which runs it with ONNX Runtime for browsers: from `runtime`, the folder of the npm
     package onnxruntime-web, or from a pinned address. The folder appears whole or not at all.
     Raises :class:`ZooError`; :class:`ParityError` means that torch and ONNX Runtime disagree, and nothing was written,
-    as where quantising loses more than the recipe allows.
+    as where quantising loses more than is allowed.
     """
     if quantize not in (None, "fp16", "int8"):
         raise SettingError(f"quantize = {quantize!r} is not one of fp16, int8.")
     if quantize is None and data is not None:
         raise SettingError(f"data = {data!r} is for quantising alone. Add --quantize int8, or leave --data out.")
+    if quantize is None and quantize_loss is not None:
+        raise SettingError(
+            f"quantize_loss = {quantize_loss} is for quantising alone. Add --quantize int8, or leave it out."
+        )
+    if quantize_loss is not None and not (is_number(quantize_loss) and 0 <= quantize_loss < math.inf):
+        raise SettingError(f"quantize_loss = {quantize_loss!r} is not a number of at least 0, such as 0.1 for a tenth.")
     if format not in ("release", "web"):
         raise SettingError(f"format = {format!r} is not one of release, web.")
     if runtime is not None and format != "web":
@@ -68,7 +78,7 @@ def export(
         data = data or described(run)["recipe"]["data"]  # a release keeps no private folders
     if quantize is not None:
         check_installed("Quantising")
-        fill = partial(_quantize, fill, kind=quantize, data=data, data_dir=data_dir, quiet=quiet)
+        fill = partial(_quantize, fill, kind=quantize, bound=quantize_loss, data=data, data_dir=data_dir, quiet=quiet)
     mark = web_bundle.MARK if format == "web" else MANIFEST
     with files.new_folder(target, force, mark) as folder:
         release = folder / web_bundle.MODEL if format == "web" else folder
@@ -87,6 +97,7 @@ def _quantize(
     fill: Callable[[Path], None],
     folder: Path,
     kind: Literal["fp16", "int8"],
+    bound: float | None,
     data: str | None,
     data_dir: str | Path | None,
     quiet: bool,
@@ -98,7 +109,7 @@ def _quantize(
     evaluation.check_installed()
     with TemporaryDirectory() as plain:
         fill(Path(plain))
-        quantize(read(Path(plain)), folder, kind, data, data_dir, quiet)
+        quantize(read(Path(plain)), folder, kind, bound, data, data_dir, quiet)
 
 
 def check_installed(purpose: str) -> None:

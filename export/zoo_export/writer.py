@@ -155,17 +155,22 @@ def hashes(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _figures(run: Path, about: Mapping[str, Any], model: Model, held: checkpoints.Checkpoint) -> Collection[Figure]:
-    """What was watched as the run went on, and what was measured of this checkpoint since, which goes before it."""
+    """What was measured of this checkpoint, and what was watched as the run went on where nobody has measured it since.
+
+    A metric that has been tried since, and could not be taken, has no value: an older one is none of it.
+    """
+    split = f"{held.state.split or 'test'} samples of {about['data']['name']}"
+    failed = kept.failed(run, held.state.step)
     watched = {
         measure.name: Figure(
             name=measure.name,
             value=held.state.measures[measure.name],
             unit=measure.unit,
-            protocol=f"{measure.protocol}; {held.state.measured:,} test samples of {about['data']['name']}",
+            protocol=f"{measure.protocol}; {held.state.measured:,} {split}",
             better=measure.better,
         )
         for measure in model.measures
-        if measure.name in held.state.measures
+        if measure.name in held.state.measures and measure.name not in failed
     }
     return (watched | {figure.name: figure for figure in kept.read(run, held.state.step)}).values()
 

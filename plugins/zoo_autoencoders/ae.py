@@ -94,7 +94,11 @@ ae = zoo.Model(
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
     generate=zoo.OneShot("draw"),
-    measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"),),
+    measures=(
+        zoo.Measure(
+            "reconstruction_error", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"
+        ),
+    ),
     finish=fit_prior,
     recipes={
         "digits": Recipe(

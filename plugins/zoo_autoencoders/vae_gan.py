@@ -99,7 +99,11 @@ vae_gan = zoo.Model(
     ),
     tasks=nets.tasks,
     generate=zoo.OneShot("decode"),
-    measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from the mean of z"),),
+    measures=(
+        zoo.Measure(
+            "reconstruction_error", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from the mean of z"
+        ),
+    ),
     recipes={
         "digits": Recipe(**nets.DIGITS | {"lr": 1e-3, "warmup": 0, "decay": "linear"}, latent=16),
         "mnist": Recipe(**nets.MNIST | {"lr": 5e-4, "warmup": 0, "decay": "linear"}, beta=20.0, steps=6000, batch=64),

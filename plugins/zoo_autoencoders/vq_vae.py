@@ -181,7 +181,9 @@ vq_vae = zoo.Model(
     tasks=tasks,
     generate=generation,
     measures=(
-        zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"),
+        zoo.Measure(
+            "reconstruction_error", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"
+        ),
         zoo.Measure("prior_nll", prior_nll, "nats per image", "of a picture's codes"),
     ),
     recipes={

@@ -128,7 +128,11 @@ bigan = zoo.Model(
     tasks=tasks,
     generate=zoo.OneShot("decode"),
     finish=finish,
-    measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"),),
+    measures=(
+        zoo.Measure(
+            "reconstruction_error", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"
+        ),
+    ),
     recipes={
         "digits": Recipe(
             data="digits", precision="fp32", latent=16, width=64, steps=6000, batch=100, decay="linear", ema=0.998

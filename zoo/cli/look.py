@@ -196,14 +196,14 @@ def _about_release(source: str) -> dict[str, Any]:
 
 def _about_quantized(made: Mapping[str, Any]) -> dict[str, Any]:
     """What a quantised release is made of, and what it lost."""
+    from zoo.evaluation.figures import loss_words
+
     return {
         "kind": made["kind"],
         "of": f"the release whose manifest has the SHA-256 {made['of']}",
         "bytes": f"{made['bytes']['quantized']:,} in place of {made['bytes']['float']:,}",
         "losses": {
-            loss[
-                "name"
-            ]: f"{loss['quantized']:.4g} in place of {loss['float']:.4g} {loss['unit']} ({loss['loss']:+.1%})"
+            loss["name"]: f"{loss['quantized']:.4g} in place of {loss['float']:.4g} {loss['unit']} ({loss_words(loss)})"
             for loss in made["losses"]
         },
     }

@@ -178,6 +178,10 @@ def train_command(
     "--quantize", type=click.Choice(["fp16", "int8"]), help="A smaller release; what it loses is measured and bounded."
 )
 @click.option(
+    "--quantize-loss", type=float, metavar="X",
+    help="For --quantize: the part of itself by which a metric may get worse.  [default: the recipe's, a tenth]",
+)  # fmt: skip
+@click.option(
     "--data", metavar="SET", shell_complete=complete_data,
     help="For --quantize: what to calibrate and measure on.  [default: the model's own data]",
 )  # fmt: skip
@@ -191,18 +195,20 @@ def export_command(
     runtime: Path | None,
     uint8: bool,
     quantize: Literal["fp16", "int8"] | None,
+    quantize_loss: float | None,
     data: str | None,
     data_dir: Path | None,
     force: bool,
 ) -> None:
     """Write the release of a run, proven to give the same in torch and ONNX Runtime; or copy a release.
 
-    A mismatch is an error, and then nothing is written. So is a quantised release that loses more than its recipe
-    allows (quantize_loss). docs/export.md says what each option makes.
+    A mismatch is an error, and then nothing is written. So is a quantised release that loses more than --quantize-loss
+    or its recipe allows. docs/export.md says what each option makes.
     """
     if quantize:
         prepare()
     import zoo
+    from zoo.evaluation.figures import loss_words
     from zoo.release import QUANTIZED, read
 
     folder = zoo.export(
@@ -211,6 +217,7 @@ def export_command(
         checkpoint=checkpoint,
         uint8=uint8,
         quantize=quantize,
+        quantize_loss=quantize_loss,
         data=data,
         data_dir=data_dir,
         format=kind,
@@ -222,7 +229,7 @@ def export_command(
     if QUANTIZED in release.manifest:
         made = release.manifest[QUANTIZED]
         rows = [
-            (loss["name"], f"{loss['float']:.4g}", f"{loss['quantized']:.4g}", f"{loss['loss']:+.1%}", loss["unit"])
+            (loss["name"], f"{loss['float']:.4g}", f"{loss['quantized']:.4g}", loss_words(loss), loss["unit"])
             for loss in made["losses"]
         ]
         table([("MEASURE", "FLOAT", made["kind"].upper(), "WORSE", "UNIT"), *rows])

@@ -61,7 +61,7 @@ def generate_command(
 ) -> None:
     """Generate samples: pictures as a grid, text on the terminal, sounds as WAV files."""
     import zoo
-    from zoo import save
+    from zoo import generation, save
 
     with zoo.load(source, backend=backend, device=device) as model:  # type: ignore[arg-type]
         x = model.release.sample.x
@@ -72,6 +72,8 @@ def generate_command(
             count = 1
         if output is None and x.kind != "text":
             output = Path(f"{model.name}-seed{seed}{ending}")
+        if model.release.plan is not None:
+            generation.check_memory(model.release.plan, count)
         if output is not None:
             save.check(output, x, force, count, first)
         samples = model.generate(

@@ -19,7 +19,7 @@ from zoo.evaluation.jobs import Own, family_jobs, own_jobs, take
 from zoo.evaluation.subject import Effort, Subject, of_module, without
 from zoo.plugin import Measure, Model, Recipe
 from zoo.progress import downloads
-from zoo.release import read
+from zoo.release import Release, read
 from zoo.runtime import LoadedModel
 from zoo.sources import find, run_folder
 
@@ -87,7 +87,11 @@ def measure(
 
     with loaded.model:
         jobs = [] if isinstance(loaded.own, str) else own_jobs(loaded.own, subject, wanted, effort)
-        figures, left_out = take([*jobs, *family_jobs(subject, wanted, effort, _declared(loaded.own))], keep)
+        figures, failed = take(jobs, keep)
+        if kept_at is not None and failed:
+            kept.merge(*kept_at, (), failed)
+        others, left_out = take(family_jobs(subject, wanted, effort, _declared(loaded.own)), keep)
+    figures, left_out = [*figures, *others], left_out | failed
     if isinstance(loaded.own, str):
         left_out = {OWN: loaded.own} | left_out
     if not only:
@@ -117,20 +121,20 @@ def measure_quickly(
     device: Any,
     quiet: bool,
 ) -> tuple[list[Figure], dict[str, str]]:
-    """See :func:`zoo.evaluation.at_end`; also why families of measures were left out."""
+    """See :func:`zoo.evaluation.at_end`; also why some of the model's own metrics could not be taken."""
     import dataclasses
 
     loaded = of_module(name, module, model.tasks(module.eval()), model.generation(module), training.sample)
     subject = _subject(loaded, training, test, getattr(recipe, "leave_out", -1))
     own = Own(model, module, recipe, device)
     quick = frozenset(measure.name for measure in model.measures if measure.limit is None)
-    jobs = own_jobs(own, subject, quick, Effort(quiet=quiet))
+    figures, failed = take(own_jobs(own, subject, quick, Effort(quiet=quiet)), lambda _: None, Exception)
     if recipe.steps >= TRIAL:
-        jobs += family_jobs(subject, chosen((), ()), dataclasses.replace(QUICK, quiet=quiet), model.measures)
-    figures, left_out = take(jobs, lambda _: None, Exception)
-    if figures:
-        kept.merge(folder, step, figures)
-    return figures, left_out
+        jobs = family_jobs(subject, chosen((), ()), dataclasses.replace(QUICK, quiet=quiet), model.measures)
+        figures += take(jobs, lambda _: None, Exception)[0]
+    if figures or failed:
+        kept.merge(folder, step, figures, failed)
+    return figures, failed
 
 
 def _declared(own: Own | str) -> tuple[Measure, ...]:
@@ -155,20 +159,26 @@ def _of_run(run: Path, checkpoint: str | None, device: str) -> Loaded:
 
 def _of_release(source: str | Path, device: str) -> Loaded:
     """A release, run by ONNX Runtime as users run it; the model's own measures need its plugin."""
-    from zoo.evaluation import declared
-
     release = read(find(source))
     loaded = LoadedModel(release, runtime.OnnxBackend(release, device))  # type: ignore[arg-type]
-    own: Own | str
+    return _loaded(loaded, own_of(release, device))
+
+
+def own_of(release: Release, device: str) -> Own | str:
+    """What the own metrics of a release's model are called with, or why they cannot be taken: they need its plugin.
+
+    Weights that the release leaves out are NaN in the module.
+    """
+    from zoo.evaluation import declared
+
     try:
         model = registry.load(registry.split(release.name)[0])
         recipe = settings.from_json(type(next(iter(model.recipes.values()))), release.manifest["recipe"])
         where = torch_device(device)
         module = declared.spoil(modules.of_release(release), release.manifest["left_out"]).to(where)
-        own = Own(model, module, recipe, where)
+        return Own(model, module, recipe, where)
     except ZooError as error:
-        own = str(error).rstrip(".")
-    return _loaded(loaded, own)
+        return str(error).rstrip(".")
 
 
 def subject_of(model: LoadedModel, data: str | None, data_dir: str | Path | None, quiet: bool) -> Subject:

@@ -21,10 +21,10 @@ from zoo.devices import device_words
 from zoo.errors import PluginError, TrainingError, ZooError, one_line
 from zoo.modules import build, mix
 from zoo.plan import Plan
-from zoo.plugin import Measure, Model, Recipe, Sample
+from zoo.plugin import Model, Recipe, Sample
 from zoo.progress import downloads
 from zoo.torch_backend import TorchBackend
-from zoo.training import checkpoints, distributed, finetune, runs
+from zoo.training import checkpoints, distributed, finetune, frozen, metrics, runs
 from zoo.training.average import Average
 from zoo.training.batches import Batches, split
 from zoo.training.distributed import World
@@ -113,6 +113,9 @@ class Running:
         if world.size > 1 and device.type == "cuda":
             module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
         self.module = module.to(device)
+        self._still = frozen.still(self.module)
+        metrics.check(name, model, self.module.eval(), self.watched, recipe)
+        self._to_training()
         self.spare = copy.deepcopy(self.module) if recipe.ema or how.sharded else None
         self.phases = [
             Phase(number, objective, self.module, recipe, device, world, how.compiled, how.sharded)
@@ -198,7 +201,7 @@ class Running:
         log_every = max(1, steps // LOGGED)
         unread: list[tuple[int, str, Tensor]] = []
         latest = dict(self.state.unsaid)
-        self.module.train()
+        self._to_training()
         for step in range(first, steps):
             done = torch.tensor(step / steps, device=self.device)
             for phase in self.phases:
@@ -328,7 +331,7 @@ class Running:
                 report.draw(last=self.state.step == self.recipe.steps or self.state.ended)
             figures = "".join(
                 f"  {measure.name} {self.state.measures[measure.name]:.4g} {measure.unit}"
-                for measure in self._measured() if planned and measure.name in self.state.measures
+                for measure in metrics.quick(self.model.measures) if planned and measure.name in self.state.measures
             )  # fmt: skip
             report.say(f"step {self.state.step}: checkpoint written{figures}")
             if self.state.ended:
@@ -337,7 +340,13 @@ class Running:
                 )
         ended = self.world.largest(int(self.state.ended), self.device)
         self.state = dataclasses.replace(self.state, ended=bool(ended))
+        self._to_training()
+
+    def _to_training(self) -> None:
+        """Put the module in training mode, but for the frozen parts that `build` left in eval mode."""
         self.module.train()
+        for part in self._still:
+            part.training = False
 
     def _finish(self, module: nn.Module) -> None:
         try:
@@ -359,27 +368,26 @@ class Running:
         checkpoints.load_module(checkpoints.weights(checkpoints.Checkpoint(tensors, self.state)), self.spare)
         return self.spare.eval()
 
-    def _measured(self) -> list[Measure]:
-        """The measures that are quick enough to be taken while a run goes on."""
-        return [measure for measure in self.model.measures if measure.limit is None]
-
     def _watch(self, module: nn.Module, report: Report) -> None:
-        """Measure, keep the record, and end the run if it asks for that."""
-        measures = self._measured()
+        """Measure, keep the record, and end the run if it asks for that.
+
+        A metric that cannot be taken has no value at this checkpoint; where it is the one that chooses the best
+        checkpoint, this one is not better.
+        """
+        measures = metrics.quick(self.model.measures)
         if not measures:
             return
         held_out = self.watched is not self.test
         count = len(self.watched) if held_out else min(WATCHED, len(self.test))
-        values = self._measure(module, self.watched, count)
+        taken, failed = metrics.take(measures, module, self.watched, self.recipe, count)
+        for error in failed.values():
+            report.say(f"step {self.state.step}: {str(error).rstrip('.')}. It has no value at this checkpoint.")
+        values = metrics.means(taken)
         name, where = self.recipe.early_stop or measures[0].name, "validation" if held_out else "test"
         (judge,) = (measure for measure in measures if measure.name == name)
-        for broken in [key for key, value in values.items() if not math.isfinite(value)]:
-            report.say(f"The measure {broken} is {values.pop(broken)} at step {self.state.step}, and was left out.")
-        if name not in values:
-            return
-        score = values[name] if judge.better == "lower" else -values[name]
+        score = None if name not in values else values[name] if judge.better == "lower" else -values[name]
         record = self.state.record
-        better = record is None or score < record
+        better = score is not None and (record is None or score < record)
         waited = 0 if better else self.state.waited + 1
         report.measures(self.state.step, values, count, where)
         self.state = dataclasses.replace(
@@ -392,16 +400,6 @@ class Running:
             waited=waited,
             ended=bool(self.recipe.early_stop) and waited >= self.recipe.patience,
         )
-
-    @torch.no_grad()
-    def _measure(self, module: nn.Module, batches: Batches, count: int) -> dict[str, float]:
-        """Each measure's mean over the first `count` samples."""
-        sums = {measure.name: 0.0 for measure in self._measured()}
-        for number, batch in enumerate(batches.in_order(count)):
-            for measure in self._measured():
-                torch.manual_seed(mix(self.recipe.seed, "measure", number))
-                sums[measure.name] += float(measure.fn(module, batch, self.recipe).double().sum())
-        return {name: total / count for name, total in sums.items()}
 
     def _show(self, module: nn.Module, report: Report) -> None:
         """Tell of what the model generates."""

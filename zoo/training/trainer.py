@@ -26,7 +26,7 @@ from zoo.modules import build
 from zoo.plugin import Model, Recipe
 from zoo.release import MANIFEST
 from zoo.sources import RELEASE
-from zoo.training import checkpoints, distributed, runs
+from zoo.training import checkpoints, distributed, metrics, runs
 from zoo.training.distributed import World
 from zoo.training.loop import How, Running
 from zoo.training.precision import arithmetic, best
@@ -154,11 +154,13 @@ def _figures(folder: Path, checkpoint: str, run: Running, quiet: bool) -> Sequen
 def _check(name: str, model: Model, recipe: Recipe, shard: bool) -> None:
     """Raise :class:`SettingError` for settings that do not go together."""
     if recipe.early_stop:
-        names = [measure.name for measure in model.measures if measure.limit is None]
+        names = [measure.name for measure in metrics.quick(model.measures)]
         if recipe.early_stop not in names:
-            raise SettingError(
-                f"early_stop = {recipe.early_stop!r} is no measure of {name}. There are: {', '.join(names) or 'none'}."
+            slow = any(measure.name == recipe.early_stop for measure in model.measures)
+            what = (
+                "is slow (it has a limit), so it is not taken during training" if slow else f"is no measure of {name}"
             )
+            raise SettingError(f"early_stop = {recipe.early_stop!r} {what}. There are: {', '.join(names) or 'none'}.")
         if not recipe.validation:
             raise SettingError(
                 "early_stop needs samples to judge by that are not the test's. Set validation=1000 or so."
