@@ -79,10 +79,8 @@ def _inputs(plan: Plan) -> list[onnx.ValueInfoProto]:
 
 
 def _merge(whole: onnx.ModelProto, other: onnx.ModelProto) -> None:
-    """Take over the weights, and what else the nodes of another graph need."""
+    """Take over the weights, and the operator sets, that the nodes of another graph need."""
     whole.graph.initializer.extend(other.graph.initializer)
-    known = {(function.domain, function.name) for function in whole.functions}
-    whole.functions.extend(each for each in other.functions if (each.domain, each.name) not in known)
     domains = {opset.domain for opset in whole.opset_import}
     whole.opset_import.extend(opset for opset in other.opset_import if opset.domain not in domains)
 
@@ -150,6 +148,7 @@ def _tokens(plan: Plan, seeded: Seeded, count: str, own: Sequence[onnx.NodeProto
 
 def _pick(nodes: Nodes, seeded: Seeded, classes: int, temperature: str, many: str) -> str:
     """The next token of each sample, as :func:`zoo.tokens.pick` has it: int64 (n,)."""
+    nodes = nodes.within("pick")
     scaled = nodes.Div("logits", temperature)
     ranked, _ = nodes.TopK(scaled, np.array([classes]), outputs=2)
     least = nodes.Gather(ranked, nodes.Reshape(nodes.Sub(many, 1), [1]), axis=1)  # (n, 1)
@@ -181,6 +180,7 @@ def _steps(plan: Plan, seeded: Seeded, count: str, own: Sequence[onnx.NodeProto]
     )
     inner.Expand(time, batch, into="time")
     inner.nodes.extend(own)
+    inner = inner.within("step")
     now, then = inner.Gather(ALPHAS, time), inner.Gather(ALPHAS, after)
     root, noisy = inner.Sqrt(now), inner.Sqrt(inner.Sub(one, now))
     clean = inner.Clip(inner.Div(inner.Sub("x", inner.Mul(noisy, "noise")), root), -one, one)

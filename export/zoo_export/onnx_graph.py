@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.inliner
 import torch
 from numpy.typing import NDArray
 from onnxscript import opset18
@@ -24,6 +25,7 @@ from zoo.graphs import offsets
 from zoo.plugin import Task
 from zoo.release import WEIGHTS
 from zoo.specs import Spec
+from zoo_export import standard
 
 OPSET = 18  # widely accepted
 IR_VERSION = 10
@@ -86,10 +88,11 @@ def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
         logging.disable(logging.NOTSET)
     assert program is not None
     _check_random(name, program.model_proto)
+    for node in program.model_proto.graph.node:
+        node.name = f"{_layer_of(node) or name}/{node.op_type}"
     graph = clean(program.model_proto)
-    known = {(function.domain, function.name) for function in graph.functions}
     for node in graph.graph.node:
-        if node.domain not in ("", "ai.onnx") and (node.domain, node.op_type) not in known:
+        if node.domain not in ("", "ai.onnx"):
             operation = f"{node.domain}::{node.op_type}"
             raise ExportError(f"Task {name!r} uses the operation {operation}, which is not ONNX's own.")
     _check_form(name, "input", graph.graph.input, task.inputs, graph)
@@ -106,13 +109,19 @@ def _check_random(name: str, graph: onnx.ModelProto) -> None:
     """Raise :class:`ExportError` for a layer that draws random numbers, which no two runtimes would draw alike."""
     for node in (*graph.graph.node, *(node for function in graph.functions for node in function.node)):
         if node.op_type in RANDOM and (node.op_type != "Dropout" or len(node.input) > 2):
-            scopes = {part.key.rpartition(".")[2]: part.value for part in node.metadata_props}.get("name_scopes", "[]")
-            layers = [path for path in ast.literal_eval(scopes) if path.startswith("module.")]
-            at = f" at the layer {layers[-1].removeprefix('module.')!r}" if layers else ""
+            layer = _layer_of(node)
+            at = f" at the layer {layer!r}" if layer else ""
             raise ExportError(
                 f"Task {name!r} draws random numbers ({node.op_type}){at}, and a task must not: "
                 "take them as an input, a zoo.Noise."
             )
+
+
+def _layer_of(node: onnx.NodeProto) -> str:
+    """The layer that the exporter made a node of, such as ``encoder.0``; empty for what the task does itself."""
+    scopes = {part.key.rpartition(".")[2]: part.value for part in node.metadata_props}.get("name_scopes", "[]")
+    layers = [path for path in ast.literal_eval(scopes) if path.startswith("module.")]
+    return layers[-1].removeprefix("module.") if layers else ""
 
 
 def _check_form(name: str, side: str, values: Any, specs: Mapping[str, Spec], graph: onnx.ModelProto) -> None:
@@ -161,24 +170,23 @@ def _layer(error: BaseException | None, module: nn.Module) -> str:
 
 
 def clean(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop what ties a graph to the machine it was made on: paths, stack traces, stale shapes; and pin its versions."""
+    """Drop what ties a graph to the machine it was made on: paths, stack traces, stale shapes; and pin its versions.
+
+    Constants and the names of nodes get the form that every tool takes.
+    """
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version, model.doc_string = "zoo", "", ""
     del model.metadata_props[:]
     _cast_plainly(model)
+    standard.constants_as_initialisers(model.graph)
+    standard.name_nodes(model.graph)
     del model.graph.value_info[:]
     model.graph.name, model.graph.doc_string = "task", ""
-    for part in (
-        *model.graph.node,
-        *model.graph.initializer,
-        *model.graph.input,
-        *model.graph.output,
-        *model.functions,
-    ):
+    for part in (*model.graph.node, *model.graph.initializer, *model.graph.input, *model.graph.output):
         part.doc_string = ""
         del part.metadata_props[:]
-    for node in model.graph.node:
-        node.name = ""  # tensors are named; names of nodes only make small graphs large
     return model
 
 
@@ -211,7 +219,7 @@ def take_out(model: onnx.ModelProto, names: Mapping[str, str], constants: dict[s
         if initialiser.data_location == onnx.TensorProto.EXTERNAL:
             continue
         key = initialiser.name.removeprefix("module.")
-        if key in names:
+        if key in names and key != initialiser.name:  # only what is the module's begins so
             stored = names[key]
         else:
             value = onnx.numpy_helper.to_array(initialiser)

@@ -37,6 +37,7 @@ class Seeded:
     @classmethod
     def of(cls, nodes: Nodes, seed: str, first: str, count: str) -> Seeded:
         """From int64 scalars; a seed of 2⁶³ and more is the negative number with its bits."""
+        nodes = nodes.within("seed")
         low = nodes.BitwiseAnd(seed, MASK)
         high = nodes.BitwiseAnd(nodes.Div(nodes.Sub(seed, low), 2**32), MASK)
         words = nodes.Reshape(nodes.Concat(*(nodes.Reshape(word, [1]) for word in (low, high)), axis=0), [1, 2, 1, 1])
@@ -48,8 +49,8 @@ class Seeded:
         self, distribution: Literal["normal", "uniform", "gumbel"], shape: tuple[int, ...], stream: int, step: Value = 0
     ) -> str:
         """float32 (n, *shape), as :func:`zoo.noise.draw` gives it; `step` is a scalar."""
-        n, count = self.nodes, math.prod(shape)
-        words = n.Slice(self._words(stream, step, -(-count // 4)), [0], [count], [1])
+        n, count = self.nodes.within(f"noise.{stream}"), math.prod(shape)
+        words = n.Slice(self._words(n, stream, step, -(-count // 4)), [0], [count], [1])
         if distribution == "normal":
             drawn = n.Gather(TABLE, n.Div(words, 2**16))
         elif distribution == "uniform":
@@ -59,9 +60,8 @@ class Seeded:
             drawn = n.Cast(n.Neg(n.Log(n.Neg(n.Log(n.Mul(middle, np.float64(2.0**-24)))))), to=FLOAT)
         return str(n.Reshape(drawn, [-1, *shape]))
 
-    def _words(self, stream: int, step: Value, blocks: int) -> str:
+    def _words(self, n: Nodes, stream: int, step: Value, blocks: int) -> str:
         """Philox4x32-10 (Salmon et al. 2011): int64 (n, 4 · blocks), each below 2³²."""
-        n = self.nodes
         size = n.Concat(n.Shape(self.index, end=1), [blocks], axis=0)
         index, steps = (n.Unsqueeze(n.Expand(part, size), [0]) for part in (self.index, step))
         ends = np.stack(np.broadcast_arrays(np.int64(stream), np.arange(blocks))).reshape(2, 1, blocks)

@@ -186,14 +186,7 @@ def _manifest(
         "plugin": about["plugin"],
         "recipe": about["recipe"] | {"data": about["data"]["name"]},  # a user's own data may name private folders
         "sample": about["sample"],
-        "tasks": {
-            name: {
-                "graph": f"{name}.onnx",
-                "inputs": {key: to_json(spec) for key, spec in task.inputs.items()},
-                "outputs": {key: to_json(spec) for key, spec in task.outputs.items()},
-            }
-            for name, task in tasks.items()
-        },
+        "tasks": declared(tasks),
         **({} if model.generate is None else {GENERATE: f"{GENERATE}.onnx"}),
         "measures": [figure.to_json() for figure in _figures(run, about, model, held)],
         "provenance": {
@@ -204,9 +197,28 @@ def _manifest(
             "device": held.state.device,
             "zoo": about["zoo"],
             "commit": about["commit"],
-            "torch": torch.__version__,
-            "onnx": onnx.__version__,
-            "onnxruntime": onnxruntime.__version__,
-            "opset": onnx_graph.OPSET,
+            **versions(),
         },
+    }
+
+
+def declared(tasks: Mapping[str, Task]) -> dict[str, Any]:
+    """The manifest's entry of each task: its graph, inputs and outputs."""
+    return {
+        name: {
+            "graph": f"{name}.onnx",
+            "inputs": {key: to_json(spec) for key, spec in task.inputs.items()},
+            "outputs": {key: to_json(spec) for key, spec in task.outputs.items()},
+        }
+        for name, task in tasks.items()
+    }
+
+
+def versions() -> dict[str, Any]:
+    """What graphs are exported and proven with."""
+    return {
+        "torch": torch.__version__,
+        "onnx": onnx.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "opset": onnx_graph.OPSET,
     }

@@ -247,6 +247,36 @@ def build_command(distribution: str | None, output: Path | None, check: bool) ->
     click.echo(f"{path} {'written' if stale else 'is up to date'}")
 
 
+@catalogue_command.command(
+    "refresh", short_help="Export the graphs of released weights anew.", epilog="Example:  zoo catalogue refresh"
+)
+@click.argument("names", nargs=-1, metavar="[NAME]…", shell_complete=complete_name)
+@click.option("--distribution", metavar="NAME", help="Whose weights (default: the project in this folder).")
+@click.pass_context
+def refresh_command(ctx: click.Context, names: tuple[str, ...], distribution: str | None) -> None:
+    """Export the graphs of released weights anew, in their place, and build the catalogue again.
+
+    For maintainers, after a change of the exporter or of how a task computes. The weights, their metrics and what every
+    seed gives stay; where one of them would change, that release is kept and the command fails.
+    """
+    from zoo import catalogue
+    from zoo.errors import NotFoundError, suggest
+    from zoo_export import check_installed
+
+    distribution = distribution or _project_here()
+    check_installed("Exporting graphs")
+    from zoo_export.refresh import refresh
+
+    folders = {folder.name: folder for folder in catalogue.release_folders(catalogue.models_of(distribution))}
+    for name in names:
+        if name not in folders:
+            raise NotFoundError(f"{distribution} has no released weights {name!r}.{suggest(name, folders)}")
+    for name in names or folders:
+        changed = refresh(folders[name])
+        click.echo(f"{name}: {f'written, {len(changed)} files changed' if changed else 'is up to date'}")
+    ctx.invoke(build_command, distribution=distribution, output=None, check=False)
+
+
 def _project_here() -> str:
     """The name in ./pyproject.toml."""
     import tomllib
