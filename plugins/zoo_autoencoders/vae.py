@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 import zoo
 from zoo_autoencoders import nets
+from zoo_autoencoders.gaussian import divergence, reparameterise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ class VAE(nets.Variational):
     def score(self, x: Tensor) -> Tensor:
         """−log p(x|z) + KL(q(z|x) ‖ p(z)) in nats, (b,), at the mean of q(z|x): near the negative ELBO, no bound."""
         mean, logvar = self.posterior(x)
-        return nets.divergence(mean, logvar) - self.log_likelihood(x, mean)
+        return divergence(mean, logvar) - self.log_likelihood(x, mean)
 
 
 def log_bernoulli(x: Tensor, logits: Tensor) -> Tensor:
@@ -76,8 +77,8 @@ def bound(vae: VAE, images: Tensor) -> tuple[Tensor, Tensor]:
     """Both terms of the negative evidence lower bound (eq. 10) in nats, each (b,)."""
     x = vae.observe(images)
     mean, logvar = vae.posterior(x)
-    z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
-    return -vae.log_likelihood(x, z), nets.divergence(mean, logvar)
+    z = reparameterise(mean, logvar, torch.randn_like(mean))
+    return -vae.log_likelihood(x, z), divergence(mean, logvar)
 
 
 def loss(vae: VAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
@@ -99,7 +100,7 @@ def negative_elbo(vae: VAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
 def log_weights(vae: VAE, x: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
     """log p(x, z) / q(z|x) in nats, (b,), for one z of each q(z|x)."""
     noise = torch.randn_like(mean)
-    z = mean + noise * (0.5 * logvar).exp()
+    z = reparameterise(mean, logvar, noise)
     return vae.log_likelihood(x, z) + 0.5 * (noise.square() + logvar - z.square()).sum(1)  # log p(z) − log q(z|x)
 
 
@@ -121,7 +122,8 @@ def iwae_100(vae: VAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
 PROTOCOL = "pictures dynamically binarised, unless the likelihood is logistic"
 
 optimiser = zoo.AdamW(weight_decay=0.05)
-mnist = Recipe(**nets.MNIST | {"width": 28, "warmup": 500}, steps=50000)
+digits, mnist, tiny = nets.bases(Recipe)
+mnist = replace(mnist, width=28, warmup=500, steps=50000)
 
 vae = zoo.Model(
     card=zoo.Card(
@@ -139,12 +141,12 @@ vae = zoo.Model(
         zoo.Measure("iwae_100", iwae_100, "nats per image", f"bound on −log p(x), k = 100; {PROTOCOL}", limit=10_000),
     ),
     recipes={
-        "digits": Recipe(**nets.DIGITS, latent=8),
+        "digits": replace(digits, latent=8),
         "mnist": mnist,
         "mnist-beta4": replace(mnist, beta=4.0, steps=10000),
         "cifar10": replace(
             mnist, data="cifar10-jpeg", likelihood="logistic", latent=96, width=16, flip=True, steps=12000
         ),
-        "tiny": Recipe(**nets.TINY, latent=2),
+        "tiny": replace(tiny, latent=2),
     },
 )

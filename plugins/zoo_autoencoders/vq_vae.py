@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo
+from zoo_autoencoders.reconstruction import from_codes
 from zoo_autoregressive.gated import GatedPixelCNN
 
 
@@ -99,6 +100,22 @@ class VQVAE(nn.Module):
     def reconstruct(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))
 
+    def quantise(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of z_e(x), (b, h, w, dimensions): its codes, int64 (b, h, w), their vectors e, and those as a function of z.
+
+        The last has the values of e and the gradient of z: it passes straight through to the encoder (section 3.2).
+        """
+        codes = self.distances(z).argmin(-1)
+        e = F.embedding(codes, self.codebook)
+        return codes, e, z + (e - z).detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The reconstruction, from float32 (b, c, h, w) in [0, 1] to the same form, not clipped to [0, 1].
+
+        Gradients reach the encoder straight through the codes; the codebook and the prior get none.
+        """
+        return self.picture(self.quantise(self.vectors(x))[2])
+
     def score(self, x: Tensor) -> Tensor:
         """−log p of the codes, in nats."""
         return self.prior.nll(self.encode(x))
@@ -125,10 +142,9 @@ class VQVAE(nn.Module):
 
 def loss(vq_vae: VQVAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     """Eq. 3: ‖x − D(z)‖² + β‖z_e − sg[e]‖², means over numbers; its middle term is what the averages minimise."""
-    z = vq_vae.vectors(batch.x)
-    codes = vq_vae.distances(z).argmin(-1)
-    e = F.embedding(codes, vq_vae.codebook)
-    picture = vq_vae.picture(z + (e - z).detach())  # gradients pass straight through to the encoder
+    z = vq_vae.vectors(batch.x)  # (b, h, w, dimensions)
+    codes, e, through = vq_vae.quantise(z)
+    picture = vq_vae.picture(through)
     if vq_vae.training:
         vq_vae.learn(z.detach().flatten(0, 2), codes.flatten(), recipe.memory)
     return {
@@ -145,10 +161,6 @@ def prior_nll(vq_vae: VQVAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
     with torch.no_grad():
         codes = vq_vae.encode(batch.x)
     return vq_vae.prior.nll(codes)
-
-
-def mse(vq_vae: VQVAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
-    return (vq_vae.reconstruct(batch.x) - batch.x).square().flatten(1).mean(1)
 
 
 def tasks(vq_vae: VQVAE) -> Mapping[str, zoo.Task]:
@@ -181,7 +193,7 @@ vq_vae = zoo.Model(
     tasks=tasks,
     generate=generation,
     measures=(
-        zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"),
+        from_codes,
         zoo.Measure("prior_nll", prior_nll, "nats per image", "of a picture's codes"),
     ),
     recipes={

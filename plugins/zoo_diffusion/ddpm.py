@@ -127,6 +127,13 @@ class DDPM(nn.Module):
         made = self.leave(self.fine_out(torch.cat((self.up(deep), fine), 1), at))
         return F.pixel_shuffle(made, self.recipe.patch)[:, :, :height, :width]
 
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        """The predicted noise ε_θ(x_t, t), (b, c, h, w), of x_t of that shape and times int64 (b,), 0 to T − 1.
+
+        x_t is √ᾱ_t x₀ + √(1 − ᾱ_t) ε with the image x₀ stretched to [-1, 1]: see :func:`noisy`.
+        """
+        return self.predict(x, time)
+
     def denoise(self, x: Tensor) -> Tensor:
         """x₀ in one step (eq. 15), of pictures with normal noise of deviation `sigma`, cut to [0, 1]."""
         noise = [math.sqrt((1 - held) / held) for held in alphas(self.recipe)]  # of x / √ᾱ, on [-1, 1]

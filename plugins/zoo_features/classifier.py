@@ -76,6 +76,10 @@ class Classifier(nn.Module):
         """Logits, (b, classes)."""
         return self.head(self.features(x))
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of the classes: float32 (b, c, h, w) in [0, 1] to (b, classes)."""
+        return self.classify(x)
+
 
 def loss(net: Classifier, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     return {"cross_entropy": F.cross_entropy(net.classify(batch.x), batch.labels)}

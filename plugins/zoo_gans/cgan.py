@@ -46,6 +46,10 @@ class CGAN(nn.Module):
         inputs = torch.cat([z, self.embedding(label)], dim=1)
         return nets.unstretched(self.generator(inputs), self.sample.x)  # (b, c, h, w)
 
+    def forward(self, z: Tensor, label: Tensor) -> Tensor:
+        """Generated images, (b, c, h, w) in [0, 1], of standard normal noise, (b, latent), and labels, int64 (b,)."""
+        return self.decode(z, label)
+
     def discriminate(self, x: Tensor, label: Tensor) -> Tensor:
         """ψ(φ(x)) + vᵧ·φ(x), (b,) (Miyato & Koyama 2018, eq. 3)."""
         features = self.discriminator["body"](2 * x - 1)

@@ -70,6 +70,13 @@ class InfoGAN(nn.Module):
         inputs = torch.cat([z, self.embedding(code), 2 * style - 1], dim=1)
         return nets.unstretched(self.generator(inputs), self.sample.x)  # (b, c, h, w)
 
+    def forward(self, z: Tensor, code: Tensor, style: Tensor) -> Tensor:
+        """Generated images, (b, c, h, w) in [0, 1].
+
+        z is standard normal, (b, latent); code is a class, int64 (b,); style is uniform in [0, 1), (b, style).
+        """
+        return self.decode(z, code, style)
+
     def discriminate(self, x: Tensor) -> Tensor:
         return self.discriminator(2 * x - 1)  # (b, 1)
 

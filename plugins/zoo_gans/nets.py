@@ -45,6 +45,10 @@ class GAN(nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         return unstretched(self.generator(z), self.sample.x)  # (b, c, h, w)
 
+    def forward(self, z: Tensor) -> Tensor:
+        """Generated images, (b, c, h, w) in [0, 1], of standard normal noise, (b, latent)."""
+        return self.decode(z)
+
     def discriminate(self, x: Tensor) -> Tensor:
         return self.discriminator(2 * x - 1)  # (b, 1)
 
