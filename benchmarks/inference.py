@@ -26,6 +26,7 @@ from typing import Any
 import zoo
 from measure import conclude, machine
 from zoo.benchmark.figures import Benchmark, Ratio, Row, ratio
+from zoo.onnx_backend import OnnxBackend
 from zoo.release import WEIGHTS, read
 
 SPEEDS = {1: 2.0, 64: 1.0}
@@ -140,6 +141,7 @@ def ready(folder: Path, rounds: int) -> tuple[str, list[str], dict[str, list[flo
         try:
             with zoo.load(release.folder, device="cpu", threads=1) as model:
                 if opened:
+                    assert isinstance(model.backend, OnnxBackend)
                     model.backend.session(opened)
         finally:
             files.sha256 = hashed

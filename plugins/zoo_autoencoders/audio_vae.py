@@ -43,7 +43,7 @@ class AudioVAE(nn.Module):
             *block(nn.Conv2d(w, 2 * w, 3, 2, 1, bias=False)),
             *block(nn.Conv2d(2 * w, 4 * w, 3, 2, 1, bias=False)),
             *block(nn.Conv2d(4 * w, 4 * w, 3, 2, 1, bias=False)),
-            nn.Flatten(),
+            nn.Flatten(),  # (b, 4 w, bands / 16, frames / 16) to (b, cells)
             *block(nn.Linear(cells, hidden, bias=False)),
             nn.Linear(hidden, 2 * recipe.latent),
         )
@@ -154,7 +154,7 @@ audio_vae = zoo.Model(
         zoo.Measure("mel_error", decibels, "dB", "mean absolute error of the reconstruction by the mean code"),
     ),
     recipes={
-        "fsdd": Recipe(
+        "fsdd": Recipe(  # 64 bands and 0.768 s, which are 96 frames: four halvings divide both
             data="fsdd",
             seconds=0.768,
             bands=64,

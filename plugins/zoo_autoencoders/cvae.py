@@ -94,7 +94,8 @@ def loss(cvae: CVAE, batch: zoo.Batch, recipe: nets.Recipe) -> Mapping[str, Tens
 
 
 def negative_elbo(cvae: CVAE, batch: zoo.Batch, recipe: nets.Recipe) -> Tensor:
-    return sum(vae.bound(Given(cvae, batch.labels), batch.x))
+    reconstruction, kl = vae.bound(Given(cvae, batch.labels), batch.x)
+    return reconstruction + kl
 
 
 def tasks(cvae: CVAE) -> Mapping[str, zoo.Task]:

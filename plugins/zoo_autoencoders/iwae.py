@@ -30,7 +30,7 @@ def loss(net: VAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     x, k = net.observe(batch.x), recipe.k
     mean, logvar = net.posterior(x)
     repeated = x.repeat(k, 1, 1, 1), mean.repeat(k, 1), logvar.repeat(k, 1)  # (k·b, …): one pass of the decoder
-    weights = log_weights(net, *repeated).unflatten(0, (k, -1))
+    weights = log_weights(net, *repeated).unflatten(0, (k, -1))  # (k, b)
     return {"iwae": (math.log(k) - weights.logsumexp(0)).mean()}
 
 

@@ -105,6 +105,7 @@ vae_gan = zoo.Model(
     measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from the mean of z"),),
     recipes={
         "digits": replace(digits, latent=16, lr=1e-3, warmup=0, decay="linear"),
+        # A heavy KL term, so that what is drawn from the prior is like the latents of images.
         "mnist": replace(mnist, beta=20.0, steps=6000, batch=64, lr=5e-4, warmup=0, decay="linear"),
         "tiny": replace(tiny, latent=4),
     },

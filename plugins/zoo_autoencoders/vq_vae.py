@@ -22,6 +22,7 @@ class Recipe(zoo.Recipe):
     codes: int = zoo.setting(128, "vectors in the codebook: K", least=2)
     dimensions: int = zoo.setting(16, "numbers in a vector of the codebook", least=1)
     width: int = zoo.setting(64, "channels of the convolutions", least=1)
+    # 0.25 and 0.99 are the paper's β (section 3.2) and γ (appendix A.1).
     commitment: float = zoo.setting(0.25, "weight β of the commitment term", least=0)
     memory: float = zoo.setting(0.99, "decay of the averages that the codebook is made of", least=0, most=1)
     prior_width: int = zoo.setting(64, "channels of each stack of the prior", least=1)
@@ -45,6 +46,13 @@ class VQVAE(nn.Module):
 
     The codebook is learnt as moving averages (appendix A.1), which are buffers: no gradient reaches it.
     """
+
+    codebook: Tensor
+    """e: (codes, dimensions)."""
+    uses: Tensor
+    """N, how many z of a batch are nearest to each vector, averaged over batches: (codes,)."""
+    sums: Tensor
+    """m, the sum of these z, averaged alike: (codes, dimensions)."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()

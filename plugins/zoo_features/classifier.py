@@ -111,7 +111,7 @@ features = zoo.Model(
     recipes={
         "digits": Recipe(data="digits", precision="fp32", steps=600, batch=100, lr=3e-3, warmup=50, decay="cosine"),
         "mnist": Recipe(data="mnist", stride=2, steps=3500, lr=3e-3, warmup=200, decay="cosine"),
-        "cifar10-jpeg": Recipe(
+        "cifar10-jpeg": Recipe(  # mirrored and moved by up to 4 pixels, as in section 4.2
             data="cifar10-jpeg", stride=2, flip=True, crop=4, steps=5000, lr=3e-3, warmup=300, decay="cosine"
         ),
         "tiny": Recipe(data="digits", precision="fp32", width=4, steps=20, batch=32),

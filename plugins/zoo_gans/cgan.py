@@ -72,8 +72,8 @@ def generator_loss(cgan: CGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str,
 
 
 def tasks(cgan: CGAN) -> Mapping[str, zoo.Task]:
-    inputs = {"z": zoo.Noise((cgan.latent,)), "label": zoo.Label(cgan.sample.classes)}
-    return {"decode": zoo.Task(cgan.decode, inputs, {"image": cgan.sample.x})}
+    z, label = zoo.Noise((cgan.latent,)), zoo.Label(cgan.sample.classes)
+    return {"decode": zoo.Task(cgan.decode, {"z": z, "label": label}, {"image": cgan.sample.x})}
 
 
 cgan = zoo.Model(
