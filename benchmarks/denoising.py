@@ -69,7 +69,7 @@ def main() -> None:
     with zoo.load(asked.source) as model:
         recipe = model.release.manifest["recipe"]
         test = data.load(recipe["data"], "test")
-        images = torch.from_numpy(test.x[: asked.limit]).float() / 255
+        images = torch.from_numpy(test.array[: asked.limit]).float() / 255
         torch.manual_seed(mix(0, "denoising"))
         noisy = (corrupt(images, recipe["noise"], recipe["level"])[:, 0] * 255).round().byte().numpy()
         denoised = model.run("denoise", noisy) / 255

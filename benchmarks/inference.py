@@ -25,6 +25,7 @@ import zoo
 from measure import conclude, header, run, table
 from zoo.benchmark.figures import Benchmark, Ratio, Row, percentile, ratio
 from zoo.files import expand
+from zoo.onnx_backend import OnnxBackend
 from zoo.release import WEIGHTS, read
 
 SPEEDS = {1: 2.0, 64: 1.0}
@@ -148,6 +149,7 @@ def ready(folder: Path, rounds: int) -> tuple[str, list[str], dict[str, list[flo
         try:
             with zoo.load(release.folder, device="cpu", threads=1) as model:
                 if opened:
+                    assert isinstance(model.backend, OnnxBackend)
                     model.backend.session(opened)
         finally:
             files.sha256 = hashed

@@ -24,6 +24,7 @@ import zoo
 class Recipe(zoo.Recipe):
     width: int = zoo.setting(64, "channels of the finer of two stages; the coarser has twice as many", least=1)
     patch: int = zoo.setting(1, "side of the squares of pixels that are one cell of the finer stage", least=1)
+    # T and both ends of the linear schedule are those of Ho et al., section 4.
     times: int = zoo.setting(1000, "steps T from a picture to noise", least=2, most=10_000)
     schedule: Literal["cosine", "linear"] = zoo.setting("cosine", "how the noise grows with time")
     dropout: float = zoo.setting(0.0, "chance of a feature to be left out in training", least=0, most=0.9)
@@ -93,6 +94,9 @@ def _norm(channels: int) -> nn.Module:
 class DDPM(nn.Module):
     """ε_θ(x, t), a U-Net of two stages, the coarser at half the resolution, with attention there."""
 
+    alphas: Tensor
+    """ᾱ_t: (times,)."""
+
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
         self.sample, self.recipe = sample, recipe
@@ -111,8 +115,9 @@ class DDPM(nn.Module):
         self.coarse_out = Residual(2 * coarse, coarse, times, recipe.dropout)
         self.up = nn.Sequential(nn.Upsample(scale_factor=2.0), nn.Conv2d(coarse, fine, 3, 1, 1))
         self.fine_out = Residual(2 * fine, fine, times, recipe.dropout)
-        self.leave = nn.Sequential(_norm(fine), nn.SiLU(), nn.Conv2d(fine, cell, 3, 1, 1))
-        for last in (self.attention.told, self.leave[2]):
+        end = nn.Conv2d(fine, cell, 3, 1, 1)
+        self.leave = nn.Sequential(_norm(fine), nn.SiLU(), end)
+        for last in (self.attention.told, end):
             nn.init.zeros_(last.weight)
 
     def predict(self, x: Tensor, time: Tensor) -> Tensor:
@@ -126,6 +131,13 @@ class DDPM(nn.Module):
         deep = self.coarse_out(torch.cat((deep, coarse), 1), at)
         made = self.leave(self.fine_out(torch.cat((self.up(deep), fine), 1), at))
         return F.pixel_shuffle(made, self.recipe.patch)[:, :, :height, :width]
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        """The predicted noise ε_θ(x_t, t), (b, c, h, w), of x_t of that shape and times int64 (b,), 0 to T − 1.
+
+        x_t is √ᾱ_t x₀ + √(1 − ᾱ_t) ε with the image x₀ stretched to [-1, 1]: see :func:`noisy`.
+        """
+        return self.predict(x, time)
 
     def denoise(self, x: Tensor) -> Tensor:
         """x₀ in one step (eq. 15), of pictures with normal noise of deviation `sigma`, cut to [0, 1]."""
@@ -195,7 +207,7 @@ ddpm = zoo.Model(
         ),
     ),
     recipes={
-        "digits": Recipe(
+        "digits": Recipe(  # dropout of 0.1 as Ho et al. have for the small CIFAR-10 (appendix B)
             data="digits",
             precision="fp32",
             width=40,
@@ -206,7 +218,7 @@ ddpm = zoo.Model(
             decay="cosine",
             ema=0.999,
         ),
-        "mnist": Recipe(
+        "mnist": Recipe(  # patches of 2 by 2: a quarter of the cells
             data="mnist", patch=2, steps=10_000, batch=128, warmup=500, decay="cosine", ema=0.999, clip=1.0
         ),
         "tiny": Recipe(data="digits", precision="fp32", width=4, times=20, sampling_steps=5, steps=20, batch=32),
