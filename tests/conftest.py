@@ -30,6 +30,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say how much CPU time the session took, with all processes that it started; workers leave that to the first."""
+    if not hasattr(config, "workerinput"):
+        used = os.times()
+        seconds = round(used.user + used.system + used.children_user + used.children_system)
+        print(f"CPU time: {seconds // 60} min {seconds % 60} s")
+
+
 class Shelf:
     """Tiny runs by model name, each trained with its release on first use, by one of the processes that run tests."""
 

@@ -26,6 +26,7 @@ from zoo.plugin import Task
 from zoo.release import WEIGHTS
 from zoo.specs import Spec
 from zoo_export import standard
+from zoo_export.translations import built_once
 
 OPSET = 18  # widely accepted
 IR_VERSION = 10
@@ -65,7 +66,7 @@ def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
     logging.disable(logging.CRITICAL)
     said = io.StringIO()  # where it fails, torch prints the code that it was at
     try:
-        with warnings.catch_warnings(), torch.no_grad(), redirect_stdout(said), redirect_stderr(said):
+        with warnings.catch_warnings(), torch.no_grad(), redirect_stdout(said), redirect_stderr(said), built_once():
             warnings.simplefilter("ignore")  # the exporter's own deprecations
             program = torch.onnx.export(
                 _Call(module, task).eval(),
