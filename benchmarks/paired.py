@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 import zoo
 from measure import header, run, table
 from zoo import data, registry
-from zoo.evaluation import declared
 from zoo.evaluation.intervals import bootstrap
+from zoo.training import metrics
 from zoo.training.batches import Batches
 
 
@@ -31,7 +31,12 @@ def values(name: str, measure: str, limit: int | None) -> NDArray[np.float64]:
         sys.exit(f"{name} does not declare the measure {measure!r}. It declares: {', '.join(known) or 'none'}.")
     test = data.load(recipe.data, "test")
     batches = Batches(test, max(recipe.batch, 100), recipe.seed, torch.device("cpu"))
-    return declared.values(known[measure], zoo.load_module(name), batches, recipe, limit or len(test), quiet=False)
+    found, failed = metrics.take(
+        (known[measure],), zoo.load_module(name), batches, recipe, min(limit or len(test), len(test))
+    )
+    if failed:
+        raise failed[measure]
+    return found[measure]
 
 
 def main() -> None:

@@ -40,7 +40,8 @@ class Loop:
     phases: Sequence[Callable[[Tensor], Tensor]]
 
     def __init__(self, net: nn.Module, recipe: Any) -> None:
-        self.net, self.recipe = net.train(), recipe
+        self.net: Any = net.train()
+        self.recipe = recipe
         self.optimisers: list[torch.optim.Optimizer] = []
         self.schedulers: list[torch.optim.lr_scheduler.LambdaLR] = []
         self.average = copy.deepcopy(net) if recipe.ema else None
@@ -80,7 +81,7 @@ class Loop:
 class VAE(Loop):
     """vae.mnist."""
 
-    def __init__(self, net: nn.Module, recipe: Any) -> None:
+    def __init__(self, net: Any, recipe: Any) -> None:
         super().__init__(net, recipe)
         self.adamw(net, recipe.lr, (0.9, 0.999), 0.05)
         self.phases = (self.step,)
@@ -100,7 +101,7 @@ class VAE(Loop):
 class DCGAN(Loop):
     """dcgan.mnist."""
 
-    def __init__(self, net: nn.Module, recipe: Any) -> None:
+    def __init__(self, net: Any, recipe: Any) -> None:
         super().__init__(net, recipe)
         self.d = self.adamw(net.discriminator, recipe.lr, (0.5, 0.999), 0.0)
         self.g = self.adamw(net.generator, recipe.generator_lr, (0.5, 0.999), 0.0)
@@ -125,7 +126,7 @@ class DCGAN(Loop):
 class CharGPT(Loop):
     """chargpt.shakespeare."""
 
-    def __init__(self, net: nn.Module, recipe: Any) -> None:
+    def __init__(self, net: Any, recipe: Any) -> None:
         super().__init__(net, recipe)
         self.adamw(net, recipe.lr, (0.9, 0.99), 0.1)
         self.phases = (self.step,)

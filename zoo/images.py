@@ -56,10 +56,11 @@ class ImageOptions:
         from PIL import ImageColor
 
         try:
-            colour = ImageColor.getrgb(self.background)
+            colour = ImageColor.getrgb(self.background)[:3]
+            opaque = len(ImageColor.getrgb(self.background)) == 3
         except ValueError:
-            colour = ()
-        if len(colour) != 3:
+            opaque = False
+        if not opaque:
             raise SettingError(
                 f"background = {self.background!r} is no colour. Take a name, such as black, or #rrggbb, such as "
                 "#ff8000."

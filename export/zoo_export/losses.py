@@ -156,7 +156,7 @@ def check(
     if bound is None:
         bound, allows = release.manifest["recipe"].get(BOUND), "is what its recipe allows"
     if not isinstance(bound, (int, float)):
-        bound = next(field.default for field in Recipe.__dataclass_fields__.values() if field.name == BOUND)
+        bound = float(getattr(Recipe, BOUND))
     counting = [loss for loss in losses if loss.counts]
     for loss in counting:
         if not (loss.inside or loss.relative <= bound):

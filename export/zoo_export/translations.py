@@ -38,4 +38,4 @@ def built_once() -> Iterator[None]:
     try:
         yield
     finally:
-        Table.from_torchlib = build
+        Table.from_torchlib = build  # type: ignore[method-assign]

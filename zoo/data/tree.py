@@ -100,7 +100,7 @@ class Tree:
         number = {label: index for index, label in enumerate(self.classes)}
         return np.array([number[found.label] for found in self.splits[split] if found.label is not None], np.int64)
 
-    def fingerprint(self, split: Split, form: Iterable[int]) -> str:
+    def fingerprint(self, split: Split, form: Iterable[int | str]) -> str:
         """The SHA-256 of what is known without reading the files: their form, and each one's path, size and class."""
         digest = hashlib.sha256(json.dumps(list(form)).encode())
         for path, label in self.splits[split]:
@@ -192,7 +192,7 @@ def _below(folder: Path, sort: Sort, left_out: list[Path]) -> list[Path]:
     def refuse(error: OSError) -> None:
         raise unreadable(error.filename, error) from error
 
-    paths = []
+    paths: list[Path] = []
     for here, below, names in os.walk(folder, onerror=refuse):
         below[:] = [name for name in below if not name.startswith(".")]
         for path in [Path(here, name) for name in names if not name.startswith(".")]:
