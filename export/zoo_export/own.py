@@ -49,7 +49,8 @@ def answered(own: Own, model: LoadedModel) -> Iterator[set[str]]:
     called: set[str] = set()
     with ExitStack() as stack:
         for name, task in own.model.tasks(own.module).items():
-            part, attribute = task.method, "forward"
+            part: Any = task.method
+            attribute = "forward"
             if not isinstance(part, nn.Module):
                 part, attribute = getattr(task.method, "__self__", None), getattr(task.method, "__name__", "")
             if isinstance(part, nn.Module):

@@ -41,7 +41,9 @@ def merge(run: Path, step: int, figures: Sequence[Figure], failures: Mapping[str
     firmer = [older[new.name] for new in figures if new.name in older and older[new.name].count > new.count]
     merged = older | {figure.name: figure for figure in (*figures, *firmer)}
     steps[str(step)] = [figure.to_json() for figure in merged.values()]
-    reasons[str(step)] = {key: why for key, why in (reasons.get(str(step), {}) | failures).items() if key not in merged}
+    reasons[str(step)] = {
+        key: why for key, why in {**reasons.get(str(step), {}), **failures}.items() if key not in merged
+    }
     content: dict[str, Any] = {"format": FORMAT, "steps": {key: steps[key] for key in sorted(steps, key=int)}}
     if any(reasons.values()):
         content["failed"] = {key: reasons[key] for key in sorted(reasons, key=int) if reasons[key]}
