@@ -41,7 +41,8 @@ class Plain(nn.Module):
         self.scale = nn.Parameter(torch.tensor(1.0))
 
     def reconstruct(self, x):
-        return (self.scale * self.layers[0](self.net(x))).sigmoid().view_as(x)
+        scale = 1 if self.scale is None else self.scale
+        return (scale * self.layers[0](self.net(x))).sigmoid().view_as(x)
 
 
 def squares(plain, batch, recipe):
@@ -99,8 +100,9 @@ drifting = replace(plain, objectives=(zoo.Objective(squares, after=drift),))
 
 
 def held(recipe, sample):
-    """The net is frozen, and the layers after it, which a split model splits by themselves, are not."""
+    """The net is frozen, and the layer after it, which a split model splits by itself, is not."""
     plain = Plain(recipe, sample)
+    plain.scale = None  # no scalar can be split
     plain.net.requires_grad_(False)
     return plain
 
@@ -269,6 +271,13 @@ def test_split_weights_go_on_where_they_stopped(train: Train, tmp_path: Path) ->
     train(2, *options, "--out", "cut", "--resume")
     left, right = (checkpoints.read(tmp_path / run).tensors for run in ("whole", "cut"))
     assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.mark.slow
+def test_a_scalar_weight_cannot_be_split(train: Train) -> None:
+    done = train(2, "plain.tiny", "--shard", expect=1)
+    assert "--shard cannot split this model: ValueError: fully_shard doesn't support scalar" in done.stderr
+    assert "Leave --shard out." in done.stderr
 
 
 def test_a_model_with_several_phases_is_not_split(train: Train) -> None:

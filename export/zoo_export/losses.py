@@ -155,7 +155,8 @@ def check(
     allows = "was allowed" if bound is not None else "is what its recipe allows"
     if bound is None:
         found = release.manifest["recipe"].get(BOUND)
-        bound = float(found if isinstance(found, (int, float)) else Recipe.__dataclass_fields__[BOUND].default)
+        default: Any = Recipe.__dataclass_fields__[BOUND].default
+        bound = float(found if isinstance(found, (int, float)) else default)
     counting = [loss for loss in losses if loss.counts]
     for loss in counting:
         if not (loss.inside or loss.relative <= bound):
