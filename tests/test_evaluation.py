@@ -528,15 +528,6 @@ def test_limits_are_checked_in_python_too(shelf: Shelf) -> None:
         zoo.evaluate(shelf.release("vae"), limit=0)
 
 
-def test_a_models_own_measure_gives_way_to_one_with_a_baseline(shelf: Shelf) -> None:
-    """The autoencoder declares an mse itself, to be watched as it trains."""
-    figures = zoo.evaluate(shelf.release("ae"), only=["own", "reconstruction"], quiet=True).figures
-    assert [figure.name for figure in figures] == ["mse", "psnr", "ssim"]
-    assert figures[0].baseline is not None
-    (own,) = zoo.evaluate(shelf.release("ae"), only=["mse"], quiet=True).figures
-    assert own == figures[0]
-
-
 def test_pca_of_wide_pictures_is_randomised_and_as_good() -> None:
     """Their covariance would take gigabytes; on data of few dimensions the first components are found all the same."""
     from zoo.data.dataset import DataSet

@@ -24,6 +24,7 @@ from test_damage import edit
 from zoo import data, derived, diffusion, generation, latent, noise, tokens, verify
 from zoo.benchmark import worker
 from zoo.convert import from_batch
+from zoo.data import memory
 from zoo.errors import PluginError, ReleaseError, SettingError
 from zoo.evaluation.generation import on_features
 from zoo.evaluation.subject import Effort, Subject
@@ -55,6 +56,53 @@ def plan_of(source: Path) -> Plan:
     plan = read(source / "release").plan
     assert plan is not None
     return plan
+
+
+# What does not fit
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "words"),
+    [
+        ("vae.digits", {"n": 10**9}, ("n = 1,000,000,000 samples take 136 GB", "-n 1000000 --first 0 -o 0.npy")),
+        ("ddpm.digits", {"n": 10**9}, ("n = 1,000,000,000 samples take 136 GB", "--first 1000000 -o 1000000.npy")),
+        ("pixelcnn.mnist", {"n": 10**9}, ("n = 1,000,000,000 samples take 1,576 GB", "first=100000")),
+        ("audio-vae.fsdd", {"n": 10**8}, ("n = 100,000,000 samples take", "-n 10000 --first 0 -o 0.npy")),
+        ("chargpt.shakespeare", {"n": 10**9}, ("n = 1,000,000,000 samples take 1,152 GB", "-o 0.txt")),
+        ("chargpt.shakespeare", {"length": 10**9}, ("length = 1,000,000,000", "take 33 GB", "Set a smaller length")),
+    ],
+)
+def test_more_than_fits_is_said_at_once(
+    model: str, options: Mapping[str, int], words: tuple[str, ...], refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 8 * 10**9)
+    with raises(SettingError, *words, "and 8.0 GB are free"):
+        zoo.load(model).generate(**options)  # type: ignore[arg-type]
+    given = [word for key, value in options.items() for word in (f"-{key}" if key == "n" else f"--{key}", value)]
+    for output in ("out.wav", "out.npy") if model == "audio-vae.fsdd" else ("out.npy",) if "n" in options else ():
+        if model != "chargpt.shakespeare":
+            refused("generate", model, *given, "-o", output, says=words)
+
+
+def test_ways_and_tasks_that_do_not_fit_are_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with zoo.load("vae.digits") as model:
+        monkeypatch.setattr(memory, "available", lambda: 8 * 10**9)
+        for way in (lambda: model.interpolate(0, 1, steps=10**9), lambda: model.traverse(dimension=0, steps=10**9)):
+            with raises(SettingError, "steps = 1,000,000,000", "GB of memory", "Set fewer steps"):
+                way()
+        monkeypatch.setattr(memory, "available", lambda: 1000)
+        assert model.generate(3).shape == (3, 8, 8)  # what is small is not counted
+        monkeypatch.setattr(memory, "SMALL", 100)
+        with raises(SettingError, "The outputs of decode for 10 items take", "Give them in parts"):
+            model.decode(np.zeros((10, 8), np.float32))
+
+
+def test_the_parts_that_are_proposed_are_the_whole(tmp_path: Path, zoo_call: Command) -> None:
+    for first in (0, 3):
+        done = zoo_call("generate", "vae.digits", "-n", "3", "--first", str(first), "-o", f"{first}.npy")
+        assert done.returncode == 0, done.stderr
+    parts = np.concatenate([np.load(tmp_path / f"{first}.npy") for first in (0, 3)])
+    assert np.array_equal(parts, zoo.load("vae.digits").generate(6))
 
 
 # Tokens

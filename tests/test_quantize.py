@@ -22,7 +22,7 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 import zoo
-from conftest import Refused, Shelf, contents, python, raises
+from conftest import Refused, Shelf, contents, plugged, python, raises
 from zoo import tokens, verify
 from zoo.cli.look import info_command
 from zoo.cli.make import export_command
@@ -291,6 +291,65 @@ def test_the_bound(before: Figure, after: Figure, worse: float, allowed: bool, s
         losses.check(release, [loss], {})
     assert losses.check(release, [loss], {}, 0.21) == 0.21
     assert losses.check(release, [dataclasses.replace(loss, counts=False)], {}) == 0.1
+
+
+ROTATIONS = {name: f"rotation_plugin:{name}" for name in ("rotation", "beside", "without")}
+
+
+@pytest.fixture(scope="module")
+def rotations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Path]]:
+    """Runs of models that reconstruct exactly: with a metric through its tasks, with one beside them, with none."""
+    folder = tmp_path_factory.mktemp("rotations")
+    with plugged(folder, **ROTATIONS):
+        yield {name: zoo.train(f"{name}.tiny", out=folder / name, quiet=True).folder for name in ROTATIONS}
+
+
+@pytest.mark.parametrize("model", ["rotation", pytest.param("beside", marks=pytest.mark.slow), "without"])
+def test_a_model_without_an_error_may_make_a_small_one(
+    model: str, rotations: Mapping[str, Path], tmp_path: Path
+) -> None:
+    """Its own first metric counts, as its tasks in 8 bits answer; and where it calls none, the MSE of any model."""
+    made = read(quantised(rotations[model], tmp_path / "small", "int8")).manifest["quantized"]
+    (counting,) = [loss for loss in made["losses"] if loss["counts"] and loss["name"] != "knn"]
+    assert counting["name"] == ("reconstruction_error" if model == "rotation" else "mse")
+    assert counting["float"] < 1e-12
+    assert 1e-6 < counting["quantized"] < 1e-4
+    assert counting["of"] == 1e-3
+    assert counting["loss"] == pytest.approx(counting["quantized"] / 1e-3, rel=1e-3)
+    assert next(loss for loss in made["losses"] if loss["name"] == "psnr")["loss"] > 0.1
+    why = {"beside": "size calls no task", "without": "it declares no metric that is quick"}
+    assert made["left_out"].get("own", "").startswith(why.get(model, ""))
+    assert ("own" in made["left_out"]) == (model != "rotation")
+
+
+def test_the_bound_is_given_at_export(rotations: Mapping[str, Path], refused: Refused, tmp_path: Path) -> None:
+    export = ("export", rotations["rotation"], "--to", "small", "--quantize", "int8", "--quantize-loss")
+    words = ("reconstruction_error is", "worse by more than 1e-05", "quantize_loss = 0.01 was allowed", "written")
+    line = refused(*export, "0.01", says=words)
+    accepted = line.rpartition("--quantize-loss ")[2]
+    done = CliRunner().invoke(
+        export_command, [*map(str, export[1:2]), "--to", str(tmp_path / "small"), *export[4:], accepted]
+    )
+    assert done.exit_code == 0, done.output
+    assert read(tmp_path / "small").manifest["quantized"]["bound"] == float(accepted)
+    (row,) = [line.split() for line in done.stdout.splitlines() if line.startswith("reconstruction_error")]
+    assert row[3].startswith("+")
+    assert "%" not in row[3]  # of nothing there is no percentage
+
+
+def test_outputs_that_are_all_one_are_no_reason_to_refuse(shelf: Shelf) -> None:
+    """A task whose output does not vary is compared on an absolute scale."""
+
+    class One:
+        def __init__(self, gap: float) -> None:
+            self.backend, self.gap = self, gap
+
+        def run(self, name: str, feeds: Mapping[str, Any]) -> Mapping[str, NDArray[np.float32]]:
+            return {"y": np.full((4, 3), 5 + self.gap, np.float32)}
+
+    feeds = {"task": {"x": np.zeros((4, 3), np.float32)}}
+    gaps = losses.differences(One(0), One(1e-5), feeds)  # type: ignore[arg-type]
+    assert gaps["task"]["relative"] == pytest.approx(0.01, rel=0.1)
 
 
 Feeds = Callable[..., dict[str, dict[str, NDArray[Any]]]]

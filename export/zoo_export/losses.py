@@ -152,11 +152,10 @@ def check(
 
     Where no metric counts, no task may differ by more.
     """
-    allows = "was allowed"
+    allows = "was allowed" if bound is not None else "is what its recipe allows"
     if bound is None:
-        bound, allows = release.manifest["recipe"].get(BOUND), "is what its recipe allows"
-    if not isinstance(bound, (int, float)):
-        bound = float(getattr(Recipe, BOUND))
+        found = release.manifest["recipe"].get(BOUND)
+        bound = float(found if isinstance(found, (int, float)) else getattr(Recipe, BOUND))
     counting = [loss for loss in losses if loss.counts]
     for loss in counting:
         if not (loss.inside or loss.relative <= bound):
@@ -175,7 +174,7 @@ def check(
                 f"its deviation, and {BOUND} = {bound:.4g} {allows}. Nothing was written. "
                 f"To accept it: {OPTION} {_above(gap['relative'])}"
             )
-    return float(bound)
+    return bound
 
 
 def _above(value: float) -> str:
