@@ -89,9 +89,10 @@ def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
         logging.disable(logging.NOTSET)
     assert program is not None
     _check_random(name, program.model_proto)
-    for node in program.model_proto.graph.node:
+    graph = standard.fold(program.model_proto)
+    for node in graph.graph.node:
         node.name = f"{_layer_of(node) or name}/{node.op_type}"
-    graph = clean(program.model_proto)
+    graph = clean(graph)
     for node in graph.graph.node:
         if node.domain not in ("", "ai.onnx"):
             operation = f"{node.domain}::{node.op_type}"
@@ -180,8 +181,8 @@ def clean(model: onnx.ModelProto) -> onnx.ModelProto:
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version, model.doc_string = "zoo", "", ""
     del model.metadata_props[:]
-    _cast_plainly(model)
     standard.constants_as_initialisers(model.graph)
+    standard.resize_to_sizes(model)
     standard.name_nodes(model.graph)
     del model.graph.value_info[:]
     model.graph.name, model.graph.doc_string = "task", ""
@@ -189,23 +190,6 @@ def clean(model: onnx.ModelProto) -> onnx.ModelProto:
         part.doc_string = ""
         del part.metadata_props[:]
     return model
-
-
-def _cast_plainly(model: onnx.ModelProto) -> None:
-    """Turn each CastLike into a Cast to the same type, which ONNX Runtime computes ahead where its input is constant.
-
-    The exporter makes zeros by one, as the bias of each convolution that has none. They would seem to vary, so that
-    nothing is fused with the convolution, and it keeps a layout that makes it up to 9 times slower.
-    """
-    if not any(node.op_type == "CastLike" for node in model.graph.node):
-        return
-    inferred = onnx.shape_inference.infer_shapes(model).graph
-    types = {value.name: value.type.tensor_type.elem_type for value in (*inferred.input, *inferred.value_info)}
-    types |= {tensor.name: tensor.data_type for tensor in inferred.initializer}
-    for node in model.graph.node:
-        if node.op_type == "CastLike" and types.get(node.input[1]):
-            node.op_type = "Cast"
-            node.attribute.append(onnx.helper.make_attribute("to", types[node.input.pop()]))
 
 
 def take_out(model: onnx.ModelProto, names: Mapping[str, str], constants: dict[str, NDArray[Any]]) -> list[str]:

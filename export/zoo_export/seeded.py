@@ -37,13 +37,13 @@ class Seeded:
     @classmethod
     def of(cls, nodes: Nodes, seed: str, first: str, count: str) -> Seeded:
         """From int64 scalars; a seed of 2⁶³ and more is the negative number with its bits."""
-        nodes = nodes.within("seed")
-        low = nodes.BitwiseAnd(seed, MASK)
-        high = nodes.BitwiseAnd(nodes.Div(nodes.Sub(seed, low), 2**32), MASK)
-        words = nodes.Reshape(nodes.Concat(*(nodes.Reshape(word, [1]) for word in (low, high)), axis=0), [1, 2, 1, 1])
-        keys = nodes.BitwiseAnd(nodes.Add(words, noise.STEPS[..., None].astype(np.int64)), MASK)
-        index = nodes.Add(nodes.Range(0, count, 1), first)
-        return cls(nodes, keys, nodes.Reshape(index, [-1, 1]))
+        n = nodes.within("seed")
+        low = n.BitwiseAnd(seed, MASK)
+        high = n.BitwiseAnd(n.Div(n.Sub(seed, low), 2**32), MASK)
+        words = n.Reshape(n.Concat(*(n.Reshape(word, [1]) for word in (low, high)), axis=0), [1, 2, 1, 1])
+        keys = n.BitwiseAnd(n.Add(words, noise.STEPS[..., None].astype(np.int64)), MASK)
+        index = n.Add(n.Range(0, count, 1), first)
+        return cls(nodes, keys, n.Reshape(index, [-1, 1]))
 
     def draw(
         self, distribution: Literal["normal", "uniform", "gumbel"], shape: tuple[int, ...], stream: int, step: Value = 0

@@ -1,4 +1,4 @@
-"""The forms that every tool for ONNX takes: a constant is an initialiser, and every node has a name of its own."""
+"""The forms that every tool for ONNX takes: constants are initialisers, and every node has a name of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,34 @@ from collections.abc import Iterator
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, numpy_helper
+from onnxscript import optimizer
+
+MOST = 128
+"""Elements of a constant that is computed ahead, at most."""
+
+
+def fold(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Compute ahead what follows from shapes and small constants, and leave alone what is computed of a weight.
+
+    The exporter makes the zeros of a convolution without bias from the shape of its weight. ONNX Runtime would compute
+    that as it loads a graph, but other tools do not: they find no shapes, or nothing to fuse. Lists of tensors become
+    plain tensors, and a CastLike a Cast.
+    """
+    made = ir.serde.deserialize_model(model)
+    weights = set(made.graph.initializers)
+
+    def small(node: ir.Node) -> bool | None:
+        of_weight = any(value is not None and value.name in weights for value in node.inputs)
+        return False if of_weight and node.op_type != "Shape" else None
+
+    for _ in range(2):  # what is plain after the first, such as a Split, may have a shape that something is made of
+        optimizer.fold_constants(
+            made, onnx_shape_inference=True, input_size_limit=MOST, output_size_limit=MOST, should_fold=small
+        )
+    optimizer.remove_unused_nodes(made)
+    return ir.serde.serialize_model(made)
 
 
 def bodies(node: NodeProto) -> Iterator[GraphProto]:
@@ -70,6 +97,52 @@ def _constant(node: NodeProto) -> TensorProto | None:
     if kind not in types:
         return None
     return numpy_helper.from_array(np.array(onnx.helper.get_attribute_value(attribute), types[kind]))
+
+
+def resize_to_sizes(model: onnx.ModelProto) -> None:
+    """Give each Resize that scales by constants the sizes that it makes, where these are whole numbers.
+
+    For ONNX Runtime's symbolic shape inference a batch times 1.0 is no batch.
+    """
+    if not any(node.op_type == "Resize" for node in model.graph.node):
+        return
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in onnx.shape_inference.infer_shapes(model).graph.value_info
+    }
+    nodes = []
+    for node in model.graph.node:
+        scales = constants.get(node.input[2]) if node.op_type == "Resize" and len(node.input) == 3 else None
+        if scales is not None and (x := node.input[0]) in shapes:
+            batch_scale, *others = numpy_helper.to_array(scales).tolist()
+            sizes = np.multiply(shapes[x][1:], others)
+            if batch_scale == 1 and sizes.all() and (sizes == np.rint(sizes)).all():
+                batch, known, whole = (f"{node.output[0]}.{part}" for part in ("batch", "known", "sizes"))
+                model.graph.initializer.append(numpy_helper.from_array(sizes.astype(np.int64), known))
+                layer = node.name.rpartition("/")[0]
+                nodes.append(onnx.helper.make_node("Shape", [x], [batch], f"{layer}/Shape", end=1))
+                nodes.append(onnx.helper.make_node("Concat", [batch, known], [whole], f"{layer}/Concat", axis=0))
+                node.input[:] = [x, "", "", whole]
+        nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    drop_unused(model.graph)
+
+
+def drop_unused(graph: GraphProto) -> None:
+    """Drop initialisers that nothing reads."""
+    read = {value.name for value in graph.output} | set(_read(graph))
+    used = [tensor for tensor in graph.initializer if tensor.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(used)
+
+
+def _read(graph: GraphProto) -> Iterator[str]:
+    for node in graph.node:
+        yield from node.input
+        for body in bodies(node):
+            yield from _read(body)
 
 
 def name_nodes(graph: GraphProto, taken: set[str] | None = None) -> None:

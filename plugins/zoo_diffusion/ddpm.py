@@ -103,7 +103,10 @@ class DDPM(nn.Module):
         channels, height, width = sample.form(zoo.Image).shape
         side = 2 * recipe.patch
         self.padding = (0, -width % side, 0, -height % side)
-        self.register_buffer("alphas", torch.tensor(alphas(recipe)), persistent=False)
+        self.schedule = alphas(recipe)
+        self.register_buffer("alphas", torch.tensor(self.schedule), persistent=False)
+        deviations = [math.sqrt((1 - held) / held) for held in self.schedule]  # of the noise in x / √ᾱ, on [-1, 1]
+        self.denoising_time = min(range(recipe.times), key=lambda t: abs(deviations[t] - 2 * recipe.sigma))
         cell, fine, coarse, times = channels * recipe.patch**2, recipe.width, 2 * recipe.width, 4 * recipe.width
         self.time = nn.Sequential(nn.Linear(2 * fine, times), nn.SiLU(), nn.Linear(times, times), nn.SiLU())
         self.enter = nn.Conv2d(cell, fine, 3, 1, 1)
@@ -141,11 +144,10 @@ class DDPM(nn.Module):
 
     def denoise(self, x: Tensor) -> Tensor:
         """x₀ in one step (eq. 15), of pictures with normal noise of deviation `sigma`, cut to [0, 1]."""
-        noise = [math.sqrt((1 - held) / held) for held in alphas(self.recipe)]  # of x / √ᾱ, on [-1, 1]
-        time = min(range(len(noise)), key=lambda t: abs(noise[t] - 2 * self.recipe.sigma))
-        stretched, held = 2 * x - 1, alphas(self.recipe)[time]
-        found = self.predict(math.sqrt(held) * stretched, torch.full(x.shape[:1], time, device=x.device))
-        return ((stretched - noise[time] * found).clamp(-1, 1) + 1) / 2
+        stretched, alpha_bar = 2 * x - 1, self.schedule[self.denoising_time]
+        timesteps = torch.full(x.shape[:1], self.denoising_time, device=x.device)
+        noise = self.predict(math.sqrt(alpha_bar) * stretched, timesteps)
+        return ((stretched - math.sqrt((1 - alpha_bar) / alpha_bar) * noise).clamp(-1, 1) + 1) / 2
 
     def waves(self, time: Tensor) -> Tensor:
         """The sines and cosines of a time at `width` frequencies (Vaswani et al. 2017, section 3.5): (b, 2 width)."""
@@ -187,7 +189,7 @@ def tasks(ddpm: DDPM) -> Mapping[str, zoo.Task]:
 
 
 def generation(ddpm: DDPM) -> zoo.Iterative:
-    return zoo.Iterative("predict", alphas(ddpm.recipe), min(ddpm.recipe.sampling_steps, ddpm.recipe.times))
+    return zoo.Iterative("predict", ddpm.schedule, min(ddpm.recipe.sampling_steps, ddpm.recipe.times))
 
 
 ddpm = zoo.Model(
