@@ -71,14 +71,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
 
 
 @pytest.fixture(params=[name if name in KINDS else pytest.param(name, marks=pytest.mark.slow) for name in MODELS])
-def kind_name(request: pytest.FixtureRequest) -> str:
-    """A model of each kind in turn; with ``-m slow`` the others."""
-    return str(request.param)
-
-
-@pytest.fixture(params=MODELS)
 def model_name(request: pytest.FixtureRequest) -> str:
-    """Each registered model in turn."""
+    """A model of each kind in turn; with ``-m slow`` the others."""
     return str(request.param)
 
 

@@ -77,9 +77,9 @@ def distance(left: NDArray[Any], right: NDArray[Any]) -> float:
 
 
 @pytest.mark.parametrize("kind", [pytest.param("fp16", marks=pytest.mark.slow), "int8"])
-def test_every_kind_in_narrow_numbers(kind_name: str, kind: str, shelf: Shelf, tmp_path: Path) -> None:
+def test_every_kind_in_narrow_numbers(model_name: str, kind: str, shelf: Shelf, tmp_path: Path) -> None:
     """For every kind of model: one file of narrow weights that all graphs point into; its source stays."""
-    source = shelf.release(kind_name)
+    source = shelf.release(model_name)
     before = contents(source)
     folder = quantised(source, tmp_path / kind, kind)
     assert contents(source) == before
@@ -92,7 +92,7 @@ def test_every_kind_in_narrow_numbers(kind_name: str, kind: str, shelf: Shelf, t
         tensors = list(map(onnx.numpy_helper.to_array, onnx.load(folder / task.graph).graph.initializer))
         sizes = {kind: sum(array.size for array in tensors if array.dtype in kind) for kind in (NARROW, WIDE)}
         # kernels that a graph crops, and matrices that it picks for each sample, stay wide
-        chosen = kind == "int8" and (kind_name in ("pixelcnn", "vq-vae") or name == "draw")
+        chosen = kind == "int8" and (model_name in ("pixelcnn", "vq-vae") or name == "draw")
         assert sizes[NARROW] >= 2 * sizes[WIDE] or chosen, name
     for path in folder.glob("*.onnx"):
         model = onnx.load(path, load_external_data=False)
@@ -112,7 +112,7 @@ def test_every_kind_in_narrow_numbers(kind_name: str, kind: str, shelf: Shelf, t
         wanted, got = (model.backend.run(name, given) for model in (ours, theirs))
         for key in wanted:
             assert got[key].dtype == wanted[key].dtype
-            if (kind_name, name) != ("vq-vae", "score"):  # it is of codes, and rounding may choose another
+            if (model_name, name) != ("vq-vae", "score"):  # it is of codes, and rounding may choose another
                 assert distance(wanted[key], got[key]) < {"fp16": 0.003, "int8": 0.06}[kind], (name, key)
 
 
