@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from zoo.errors import EvaluationError
 from zoo.evaluation.figures import Figure
@@ -20,6 +22,19 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+def values(
+    measure: Measure, module: nn.Module, batches: Batches, recipe: Recipe, count: int, quiet: bool
+) -> NDArray[np.float64]:
+    """One value a sample, (count,), with progress; the error of :func:`zoo.training.metrics.take` where it fails."""
+    with Progress(f"Measuring {measure.name}", count, quiet=quiet) as progress:
+        found, failed = metrics.take(
+            (measure,), module, batches, recipe, count, lambda done: progress.update(done, {}, done)
+        )
+    if failed:
+        raise failed[measure.name]
+    return found[measure.name]
+
+
 def figure(
     measure: Measure, module: nn.Module, recipe: Recipe, device: torch.device, subject: Subject, effort: Effort
 ) -> Figure:
@@ -27,21 +42,17 @@ def figure(
     test = subject.test
     batches = Batches(test, max(recipe.batch, 100), recipe.seed, device)
     count = min(effort.limit or measure.limit or len(test), len(test))
-    with Progress(f"Measuring {measure.name}", count, quiet=effort.quiet) as progress:
-        values, failed = metrics.take(
-            (measure,), module, batches, recipe, count, lambda done: progress.update(done, {}, done)
-        )
-    if isinstance(failed.get(measure.name), EvaluationError):
+    try:
+        found = values(measure, module, batches, recipe, count, effort.quiet)
+    except EvaluationError as error:
         raise EvaluationError(
-            f"{str(failed[measure.name]).rstrip('.')}: the model is broken, or this release leaves out weights that "
-            "the measure needs, and the run folder has them"
-        )
-    if failed:
-        raise failed[measure.name]
+            f"{str(error).rstrip('.')}: the model is broken, or this release leaves out weights that the measure "
+            "needs, and the run folder has them"
+        ) from error
     which = f"{count:,}" if count == len(test) else f"the first {count:,} of {len(test):,}"
     return of_samples(
         measure.name,
-        values[measure.name],
+        found,
         measure.unit,
         f"{measure.protocol}; {which} test samples of {subject.data}",
         measure.better,
