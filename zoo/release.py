@@ -101,7 +101,7 @@ class Release:
     @property
     def background(self) -> str:
         """The colour behind the transparent pixels of what it was trained on, and so of what it is given."""
-        colour = self.manifest["recipe"].get("background")
+        colour = self.manifest.get("recipe", {}).get("background")
         return colour if isinstance(colour, str) else "white"
 
     def path(self, name: str) -> Path:
