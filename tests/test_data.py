@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import dataclasses
 import gzip
 import hashlib
 import io
+import lzma
 import os
 import re
 import struct
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import tarfile
 import textwrap
+import zipfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -23,9 +26,9 @@ from PIL import Image as Pillow
 
 from conftest import raises
 from data_files import NOISE, closed_port, known, usable
-from zoo.data import NAMED, DataSet, cifar, data_folder, idx, load, tar, wav
+from zoo.data import NAMED, DataSet, archives, cifar, data_folder, idx, load, wav
 from zoo.data.dataset import Split, fingerprint
-from zoo.data.store import KnownFile
+from zoo.data.store import KnownFile, listing
 from zoo.errors import DataError, MissingPackageError, SettingError
 from zoo.specs import Audio, Image, LogMel, Sample, Text
 
@@ -52,6 +55,13 @@ def real() -> Path:
 def as_it_lies(name: str, split: Split, folder: Path) -> DataSet:
     """A split of a published set; read once, since one takes seconds. Not to be changed."""
     return load(name, split, data_dir=folder)
+
+
+def archive_of(name: str, content: bytes) -> KnownFile:
+    """The archive of a named set, with this content and at an address where nobody answers."""
+    (file, *_) = NAMED[name].files["train"]
+    sha256, size = hashlib.sha256(content).hexdigest(), len(content)
+    return dataclasses.replace(file, folders=("set", ""), addresses=(closed_port(),), size=size, sha256=sha256)
 
 
 def put(monkeypatch: pytest.MonkeyPatch, name: str, **files: Mapping[Split, tuple[KnownFile, ...]]) -> None:
@@ -248,7 +258,7 @@ def test_mnist_offline(small_mnist: dict[str, bytes], tmp_path: Path) -> None:
     ("content", "found"),
     [
         (gzip.compress(b"other"), hashlib.sha256(b"other").hexdigest()),
-        (b"<html>", "damaged gzip data"),
+        (b"<html>", hashlib.sha256(b"<html>").hexdigest()),
         (gzip.compress(NOISE[:2000])[:-9], "damaged gzip data"),
         (gzip.compress(bytes(10_000_000))[:-9], "more than 2,368 bytes"),
         (b"", hashlib.sha256(b"").hexdigest()),
@@ -275,7 +285,7 @@ def test_a_file_that_cannot_be_read(
     small_mnist: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "train-images-idx3-ubyte.gz"
-    path.write_bytes(b"")
+    path.write_bytes(gzip.compress(b""))
 
     def deny(*args: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -302,49 +312,44 @@ def test_damaged_idx(content: bytes, words: list[str]) -> None:
         idx.parse_idx(content, 1, "labels.idx")
 
 
-# fashion-mnist
-
-
-def small_fashion(monkeypatch: pytest.MonkeyPatch, folder: Path) -> dict[str, bytes]:
-    """Two articles to train on, in packed files whose hash is that of the packed bytes."""
-    arrays = (np.arange(2 * 784).astype(np.uint8).reshape(2, 28, 28), np.array([9, 3], np.uint8))
-    files, packed = [], {}
-    (folder / "fashion-mnist").mkdir()
-    for file, array in zip(NAMED["fashion-mnist"].files["train"], arrays, strict=True):
-        assert file.hashed == "published"
-        packed[file.name] = gzip.compress(as_idx(array))
-        (folder / "fashion-mnist" / file.name).write_bytes(packed[file.name])
-        sha256 = hashlib.sha256(packed[file.name]).hexdigest()
-        files.append(dataclasses.replace(file, size=len(as_idx(array)), sha256=sha256, addresses=(closed_port(),)))
-    put(monkeypatch, "fashion-mnist", files={"train": tuple(files), "test": tuple(files)})
-    return packed
-
-
-def test_fashion_mnist_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    small_fashion(monkeypatch, tmp_path)
-    data = load("fashion-mnist", "train", data_dir=tmp_path)
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+@pytest.mark.parametrize("form", ["anew", "unpacked", "unpacked by a browser"])
+def test_what_is_inside_is_checked_however_it_is_packed(
+    name: str, form: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    images, labels = np.arange(2 * 784).astype(np.uint8).reshape(2, 28, 28), np.array([9, 3], np.uint8)
+    files = tuple(
+        dataclasses.replace(file, size=len(content), sha256=hashlib.sha256(content).hexdigest(), addresses=())
+        for file, content in zip(NAMED[name].files["train"], map(as_idx, (images, labels)), strict=True)
+    )
+    put(monkeypatch, name, files={"train": files, "test": files})
+    (tmp_path / name).mkdir()
+    for file, content in zip(files, map(as_idx, (images, labels)), strict=True):
+        path = tmp_path / name / file.name
+        path.with_suffix("" if form == "unpacked" else ".gz").write_bytes(
+            gzip.compress(content, 1) if form == "anew" else content
+        )
+    data = load(name, "train", data_dir=tmp_path)
     assert data.sample == Sample(Image(1, 28, 28), 10)
-    assert data.x.shape == (2, 1, 28, 28)
-    assert isinstance(data.x, np.ndarray)
-    assert data.x.ravel().tolist() == (np.arange(2 * 784) % 256).tolist()
+    assert (data.x == images[:, None]).all()
     assert data.labels is not None
-    assert [NAMED["fashion-mnist"].classes[label] for label in data.labels] == ["ankle boot", "dress"]
-    assert (data.name, data.licence) == ("fashion-mnist", "MIT")
+    assert data.labels.tolist() == [9, 3]
+    assert (data.name, data.classes) == (name, NAMED[name].classes)
     usable(data)
+    path.with_suffix("" if form == "unpacked" else ".gz").write_bytes(gzip.compress(content[:-1] + b"\x04"))
+    with raises(DataError, files[1].name.removesuffix(".gz"), f"SHA-256 {files[1].sha256}", "found"):
+        load(name, "train", data_dir=tmp_path)
 
 
-def test_fashion_mnist_packed_in_another_way_is_another_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Only the hash of the published file is known, so an unpacked one is not taken for it, nor one packed anew."""
-    packed = small_fashion(monkeypatch, tmp_path)
-    (images, _) = NAMED["fashion-mnist"].files["train"]
-    path = tmp_path / "fashion-mnist" / images.name
-    path.write_bytes(gzip.compress(gzip.decompress(packed[images.name]), 1))
-    with raises(DataError, path, f"expected the SHA-256 {images.sha256}, found", "Delete it"):
-        load("fashion-mnist", "train", data_dir=tmp_path)
-    path.unlink()
-    path.with_suffix("").write_bytes(gzip.decompress(packed[images.name]))
-    with raises(DataError, f"Put {images.name} into {tmp_path / 'fashion-mnist'}"):
-        load("fashion-mnist", "train", data_dir=tmp_path)
+def test_fashion_mnist_as_it_lies(real: Path) -> None:
+    """From the four files of Debian's package dataset-fashion-mnist, which packed them anew."""
+    train, test = (as_it_lies("fashion-mnist", split, real) for split in SPLITS)
+    assert (train.x.shape, test.x.shape) == ((60000, 1, 28, 28), (10000, 1, 28, 28))
+    assert train.labels is not None
+    assert np.bincount(train.labels).tolist() == [6000] * 10
+    assert isinstance(train.x, np.ndarray)
+    assert round(float(train.x.mean()) / 255, 4) == 0.286  # as the literature has it
+    assert train.classes[train.labels[0]] == "ankle boot"
 
 
 # cifar10, binary
@@ -377,7 +382,7 @@ def small_cifar(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     files = {name: records(2, 2 * index) for index, name in enumerate([*names["train"], *names["test"]])}
     inside = {f"cifar-10-batches-bin/{name}": content for name, content in files.items()}
     content = packed({"cifar-10-batches-bin/batches.meta.txt": b"airplane\n", **inside, "../escape.bin": b"x"})
-    archive = dataclasses.replace(known(closed_port(), content, "cifar-10-binary.tar.gz"), folders=("cifar10", ""))
+    archive = dataclasses.replace(archive_of("cifar10", content), folders=("cifar10", ""))
 
     def small(file: KnownFile) -> KnownFile:
         held = files[file.name]
@@ -438,7 +443,7 @@ def test_an_archive_without_a_file(
     small_cifar: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     content = packed({"cifar-10-batches-bin/test_batch.bin": records(1, 0)})
-    archive = known(closed_port(), content, "cifar-10-binary.tar.gz")
+    archive = archive_of("cifar10", content)
     put(monkeypatch, "cifar10", files=dict.fromkeys(SPLITS, (archive,)))
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / archive.name).write_bytes(content)
@@ -457,15 +462,63 @@ def test_archives_are_read_in_memory_and_within_limits(monkeypatch: pytest.Monke
             info = tarfile.TarInfo(name)
             info.type, info.linkname = kind, "/etc/passwd"
             archive.addfile(info)
-    assert list(tar.members(buffer.getvalue(), "a.tar.gz", ".txt")) == [("a.txt", b"")]
+    assert list(archives.members(buffer.getvalue(), "a.tar.gz")) == [("a.txt", b"")]
     content = packed({"a": bytes(600), "b": bytes(600)})
-    assert [len(held) for _, held in tar.members(content, "a.tar.gz", "")] == [600, 600]
-    monkeypatch.setattr(tar, "LARGEST", 1000)
+    assert [len(held) for _, held in archives.members(content, "a.tar.gz")] == [600, 600]
+    monkeypatch.setattr(archives, "LARGEST", 1000)
     with raises(DataError, "a.tar.gz unpacks to more than 1,000 bytes"):
-        list(tar.members(content, "a.tar.gz", ""))
-    for damaged in (b"", b"no archive", content[:50], gzip.compress(b"no archive" * 100)):
+        list(archives.members(content, "a.tar.gz"))
+    for damaged in (b"", b"no archive", content[:50], gzip.compress(b"no archive" * 100), b"PK\3\4 no zip"):
         with raises(DataError, "a.tar.gz is a damaged archive"):
-            list(tar.members(damaged, "a.tar.gz", ""))
+            list(archives.members(damaged, "a.tar.gz"))
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def test_an_archive_is_known_by_what_is_inside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """However it is packed, under whatever folder, beside whatever else, or unpacked."""
+    files = {f"recordings/{digit}_ann_{index}.wav": wav.write(np.full(9, digit, np.int16), 8000)
+             for digit in range(10) for index in (0, 7)}  # fmt: skip
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    known = NAMED["fsdd"].files["train"][0]
+    assert known.inside is not None
+    small = dataclasses.replace(known, inside=dataclasses.replace(known.inside, sha256=listing(hashes)))
+    put(monkeypatch, "fsdd", files=dict.fromkeys(SPLITS, (small,)))
+    more = {"README.md": b"more", **{f"clone-main/{name}": content for name, content in files.items()}}
+    plain = gzip.decompress(packed(files))
+    for name, content in {
+        "fsdd-recordings.tar.gz": packed(dict(reversed(files.items()))),
+        "fsdd-recordings.tgz": packed(more),
+        "fsdd-recordings.tar": plain,
+        "fsdd-recordings.tar.xz": lzma.compress(plain),
+        "fsdd-recordings.tar.bz2": bz2.compress(plain),
+        "fsdd-recordings.zip": zipped(more),
+    }.items():
+        folder = tmp_path / name / "fsdd"
+        folder.mkdir(parents=True)
+        (folder / name).write_bytes(content)
+        assert len(load("fsdd", "test", data_dir=tmp_path / name, seconds=0.001)) == 10
+    for name, content in files.items():
+        path = tmp_path / "unpacked" / "fsdd" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (path.parent / "notes.txt").write_text("not looked at")
+    unpacked = load("fsdd", "train", data_dir=tmp_path / "unpacked", seconds=0.001)
+    assert unpacked.sha256 == load("fsdd", "train", data_dir=tmp_path / known.name, seconds=0.001).sha256
+    assert NAMED["fsdd"].place(tmp_path / "unpacked") == str(tmp_path / "unpacked" / "fsdd")
+    path.write_bytes(wav.write(np.full(9, 5, np.int16), 8000))
+    with raises(DataError, tmp_path / "unpacked" / "fsdd", listing(hashes), "of 20 files", "Delete it (or move it"):
+        load("fsdd", "train", data_dir=tmp_path / "unpacked")
+    for other in (files | {"recordings/1_eve_0.wav": b""}, dict(list(files.items())[1:])):
+        (tmp_path / known.name / "fsdd" / known.name).write_bytes(packed(other))
+        with raises(DataError, known.name, "is not the right data", listing(hashes), f"of {len(other)} files"):
+            load("fsdd", "train", data_dir=tmp_path / known.name)
 
 
 # cifar10-jpeg
@@ -480,7 +533,7 @@ def jpeg(value: int) -> bytes:
 def test_cifar_jpeg_from_an_archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def there(files: Mapping[str, bytes]) -> Path:
         content = packed(files)
-        archive = known(closed_port(), content, "cifar10-jpeg.tar.gz")
+        archive = archive_of("cifar10-jpeg", content)
         put(monkeypatch, "cifar10-jpeg", files=dict.fromkeys(SPLITS, (archive,)))
         (tmp_path / "set").mkdir(exist_ok=True)
         (tmp_path / "set" / archive.name).write_bytes(content)
@@ -521,7 +574,7 @@ def test_cifar_jpeg_as_it_lies(real: Path) -> None:
 def test_fsdd_from_an_archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def there(files: Mapping[str, bytes]) -> None:
         content = packed(files)
-        archive = known(closed_port(), content, "fsdd-recordings.tar.gz")
+        archive = archive_of("fsdd", content)
         put(monkeypatch, "fsdd", files=dict.fromkeys(SPLITS, (archive,)))
         (tmp_path / "set").mkdir(exist_ok=True)
         (tmp_path / "set" / archive.name).write_bytes(content)
@@ -566,7 +619,7 @@ def test_fsdd_as_it_lies(real: Path) -> None:
 def test_what_no_address_gives_has_to_be_put_there(name: str, tmp_path: Path) -> None:
     (file,) = NAMED[name].files["train"]
     with raises(
-        DataError, file.name, "no address gives exactly that file", file.sha256, f"into {tmp_path / file.folders[0]}"
+        DataError, file.name, "no address gives exactly that file", file.expected, f"into {tmp_path / file.folders[0]}"
     ):
         load(name, "train", data_dir=tmp_path)
     assert not list(tmp_path.iterdir())

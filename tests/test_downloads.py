@@ -154,19 +154,7 @@ def test_a_set_is_downloaded_and_kept_packed(
     (tmp_path / "mnist" / files["train"][0].name).write_bytes(b"damaged")
     with pytest.raises(SystemExit):
         main()
-    assert re.match("Error: .*train-images.* is not the right file: .*damaged gzip data", capsys.readouterr().err)
-
-
-def test_a_packed_file_known_by_its_published_hash(server: Server, tmp_path: Path) -> None:
-    server.files["noise.gz"] = gzip.compress(NOISE)
-    sha256 = hashlib.sha256(server.files["noise.gz"]).hexdigest()
-    file = dataclasses.replace(known(server.address("noise.gz"), NOISE, "noise.gz"), sha256=sha256, hashed="published")
-    server.plans["noise.gz"] = ["cut"]
-    assert fetch(file, tmp_path, pause=0) == NOISE
-    assert server.log[1][1] is not None  # resumed
-    server.files["noise.gz"] = gzip.compress(NOISE, 1)
-    with raises(DataError, f"expected the SHA-256 {sha256}, found"):
-        fetch(file, tmp_path / "other")
+    assert re.match("Error: .*train-images.* is not the right file: .*found [0-9a-f]{64}", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("step", ["cut", "reset"])

@@ -132,6 +132,8 @@ def pixels(image: Image.Image, channels: int, name: str, options: ImageOptions =
     from PIL import ImageOps
 
     turned = _orientation(image) != 1
+    if turned and image.format == "TIFF":
+        image.filename = ""  # type: ignore[attr-defined]  # Pillow 13 maps plain files into memory, and turns none
     image.load()
     image = ImageOps.exif_transpose(image) if turned else image
     if image.mode == "F" or image.mode.startswith("I"):

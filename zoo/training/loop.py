@@ -109,7 +109,7 @@ class Running:
         module = build(model, recipe, training.sample, name)
         _check_generation(name, model, module, training.sample)
         origin = finetune.origin(start) if start is not None and not held else None
-        self.match = finetune.start_from(module, origin) if origin else None
+        self.match = finetune.start(module, origin, model, recipe, whole, name) if origin else None
         if world.size > 1 and device.type == "cuda":
             module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
         self.module = module.to(device)
