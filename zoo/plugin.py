@@ -255,9 +255,10 @@ class Model(Checked):
         if not self.objectives:
             raise PluginError("Model: it has no objectives, and needs at least one to be trained.")
         if "tiny" not in self.recipes:
-            there = f"there are: {', '.join(self.recipes)}" if self.recipes else "there are none"
+            there = ", ".join(self.recipes) or "none"
             raise PluginError(
-                f"Model: it has no recipe 'tiny', which trains in a second or two on data that needs no download; {there}."
+                "Model: it has no recipe 'tiny', which trains in a second or two on data that needs no download. "
+                f"There are: {there}."
             )
         for name in self.recipes:
             if not names.RECIPE.fullmatch(name):

@@ -57,6 +57,7 @@ _LAYOUTS = {".png": ("n", "columns", "gap", "scale"), ".wav": ("n",), ".txt": ()
 _SHOWN = {"image": ".png", "log-mel": ".png", "audio": ".wav", "text": ".txt"}
 """The ending of the file of samples, by their kind."""
 
+
 @dataclass(frozen=True)
 class ReleasedTask:
     """A task as a release holds it: its graph's file name, and its inputs and outputs by name."""

@@ -34,12 +34,16 @@ def check(recipe: Recipe) -> None:
                 )
 
 
-@cache
-def types_of(cls: type[Recipe]) -> Mapping[str, Any]:
+def types_of(cls: type) -> Mapping[str, Any]:
     """The annotated type of every field of a recipe class.
 
     Raises :class:`PluginError` for a class that is no dataclass, or a field that could not be set with ``--set``.
     """
+    return _types_of(cls)
+
+
+@cache
+def _types_of(cls: type) -> Mapping[str, Any]:
     for base in cls.__mro__:
         if "__dataclass_fields__" not in vars(base) and inspect.get_annotations(base) and base.__module__ != "typing":
             raise PluginError(typed.undecorated(base))
@@ -49,11 +53,13 @@ def types_of(cls: type[Recipe]) -> Mapping[str, Any]:
         item = get_args(hint)[0] if get_origin(hint) is tuple else hint
         if item not in _WORDS and not (get_origin(item) is Literal and all(type(one) is str for one in get_args(item))):
             raise PluginError(
-                f"{cls.__name__}: the field {field.name!r} is of the type {typed.describe(hint)}, and a recipe field is "
-                "an int, float, bool, str, a tuple of one of these, or a Literal of strings."
+                f"{cls.__name__}: the field {field.name!r} is of the type {typed.describe(hint)}, and a recipe field "
+                "is an int, float, bool, str, a tuple of one of these, or a Literal of strings."
             )
         if field.default is field.default_factory is dataclasses.MISSING:
-            raise PluginError(f"{cls.__name__}: the field {field.name!r} has no default. Write zoo.setting(DEFAULT, HELP).")
+            raise PluginError(
+                f"{cls.__name__}: the field {field.name!r} has no default. Write zoo.setting(DEFAULT, HELP)."
+            )
     return hints
 
 

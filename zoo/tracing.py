@@ -63,7 +63,9 @@ def try_out(module: nn.Module, task: Task, name: str, zeros: Collection[str] = (
             raise
         except Exception as error:
             wanted = ", ".join(f"{key} {_form(batch, spec)}" for key, spec in task.inputs.items())
-            raise ExportError(f"Task {name!r} fails{_at(error, module)} on {wanted}: {one_line(error)[:300]}") from error
+            raise ExportError(
+                f"Task {name!r} fails{_at(error, module)} on {wanted}: {one_line(error)[:300]}"
+            ) from error
         outputs = _outputs(name, task, found)
         for (key, spec), output in zip(task.outputs.items(), outputs, strict=True):
             dtype = str(output.dtype).removeprefix("torch.")
@@ -111,11 +113,11 @@ def drawn(name: str, operation: str, layer: str = "") -> ExportError:
     )
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees each operation of a task: one that draws is refused, one whose result may steer the task is noted."""
 
     def __init__(self, module: nn.Module, name: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._module, self._name = module, name
         self.values = False
 
@@ -126,7 +128,9 @@ class _Watch(TorchDispatchMode):
         before = torch.get_rng_state() if seeded else None
         result = func(*args, **(kwargs or {}))
         if before is not None and (not torch.equal(before, torch.get_rng_state()) or _generator(args, kwargs)):
-            raise drawn(self._name, func.overloadpacket.__name__, _layer(_callers(inspect.currentframe()), self._module))
+            raise drawn(
+                self._name, func.overloadpacket.__name__, _layer(_callers(inspect.currentframe()), self._module)
+            )
         if torch.Tag.data_dependent_output in func.tags or torch.Tag.dynamic_output_shape in func.tags:
             self.values = True
         return result
@@ -147,7 +151,9 @@ def _outputs(name: str, task: Task, found: Any) -> tuple[Tensor, ...]:
             f"of its outputs, {', '.join(task.outputs)}."
         )
     if len(outputs) != len(task.outputs):
-        raise ExportError(f"Task {name!r} declares the outputs {list(task.outputs)}; it returns {len(outputs)} tensors.")
+        raise ExportError(
+            f"Task {name!r} declares the outputs {list(task.outputs)}; it returns {len(outputs)} tensors."
+        )
     return outputs
 
 

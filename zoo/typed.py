@@ -59,9 +59,13 @@ def check(value: Any) -> None:
             object.__setattr__(value, name, fitted)
 
 
-@cache
 def types_of(cls: type) -> Mapping[str, Any]:
     """The declared type of every field of a dataclass, by name."""
+    return _types_of(cls)
+
+
+@cache
+def _types_of(cls: type) -> Mapping[str, Any]:
     hints = get_type_hints(cls, localns=TORCH)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
@@ -159,9 +163,14 @@ def shown(value: Any) -> str:
     if dataclasses.is_dataclass(value):
         return f"a zoo.{type(value).__name__}" if isinstance(value, Checked) else f"a {type(value).__name__}"
     if callable(value):
-        return f"the function {getattr(value, '__name__', type(value).__name__)}"
+        return f"the function {name_of(value)}"
     text = " ".join(repr(value).split())
     return text if len(text) <= SHOWN else f"{text[:SHOWN]} … ({type(value).__name__})"
+
+
+def name_of(function: object) -> str:
+    """What a function, or whatever is called like one, is called."""
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def _sentence(name: str, misfit: Misfit) -> str:
@@ -173,7 +182,7 @@ def _sentence(name: str, misfit: Misfit) -> str:
 def _instead(value: Any, hint: Any) -> str:
     """What somebody may have meant: a tuple of that one value, or the one class that is made of it; else ""."""
     if dataclasses.is_dataclass(value) or callable(value):
-        text = f"{type(value).__name__}(…)" if not callable(value) else getattr(value, "__name__", "…")
+        text = name_of(value) if callable(value) else f"zoo.{type(value).__name__}(…)"
     else:
         text = repr(value)
     for choice in get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,):
@@ -181,6 +190,8 @@ def _instead(value: Any, hint: Any) -> str:
             return f"({text},)"
         if isinstance(choice, type) and issubclass(choice, Checked):
             if isinstance(value, type):
+                if issubclass(value, choice):
+                    return f"{value.__name__}(…)"
                 continue
             needed = [
                 field.name
@@ -202,4 +213,5 @@ def _no_field(cls: type, key: str, known: list[str]) -> str:
 
 def undecorated(cls: type) -> str:
     """What to say of a class that adds fields and is no dataclass."""
-    return f"the class {cls.__name__} adds fields and is no dataclass. Write @dataclass(frozen=True, kw_only=True) above it."
+    decorator = "@dataclass(frozen=True, kw_only=True)"
+    return f"the class {cls.__name__} adds fields and is no dataclass. Write {decorator} above it."
