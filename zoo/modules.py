@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo import registry, settings
+from zoo import registry, settings, typed
 from zoo.errors import NotFoundError, PluginError, ReleaseError, one_line, unusable
 
 try:
@@ -35,13 +35,20 @@ def build(model: Model, recipe: Recipe, sample: Sample, name: str) -> nn.Module:
     try:
         with torch.random.fork_rng(devices=[]):  # the caller's generator stays as it is
             torch.manual_seed(mix(recipe.seed, "weights"))
-            return model.build(recipe, sample)
+            module: object = model.build(recipe, sample)
     except Exception as error:
         form = f"{sample.x.kind} data of shape {sample.x.shape}"
-        raise PluginError(
-            f"{name} cannot be built for {form}: {one_line(error)[:200]}. "
-            "Try other data or settings; ZOO_DEBUG=1 shows where."
-        ) from error
+        said = f"{name} cannot be built for {form}: {one_line(error)[:200]}. Try other data or settings"
+        if isinstance(error, ValueError):  # what the model says to a user, as `Sample.form` does
+            raise PluginError(f"{said}; ZOO_DEBUG=1 shows where.") from error
+        raise registry.fault(registry.split(name)[0], said, error, model.build) from error
+    if not isinstance(module, nn.Module):
+        raise registry.fault(
+            registry.split(name)[0],
+            f"build returns {typed.shown(module)}, and should return a torch.nn.Module",
+            model.build,
+        )
+    return module
 
 
 def fold(module: nn.Module) -> nn.Module:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from zoo import names
+from zoo.errors import PluginError
 from zoo.specs import (
     Audio,
     Autoregressive,
@@ -34,6 +36,7 @@ from zoo.specs import (
     Text,
     Vector,
 )
+from zoo.typed import Checked
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -59,7 +62,7 @@ def setting(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(Checked):
     """How a model is trained: the fields that every model has. A model adds its own in a subclass.
 
     Fields are int, float, bool, str, tuples of these, or a `Literal` of strings; each can be set with
@@ -121,7 +124,7 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdamW:
+class AdamW(Checked):
     """AdamW (Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101).
 
     `lr` is a number, or the name of the recipe field that holds it. Weight decay acts on matrices and
@@ -135,7 +138,7 @@ class AdamW:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RMSprop:
+class RMSprop(Checked):
     """RMSprop (Hinton 2012). `lr` and weight decay are as in :class:`AdamW`."""
 
     lr: float | str = "lr"
@@ -145,7 +148,7 @@ class RMSprop:
 
 
 @dataclass(frozen=True)
-class Objective:
+class Objective(Checked):
     """One phase of training: what it minimises, which weights it moves, and when.
 
     ``loss(module, batch, recipe)`` is a function that returns named scalar tensors, and changes nothing but buffers
@@ -167,10 +170,9 @@ class Objective:
     """A projection ``after(module, recipe)`` that follows each step of the phase, such as weight clipping."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         start, end = self.during
         if self.every < 1 or not 0 <= start < end <= 1:
-            from zoo.errors import PluginError
-
             raise PluginError(
                 f"An objective has every = {self.every} and during = {self.during}: every must be at least 1, "
                 "and during two parts of the run, 0 ≤ start < end ≤ 1."
@@ -178,7 +180,7 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Measure:
+class Measure(Checked):
     """A figure of merit, the mean over samples it has not seen: ``fn(module, batch, recipe)`` gives one a sample, (b,).
 
     Torch is seeded anew for each batch, so `fn` may draw noise and is still the same every time.
@@ -195,7 +197,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(Checked):
     """Something a trained model does: ``method(*tensors)`` with one tensor an input, in order.
 
     From this one declaration come the torch call, the ONNX graph, the runtime method, ``zoo run`` and the
@@ -207,9 +209,20 @@ class Task:
     inputs: Mapping[str, Spec]
     outputs: Mapping[str, Spec]
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.inputs or not self.outputs:
+            raise PluginError("Task: it has no inputs or no outputs, and needs at least one of each.")
+        for name in (*self.inputs, *self.outputs):
+            if problem := names.argument_problem(name):
+                raise PluginError(f"Task: the input or output {name!r} {problem}.")
+        both = [name for name in self.inputs if name in self.outputs]
+        if both:
+            raise PluginError(f"Task: {', '.join(both)} is an input and an output. Give them different names.")
+
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
+class Card(Checked):
     """What a person reads of a model before anything else."""
 
     title: str
@@ -222,7 +235,7 @@ class Card:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
+class Model(Checked):
     """A model: architecture, objectives, tasks, and the recipes that train it."""
 
     card: Card
@@ -243,6 +256,22 @@ class Model:
     """``finish(module, batches, recipe)`` runs before each checkpoint is written, on a module in eval mode and
     without gradients: it fits what gradients do not, such as a prior over codes, into buffers that training
     does not read. `batches` is one pass over the training data."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.objectives:
+            raise PluginError("Model: it has no objectives, and needs at least one to be trained.")
+        if "tiny" not in self.recipes:
+            there = ", ".join(self.recipes) or "none"
+            raise PluginError(
+                "Model: it has no recipe 'tiny', which trains in a second or two on data that needs no download. "
+                f"There are: {there}."
+            )
+        for name in self.recipes:
+            if not names.RECIPE.fullmatch(name):
+                raise PluginError(
+                    f"Model: the recipe name {name!r} is not allowed. It may have letters, digits, '.', '-' and '_'."
+                )
 
     def generation(self, module: Any) -> Generation | None:
         """How a module of this model generates."""

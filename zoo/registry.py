@@ -8,15 +8,16 @@ that is asked for is ever imported.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import schema
-from zoo.errors import NotFoundError, PluginError, missing, one_line, suggest
+from zoo import faults, names, schema, typed
+from zoo.errors import NotFoundError, PluginError, ZooError, missing, one_line, suggest
 
 if TYPE_CHECKING:
     from zoo.plugin import Model, Recipe
@@ -117,25 +118,47 @@ def load(model: str) -> Model:
         value: Any = import_module(module_name.strip())
         for part in attribute.strip().split("."):
             value = getattr(value, part)
-    except ModuleNotFoundError as error:
-        if error.name == "torch":
-            raise missing("torch", "train", f"Model {model!r}") from error
-        raise _broken(plugin, error) from error
     except (Exception, SystemExit) as error:
-        raise _broken(plugin, error) from error
+        if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+            raise missing("torch", "train", f"Model {model!r}") from error
+        if isinstance(error, PluginError):  # of a declaration
+            raise fault(model, str(error), error) from error
+        origin = f"{plugin.distribution} {plugin.version}"
+        raise fault(model, f"{origin} cannot be imported: {one_line(error)}", error) from error
     if not isinstance(value, Model):
-        raise PluginError(
-            f"Plugin {model!r} of {plugin.distribution} {plugin.version} is broken: {plugin.value} is "
-            f"{type(value).__name__}, not zoo.Model. Run: zoo doctor"
-        )
+        raise fault(model, f"{plugin.value} is {typed.shown(value)}, and should be a zoo.Model.")
+    if not names.MODEL.fullmatch(model):
+        raise fault(model, f"the model name {model!r} is not allowed. It may have letters, digits, '-' and '_'.")
     return value
 
 
-def _broken(plugin: Plugin, error: BaseException) -> PluginError:
-    return PluginError(
-        f"Plugin {plugin.name!r} of {plugin.distribution} {plugin.version} cannot be imported: {one_line(error)}. "
-        "Run: zoo doctor"
-    )
+def fault(model: str, why: str, *subjects: object) -> PluginError:
+    """The error for a mistake in a model's plugin: ``Plugin 'mine' (/…/mine.py, line 41): why.``
+
+    The file and line are those of the first of `subjects` that has any within the plugin: an exception that came out
+    of it, or a function or class of it. Without one, the plugin's file is named.
+    """
+    plugin = find(model)
+    root = package_root(plugin.value)
+    module = sys.modules.get(plugin.value.partition(":")[0].strip())
+    known = (faults.place(subject, root) for subject in subjects)
+    where = next(filter(None, known), getattr(module, "__file__", None) or plugin.value)
+    return PluginError(f"Plugin {model!r} ({where}): {why}{'' if why.endswith(('.', '?')) else '.'}")
+
+
+@contextmanager
+def calling(model: str, what: str, *subjects: object) -> Iterator[None]:
+    """Within the block a plugin's own code runs, and `what` says which: any error of it becomes a :func:`fault`."""
+    try:
+        yield
+    except PluginError as error:
+        if str(error).startswith("Plugin "):  # it says where already
+            raise
+        raise fault(model, str(error), error, *subjects) from error
+    except ZooError:
+        raise
+    except Exception as error:
+        raise fault(model, f"{what} fails: {one_line(error)[:300]}", error, *subjects) from error
 
 
 def split(name: str) -> tuple[str, str]:
@@ -230,18 +253,25 @@ def catalogue_path(distribution: str) -> Path | None:
 
 def package_folder(value: str) -> Path | None:
     """The folder of the top-level package that an entry point's value starts with; nothing is imported."""
+    root = package_root(value)
+    return root if root is not None and root.is_dir() else None
+
+
+def package_root(value: str) -> Path | None:
+    """The same, or the file of a plugin that is one module alone."""
     from importlib.util import find_spec
 
     top = value.partition(":")[0].strip().partition(".")[0]
     if top in sys.modules:
-        where = getattr(sys.modules[top], "__path__", None)
+        where, file = getattr(sys.modules[top], "__path__", None), getattr(sys.modules[top], "__file__", None)
     else:
         try:
             spec = find_spec(top)
         except (ImportError, ValueError):
             return None
-        where = spec.submodule_search_locations if spec else None
-    return Path(next(iter(where))) if where else None
+        where, file = (spec.submodule_search_locations, spec.origin) if spec else (None, None)
+    path = next(iter(where)) if where else file
+    return Path(path) if path else None
 
 
 def rows(

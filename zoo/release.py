@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import keyword
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from zoo import files
+from zoo import files, names
 from zoo.errors import NotFoundError, ReleaseError
 from zoo.plan import Plan
 from zoo.specs import (
@@ -53,19 +52,11 @@ THRESHOLD, USUAL = "score_threshold", 0.99
 """The measure that says which scores are strange, and the share of test samples below it."""
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_TASK_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_NAME = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+")
 _LAYOUTS = {".png": ("n", "columns", "gap", "scale"), ".wav": ("n",), ".txt": ()}
 """What is said of the file of samples beside its seed, by ending."""
 
 _SHOWN = {"image": ".png", "log-mel": ".png", "audio": ".wav", "text": ".txt"}
 """The ending of the file of samples, by their kind."""
-
-_TAKEN = (
-    "backend", "close", "generate", "inpaint", "interpolate", "name", "providers", "release", "run", "save", "tasks",
-    "threshold", "traverse",
-)  # fmt: skip
-"""What zoo.runtime.LoadedModel has beside the tasks."""
 
 
 @dataclass(frozen=True)
@@ -331,7 +322,7 @@ def _text(value: Any, where: str) -> str:
 
 
 def _model_name(name: Any, where: str) -> str:
-    if not _NAME.fullmatch(_text(name, f"{where}: name")):
+    if not names.BOTH.fullmatch(_text(name, f"{where}: name")):
         raise ReleaseError(f"{where} has the name {name[:80]!r}, which is not allowed.")
     return str(name)
 
@@ -349,8 +340,8 @@ def _graph_name(name: str, where: str) -> str:
 
 
 def _task(name: str, entry: Any, where: str) -> ReleasedTask:
-    if not _TASK_NAME.fullmatch(name) or name in _TAKEN:
-        raise ReleaseError(f"{where} has a name that is not allowed.")
+    if problem := names.task_problem(name):
+        raise ReleaseError(f"{where} {problem}.")
     specs = {
         side: {
             _text(key, where): spec_from_json(value, f"{where}, {key!r}")
@@ -361,6 +352,6 @@ def _task(name: str, entry: Any, where: str) -> ReleasedTask:
     if not specs["inputs"] or not specs["outputs"]:
         raise ReleaseError(f"{where} has no inputs or no outputs. Get the release again.")
     for key in (*specs["inputs"], *specs["outputs"]):
-        if not key.isidentifier() or keyword.iskeyword(key):
-            raise ReleaseError(f"{where} has the input or output {key[:80]!r}, a name that is not allowed.")
+        if problem := names.argument_problem(key):
+            raise ReleaseError(f"{where}: the input or output {key[:80]!r} {problem}.")
     return ReleasedTask(_graph_name(_text(entry.get("graph"), where), where), specs["inputs"], specs["outputs"])

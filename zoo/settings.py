@@ -7,18 +7,14 @@ import inspect
 import math
 import types
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from zoo.errors import SettingError, suggest
+from zoo import typed
+from zoo.errors import PluginError, SettingError, suggest
 
 if TYPE_CHECKING:
     from zoo.plugin import Recipe
-
-
-def types_of(cls: type[Recipe]) -> dict[str, Any]:
-    """The annotated type of every field of a recipe class."""
-    hints = get_type_hints(cls)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
 
 def check(recipe: Recipe) -> None:
@@ -26,15 +22,45 @@ def check(recipe: Recipe) -> None:
     hints = types_of(type(recipe))
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
-        fitted = _fit(value, hints[field.name])
-        if fitted is _NO:
-            raise SettingError(f"{field.name} = {value!r} is not {describe(type(recipe), field.name)}.")
+        try:
+            fitted = typed.fit(value, hints[field.name])
+        except typed.Misfit:
+            raise SettingError(f"{field.name} = {value!r} is not {describe(type(recipe), field.name)}.") from None
         object.__setattr__(recipe, field.name, fitted)
         for item in fitted if isinstance(fitted, tuple) else (fitted,):
             if not _in_range(item, field.metadata):
                 raise SettingError(
                     f"{field.name} = {value!r} is out of range: it must be {describe(type(recipe), field.name)}."
                 )
+
+
+def types_of(cls: type) -> Mapping[str, Any]:
+    """The annotated type of every field of a recipe class.
+
+    Raises :class:`PluginError` for a class that is no dataclass, or a field that could not be set with ``--set``.
+    """
+    return _types_of(cls)
+
+
+@cache
+def _types_of(cls: type) -> Mapping[str, Any]:
+    for base in cls.__mro__:
+        if "__dataclass_fields__" not in vars(base) and inspect.get_annotations(base) and base.__module__ != "typing":
+            raise PluginError(typed.undecorated(base))
+    hints = typed.types_of(cls)
+    for field in dataclasses.fields(cls):
+        hint = hints[field.name]
+        item = get_args(hint)[0] if get_origin(hint) is tuple else hint
+        if item not in _WORDS and not (get_origin(item) is Literal and all(type(one) is str for one in get_args(item))):
+            raise PluginError(
+                f"{cls.__name__}: the field {field.name!r} is of the type {typed.describe(hint)}, and a recipe field "
+                "is an int, float, bool, str, a tuple of one of these, or a Literal of strings."
+            )
+        if field.default is field.default_factory is dataclasses.MISSING:
+            raise PluginError(
+                f"{cls.__name__}: the field {field.name!r} has no default. Write zoo.setting(DEFAULT, HELP)."
+            )
+    return hints
 
 
 def parse(cls: type[Recipe], assignments: Iterable[str]) -> dict[str, Any]:
@@ -141,29 +167,12 @@ def _words(hint: Any) -> str:
     return _WORDS.get(hint, str(hint))
 
 
-def _fit(value: Any, hint: Any) -> Any:
-    """`value` as the type `hint` (an int passes for a float), or ``_NO``."""
-    if get_origin(hint) is Literal:
-        return value if value in get_args(hint) else _NO
-    if get_origin(hint) is tuple:
-        if not isinstance(value, (tuple, list)):
-            return _NO
-        item = get_args(hint)[0]
-        fitted = tuple(_fit(part, item) for part in value)
-        return _NO if any(part is _NO for part in fitted) else fitted
-    if get_origin(hint) in (Union, types.UnionType):
-        raise TypeError(f"a recipe field cannot be a union ({hint})")
-    if hint is float and type(value) is int:
-        return float(value)
-    return value if type(value) is hint else _NO
-
-
 def _from_text(text: str, hint: Any) -> Any:
     if get_origin(hint) is tuple:
         parts = [_from_text(part.strip(), get_args(hint)[0]) for part in text.split(",") if part.strip()]
         return _NO if any(part is _NO for part in parts) else tuple(parts)
     if get_origin(hint) is Literal or hint is str:
-        return _fit(text, hint)
+        return text if typed.fits(text, hint) else _NO
     if hint is bool:
         return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(text.lower(), _NO)
     try:

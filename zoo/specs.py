@@ -12,14 +12,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
-from zoo.errors import ReleaseError
+from zoo.errors import PluginError, ReleaseError
+from zoo.typed import Checked, shown
 
 LARGEST = 2**28  # elements of one item: what a manifest may ask for, so that none can ask for all memory
 LONGEST = 2**16  # characters of a text: each is a step, so that none can ask for days
 
 
+class _Form(Checked):
+    """Base of what has a size: every integer in its fields is at least 1."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            for size in value if isinstance(value, tuple) else (value,):
+                if type(size) is int and size < 1:
+                    raise PluginError(f"{type(self).__name__}: {field.name} is {shown(value)}, and must be at least 1.")
+
+
 @dataclass(frozen=True)
-class Image:
+class Image(_Form):
     """A picture. Graphs: float32 (channels, height, width) in [0, 1]. Runtime: uint8 (h, w), or (h, w, 3) in colour."""
 
     channels: int
@@ -29,13 +42,21 @@ class Image:
     plural: ClassVar[str] = "pictures"
     dtype: ClassVar[str] = "float32"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.channels not in (1, 3):
+            raise PluginError(
+                f"Image: channels is {shown(self.channels)}, and must be 1 (grey) or 3 (colour). "
+                "Anything else is a zoo.Vector((channels, height, width))."
+            )
+
     @property
     def shape(self) -> tuple[int, ...]:
         return (self.channels, self.height, self.width)
 
 
 @dataclass(frozen=True)
-class Text:
+class Text(_Form):
     """Characters. Graphs: int64 (length,), each an index into `vocabulary`. Runtime: str."""
 
     vocabulary: str
@@ -43,6 +64,11 @@ class Text:
     kind: ClassVar[str] = "text"
     plural: ClassVar[str] = "text"
     dtype: ClassVar[str] = "int64"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.vocabulary:
+            raise PluginError("Text: vocabulary is empty, and must have each character that a text may have.")
 
     @property
     def classes(self) -> int:
@@ -54,7 +80,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Audio:
+class Audio(_Form):
     """A sound of `samples` at `rate` Hz, one channel. Graphs, runtime: float32 (samples,) in [-1, 1]. Files: .wav."""
 
     rate: int
@@ -69,7 +95,7 @@ class Audio:
 
 
 @dataclass(frozen=True)
-class LogMel:
+class LogMel(_Form):
     """A sound as the log power of `bands` mel bands, low first. Graphs and runtime: float32 (bands, frames) in [0, 1].
 
     0 is -80 dB, 1 a full-scale sine. Frames are of `window` samples, `hop` apart: samples // hop of them
@@ -91,7 +117,7 @@ class LogMel:
 
 
 @dataclass(frozen=True)
-class Vector:
+class Vector(_Form):
     """Numbers of any shape: a code, logits, a cache. `dtype` is float32 or int64."""
 
     shape: tuple[int, ...]
@@ -100,7 +126,7 @@ class Vector:
 
 
 @dataclass(frozen=True)
-class Label:
+class Label(_Form):
     """A class, or a token: int64 in [0, classes). `shape` is () for one label an item."""
 
     classes: int
@@ -110,7 +136,7 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(_Form):
     """Randomness as an input: float32, standard normal, or uniform in [0, 1)."""
 
     shape: tuple[int, ...]
@@ -120,7 +146,7 @@ class Noise:
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(Checked):
     """One float32 an item; the higher, the stranger the item is to the model."""
 
     shape: ClassVar[tuple[int, ...]] = ()
@@ -138,7 +164,7 @@ SPECS: dict[str, type[Spec]] = {spec.kind: spec for spec in (Image, Text, Audio,
 
 
 @dataclass(frozen=True)
-class Sample:
+class Sample(Checked):
     """What one item of a data set is: its form, and the number of classes (0 where it has no labels)."""
 
     x: SampleSpec
@@ -155,7 +181,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class OneShot:
+class OneShot(Checked):
     """One call of `task`: its `Noise` inputs are drawn, its `Label` inputs given (default: index % classes)."""
 
     task: str
@@ -163,7 +189,7 @@ class OneShot:
 
 
 @dataclass(frozen=True)
-class Autoregressive:
+class Autoregressive(Checked):
     """Token by token. `task` takes ``token`` (a Label) and states; it gives ``logits`` and each state X as ``next_X``.
 
     States start as zeros, token 0 is fed first and is no part of the sample, and each next token is
@@ -177,7 +203,7 @@ class Autoregressive:
 
 
 @dataclass(frozen=True)
-class Chain:
+class Chain(Checked):
     """A grid of tokens, and then one call of `task`, whose first input is that grid: a `Label` of its shape.
 
     The further inputs of `task` are given as in :class:`OneShot`; the stream of its first noise is 1.
@@ -189,7 +215,7 @@ class Chain:
 
 
 @dataclass(frozen=True)
-class Iterative:
+class Iterative(Checked):
     """Noise made a sample step by step: DDIM (Song et al. 2021, eq. 12, https://arxiv.org/abs/2010.02502).
 
     `task` takes ``x``, a Vector of the sample's shape, and ``time``, a Label of T classes; it gives ``noise``, the ε in
@@ -246,26 +272,7 @@ def _from_json(value: Any, kinds: Mapping[str, Any], where: str) -> Any:
     wanted = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
     if not wanted <= given.keys() <= fields.keys():
         raise ReleaseError(f"{where} has the fields {sorted(given)}; a {value['kind']} has {sorted(fields)}.")
-    for name, item in given.items():
-        if not _fits(name, item):
-            raise ReleaseError(f"{where} has {name} = {str(item)[:80]!r}, which is not of the right type.")
-    return cls(**given)
-
-
-def _fits(name: str, value: Any) -> bool:
-    """Whether `value` has the type that the field `name` has in every spec."""
-    if name == "shape":
-        return isinstance(value, tuple) and all(type(size) is int for size in value)
-    if name == "dtype":
-        return value in ("float32", "int64")
-    if name == "distribution":
-        return value in ("normal", "uniform")
-    if name in ("vocabulary", "task"):
-        return isinstance(value, str) and value != ""
-    if name == "tokens":
-        return isinstance(value, Autoregressive)
-    if name == "alphas":
-        return isinstance(value, tuple) and all(type(alpha) is float for alpha in value)
-    if name == "eta":
-        return type(value) in (int, float)
-    return type(value) is int and value > 0
+    try:
+        return cls(**given)
+    except PluginError as error:
+        raise ReleaseError(f"{where} is not usable: {error}") from error

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import ast
-import io
-import logging
-import traceback
-import warnings
 from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +13,9 @@ import onnx.inliner
 import torch
 from numpy.typing import NDArray
 from onnxscript import opset18
-from torch import Tensor, nn
+from torch import nn
 
+from zoo import tracing
 from zoo.errors import ExportError, one_line
 from zoo.graphs import offsets
 from zoo.plugin import Task
@@ -37,56 +33,24 @@ INSIDE = 1024  # bytes: the largest tensor that a graph may carry itself
 RESERVED = "zoo."  # names, in the weights file, of constants that are no weights of the module
 
 
-class _Call(nn.Module):
-    """A module whose forward is one task's method."""
-
-    def __init__(self, module: nn.Module, task: Task) -> None:
-        super().__init__()
-        self.module = module
-        self.task = task
-
-    def forward(self, *inputs: Tensor) -> Any:
-        outputs = self.task.method(*inputs)
-        if isinstance(outputs, tuple):  # clones: a graph's output must be no input, and no two the same tensor
-            return tuple(output.clone() for output in outputs)
-        return outputs.clone()
-
-
 def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
     """The graph of a task with a dynamic batch, its weights inside. Raises :class:`ExportError` that names the task."""
     examples = tuple(torch.zeros((2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in task.inputs.values())
-    if not task.inputs or not task.outputs:
-        raise ExportError(f"Task {name!r} must declare at least one input and one output.")
-    both = set(task.inputs) & set(task.outputs)
-    if both:
-        raise ExportError(
-            f"Task {name!r} has {', '.join(sorted(both))} as input and output: give them different names."
-        )
     batch = torch.export.Dim("batch")
-    logging.disable(logging.CRITICAL)
-    said = io.StringIO()  # where it fails, torch prints the code that it was at
-    try:
-        with warnings.catch_warnings(), torch.no_grad(), redirect_stdout(said), redirect_stderr(said), built_once():
-            warnings.simplefilter("ignore")  # the exporter's own deprecations
-            program = torch.onnx.export(
-                _Call(module, task).eval(),
-                examples,
-                dynamo=True,
-                optimize=False,
-                external_data=False,
-                opset_version=OPSET,
-                input_names=list(task.inputs),
-                output_names=list(task.outputs),
-                dynamic_shapes=(tuple({0: batch} for _ in examples),),
-                custom_translation_table={torch.ops.aten.log_sigmoid.default: _log_sigmoid},
-                verbose=False,
-            )
-    except Exception as error:
-        layer = _layer(error, module)
-        at = f" at the layer {layer}" if layer else ""
-        raise ExportError(f"Task {name!r} does not export to ONNX{at}: {_cause(error)}") from error
-    finally:
-        logging.disable(logging.NOTSET)
+    with tracing.quiet(name, module), built_once():
+        program = torch.onnx.export(
+            tracing.Call(module, task, name).eval(),
+            examples,
+            dynamo=True,
+            optimize=False,
+            external_data=False,
+            opset_version=OPSET,
+            input_names=list(task.inputs),
+            output_names=list(task.outputs),
+            dynamic_shapes=(tuple({0: batch} for _ in examples),),
+            custom_translation_table={torch.ops.aten.log_sigmoid.default: _log_sigmoid},
+            verbose=False,
+        )
     assert program is not None
     _check_random(name, program.model_proto)
     graph = standard.fold(program.model_proto)
@@ -112,11 +76,7 @@ def _check_random(name: str, graph: onnx.ModelProto) -> None:
     for node in (*graph.graph.node, *(node for function in graph.functions for node in function.node)):
         if node.op_type in RANDOM and (node.op_type != "Dropout" or len(node.input) > 2):
             layer = _layer_of(node)
-            at = f" at the layer {layer!r}" if layer else ""
-            raise ExportError(
-                f"Task {name!r} draws random numbers ({node.op_type}){at}, and a task must not: "
-                "take them as an input, a zoo.Noise."
-            )
+            raise tracing.drawn(name, node.op_type, repr(layer) if layer else "")
 
 
 def _layer_of(node: onnx.NodeProto) -> str:
@@ -142,33 +102,6 @@ def _check_form(name: str, side: str, values: Any, specs: Mapping[str, Spec], gr
             raise ExportError(
                 f"Task {name!r}: {side} {value.name!r} is {dtype} {found}; declared is {spec.dtype} {declared}."
             )
-
-
-def _cause(error: BaseException) -> str:
-    """The first words of what went wrong at the bottom of an exporter's chain of errors."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    words = one_line(error)[:300]
-    if "GuardOnDataDependentSymNode" in words:
-        words = f"its course depends on values ({words[:120]} …); torch.where takes both ways"
-    return words
-
-
-def _layer(error: BaseException | None, module: nn.Module) -> str:
-    """The layer at which an exporter failed, by its name and class: where it stood in the module, or in its graph."""
-    names = {id(part): name for name, part in module.named_modules() if name}
-    found = ""
-    while error is not None:
-        for frame, _ in traceback.walk_tb(error.__traceback__):
-            part, node = frame.f_locals.get("self"), frame.f_locals.get("node")
-            if id(part) in names:
-                found = f"{names[id(part)]!r} ({type(part).__name__})"
-            elif isinstance(node, torch.fx.Node) and node.meta.get("nn_module_stack"):
-                path, kind = list(node.meta["nn_module_stack"].values())[-1]
-                path = path.removeprefix("module").strip(".")
-                found = f"{path!r} ({getattr(kind, '__name__', str(kind)).rpartition('.')[2]})" if path else found
-        error = error.__cause__
-    return found
 
 
 def clean(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -18,17 +18,20 @@ from torch import Tensor, nn
 
 from zoo import data, generation, show
 from zoo.devices import device_words
-from zoo.errors import PluginError, TrainingError, ZooError, one_line
+from zoo.errors import TrainingError, ZooError, one_line
 from zoo.modules import build, mix
 from zoo.plan import Plan
-from zoo.plugin import Model, Recipe, Sample
+from zoo.plugin import Model, Recipe
 from zoo.progress import downloads
+from zoo.registry import fault
+from zoo.registry import split as split_name
 from zoo.torch_backend import TorchBackend
 from zoo.training import checkpoints, distributed, finetune, frozen, metrics, runs
 from zoo.training.average import Average
 from zoo.training.batches import Batches, split
 from zoo.training.distributed import World
 from zoo.training.phases import Phase
+from zoo.training.rehearsal import rehearse
 from zoo.training.reports import Report
 from zoo.training.stopping import REASONS, Interrupted, Stopped
 
@@ -54,19 +57,13 @@ class How:
     checkpoint_every: int
     """Steps."""
     tensorboard: bool
+    release: bool
+    """Whether a release is to be written at the end."""
     quiet: bool
 
 
 def _warn(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def _check_generation(name: str, model: Model, module: nn.Module, sample: Sample) -> None:
-    """Raise :class:`PluginError` where the model's tasks do not fit its generation, before anything is trained."""
-    value = model.generation(module)
-    wrong = "" if value is None else Plan(value, model.tasks(module), sample).problem()
-    if wrong:
-        raise PluginError(f"{name} cannot generate: {wrong}.")
 
 
 class Running:
@@ -107,7 +104,8 @@ class Running:
         if held and start is not None:
             self._check_start(start)
         module = build(model, recipe, training.sample, name)
-        _check_generation(name, model, module, training.sample)
+        if not held:
+            self._rehearse()
         origin = finetune.origin(start) if start is not None and not held else None
         self.match = finetune.start(module, origin, model, recipe, whole, name) if origin else None
         if world.size > 1 and device.type == "cuda":
@@ -142,6 +140,16 @@ class Running:
             about = finetune.describe(origin, self.match)
             runs.start(folder, name, recipe, *self.splits, how.checkpoint_every, about)
         world.wait()
+
+    def _rehearse(self) -> None:
+        """Try what the plugin declares, on the first batch, before anything is written."""
+        batch = self.batches.train(0, torch.zeros((), device=self.device), self.world.rank * self.recipe.accumulate)
+        # A module that outgrows a device has no room there; SyncBatchNorm takes what one sample in a process lacks.
+        without = self.how.sharded or (self.world.size > 1 and self.device.type == "cuda" and len(batch.x) == 1)
+        rehearse(
+            self.name, self.model, self.recipe, self.sample, None if without else batch, self.device,
+            release=self.how.release,
+        )  # fmt: skip
 
     def _newest(self) -> bytes:
         """The newest checkpoint of the first process, which is on its disk; nothing where the run has none yet."""
@@ -356,9 +364,12 @@ class Running:
         except ZooError:
             raise
         except Exception as error:
-            raise PluginError(
-                f"The function 'finish' of {self.name} fails at step {self.state.step}: {one_line(error)[:200]}. "
-                "Try other settings or data; ZOO_DEBUG=1 shows where."
+            raise fault(
+                split_name(self.name)[0],
+                f"the function 'finish' of {self.name} fails at step {self.state.step}: {one_line(error)[:200]}. "
+                "Try other settings or data; ZOO_DEBUG=1 shows all of it",
+                error,
+                self.model.finish,
             ) from error
 
     def _shown(self, tensors: Mapping[str, Tensor]) -> nn.Module:

@@ -108,6 +108,7 @@ def train(
                 sharded=shard,
                 checkpoint_every=_checkpoint_every(checkpoint_every, recipe, begun, where, world),
                 tensorboard=tensorboard,
+                release=release,
                 quiet=quiet,
             )
             with arithmetic(recipe.precision, deterministic), signals() as stopped:

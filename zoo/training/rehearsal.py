@@ -1,0 +1,209 @@
+"""Before step 0: what a plugin declares is tried on a module that is thrown away, so that a mistake costs no run.
+
+The objectives are called once each, forward and backward, on a batch; the tasks are run on examples and traced. The
+module that is trained is another one, and torch's generator is put back, so a run gives the same bits as without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo import declarations, tracing, typed
+from zoo.errors import DataError, ExportError, PluginError, SettingError, installed, one_line, suggest
+from zoo.modules import build, fold, mix
+from zoo.plugin import Batch, Model, Objective, Recipe, Task
+from zoo.registry import calling, fault, split
+from zoo.specs import Sample
+from zoo.training import frozen
+from zoo.training.precision import autocast
+
+LONG = 500
+"""Steps from which a run is worth the seconds that it takes to make each task's ONNX graph before it starts.
+
+A shorter one finds out at its end as soon. What the graphs take and give is known without: each task is run."""
+
+
+def rehearse(
+    name: str,
+    model: Model,
+    recipe: Recipe,
+    sample: Sample,
+    batch: Batch | None,
+    device: torch.device,
+    *,
+    release: bool = True,
+    graphs: bool | None = None,
+) -> None:
+    """Try what ``model.recipe`` declares on a fresh module; `batch`, on the device, is None to leave out objectives.
+
+    `graphs` says whether each task's graph is made too, and is by default what `LONG` says. Raises
+    :class:`PluginError` with the plugin's file and line, :class:`DataError` or :class:`SettingError` where it is the
+    batch that is too small, and :class:`MissingPackageError` never: what a missing package would do is left out.
+    """
+    plugin = split(name)[0]
+    module = build(model, recipe, sample, name)
+    check_module(plugin, model, module)
+    check_objectives(plugin, model, recipe, module)
+    tasks = declarations.tasks(plugin, model, module)
+    if release and not tasks:
+        raise fault(plugin, f"{name} declares no tasks, so there is nothing to release. Add --no-release", model.tasks)
+    declarations.plan(plugin, model, module, tasks, sample)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        if batch is not None:
+            still = frozen.still(module)
+            module.to(device).train()
+            for part in still:
+                part.training = False
+            for number, objective in enumerate(model.objectives):
+                torch.manual_seed(mix(recipe.seed, "rehearsal", number))
+                _try_objective(plugin, name, objective, module, batch, recipe)
+            module.zero_grad(set_to_none=True)
+        module = fold(module.cpu().eval())
+        _try_tasks(plugin, model, module, sample, recipe.steps >= LONG if graphs is None else graphs)
+
+
+def check_module(plugin: str, model: Model, module: nn.Module) -> None:
+    """Raise :class:`PluginError` for weights that cannot be trained, or written into a release."""
+    for path, part in module.named_modules():
+        if any(map(nn.parameter.is_lazy, (*part.parameters(recurse=False), *part.buffers(recurse=False)))):
+            raise fault(
+                plugin,
+                f"the layer {path!r} ({type(part).__name__}) is lazy: it has no shape before it is called. Give its "
+                "size, which follows from the sample",
+                model.build,
+            )
+    for kind, tensors in (("parameter", module.named_parameters()), ("buffer", module.named_buffers())):
+        for key, tensor in tensors:
+            if tensor.is_complex() or (tensor.is_floating_point() and tensor.dtype != torch.float32):
+                dtype = str(tensor.dtype).removeprefix("torch.")
+                raise fault(plugin, f"the {kind} {key!r} is {dtype}, and must be float32. Write .float()", model.build)
+    if not any(True for _ in module.parameters()):
+        raise fault(plugin, f"the module {type(module).__name__} has no parameters to train", model.build)
+
+
+def check_objectives(plugin: str, model: Model, recipe: Recipe, module: nn.Module) -> None:
+    """Raise :class:`PluginError` for an objective that moves what the module lacks, or has no learning rate."""
+    parts = [path for path, _ in module.named_modules() if path]
+    for objective in model.objectives:
+        said = f"the objective of the loss {typed.name_of(objective.loss)!r}"
+        for path in objective.params:
+            if path not in parts:
+                near = suggest(path, parts)
+                raise fault(
+                    plugin,
+                    f"{said} has params = {objective.params!r}, and {type(module).__name__} has no submodule {path!r}."
+                    f"{near or f' It has: {_some(parts)}'}",
+                    objective.loss,
+                )
+            if not any(True for _ in module.get_submodule(path).parameters()):
+                raise fault(plugin, f"{said} moves {path!r}, which has no parameters", objective.loss)
+        lr = objective.optimiser.lr
+        if isinstance(lr, str) and not isinstance(getattr(recipe, lr, None), float):
+            known = [key for key in vars(recipe) if isinstance(getattr(recipe, key), float)]
+            raise fault(
+                plugin,
+                f"{said} has lr = {lr!r}, and {type(recipe).__name__} has no number of that name.{suggest(lr, known)}",
+                objective.loss,
+            )
+
+
+def _try_objective(
+    plugin: str, name: str, objective: Objective, module: nn.Module, batch: Batch, recipe: Recipe
+) -> None:
+    """One forward and backward of a loss, and what follows a step; the optimiser, which would move weights, is not."""
+    loss = typed.name_of(objective.loss)
+    paths = objective.params or ("",)
+    own = {id(weight) for path in paths for weight in module.get_submodule(path).parameters()}
+    may = {id(weight) for weight in module.parameters() if weight.requires_grad}
+    weights = list(module.parameters())
+    for weight in weights:
+        weight.requires_grad_(id(weight) in own & may)
+    try:
+        with autocast(recipe.precision, batch.x.device):
+            terms = objective.loss(module, batch, recipe)
+        total = _total(plugin, objective, terms)
+        total.backward()  # type: ignore[no-untyped-call]
+        if objective.after is not None:
+            with torch.no_grad(), calling(plugin, f"the function {typed.name_of(objective.after)!r}", objective.after):
+                objective.after(module, recipe)
+    except PluginError:
+        raise
+    except Exception as error:
+        if len(batch.x) == 1 and "more than 1 value per channel" in str(error):
+            raise _alone(name, recipe) from error
+        raise fault(
+            plugin,
+            f"the loss {loss!r} fails at step 0 on a batch of {tuple(batch.x.shape)}: {one_line(error)[:200]}. "
+            "Try other settings or data; ZOO_DEBUG=1 shows all of it",
+            error,
+            objective.loss,
+        ) from error
+    finally:
+        for weight in weights:
+            weight.requires_grad_(id(weight) in may)
+
+
+def _total(plugin: str, objective: Objective, terms: Any) -> Tensor:
+    """The sum of the terms of a loss; :class:`PluginError` where they are not named scalars that have a gradient."""
+    said = f"the loss {typed.name_of(objective.loss)!r}"
+    wanted = "it must return named scalar tensors, such as {'mse': …}"
+    if not isinstance(terms, Mapping) or not terms:
+        found = f"a tensor of shape {tuple(terms.shape)}" if isinstance(terms, Tensor) else typed.shown(terms)
+        raise fault(plugin, f"{said} returns {found}: {wanted}", objective.loss)
+    for key, term in terms.items():
+        if not isinstance(key, str):
+            raise fault(plugin, f"{said} returns a term named {typed.shown(key)}: {wanted}", objective.loss)
+        if not isinstance(term, Tensor):
+            raise fault(plugin, f"{said} returns {key} = {typed.shown(term)}: {wanted}", objective.loss)
+        if term.ndim:
+            shape = tuple(term.shape)
+            raise fault(plugin, f"{said} returns {key} of shape {shape}: {wanted}. Take its mean", objective.loss)
+    total: Tensor = sum(terms.values())  # type: ignore[assignment]
+    if not total.requires_grad:
+        moved = f"the parameters of {', '.join(objective.params)}" if objective.params else "any parameter"
+        raise fault(plugin, f"{said} does not depend on {moved}, so the phase would move nothing", objective.loss)
+    return total
+
+
+def _alone(name: str, recipe: Recipe) -> DataError | SettingError:
+    """The error for batch norm on a batch of one sample, which has no variance."""
+    said = f"{name} has batch norm, which needs at least 2 samples in a batch, and there is 1"
+    if recipe.batch == 1:
+        return SettingError(f"{said}. Set batch=2 or more.")
+    if recipe.accumulate > 1:
+        return SettingError(f"{said} in each of {recipe.accumulate} parts. Set a larger batch, or accumulate=1.")
+    return DataError(f"{said}: the data has 1 sample to train on. Give it more data.")
+
+
+def _try_tasks(plugin: str, model: Model, module: nn.Module, sample: Sample, graphs: bool) -> None:
+    """Run each task of a module in eval mode on the CPU, and make its graph where that is asked for or in doubt."""
+    tasks = declarations.tasks(plugin, model, module)
+    plan = declarations.plan(plugin, model, module, tasks, sample)
+    tokens = plan.tokens if plan is not None else None
+    for key, task in tasks.items():
+        states = plan.states() if plan is not None and tokens is not None and tokens.task == key else ()
+        try:
+            doubtful = tracing.try_out(module, task, key, states)
+            if doubtful or graphs:
+                _trace(module, task, key)
+        except ExportError as error:
+            words = str(error)
+            raise fault(plugin, words[:1].lower() + words[1:], error, task.method) from error
+
+
+def _trace(module: nn.Module, task: Task, key: str) -> None:
+    """The graph of a task by what is installed: ONNX's, or torch's own, which knows all but ONNX's operations."""
+    if installed("onnx") and installed("onnxscript"):
+        from zoo_export import onnx_graph
+
+        onnx_graph.trace(module, task, key)
+    else:
+        tracing.program(module, task, key)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
