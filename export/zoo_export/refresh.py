@@ -58,7 +58,7 @@ def _export(old: Release, folder: Path) -> Release:
     for name in {runs.METRICS, writer.PICTURE, writer.TEXTS, writer.SOUNDS} & old.files.keys():
         shutil.copyfile(old.path(name), folder / name)  # another processor may round a pixel the other way
     writer.finish(
-        folder, read(folder).manifest | {key: old.manifest[key] for key in ("samples",) if key in old.manifest}
+        folder, {**read(folder).manifest, **{key: old.manifest[key] for key in ("samples",) if key in old.manifest}}
     )
     return read(folder)
 
