@@ -56,7 +56,7 @@ class ImageOptions:
         from PIL import ImageColor
 
         try:
-            colour = ImageColor.getrgb(self.background)
+            colour: tuple[int, ...] = ImageColor.getrgb(self.background)
         except ValueError:
             colour = ()
         if len(colour) != 3:
@@ -64,7 +64,8 @@ class ImageOptions:
                 f"background = {self.background!r} is no colour. Take a name, such as black, or #rrggbb, such as "
                 "#ff8000."
             )
-        return colour
+        red, green, blue = colour
+        return red, green, blue
 
     @property
     def is_grey(self) -> bool:

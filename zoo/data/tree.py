@@ -72,6 +72,21 @@ class Tree:
 
     @property
     def note(self) -> str:
+        """What people should know: how many files were left out, and classes without files to train on."""
+        return "; ".join(filter(None, [self._said_of_left_out, self._said_of_classes]))
+
+    @property
+    def _said_of_classes(self) -> str:
+        """The classes of which all files are to test, as text; empty where there are none."""
+        trained = {found.label for found in self.splits["train"]}
+        lacking = [shown(name) for name in self.classes if name not in trained]
+        if not lacking:
+            return ""
+        names, more = ", ".join(map(repr, lacking[:3])), ", …" if len(lacking) > 3 else ""
+        return f"no {self.one} to train on is of {'the class' if len(lacking) == 1 else 'the classes'} {names}{more}"
+
+    @property
+    def _said_of_left_out(self) -> str:
         """How many files were left out, and examples of their names; empty where none was."""
         count = len(self.left_out)
         if not count:
@@ -99,7 +114,7 @@ class Tree:
         number = {label: index for index, label in enumerate(self.classes)}
         return np.array([number[found.label] for found in self.splits[split] if found.label is not None], np.int64)
 
-    def fingerprint(self, split: Split, form: Iterable[int]) -> str:
+    def fingerprint(self, split: Split, form: Iterable[int | str]) -> str:
         """The SHA-256 of what is known without reading the files: their form, and each one's path, size and class."""
         digest = hashlib.sha256(json.dumps(list(form)).encode())
         for path, label in self.splits[split]:
@@ -191,7 +206,7 @@ def _below(folder: Path, sort: Sort, left_out: list[Path]) -> list[Path]:
     def refuse(error: OSError) -> None:
         raise unreadable(error.filename, error) from error
 
-    paths = []
+    paths: list[Path] = []
     for here, below, names in os.walk(folder, onerror=refuse):
         below[:] = [name for name in below if not name.startswith(".")]
         for path in [Path(here, name) for name in names if not name.startswith(".")]:
