@@ -22,6 +22,7 @@ from zoo.data.dataset import Split
 from zoo.data.stream import Stream
 from zoo.errors import DataError, SettingError
 from zoo.specs import Image, Sample
+from zoo.training import batches
 
 
 def picture(path: Path, mode: str = "L", size: tuple[int, int] = (4, 3), value: int = 0, **options: object) -> Path:
@@ -185,6 +186,23 @@ def test_names_of_splits_are_no_classes(names: tuple[str, ...], tmp_path: Path) 
         DataError, f"has the folders {', '.join(split_names)}, which are names of splits", "Name them train and test"
     ):
         load(f"folder:{tmp_path}", "train")
+
+
+def test_files_and_classes_that_are_not_trained_on_are_said(tmp_path: Path) -> None:
+    for index in range(10):
+        picture(tmp_path / "a" / f"{index}.png")
+    assert load(f"folder:{tmp_path}", "train").note == ""
+    picture(tmp_path / "b" / "1.png")  # the eleventh, which is to test
+    for name in ("1.heic", "2.heic", "3.txt", "Thumbs.db"):
+        (tmp_path / "a" / name).touch()
+    (tmp_path / ".DS_Store").touch()
+    assert load(f"folder:{tmp_path}", "train").note == (
+        "4 files are no images that can be read, by their ending, and were left out: '1.heic', '2.heic', '3.txt', …; "
+        "no image to train on is of the class 'b'"
+    )
+    data, recipe = load(f"folder:{tmp_path}", "train"), zoo.plugin.Recipe(leave_out=0)
+    with raises(SettingError, "leave_out = 0 leaves nothing of the train split", "only that class", "Leave another"):
+        batches.split(data, recipe)
 
 
 def test_split_folder_errors(tmp_path: Path) -> None:

@@ -65,7 +65,8 @@ class ImageOptions:
                 f"background = {self.background!r} is no colour. Take a name, such as black, or #rrggbb, such as "
                 "#ff8000."
             )
-        return colour
+        red, green, blue = colour
+        return red, green, blue
 
     @property
     def is_grey(self) -> bool:

@@ -73,6 +73,21 @@ class Tree:
 
     @property
     def note(self) -> str:
+        """What people should know: how many files were left out, and classes without files to train on."""
+        return "; ".join(filter(None, [self._said_of_left_out, self._said_of_classes]))
+
+    @property
+    def _said_of_classes(self) -> str:
+        """The classes of which all files are to test, as text; empty where there are none."""
+        trained = {found.label for found in self.splits["train"]}
+        lacking = [shown(name) for name in self.classes if name not in trained]
+        if not lacking:
+            return ""
+        names, more = ", ".join(map(repr, lacking[:3])), ", …" if len(lacking) > 3 else ""
+        return f"no {self.one} to train on is of {'the class' if len(lacking) == 1 else 'the classes'} {names}{more}"
+
+    @property
+    def _said_of_left_out(self) -> str:
         """How many files were left out, and examples of their names; empty where none was."""
         count = len(self.left_out)
         if not count:

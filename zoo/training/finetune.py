@@ -81,9 +81,10 @@ def origin(source: str | Path) -> Origin:
 def _classes(data: Any, sample: Sample) -> tuple[str, ...]:
     """The names of the classes of what was trained on, as far as its description or its name says them."""
     about = data if isinstance(data, Mapping) else {}
-    names: Any = about.get("classes") or getattr(NAMED.get(str(about.get("name"))), "classes", ())
-    known = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
-    return tuple(names) if known and len(names) == sample.classes else ()
+    names = about.get("classes") or getattr(NAMED.get(str(about.get("name"))), "classes", ())
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        return ()
+    return tuple(names) if len(names) == sample.classes else ()
 
 
 def describe(weights: Origin | None, match: Match | None) -> dict[str, str | int | list[str]] | None:
