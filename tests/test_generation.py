@@ -451,7 +451,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("dots", {"tokens": None}, "tokens is 'None'; its kind must be one of autoregressive"),
     ("dots", {"tokens": {"kind": "one-shot", "task": "step"}}, "tokens is"),
     ("dots", {"tokens": {"kind": "chain"}}, "tokens is"),
-    ("dots", {"tokens": {"kind": "autoregressive", "task": "step", "shape": "88"}}, "has shape = '88'"),
+    (
+        "dots",
+        {"tokens": {"kind": "autoregressive", "task": "step", "shape": "88"}},
+        "shape is '88', and should be a tuple of integers",
+    ),
     ("dots", {"tokens": {"kind": "autoregressive", "task": "step"}}, "the tokens of generation have the shape []"),
     ("dots", {"tokens": {"kind": "autoregressive", "task": "step", "shape": [8, 0]}}, "the shape [8, 0]"),
     ("dots", {"tokens": {"kind": "autoregressive", "task": "step", "shape": [2**9, 2**9]}}, "the shape [512, 512]"),
@@ -461,19 +465,19 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("dots", {"task": "step"}, "task 'step' is not of the form that chain generation needs: it gives no image"),
     ("dots", {"task": "encode"}, "task 'encode' is not of the form"),
     ("dots", {"steps": 3}, "has the fields"),
-    ("mist", {"steps": 0}, "has steps = '0'"),
+    ("mist", {"steps": 0}, "steps that are not 1 to as many as its alphas"),
     ("mist", {"steps": 21}, "steps that are not 1 to as many as its alphas"),
-    ("mist", {"steps": 2.5}, "has steps = '2.5'"),
+    ("mist", {"steps": 2.5}, "steps is 2.5, and should be an integer"),
     ("mist", {"eta": 2}, "an eta that is not 0 to 1"),
     ("mist", {"eta": -0.5}, "an eta that is not 0 to 1"),
-    ("mist", {"eta": "1"}, "has eta = '1'"),
+    ("mist", {"eta": "1"}, "eta is '1', and should be a number"),
     ("mist", {"alphas": []}, "steps that are not 1 to as many as its alphas"),
     ("mist", {"alphas": ALPHAS[:-1]}, "it takes x, of shape [1, 8, 8], and time, of 19"),
     ("mist", {"alphas": ALPHAS[::-1]}, "do not fall"),
     ("mist", {"alphas": [1.0, *ALPHAS[1:]]}, "do not fall, or are not between"),
     ("mist", {"alphas": [*ALPHAS[:-1], 0.0]}, "do not fall, or are not between"),
-    ("mist", {"alphas": [*ALPHAS[:-1], 1]}, "has alphas"),
-    ("mist", {"alphas": "abc"}, "has alphas"),
+    ("mist", {"alphas": [*ALPHAS[:-1], 1]}, "do not fall"),
+    ("mist", {"alphas": "abc"}, "alphas is 'abc', and should be a tuple of numbers"),
     ("mist", {"alphas": [float("nan")] * 20}, "NaN is no number"),
     ("mist", {"task": "decode"}, "generation uses task 'decode', which is not there"),
     ("mist", {"kind": "autoregressive"}, "has the fields"),
@@ -520,7 +524,13 @@ def test_a_plugin_whose_tasks_do_not_fit_is_refused_before_it_trains(
     from zoo import registry
 
     monkeypatch.setattr(registry, "load", lambda name: dataclasses.replace(step_plugin.dots, generate=wrong))
-    with raises(PluginError, "dots.tiny cannot generate: task 'decode'", "its first input is not the grid of tokens"):
+    words = (
+        "'dots'",
+        "step_plugin.py, line",
+        "cannot generate: task 'decode'",
+        "its first input is not the grid of tokens",
+    )
+    with raises(PluginError, *words):
         zoo.train("dots.tiny", out=tmp_path / "run", quiet=True)
 
 
