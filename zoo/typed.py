@@ -91,7 +91,7 @@ def fit(value: Any, hint: Any, path: str = "") -> Any:
     elif origin is Callable:
         if callable(value):
             return value
-    elif hint in (int, float) and isinstance(value, numbers.Integral) and not isinstance(value, bool):
+    elif hint in (int, float) and not isinstance(value, bool) and isinstance(value, numbers.Integral):
         return value if type(value) is hint else hint(value)
     elif hint in (int, float, bool):
         if type(value) is hint:
