@@ -253,7 +253,9 @@ def test_asking_for_a_broken_one_says_why(model: str) -> None:
     assert len(message.splitlines()) == 1
     for words in (repr(model), f"brings-{model} 1.0", BROKEN[model][1]):
         assert words in message
-    assert "zoo doctor" in message
+    assert "zoo doctor" not in message
+    package = f"brings_{model}_package{os.sep}__init__.py"
+    assert f"{package}, line 1)" in message or (f"{package})" in message and model in ("empty", "other"))
 
 
 @pytest.mark.parametrize(("model", "claims"), [("twin", "left-twin and right-twin"), ("vae", "genzoo and impostor")])
@@ -283,6 +285,7 @@ def doctor(broken: Path, example: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
+        ("garbled", "brings_garbled_package/__init__.py, line 1)"),
         *((model, words) for model, (_, words) in (BROKEN | DEADLY).items()),
         ("twin", "claimed by left-twin and right-twin"),
         ("vae", "claimed by genzoo and impostor"),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from zoo import names, typed
+from zoo.errors import suggest
 from zoo.plan import Plan
 from zoo.registry import calling, fault
 from zoo.specs import Generation
@@ -47,5 +48,6 @@ def plan(plugin: str, model: Model, module: Any, tasks: Mapping[str, Task], samp
         raise fault(plugin, f"generate gives {typed.shown(value)}, and should give {kinds}", *subjects)
     found = Plan(value, tasks, sample)
     if wrong := found.problem():
-        raise fault(plugin, f"the model cannot generate: {wrong}", *subjects)
+        near = next((f".{suggest(name, tasks)}" for name in found.uses if name not in tasks), "")
+        raise fault(plugin, f"the model cannot generate: {wrong}{near}", *subjects)
     return found

@@ -7,18 +7,23 @@ import platform
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, distributions, version
+from pathlib import Path
 from typing import Any
 
 from zoo import __version__, registry, sources
-from zoo.errors import MissingPackageError, ZooError
+from zoo.errors import MissingPackageError, ZooError, installed, one_line
 
 TIMEOUT = 60
-"""Seconds that a plugin may take to be imported."""
+"""Seconds that a plugin may take to be imported and tried."""
+
+Answer = dict[str, Any]
+"""What is said of a plugin: its recipes, and why nothing more was tried; or its problem, and the kind of that error."""
 
 PACKAGES = {
     "torch": "train",
@@ -29,17 +34,7 @@ PACKAGES = {
 }
 """What training, exporting and measuring need, and the extra that brings it."""
 
-_CHECK = """
-import json, sys
-from zoo import registry
-from zoo.errors import one_line
-for name in sys.argv[1:]:
-    try:
-        said = {"recipes": list(registry.load(name).recipes)}
-    except BaseException as error:
-        said = {"problem": one_line(error), "kind": type(error).__name__}
-    print(json.dumps({"name": name, **said}), flush=True)
-"""
+_CHECK = "import sys; from zoo import doctor; doctor.answer(sys.argv[1:])"
 
 
 @dataclass(frozen=True)
@@ -127,7 +122,7 @@ def _lost(name: str) -> str:
 
 
 def _plugins(timeout: float) -> list[Finding]:
-    """Each plugin, tried with the others of its distribution, or alone where that process came to an end too soon."""
+    """Each plugin, tried in a process with the others of its distribution."""
     claims = registry.plugins()
     groups: dict[str, list[str]] = {}
     for name, (first, *more) in claims.items():
@@ -135,41 +130,79 @@ def _plugins(timeout: float) -> list[Finding]:
             groups.setdefault(first.distribution, []).append(name)
     with ThreadPoolExecutor(4) as pool:
         answers = {name: answer for part in pool.map(partial(_try, timeout), groups.values()) for name, answer in part}
-        left = [[name] for names in groups.values() for name in names if len(names) > 1 and name not in answers]
-        answers |= {name: answer for part in pool.map(partial(_try, timeout), left) for name, answer in part}
     return [_plugin(name, plugins, answers) for name, plugins in claims.items()]
 
 
-def _try(timeout: float, names: list[str]) -> list[tuple[str, dict[str, Any]]]:
-    """What a process that imports these plugins said of each; of a single one also that it said nothing, and why."""
-    with tempfile.TemporaryFile() as said:
-        try:
-            code = subprocess.run(
+def _try(timeout: float, names: list[str]) -> list[tuple[str, Answer]]:
+    """What processes that try these plugins, one after the other, say of each, each within `timeout` seconds."""
+    found: dict[str, Answer] = {}
+    while left := [name for name in names if name not in found]:
+        answers, ending = _listen(timeout, left)
+        found |= answers
+        silent = next((name for name in left if name not in found), None)
+        if silent is not None:  # it is the one that was being tried
+            found[silent] = {"problem": ending, "kind": ""}
+    return list(found.items())
+
+
+def _listen(timeout: float, names: list[str]) -> tuple[dict[str, Answer], str]:
+    """What one process says of these plugins until it ends, or is stopped because it says no more; and how it ended."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "answers")
+        with open(path, "wb") as said:
+            process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _CHECK, *names],
-                stdout=said, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=timeout,
-            ).returncode  # fmt: skip
-            ending = f"its import ended the process with exit code {code}"
-        except subprocess.TimeoutExpired:
-            ending = f"its import took more than {timeout:g} s and was stopped"
-        said.seek(0)
-        lines = said.read().decode("utf-8", "replace").splitlines()
+                stdout=said, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        heard, since = 0, time.monotonic()
+        while process.poll() is None:
+            time.sleep(0.02)
+            if (now := len(_answers(path, names))) > heard:
+                heard, since = now, time.monotonic()
+            elif time.monotonic() - since > timeout:
+                process.kill()
+                process.wait()
+                return _answers(path, names), f"it took more than {timeout:g} s and was stopped"
+        return _answers(path, names), f"it ended the process with exit code {process.returncode}"
+
+
+def _answers(path: Path, names: list[str]) -> dict[str, Answer]:
     found = {}
-    for line in lines:
+    for line in path.read_text("utf-8", "replace").splitlines():
         try:
             answer = json.loads(line)
             found[answer["name"]] = answer
         except (ValueError, TypeError, KeyError):
             continue  # what a plugin prints itself
-    if len(names) == 1 and not found:
-        found[names[0]] = {"problem": ending, "kind": ""}
-    return [(name, answer) for name, answer in found.items() if name in names]
+    return {name: answer for name, answer in found.items() if name in names}
 
 
-def _plugin(name: str, plugins: tuple[registry.Plugin, ...], answers: Mapping[str, Mapping[str, Any]]) -> Finding:
+def answer(names: list[str]) -> None:
+    """Print, for the process that listens, what is found of each of these plugins: one JSON object a line."""
+    for name in names:
+        try:
+            said: Answer = {"recipes": list(registry.load(name).recipes), "untried": _rehearsed(name)}
+        except BaseException as error:
+            said = {"problem": one_line(error), "kind": type(error).__name__}
+        print(json.dumps({"name": name, **said}), flush=True)
+
+
+def _rehearsed(name: str) -> str:
+    """Try what a plugin declares, as before a training; returns why that was not possible."""
+    if not installed("torch"):
+        return "torch is not installed"
+    from zoo.training import rehearsal
+
+    ours = registry.find(name).distribution == registry.OWN  # whose graphs its tests make
+    return rehearsal.tiny(name, graphs=not ours)
+
+
+def _plugin(name: str, plugins: tuple[registry.Plugin, ...], answers: Mapping[str, Answer]) -> Finding:
     if len(plugins) > 1:
         return Finding("plugin", name, False, registry.conflict(plugins))
     origin, answer = f"{plugins[0].distribution} {plugins[0].version}", answers[name]
     if "problem" in answer:
         runs_only = answer["kind"] == MissingPackageError.__name__  # no fault: this machine only runs models
         return Finding("plugin", name, runs_only, f"{origin}: {answer['problem']}")
-    return Finding("plugin", name, True, f"{origin}: {', '.join(answer['recipes'])}")
+    untried = f"; imported only: {answer['untried']}" if answer["untried"] else ""
+    return Finding("plugin", name, True, f"{origin}: {', '.join(answer['recipes'])}{untried}")

@@ -141,11 +141,13 @@ def _unfit(name: str, plan: Plan, why: str = "") -> str:
 
 
 def _one_shot(plan: Plan) -> str:
-    fits = plan.gives.kind == plan.sample.x.kind and all(
-        isinstance(spec, Noise) or (isinstance(spec, Label) and not spec.shape)
-        for spec in plan.tasks[plan.value.task].inputs.values()
-    )
-    return "" if fits else _unfit(plan.value.task, plan)
+    name = plan.value.task
+    if plan.gives.kind != plan.sample.x.kind:
+        return _unfit(name, plan, f"its first output is {plan.gives.kind}, and the data is {plan.sample.x.kind}")
+    for key, spec in plan.tasks[name].inputs.items():
+        if not isinstance(spec, Noise) and not (isinstance(spec, Label) and not spec.shape):
+            return _unfit(name, plan, f"the input {key!r} is neither noise nor a label")
+    return ""
 
 
 def _text(plan: Plan) -> str:

@@ -102,6 +102,11 @@ class DDPM(nn.Module):
         self.sample, self.recipe = sample, recipe
         channels, height, width = sample.form(zoo.Image).shape
         side = 2 * recipe.patch
+        if max(height, width) <= side and recipe.width <= 8:  # GroupNorm of one value would be 0 whatever it is
+            raise ValueError(
+                f"images of {height}×{width} pixels are one cell of the coarser stage, which is too few for "
+                f"width={recipe.width}: take larger images, or set width=16"
+            )
         self.padding = (0, -width % side, 0, -height % side)
         self.schedule = alphas(recipe)
         self.register_buffer("alphas", torch.tensor(self.schedule), persistent=False)

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo import declarations, tracing, typed
+from zoo import data, declarations, registry, tracing, typed
 from zoo.errors import DataError, ExportError, PluginError, SettingError, installed, one_line, suggest
+from zoo.examples import example
 from zoo.modules import build, fold, mix
 from zoo.plugin import Batch, Model, Objective, Recipe, Task
 from zoo.registry import calling, fault, split
@@ -42,7 +43,7 @@ def rehearse(
 
     `graphs` says whether each task's graph is made too, and is by default what `LONG` says. Raises
     :class:`PluginError` with the plugin's file and line, :class:`DataError` or :class:`SettingError` where it is the
-    batch that is too small, and :class:`MissingPackageError` never: what a missing package would do is left out.
+    batch that is too small, and leaves out what a missing package would do.
     """
     plugin = split(name)[0]
     module = build(model, recipe, sample, name)
@@ -64,6 +65,29 @@ def rehearse(
             module.zero_grad(set_to_none=True)
         module = fold(module.cpu().eval())
         _try_tasks(plugin, model, module, sample, recipe.steps >= LONG if graphs is None else graphs)
+
+
+def tiny(plugin: str, *, graphs: bool) -> str:
+    """Rehearse a plugin's recipe ``tiny`` on examples of the form of its data; nothing is trained or downloaded.
+
+    Returns why that is not possible on this machine, or ``""`` once it is done. Raises as :func:`rehearse` does.
+    """
+    model = registry.load(plugin)
+    recipe = model.recipes["tiny"]
+    known = data.NAMED.get(recipe.data)
+    if known is not None and known.place(data.data_folder()) is None:
+        return f"the data set {recipe.data} of its recipe tiny is not here"
+    sample = data.load(recipe.data, "train", **data.form(vars(recipe))).sample
+    index = torch.arange(recipe.batch)
+    batch = Batch(
+        x=torch.from_numpy(example(sample.x, recipe.batch, 0)),
+        labels=index % max(sample.classes, 1),
+        index=index,
+        progress=torch.zeros(()),
+    )
+    device = torch.device("cpu")
+    rehearse(f"{plugin}.tiny", model, recipe, sample, batch, device, graphs=graphs)
+    return ""
 
 
 def check_module(plugin: str, model: Model, module: nn.Module) -> None:
