@@ -301,12 +301,12 @@ def test_pictures_of_every_mode(release: Path, tmp_path: Path) -> None:
     palette = Image.fromarray(digit >> 4)
     palette = Image.frombytes("P", (8, 8), palette.tobytes())
     palette.putpalette([level for index in range(16) for level in [index * 16] * 3])
-    alpha = Image.merge("LA", (grey, Image.new("L", (8, 8), 7)))
+    alpha = Image.merge("LA", (grey, Image.new("L", (8, 8), 255)))
     wide = digit.astype(np.uint16) * 256 + 255
     same = {
         "grey": grey,
         "rgb": grey.convert("RGB"),
-        "rgba": Image.merge("RGBA", (grey, grey, grey, Image.new("L", (8, 8), 0))),
+        "rgba": Image.merge("RGBA", (grey, grey, grey, Image.new("L", (8, 8), 255))),
         "la": alpha,
         "palette": palette,
         "sixteen": Image.fromarray(wide),
@@ -323,6 +323,8 @@ def test_pictures_of_every_mode(release: Path, tmp_path: Path) -> None:
             same[name].save(tmp_path / f"{name}.png")
             for path in (tmp_path / f"{name}.png", str(tmp_path / f"{name}.png")):
                 np.testing.assert_allclose(model.encode(path), code, atol=1e-5, err_msg=name)
+        unseen = Image.merge("LA", (grey, Image.new("L", (8, 8), 0)))  # transparent, so its background shows: white
+        np.testing.assert_allclose(model.encode(unseen), model.encode(np.full((8, 8), 255, np.uint8)), atol=1e-5)
         mixed = [digit, grey, tmp_path / "rgb.png", str(tmp_path / "palette.png"), digit / 255]
         np.testing.assert_allclose(model.encode(mixed), np.repeat(code, 5, 0), atol=1e-5)
         np.save(tmp_path / "two.npy", np.stack([digit, digit]))
@@ -339,7 +341,7 @@ def test_pictures_that_do_not_fit(release: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "wide.npy", np.zeros((8, 9), np.uint8))
     np.save(tmp_path / "good.npy", DIGITS[0])
     with zoo.load(release) as model:
-        with raises(DataError, "image is 16×8 pixels; this model takes 8×8. Resize it first."):
+        with raises(DataError, "image is 16×8 pixels; this model takes 8×8. Resize it first, or"):
             model.encode(Image.new("RGBA", (16, 8)))
         with raises(SettingError, "image has values from 2 to 2; floats must lie in [0, 1]"):
             model.encode(Image.new("F", (8, 8), 2.0))
