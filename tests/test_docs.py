@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+import zoo
+import zoo.plugin
 from conftest import Command
-from zoo import catalogue, registry
+from zoo import catalogue, names, registry
 from zoo.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
@@ -96,7 +99,23 @@ def test_the_plugin_guide_is_a_working_plugin(tmp_path: Path) -> None:
     assert done.stdout.strip() == "(2, 8, 8)"
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "catalogue build", "data list", "data get", "data info"])
+def test_the_plugin_guide_lists_the_contract() -> None:
+    text = (ROOT / "docs" / "plugins.md").read_text("utf-8")
+    values = {name: getattr(zoo, name) for name in zoo.plugin.__all__ if name not in ("Batch", "Recipe", "setting")}
+    rows = dict(re.findall(r"^\| `zoo\.(\w+)` \| (.*) \|$", text, re.M))
+    assert rows.keys() == values.keys()
+    for name, cls in values.items():
+        assert re.findall(r"`(\w+)(?:=|`)", rows[name]) == [field.name for field in dataclasses.fields(cls)], name
+    assert all(f"`{name}`" in text for name in names.TAKEN)
+
+
+def test_a_task_may_have_no_name_that_a_loaded_model_has() -> None:
+    assert set(names.TAKEN) >= {name for name in dir(zoo.LoadedModel) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    "name", [*COMMANDS, "catalogue build", "catalogue release", "data list", "data get", "data info"]
+)
 def test_every_command_has_help_with_an_example(name: str, zoo_call: Command) -> None:
     done = zoo_call(*name.split(), "--help")
     assert done.returncode == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -173,6 +174,23 @@ def test_module_of_a_release_has_plain_weights(example: Path, run: Path) -> None
     code = "print(*zoo.load_module(sys.argv[1]).state_dict())"
     names = python(f"sys.path.insert(0, {str(example)!r})\nimport zoo\n{code}", run).split()
     assert sorted(names) == ["dictionary.bias", "dictionary.weight", "encoder.1.bias", "encoder.1.weight", "scale"]
+
+
+def test_weights_are_released_with_its_package(example: Path, run: Path, tmp_path: Path, zoo_command: Command) -> None:
+    """``zoo catalogue release`` writes them into a copy of the package; that alone lists, loads and verifies them."""
+    site = shutil.copytree(example, tmp_path / "site")
+    done = zoo_command("catalogue", "release", run, "--checkpoint", "last", env=environment(site))
+    assert done.returncode == 0, done.stderr
+    folder = site / "zoo_thirdparty_example" / "releases" / "sparse.tiny"
+    assert str(folder) in done.stdout
+    assert (folder / "model.safetensors").read_bytes() == (run / "release" / "model.safetensors").read_bytes()
+    (row,) = json.loads(zoo_command("list", "sparse", "--pretrained", "--json", env=environment(site)).stdout)
+    assert row["name"] == "sparse.tiny"
+    code = "print(zoo.load('sparse.tiny').generate(3).shape)"
+    printed = python(f"sys.path.insert(0, {str(site)!r})\nimport zoo\n{code}", block=["torch"], cwd=tmp_path)
+    assert printed.strip() == "(3, 8, 8)"
+    again = zoo_command("catalogue", "release", run, env=environment(site))
+    one_error(again, str(folder), "exists already and was kept", "--force")
 
 
 def test_torch_without_the_plugin_says_what_to_install(run: Path) -> None:

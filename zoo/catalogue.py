@@ -10,10 +10,13 @@ from typing import Any
 
 import yaml
 
+import zoo_export
 from zoo import files, registry, schema, settings, tables
 from zoo.errors import NotFoundError, PluginError, one_line, suggest
 from zoo.plugin import Model, Recipe
 from zoo.release import MANIFEST, read
+from zoo.sources import RECIPE, find, is_path
+from zoo.training.runs import described as described_run
 
 RELEASES = "releases"
 """The folder, inside an import package, that holds the weights released with it."""
@@ -185,6 +188,40 @@ def write(distribution: str, path: Path | None = None, check: bool = False) -> t
             files.write(file, wanted[file])
         registry.forget()
     return target, bool(stale)
+
+
+def release(
+    source: str | Path, *, checkpoint: str | None = None, force: bool = False, quiet: bool = False
+) -> tuple[Path, Path]:
+    """Release weights with the distribution of their model, and write its ``registry.yaml`` and tables anew.
+
+    `source` is a run folder, of which `checkpoint` is taken as :func:`zoo.export` does, or a release folder. Its
+    release is written to ``PACKAGE/releases/MODEL.RECIPE``. Returns that folder, and the path of the catalogue.
+    Raises :class:`ZooError`, and writes nothing then.
+    """
+    name = _name(source)
+    plugin = registry.find(registry.split(name)[0])
+    package = registry.package_folder(plugin.value)
+    if package is None:
+        raise NotFoundError(
+            f"{plugin.distribution} has {plugin.value!r} in a single file, and releases need a folder. "
+            "Make it a package."
+        )
+    recipe, recipes = registry.split(name)[1], registry.load(plugin.name).recipes
+    if recipe not in recipes:
+        raise registry.no_recipe(plugin.name, recipe, recipes)
+    build(plugin.distribution)  # if that fails, before anything is written
+    folder = zoo_export.export(source, package / RELEASES / name, checkpoint=checkpoint, force=force, quiet=quiet)
+    registry.forget()
+    return folder, write(plugin.distribution)[0]
+
+
+def _name(source: str | Path) -> str:
+    """The name ``model.recipe`` of a run folder or of a release."""
+    folder = Path(source).expanduser()
+    if is_path(source) and (folder / RECIPE).is_file():
+        return str(described_run(folder)["name"])
+    return read(find(source)).name
 
 
 def _plain(value: Any) -> Any:

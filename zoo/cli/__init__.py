@@ -23,7 +23,7 @@ COMMANDS = {
     "verify": ("zoo.cli.use", "Check a release: hashes, graphs, samples."),
     "data": ("zoo.cli.data", "List, get and look at data sets."),
     "doctor": ("zoo.cli.look", "Check this installation and every plugin."),
-    "catalogue": ("zoo.cli.look", "Build the static description of your models."),
+    "catalogue": ("zoo.cli.look", "Describe your models, and release their weights."),
     "completion": ("zoo.cli.look", "Print the shell completion script."),
 }
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.arguments import FILE, as_json, complete_data, complete_name, hanging, print_json, table
+from zoo.cli.arguments import FILE, as_json, complete_data, complete_name, hanging, print_json, source, table
 
 if TYPE_CHECKING:
     from zoo.evaluation.figures import Figure
@@ -229,7 +229,7 @@ def doctor_command(timeout: float, as_json: bool) -> None:
 
 @click.group("catalogue", epilog="Example:  zoo catalogue build")
 def catalogue_command() -> None:
-    """Build the static description of your models, which zoo list reads without importing them."""
+    """Describe your models and release their weights: what zoo list and zoo.load read without importing them."""
 
 
 @catalogue_command.command("build", epilog="Example:  zoo catalogue build --distribution genzoo --check")
@@ -275,6 +275,21 @@ def refresh_command(ctx: click.Context, names: tuple[str, ...], distribution: st
         changed = refresh(folders[name])
         click.echo(f"{name}: {f'written, {len(changed)} files changed' if changed else 'is up to date'}")
     ctx.invoke(build_command, distribution=distribution, output=None, check=False)
+
+
+@catalogue_command.command("release", epilog="Example:  zoo catalogue release runs/mine.digits")
+@source
+@click.option("--checkpoint", metavar="WHICH", help="last, best or a step of a run.  [default: what it releases]")
+@click.option("--force", is_flag=True, help="Replace the weights that are released under that name.")
+def release_command(source: str, checkpoint: str | None, force: bool) -> None:
+    """Release the weights of a run with the package of its model, and write registry.yaml.
+
+    They go to PACKAGE/releases/MODEL.RECIPE: whoever installs the package loads them by that name.
+    """
+    from zoo import catalogue
+
+    folder, path = catalogue.release(source, checkpoint=checkpoint, force=force)
+    click.echo(f"{folder} and {path} written. Commit both. Next:  zoo verify {folder.name}")
 
 
 def _project_here() -> str:
