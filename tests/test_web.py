@@ -153,8 +153,8 @@ def in_node(release: Release, given: Mapping[str, NDArray[Any]]) -> None:
     wanted = zoo.runtime.OnnxBackend(release, "cpu").call(release.generate, given, [derived.SAMPLES])[derived.SAMPLES]
     for made in javascript("node.mjs", release.folder, json.dumps(spelled)).values():
         assert made["dims"] == list(wanted.shape)
-        gap = np.abs(np.reshape(made["data"], wanted.shape) - wanted)
-        assert gap.max() <= (0 if wanted.dtype == np.int64 else 1e-5)
+        found, exact = np.reshape(made["data"], wanted.shape), wanted.dtype == np.int64
+        np.testing.assert_allclose(found, wanted, rtol=0 if exact else derived.RTOL, atol=0 if exact else derived.ATOL)
 
 
 @node
