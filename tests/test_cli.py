@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,8 @@ from PIL import Image
 import zoo
 from conftest import Command, Shelf, one_error, python
 from zoo import data, registry
+from zoo.cli import main
+from zoo.cli.arguments import table
 from zoo.release import read
 from zoo.training import checkpoints, runs
 
@@ -248,3 +252,114 @@ def test_the_bar_shows_pace_and_time_left_on_a_narrow_terminal(tmp_path: Path) -
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
     assert re.search(r"Training dcgan.tiny +\d+/300 +\d:\d\d:\d\d +[\d,]+ images/s", text), text[-2000:]
     assert "d_real" in text
+
+
+# Where output goes
+
+
+class Pipe(io.TextIOWrapper):
+    """A stream of some encoding, as Python opens one for a pipe; ``text`` is what was written."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(io.BytesIO(), encoding, write_through=True)
+
+    @property
+    def text(self) -> str:
+        encoding = "utf-8" if self.encoding == "ascii" else self.encoding
+        return self.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined, no-any-return]
+
+
+@pytest.fixture(scope="module")
+def signs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a text model that knows characters which few encodings have."""
+    folder = tmp_path_factory.mktemp("signs")
+    (folder / "text.txt").write_text("→ λ🐘 " * 200, "utf-8")
+    recipe = {"steps": 1, "length": 8}
+    return zoo.train(
+        "chargpt.tiny", data=f"text:{folder / 'text.txt'}", set=recipe, out=folder / "run", quiet=True
+    ).folder
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_output_that_the_encoding_lacks(
+    encoding: str, shelf: Shelf, signs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is escaped, and no command fails for it; JSON is ASCII and holds the text as it is."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str | Path) -> tuple[Any, str, str]:
+        out, err, code = Pipe(encoding), Pipe(encoding), None
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            patch.setattr(sys, "argv", ["zoo", *map(str, arguments)])
+            try:
+                main()
+            except SystemExit as ended:
+                code = ended.code
+        return code, out.text, err.text
+
+    lacks = encoding == "cp1252"  # click writes UTF-8 where it would be ASCII
+    arrow, minus = ("\\u2192", "\\u2212") if lacks else ("→", "−")
+    for arguments in (("info", "vae.tiny"), ("info", shelf.run("vae"))):
+        code, said, _ = call(*arguments)
+        assert not code
+        assert f"image {arrow} reconstruction" in said
+    for arguments in (("info", "vae.tiny", "--json"), ("info", shelf.run("vae"), "--json"), ("list", "--json")):
+        code, said, _ = call(*arguments)
+        assert not code
+        assert said.isascii()
+    assert json.loads(call("info", "vae.tiny", "--json")[1])["tasks"]["reconstruct"] == "image → reconstruction"
+    code, said, _ = call("evaluate", shelf.run("vae"), "--only", "iwae_100", "--limit", "10")
+    assert not code
+    assert f"bound on {minus}log p(x)" in said
+    for arguments in (("--help",), ("train", "--help"), ("data", "list"), ("data", "info", "digits"), ("list",)):
+        assert not call(*arguments)[0]
+    code, said, _ = call("generate", signs, "--prompt", "→🐘", "--length", "3")
+    assert not code
+    assert said.startswith("\\u2192\\U0001f418" if lacks else "→🐘")
+    code, said, complaint = call("generate", signs, "--prompt", "→é")
+    assert code == 1
+    assert complaint.startswith("Error: The character ")
+    odd = os.fsdecode(b"./\xe9\xff")  # a file name that is no UTF-8
+    code, said, complaint = call("generate", odd)
+    assert code == 1
+    assert "\\udcff' does not exist" in complaint
+
+
+class Terminal(Pipe):
+    """A stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_long_lines_wrap_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = " ".join(["word"] * 40)
+    for stream, columns, widest in (
+        (Pipe("utf-8"), 60, 204),
+        (Terminal("utf-8"), 60, 60),
+        (Terminal("utf-8"), 15, 204),
+    ):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setattr(sys, "stdout", stream)
+        table([("A", "B"), ("a", words)])
+        lines = stream.text.splitlines()
+        assert max(map(len, lines)) <= widest
+        assert " ".join(stream.text.split()[2:]) == f"a {words}"
+        assert all(line.startswith("   word") for line in lines[2:])
+        assert (len(lines) > 2) == (widest == 60)
+
+
+def test_help_has_the_lines_that_a_shell_reads(zoo_call: Command) -> None:
+    said = zoo_call("completion", "--help").stdout
+    for shell in ("bash", "zsh"):
+        assert re.search(rf"^ +~/\.{shell}rc +eval \"\$\(zoo completion {shell}\)\"$", said, re.MULTILINE)
+    assert re.search(r"config\.fish +zoo completion fish \| source$", said, re.MULTILINE)
+    assert re.search(r"^ +Start with: +zoo demo$", zoo_call("--help").stdout, re.MULTILINE)
+
+
+def test_a_quiet_training(zoo_call: Command) -> None:
+    done = zoo_call("train", "ae.tiny", "--set", "steps=1", "--quiet", "--no-release")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    one_error(zoo_call("train", "ae.tiny", "--set", "steps=1", "-q"), "holds a run already")

@@ -162,7 +162,7 @@ def test_fine_tuning_goes_on_by_the_same_command(source: Path, tmp_path: Path, z
     shutil.rmtree(source)  # which a run with a checkpoint needs no more
     done = zoo_call(*command)
     assert done.returncode == 0
-    assert "run goes on from its checkpoint, without the weights of --from: SOURCE './source' does not" in done.stderr
+    assert "run goes on from its checkpoint, without the weights of --from: SOURCE 'source' does not" in done.stderr
     assert same(run, tuned)
 
 

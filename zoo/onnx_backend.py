@@ -21,7 +21,7 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 IN_MEMORY = "add_external_initializers_from_files_in_memory"
 """By which ONNX Runtime takes the weights of a release whose files are links, such as those of a Hub cache.
 
-Several versions refuse files that links lead out of a graph's folder; those without this method, before 1.21, do not.
+Several versions refuse files that links lead out of a graph's folder; those without this method, before 1.24, do not.
 """
 
 
