@@ -96,7 +96,7 @@ def test_the_plugin_guide_is_a_working_plugin(tmp_path: Path) -> None:
     assert done.stdout.strip() == "(2, 8, 8)"
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "catalogue build", "data list", "data get", "data info"])
+@pytest.mark.parametrize("name", [*COMMANDS, "catalogue build", "catalogue refresh", "data list", "data get", "data info"])
 def test_every_command_has_help_with_an_example(name: str, zoo_call: Command) -> None:
     done = zoo_call(*name.split(), "--help")
     assert done.returncode == 0
