@@ -1,5 +1,5 @@
 # make demo: train a model and use it without torch.   make test: run every check.   make browser: what Node and Chromium
-# tests need, which are skipped without it.
+# tests need, which are skipped without it.   make matrix: test other versions of Python and of what zoo needs.
 # Both set themselves up in .venv and need Python 3.11 or newer. Another Python: make demo PYTHON=python3.12
 
 PYTHON ?= python3
@@ -8,12 +8,14 @@ BIN := $(VENV)/bin
 RUNTIME := $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check browser format clean help
+.PHONY: demo test check browser matrix benchmarks format clean help
 
 help:
 	@echo "make demo    train vae.digits, prove it, and sample from it without torch"
 	@echo "make test    run the tests, the linter and the type checker"
 	@echo "make browser install what the tests in Node and in a browser need"
+	@echo "make matrix  test the lowest and the newest versions, and each Python that is here"
+	@echo "make benchmarks  measure anew what docs/benchmarks.md shows (25 minutes on 2 quiet cores)"
 	@echo "make format  format the code"
 	@echo "make clean   remove .venv and what the demo wrote"
 
@@ -31,12 +33,18 @@ check: $(VENV)/.test
 browser:
 	tests/web/setup
 
+matrix:
+	tests/matrix
+
+benchmarks: $(VENV)/.test
+	$(BIN)/python benchmarks/all.py
+
 format: $(VENV)/.test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) .matrix demo
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"zoo needs Python 3.11 or newer, and {sys.executable} is {sys.version.split()[0]}. Try: make PYTHON=python3.12")'

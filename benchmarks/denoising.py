@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 import zoo
+from measure import conclude, header, run, table
 from zoo import data
 from zoo.evaluation.reconstruction import psnr
 from zoo.modules import mix
@@ -32,6 +33,8 @@ except ImportError:
 
 Array = NDArray[np.float64]
 
+BOUND = 3.0
+"""Decibels above the better filter."""
 STRENGTHS = (0.05, 0.1, 0.25, 0.5, 1.0)
 """h of non-local means, as multiples of the noise's deviation."""
 
@@ -66,22 +69,27 @@ def main() -> None:
     with zoo.load(asked.source) as model:
         recipe = model.release.manifest["recipe"]
         test = data.load(recipe["data"], "test")
-        images = torch.from_numpy(test.x[: asked.limit]).float() / 255
+        images = torch.from_numpy(test.array[: asked.limit]).float() / 255
         torch.manual_seed(mix(0, "denoising"))
         noisy = (corrupt(images, recipe["noise"], recipe["level"])[:, 0] * 255).round().byte().numpy()
         denoised = model.run("denoise", noisy) / 255
     clean, given = images[:, 0].double().numpy(), noisy / 255
-    print(f"{recipe['noise']} noise, level {recipe['level']}, on the first {len(clean):,} test pictures of {test.name}")
-    print(f"{quality(given, clean):6.2f} dB  as it is")
+    rows = [("as it is", quality(given, clean))]
     best: dict[str, tuple[float, str]] = {}
     for name, clear in filters(float((given - clean).std())).items():
-        value = quality(np.stack([clear(picture) for picture in given]), clean)
+        value = quality(np.stack([clear(image) for image in given]), clean)
         best[name.partition(",")[0]] = max(best.get(name.partition(",")[0], (0.0, "")), (value, name))
-    for value, name in best.values():
-        print(f"{value:6.2f} dB  {name}")
     value = quality(denoised, clean)
-    print(f"{value:6.2f} dB  {model.name}, {value - max(best.values())[0]:+.2f} against the better filter")
+    rows += [(name, found) for found, name in best.values()] + [(f"`{model.name}`", value)]
+    above = value - max(best.values())[0]
+    print(
+        f"{header('genzoo')}. {recipe['noise'].capitalize()} noise, level {recipe['level']}, on the first "
+        f"{len(clean):,} test images of {test.name}: the model is {above:+.1f} dB from the better filter.\n"
+    )
+    print(table(["", "PSNR"], [[name, f"{found:.2f} dB"] for name, found in rows]))
+    missed = f"`{model.name}` is {above:+.1f} dB from the better filter, and the bound is {BOUND:+g}."
+    conclude(None, {}, [missed] if above < BOUND else [])
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

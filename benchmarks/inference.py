@@ -13,19 +13,19 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import platform
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import zoo
-from measure import conclude, machine
-from zoo.benchmark.figures import Benchmark, Ratio, Row, ratio
+from measure import conclude, header, run, table
+from zoo.benchmark.figures import Benchmark, Ratio, Row, percentile, ratio
+from zoo.files import expand
+from zoo.onnx_backend import OnnxBackend
 from zoo.release import WEIGHTS, read
 
 SPEEDS = {1: 2.0, 64: 1.0}
@@ -54,28 +54,24 @@ def of(found: Benchmark, engine: str, control: bool = False) -> dict[tuple[str, 
     }
 
 
-def table(founds: Mapping[str, Benchmark]) -> str:
-    """A table in Markdown: a line a model and task, with median latencies of each batch size."""
+def latencies(founds: Mapping[str, Benchmark]) -> str:
+    """A table in Markdown: a line a model and task, the median latencies of the batch sizes side by side."""
     compiled = any(of(found, "torch-compiled") for found in founds.values())
     batches = sorted({row.batch for found in founds.values() for row in found.rows})
-    heads = ["", "task"]
+    heads, lines = ["", "task"], []
     for batch in batches:
-        heads += [f"torch, {batch}", *(["compiled", "speed"] if compiled else [])]
-        heads += [f"ONNX Runtime, {batch}", "speed", "in rounds", "A/A"]
-    lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
+        heads += [f"torch, {batch}", *(["compiled", "speed"] if compiled else []), f"ONNX Runtime, {batch}", "speed"]
     for name, found in founds.items():
         torch, faster, onnx = of(found, "torch"), of(found, "torch-compiled"), of(found, "onnx")
-        again = of(found, "onnx", True)
         for task in dict.fromkeys(task for task, _ in onnx):
             cells = [f"`{name}`", task]
             for cell in ((task, batch) for batch in batches):
                 cells += [latency(torch[cell])]
                 if compiled:
                     cells += [latency(faster[cell]), f"{faster[cell].speed.median:.2f}"] if cell in faster else ["", ""]
-                cells += [latency(onnx[cell]), f"{onnx[cell].speed.median:.2f}", span(onnx[cell].speed)]
-                cells += [f"{ratio(onnx[cell].rounds_ms, again[cell].rounds_ms).median:.2f}"]
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+                cells += [latency(onnx[cell]), f"{onnx[cell].speed.median:.2f}"]
+            lines.append(cells)
+    return table(heads, lines)
 
 
 def latency(row: Row) -> str:
@@ -86,18 +82,29 @@ def span(speed: Ratio) -> str:
     return f"{speed.low:.2f}–{speed.high:.2f}"
 
 
+def noise(founds: Mapping[str, Benchmark]) -> str:
+    """How far the control was off, over all rows: half of them, nineteen in twenty, and the worst."""
+    off = []
+    for found in founds.values():
+        onnx, again = of(found, "onnx"), of(found, "onnx", True)
+        ratios = (ratio(onnx[cell].rounds_ms, row.rounds_ms).median for cell, row in again.items() if cell in onnx)
+        off += [max(times, 1 / times) - 1 for times in ratios]
+    half, most = (percentile(off, part) for part in (0.5, 0.95))
+    return f"A/A differs by {half:.1%} or less in half of the rows, {most:.1%} in 95% of them, {max(off):.1%} at worst."
+
+
 def starts(founds: Mapping[str, Benchmark]) -> str:
     """A table in Markdown: cold start and memory, a line a model."""
-    heads = ["", "torch", "ONNX Runtime", "speed", "in rounds", "A/A", *["torch", "ONNX Runtime", "ratio"] * 2]
-    lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
+    heads = ["", "first sample, torch", "ONNX Runtime", "speed"]
+    heads += ["memory, torch", "ONNX Runtime", "ratio", "at the end, torch", "ONNX Runtime", "ratio"]
+    lines = []
     for name, found in founds.items():
-        torch, onnx, again = (processes(found)[key] for key in (("torch", False), ("onnx", False), ("onnx", True)))
+        torch, onnx = (processes(found)[key] for key in (("torch", False), ("onnx", False)))
         cells = [f"`{name}`", f"{torch.seconds:.2f} s", f"{onnx.seconds:.2f} s", f"{onnx.speed.median:.1f}"]
-        cells += [span(onnx.speed), f"{ratio(onnx.cold_seconds, again.cold_seconds).median:.2f}"]
         for first, last in ((torch.first_megabytes, onnx.first_megabytes), (torch.megabytes, onnx.megabytes)):
             cells += [f"{first:.0f} MB", f"{last:.0f} MB", f"{last / first:.2f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return table(heads, lines)
 
 
 def processes(found: Benchmark) -> dict[tuple[str, bool], Any]:
@@ -109,16 +116,18 @@ def processes(found: Benchmark) -> dict[tuple[str, bool], Any]:
 def short_of(name: str, found: Benchmark) -> list[str]:
     """The bounds that a model does not keep, a line each."""
     missed = [
-        f"{name}: {row.task} at batch {row.batch} is {row.speed.median:.2f} times as fast as in torch "
+        f"`{name}`: {row.task} at batch {row.batch} is {row.speed.median:.2f} times as fast as in torch "
         f"({span(row.speed)}), and the bound is {SPEEDS[row.batch]:g}."
         for row in of(found, "onnx").values()
         if row.batch in SPEEDS and row.speed.median < SPEEDS[row.batch]
     ]
     torch, onnx = processes(found)["torch", False], processes(found)["onnx", False]
     if onnx.speed.median < COLD:
-        missed.append(f"{name}: its first sample is {onnx.speed.median:.1f} times as fast, and the bound is {COLD:g}.")
+        missed.append(
+            f"`{name}`: its first sample is {onnx.speed.median:.1f} times as fast, and the bound is {COLD:g}."
+        )
     if (part := onnx.first_megabytes / torch.first_megabytes) > MEMORY:
-        missed.append(f"{name}: its first sample takes {part:.2f} of the memory, and the bound is {MEMORY:g}.")
+        missed.append(f"`{name}`: its first sample takes {part:.2f} of the memory, and the bound is {MEMORY:g}.")
     return missed
 
 
@@ -140,6 +149,7 @@ def ready(folder: Path, rounds: int) -> tuple[str, list[str], dict[str, list[flo
         try:
             with zoo.load(release.folder, device="cpu", threads=1) as model:
                 if opened:
+                    assert isinstance(model.backend, OnnxBackend)
                     model.backend.session(opened)
         finally:
             files.sha256 = hashed
@@ -166,11 +176,11 @@ def ready(folder: Path, rounds: int) -> tuple[str, list[str], dict[str, list[flo
             way()
             if number:
                 times[name].append(time.perf_counter() - began)
-    lines = ["| | time | in rounds | to torch.load | to hashing |", "| --- | --- | --- | --- | --- |"]
+    lines = []
     for name, mine in times.items():
         cells = [name, f"{statistics.median(mine) * 1e3:.2f} ms", f"{min(mine) * 1e3:.2f}–{max(mine) * 1e3:.2f} ms"]
         cells += [f"{share(mine, times[base]):.3f}" for base in ("torch.load", "SHA-256 of the weights alone")]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(cells)
     missed = []
     for name, base, bound in (
         ("zoo.load, hashing aside", "torch.load", LOADING),
@@ -179,7 +189,8 @@ def ready(folder: Path, rounds: int) -> tuple[str, list[str], dict[str, list[flo
         if (took := share(times[name], times[base])) > bound:
             missed.append(f"{name} takes {took:.2f} of the time of {base}, and the bound is {bound:g}.")
     megabytes = weights.stat().st_size / 1e6
-    return f"{megabytes:.0f} MB of weights:\n\n" + "\n".join(lines), missed, times
+    found = table(["", "time", "in rounds", "to torch.load", "to hashing"], lines)
+    return f"A release of {megabytes:.0f} MB:\n\n{found}", missed, times
 
 
 def share(mine: Sequence[float], base: Sequence[float]) -> float:
@@ -194,12 +205,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, action="append", help="may be repeated (default: 1 and 64)")
     parser.add_argument("--compiled", action="store_true", help="torch.compile too, which takes minutes more")
     parser.add_argument("--all", action="store_true", help="recipes without released weights too")
-    parser.add_argument("--releases", type=Path, metavar="DIR", help="keep and find the runs of one step there")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
+    parser.add_argument("--releases", type=expand, metavar="DIR", help="keep and find the runs of one step there")
+    parser.add_argument("--json", type=expand, metavar="FILE", help="write everything there too")
     given = parser.parse_args()
     only = tuple(given.only) or ("",)
     names = [name for name in zoo.list_models(pretrained=not given.all) if not name.endswith(".tiny")]
     names = [name for name in names if name.startswith(only)]
+    if not names and not "ready".startswith(only):
+        raise SystemExit(f"No model begins with {' or '.join(only)}, and 'ready' does not either.")
     ways = ("torch", *(["torch-compiled"] if given.compiled else []), "onnx")
     founds: dict[str, Benchmark] = {}
     missed: list[str] = []
@@ -210,20 +223,18 @@ def main() -> None:
             found = zoo.bench(
                 source(name, folder), only=ways, batches=given.batch or (), rounds=given.rounds, device="cpu"
             )
-            print(f"\n{table({name: found})}", file=sys.stderr, flush=True)
-            for line in (
-                *found.warnings,
-                *(f"{left.contestant.name} {left.what}: {left.reason}" for left in found.left_out),
-            ):
+            print(f"\n{latencies({name: found})}", file=sys.stderr, flush=True)
+            left_out = [f"{left.contestant.name} {left.what}: {left.reason}" for left in found.left_out]
+            for line in (*found.warnings, *left_out):
                 print(f"{name}: {line}", file=sys.stderr, flush=True)
             founds[name], written[name] = found, found.to_json()
             missed += short_of(name, found)
         if founds:
             first = next(iter(founds.values()))
-            print(f"{machine()}; {', '.join((f'Python {platform.python_version()}', *first.versions))};")
-            print(f"{date.today()}; {first.threads} thread; medians of {first.rounds} interleaved rounds.")
-            print(f"\n{table(founds)}")
-            print("\nTime and memory (columns 7 to 9) of the first sample, and memory at the end:")
+            print(f"{header('genzoo', 'torch', 'onnxruntime')};")
+            print(f"{first.threads} thread, medians of {first.rounds} interleaved rounds. {noise(founds)}")
+            print(f"\n{latencies(founds)}")
+            print("\nTime and memory of the first sample, and memory at the end:")
             print(f"\n{starts(founds)}", flush=True)
         if "ready".startswith(only):
             text, late, times = ready(folder, max(given.rounds, 2))
@@ -234,4 +245,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

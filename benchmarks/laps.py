@@ -46,7 +46,7 @@ def lap(contestant: Contestant, warmup: int, steps: int) -> Lap:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         # libgomp reads this once a process: every contestant runs with what it sets for itself.
-        env = {key: value for key, value in os.environ.items() if key != "GOMP_SPINCOUNT"} | contestant.env
+        env = {key: value for key, value in os.environ.items() if key != "GOMP_SPINCOUNT"} | dict(contestant.env)
         command = [part.format(folder=folder) for part in contestant.command]
         began = time.perf_counter()
         with open(folder / "stdout", "wb") as out, open(folder / "stderr", "wb") as err:

@@ -7,12 +7,19 @@ import os
 import statistics
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from zoo.benchmark.machine import describe
+from zoo.errors import ZooError
+from zoo.files import expand
+
+MISSED = 3
+"""The exit status of a script that has measured everything, and something fell short of its bound."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +59,51 @@ def compare(
     }
 
 
-def conclude(path: Path | None, figures: Mapping[str, Any], missed: Sequence[str]) -> None:
-    """Write the figures as JSON where that was asked for, and exit with what fell short of its bound."""
+def conclude(path: Path | None, figures: Mapping[str, Any], missed: Sequence[str] | None) -> None:
+    """Write the figures as JSON where that was asked for, and say what misses its bound: then the status is MISSED.
+
+    `missed` is None for figures that have no bound.
+    """
     if path:
         path.write_text(json.dumps(figures, indent=2) + "\n")
-    if missed:
-        raise SystemExit("\n" + "\n".join(missed))
+    if missed is not None:
+        print(f"\n{within(missed)}", flush=True)
+    raise SystemExit(MISSED if missed else 0)
 
 
-def machine() -> str:
-    """The processor, in words."""
+def within(missed: Sequence[str]) -> str:
+    """What fell short of its bound, in Markdown."""
+    return (
+        "Not within the bounds:\n\n" + "\n".join(f"- {line}" for line in missed) if missed else "All within the bounds."
+    )
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def header(*packages: str) -> str:
+    """Where and when something is measured: the day, the processor, and the versions."""
     about = describe()
-    return f"{about['processor']}, {about['cores']} cores"
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    return (
+        f"{date.today()}, {about['processor']}, {about['cores']} cores; Python {about['python']}"
+        f"{', ' if versions else ''}{versions}"
+    )
+
+
+def data_dir() -> Path:
+    """The folder that holds the data sets, or the end of the script."""
+    if not os.environ.get("ZOO_DATA_DIR"):
+        raise SystemExit("ZOO_DATA_DIR is not set. Set it to the folder that holds the data sets.")
+    return expand(os.environ["ZOO_DATA_DIR"])
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a script: what a person can mend is one line, as in the commands of zoo."""
+    try:
+        main()
+    except ZooError as error:
+        raise SystemExit(f"Error: {error}") from error

@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 import zoo
+from measure import header, run, table
 from zoo import data, registry
-from zoo.errors import ZooError
-from zoo.evaluation import declared
 from zoo.evaluation.intervals import bootstrap
+from zoo.training import metrics
 from zoo.training.batches import Batches
 
 
@@ -31,7 +31,12 @@ def values(name: str, measure: str, limit: int | None) -> NDArray[np.float64]:
         sys.exit(f"{name} does not declare the measure {measure!r}. It declares: {', '.join(known) or 'none'}.")
     test = data.load(recipe.data, "test")
     batches = Batches(test, max(recipe.batch, 100), recipe.seed, torch.device("cpu"))
-    return declared.values(known[measure], zoo.load_module(name), batches, recipe, limit or len(test), quiet=False)
+    found, failed = metrics.take(
+        (known[measure],), zoo.load_module(name), batches, recipe, min(limit or len(test), len(test))
+    )
+    if failed:
+        raise failed[measure]
+    return found[measure]
 
 
 def main() -> None:
@@ -41,18 +46,13 @@ def main() -> None:
     parser.add_argument("measure", metavar="MEASURE")
     parser.add_argument("--limit", type=int, help="test samples (default: all)")
     given = parser.parse_args()
-    try:
-        left, right = (values(name, given.measure, given.limit) for name in (given.left, given.right))
-    except ZooError as error:
-        sys.exit(f"Error: {error}")
+    left, right = (values(name, given.measure, given.limit) for name in (given.left, given.right))
     low, high = bootstrap(left - right)
-    print(
-        f"{given.measure} of {len(left):,} test samples: "
-        f"{left.mean():.3f} {given.left}, {right.mean():.3f} {given.right}"
-    )
-    print(f"difference {(left - right).mean():.3f}, 95% by bootstrap over samples: {low:.3f} to {high:.3f}")
-    print(f"{given.left} is lower on {(left < right).mean():.1%} of the samples")
+    print(f"{header('genzoo', 'torch')}; `{given.measure}` of the first {len(left):,} test samples.\n")
+    row = [f"{left.mean():.3f}", f"{right.mean():.3f}", f"{(left - right).mean():.3f}", f"{low:.3f} to {high:.3f}"]
+    heads = [f"`{given.left}`", f"`{given.right}`", "difference", "95% by bootstrap", f"`{given.left}` is lower"]
+    print(table(heads, [[*row, f"on {(left < right).mean():.1%} of the samples"]]))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -46,7 +46,7 @@ def operations(name: str) -> int:
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         for number, objective in enumerate(model.objectives):
             Phase(number, objective, module, recipe, cpu, World()).move(lambda part: batch, 0)
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 if __name__ == "__main__":

@@ -1,20 +1,24 @@
 """The plainest loops that train three networks of the zoo, by hand: what benchmarks/training.py compares with.
 
-    ZOO_DATA_DIR=DIR python benchmarks/plain.py vae.mnist [--device cuda]
+    ZOO_DATA_DIR=DIR python benchmarks/plain.py vae.mnist [--steps N] [--device cuda]
 
-Each has the network, data, batch, loss, schedule, clipping and optimiser of the recipe, in float32, and torch's own
-defaults for everything else. Now and then it prints a line of JSON with the step, the loss and the seconds.
+Each has the network, data, batch, loss, schedule, clipping, EMA and optimisers of the recipe, in float32, and torch's
+own defaults for everything else; tests/test_benchmarks.py holds each to the trainer's losses and weights. Now and then
+it prints a line of JSON with the step, the losses and the seconds.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
+import dataclasses
 import gzip
 import json
 import math
-import os
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,107 +26,125 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo
-from zoo_autoencoders.vae import VAE, vae
-from zoo_autoregressive.chargpt import CharGPT, chargpt
-from zoo_gans.dcgan import DCGAN, dcgan
+from measure import data_dir
+from zoo_autoencoders.vae import vae
+from zoo_autoregressive.chargpt import chargpt
+from zoo_gans.dcgan import dcgan
 
 began = time.perf_counter()
 
 
-def plain_vae(folder: Path, device: str) -> None:
-    recipe = vae.recipes["mnist"]
-    images = mnist(folder).to(device)
-    net = VAE(recipe, zoo.Sample(zoo.Image(1, 28, 28), classes=10)).to(device).train()
-    groups = [
-        {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": 0.05},
-        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW(groups, lr=recipe.lr)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: cosine(step, recipe))
-    average = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema)
-    )
-    step = 0
-    while step < recipe.steps:
-        order = torch.randperm(len(images), device=device)
-        for index in order[: len(order) // recipe.batch * recipe.batch].split(recipe.batch):
-            x = torch.bernoulli(images[index])
-            mean, logvar = net.posterior(x)
-            z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
-            reconstruction = F.binary_cross_entropy_with_logits(net.logits(z), x, reduction="sum") / len(x)
-            kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(1).mean()
-            loss = reconstruction + kl
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            scheduler.step()
-            average.update_parameters(net)
-            step += 1
-            tell(step, loss, recipe)
-            if step == recipe.steps:
-                break
+class Loop:
+    """A network with its optimisers; each of its phases takes a batch, makes one step and returns the loss."""
 
+    phases: Sequence[Callable[[Tensor], Tensor]]
 
-def plain_dcgan(folder: Path, device: str) -> None:
-    recipe = dcgan.recipes["mnist"]
-    images = mnist(folder).to(device)
-    net = DCGAN(recipe, zoo.Sample(zoo.Image(1, 28, 28), classes=10)).to(device).train()
-    betas = (0.5, 0.999)
-    optimiser_d = torch.optim.AdamW(net.discriminator.parameters(), lr=recipe.lr, betas=betas, weight_decay=0.0)
-    optimiser_g = torch.optim.AdamW(net.generator.parameters(), lr=recipe.lr, betas=betas, weight_decay=0.0)
-    schedulers = [
-        torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / recipe.steps)
-        for optimiser in (optimiser_d, optimiser_g)
-    ]
-    step = 0
-    while step < recipe.steps:
-        order = torch.randperm(len(images), device=device)
-        for index in order[: len(order) // recipe.batch * recipe.batch].split(recipe.batch):
-            real = images[index]
-            with torch.no_grad():
-                fake = net.decode(torch.randn(recipe.batch, recipe.latent, device=device))
-            loss_d = F.softplus(-net.discriminate(real)).mean() + F.softplus(net.discriminate(fake)).mean()
-            optimiser_d.zero_grad()
-            loss_d.backward()
-            optimiser_d.step()
-            fake = net.decode(torch.randn(recipe.batch, recipe.latent, device=device))
-            loss_g = F.softplus(-net.discriminate(fake)).mean()
-            optimiser_g.zero_grad()
-            loss_g.backward()
-            optimiser_g.step()
-            for scheduler in schedulers:
-                scheduler.step()
-            step += 1
-            tell(step, loss_d, recipe)
-            if step == recipe.steps:
-                break
+    def __init__(self, net: nn.Module, recipe: Any) -> None:
+        self.net: Any = net.train()
+        self.recipe = recipe
+        self.optimisers: list[torch.optim.Optimizer] = []
+        self.schedulers: list[torch.optim.lr_scheduler.LambdaLR] = []
+        self.average = copy.deepcopy(net) if recipe.ema else None
+        self.averaged = 0
 
+    def adamw(self, net: nn.Module, lr: float, betas: tuple[float, float], weight_decay: float) -> int:
+        """Add an optimiser with its schedule, and return its number. Biases and norms have no weight decay."""
+        groups = [
+            {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": weight_decay},
+            {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        self.optimisers.append(torch.optim.AdamW(groups, lr=lr, betas=betas))
+        self.schedulers.append(
+            torch.optim.lr_scheduler.LambdaLR(self.optimisers[-1], lambda step: factor(step, self.recipe))
+        )
+        return len(self.optimisers) - 1
 
-def plain_chargpt(folder: Path, device: str) -> None:
-    recipe = chargpt.recipes["shakespeare"]
-    text = (folder / "tinyshakespeare" / "input.txt").read_text("utf-8")
-    vocabulary = "".join(sorted(set(text)))
-    index_of = {character: index for index, character in enumerate(vocabulary)}
-    data = torch.tensor([index_of[character] for character in text[: len(text) * 9 // 10]], device=device)
-    net = CharGPT(recipe, zoo.Sample(zoo.Text(vocabulary, recipe.length))).to(device).train()
-    groups = [
-        {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": 0.1},
-        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.99))
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: cosine(step, recipe))
-    window = torch.arange(recipe.length, device=device)
-    for step in range(1, recipe.steps + 1):
-        starts = torch.randint(len(data) - recipe.length + 1, (recipe.batch, 1), device=device)
-        tokens = data[starts + window]  # (b, length)
-        logits = net(tokens[:, :-1])
-        loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
-        optimiser.zero_grad()
+    def descend(self, number: int, loss: Tensor) -> None:
+        """One step of an optimiser."""
+        self.optimisers[number].zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
-        optimiser.step()
-        scheduler.step()
-        tell(step, loss, recipe)
+        if self.recipe.clip:
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip)
+        self.optimisers[number].step()
+        self.schedulers[number].step()
+
+    @torch.no_grad()
+    def update_average(self) -> None:
+        """The exponential moving average of the weights, once a step."""
+        if self.average is not None:
+            decay = min(self.recipe.ema, (1 + self.averaged) / (10 + self.averaged))
+            for average, weight in zip(self.average.parameters(), self.net.parameters(), strict=True):
+                average.lerp_(weight, 1 - decay)
+            self.averaged += 1
+
+
+class VAE(Loop):
+    """vae.mnist."""
+
+    def __init__(self, net: Any, recipe: Any) -> None:
+        super().__init__(net, recipe)
+        self.adamw(net, recipe.lr, (0.9, 0.999), 0.05)
+        self.phases = (self.step,)
+
+    def step(self, images: Tensor) -> Tensor:
+        x = torch.bernoulli(images)
+        mean, logvar = self.net.posterior(x)
+        z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
+        reconstruction = F.binary_cross_entropy_with_logits(self.net.logits(z), x, reduction="sum") / len(x)
+        kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(1).mean()
+        loss = reconstruction + kl
+        self.descend(0, loss)
+        self.update_average()
+        return loss
+
+
+class DCGAN(Loop):
+    """dcgan.mnist."""
+
+    def __init__(self, net: Any, recipe: Any) -> None:
+        super().__init__(net, recipe)
+        self.d = self.adamw(net.discriminator, recipe.lr, (0.5, 0.999), 0.0)
+        self.g = self.adamw(net.generator, recipe.generator_lr, (0.5, 0.999), 0.0)
+        self.phases = (self.discriminator, self.generator)
+
+    def discriminator(self, real: Tensor) -> Tensor:
+        real_logits = self.net.discriminate(real)
+        with torch.no_grad():
+            fake = self.net.decode(torch.randn(len(real), self.recipe.latent, device=real.device))
+        loss = F.softplus(-real_logits).mean() + F.softplus(self.net.discriminate(fake)).mean()
+        self.descend(self.d, loss)
+        return loss
+
+    def generator(self, real: Tensor) -> Tensor:
+        fake = self.net.decode(torch.randn(len(real), self.recipe.latent, device=real.device))
+        loss = F.softplus(-self.net.discriminate(fake)).mean()
+        self.descend(self.g, loss)
+        self.update_average()
+        return loss
+
+
+class CharGPT(Loop):
+    """chargpt.shakespeare."""
+
+    def __init__(self, net: Any, recipe: Any) -> None:
+        super().__init__(net, recipe)
+        self.adamw(net, recipe.lr, (0.9, 0.99), 0.1)
+        self.phases = (self.step,)
+
+    def step(self, tokens: Tensor) -> Tensor:
+        logits = self.net(tokens[:, :-1])
+        loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+        self.descend(0, loss)
+        self.update_average()
+        return loss
+
+
+def factor(step: int, recipe: Any) -> float:
+    """The factor on the learning rate: linear warm-up, then constant, linear or cosine decay to 0."""
+    if step < recipe.warmup:
+        return (step + 1) / recipe.warmup
+    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done))}[recipe.decay]
 
 
 def mnist(folder: Path) -> Tensor:
@@ -132,26 +154,64 @@ def mnist(folder: Path) -> Tensor:
     return torch.from_numpy(content.reshape(-1, 1, 28, 28).astype("float32") / 255)
 
 
-def cosine(step: int, recipe: zoo.Recipe) -> float:
-    """The factor on the learning rate: linear warm-up, then cosine decay to 0."""
-    if step < recipe.warmup:
-        return (step + 1) / recipe.warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - recipe.warmup) / (recipe.steps - recipe.warmup)))
+def mnist_batches(folder: Path, recipe: Any, device: str) -> tuple[zoo.Sample, Iterator[Tensor]]:
+    """The form of MNIST, and batches of it, float32 (b, 1, 28, 28): each image once an epoch."""
+    images = mnist(folder).to(device)
+
+    def batches() -> Iterator[Tensor]:
+        while True:
+            order = torch.randperm(len(images), device=device)
+            for index in order[: len(order) // recipe.batch * recipe.batch].split(recipe.batch):
+                yield images[index]
+
+    return zoo.Sample(zoo.Image(1, 28, 28), classes=10), batches()
 
 
-def tell(step: int, loss: Tensor, recipe: zoo.Recipe) -> None:
-    """Print about 500 lines in a whole run."""
-    if step % max(1, recipe.steps // 500) == 0:
-        line = {"step": step, "loss": loss.item(), "seconds": time.perf_counter() - began}
-        print(json.dumps(line), flush=True)
+def text_batches(folder: Path, recipe: Any, device: str) -> tuple[zoo.Sample, Iterator[Tensor]]:
+    """The form of a text, and batches of windows of it at random, int64 (b, length)."""
+    text = (folder / "tinyshakespeare" / "input.txt").read_text("utf-8")
+    vocabulary = "".join(sorted(set(text)))
+    index_of = {character: index for index, character in enumerate(vocabulary)}
+    data = torch.tensor([index_of[character] for character in text[: len(text) * 9 // 10]], device=device)
+    window = torch.arange(recipe.length, device=device)
+
+    def batches() -> Iterator[Tensor]:
+        while True:
+            yield data[torch.randint(len(data) - recipe.length + 1, (recipe.batch, 1), device=device) + window]
+
+    return zoo.Sample(zoo.Text(vocabulary, recipe.length)), batches()
 
 
-LOOPS = {"vae.mnist": plain_vae, "dcgan.mnist": plain_dcgan, "chargpt.shakespeare": plain_chargpt}
+LOOPS = {
+    "vae.mnist": (vae, VAE, mnist_batches),
+    "dcgan.mnist": (dcgan, DCGAN, mnist_batches),
+    "chargpt.shakespeare": (chargpt, CharGPT, text_batches),
+}
+"""By recipe: the model, its loop, and its data."""
 
-if __name__ == "__main__":
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=LOOPS)
+    parser.add_argument("--steps", type=int, help="of the run, in place of the recipe's")
     parser.add_argument("--device", default="cpu")
-    arguments = parser.parse_args()
+    given = parser.parse_args()
     torch.backends.cudnn.allow_tf32 = False  # on CUDA torch's convolutions are not float32 otherwise
-    LOOPS[arguments.name](Path(os.environ["ZOO_DATA_DIR"]), arguments.device)
+    model, kind, data = LOOPS[given.name]
+    recipe = model.recipes[given.name.partition(".")[2]]
+    recipe = dataclasses.replace(recipe, steps=given.steps or recipe.steps)
+    try:
+        sample, batches = data(data_dir(), recipe, given.device)
+    except FileNotFoundError as error:
+        raise SystemExit(f"{error.filename} does not exist. ZOO_DATA_DIR names the folder that holds it.") from error
+    loop = kind(model.build(recipe, sample).to(given.device), recipe)
+    for step in range(1, recipe.steps + 1):
+        x = next(batches)
+        losses = [phase(x) for phase in loop.phases]
+        if step % max(1, recipe.steps // 500) == 0:  # about 500 lines in a whole run
+            line = {"step": step, "losses": [loss.item() for loss in losses], "seconds": time.perf_counter() - began}
+            print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,22 +9,27 @@ As a zoo model it has the same encoder, decoder, loss, batch size and learning r
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from pythae.models import VAE, VAEConfig
-from pythae.models.nn.benchmarks.mnist import Decoder_Conv_AE_MNIST, Encoder_Conv_VAE_MNIST
-from pythae.pipelines import TrainingPipeline
-from pythae.trainers import BaseTrainerConfig
-from pythae.trainers.training_callbacks import TrainingCallback
+try:
+    from pythae.models import VAE, VAEConfig
+    from pythae.models.nn.benchmarks.mnist import Decoder_Conv_AE_MNIST, Encoder_Conv_VAE_MNIST
+    from pythae.pipelines import TrainingPipeline
+    from pythae.trainers import BaseTrainerConfig
+    from pythae.trainers.training_callbacks import TrainingCallback
+except ModuleNotFoundError as error:
+    raise SystemExit(
+        f"No module named {error.name!r}: this needs an environment with pythae 0.1.2. "
+        "Run: python -m venv DIR; DIR/bin/pip install -c constraints.txt pythae==0.1.2 -e '.[cpu,train]'"
+    ) from error
 from torch import Tensor, nn
 
 import zoo
+from measure import data_dir
 from plain import mnist
 
 LATENT = 16  # as in the examples of pythae's documentation
@@ -92,5 +97,5 @@ class Tell(TrainingCallback):  # type: ignore[misc]
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         TrainingPipeline(model=network(), training_config=BaseTrainerConfig(output_dir=folder))(
-            train_data=mnist(Path(os.environ["ZOO_DATA_DIR"])).numpy(), callbacks=[Tell()]
+            train_data=mnist(data_dir()).numpy(), callbacks=[Tell()]
         )

@@ -12,24 +12,38 @@ import shutil
 import sys
 from pathlib import Path
 
-from measure import compare, machine
+from measure import compare, conclude, header, table
 
 BOUND = 3.0
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--rounds", type=int, default=21)
-rounds = parser.parse_args().rounds
 
-zoo = shutil.which("zoo", path=str(Path(sys.executable).parent))
-if zoo is None:
-    raise SystemExit("There is no zoo beside this Python. Run: pip install -e .")
-yardstick = [sys.executable, "-c", "import click"]
-costs = compare(
-    {"import click": yardstick, "A/A": yardstick, "zoo --help": [zoo, "--help"], "zoo list": [zoo, "list"]}, rounds
-)
-base = costs["import click"].seconds
-print(f"{machine()}; medians of {rounds} interleaved rounds")
-for name, cost in costs.items():
-    print(f"{name:<14} {cost.seconds * 1e3:7.1f} ms  (spread {cost.spread * 1e3:6.1f})  {cost.seconds / base:5.2f} ×")
-late = [name for name in ("zoo --help", "zoo list") if costs[name].seconds > BOUND * base]
-raise SystemExit(f"More than {BOUND:g} × import click: {', '.join(late)}" if late else 0)
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=21)
+    rounds = parser.parse_args().rounds
+    zoo = shutil.which("zoo", path=str(Path(sys.executable).parent))
+    if zoo is None:
+        raise SystemExit("There is no zoo beside this Python. Run: pip install -e .")
+    yardstick = 'python -c "import click"'
+    importing = [sys.executable, "-c", "import click"]
+    costs = compare(
+        {yardstick: importing, "A/A": importing, "zoo --help": [zoo, "--help"], "zoo list": [zoo, "list"]}, rounds
+    )
+    base = costs[yardstick].seconds
+    rows = [
+        [
+            name if name == "A/A" else f"`{name}`",
+            f"{cost.seconds * 1e3:.1f} ms",
+            f"{cost.spread * 1e3:.1f} ms",
+            f"{cost.seconds / base:.2f}",
+        ]
+        for name, cost in costs.items()
+    ]
+    print(f"{header('genzoo')}; medians of {rounds} interleaved rounds.\n")
+    print(table(["command", "time", "spread", "ratio"], rows))
+    late = [name for name in ("zoo --help", "zoo list") if costs[name].seconds > BOUND * base]
+    conclude(None, {}, [f"{name} takes more than {BOUND:g} times the time of import click." for name in late])
+
+
+if __name__ == "__main__":
+    main()

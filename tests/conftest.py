@@ -30,6 +30,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say how much CPU time the session took, with all processes that it started; workers leave that to the first."""
+    if not hasattr(config, "workerinput"):
+        used = os.times()
+        seconds = round(used.user + used.system + used.children_user + used.children_system)
+        print(f"CPU time: {seconds // 60} min {seconds % 60} s")
+
+
 class Shelf:
     """Tiny runs by model name, each trained with its release on first use, by one of the processes that run tests."""
 
@@ -63,14 +71,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
 
 
 @pytest.fixture(params=[name if name in KINDS else pytest.param(name, marks=pytest.mark.slow) for name in MODELS])
-def kind_name(request: pytest.FixtureRequest) -> str:
-    """A model of each kind in turn; with ``-m slow`` the others."""
-    return str(request.param)
-
-
-@pytest.fixture(params=MODELS)
 def model_name(request: pytest.FixtureRequest) -> str:
-    """Each registered model in turn."""
+    """A model of each kind in turn; with ``-m slow`` the others."""
     return str(request.param)
 
 

@@ -4,31 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from zoo.data import DataSet
 from zoo.data.store import KnownFile
-from zoo.errors import DataError, ZooError
 
 NOISE = np.random.default_rng(0).integers(0, 256, 300_000, np.uint8).tobytes()
-
-
-@contextmanager
-def refused(*words: object, kind: type[ZooError] = DataError) -> Iterator[None]:
-    """The block raises an error of `kind` in one line that has all `words`."""
-    with pytest.raises(kind) as caught:
-        yield
-    message = str(caught.value)
-    assert type(caught.value) is kind
-    assert len(message.splitlines()) == 1
-    assert message.endswith((".", "]'"))
-    for word in words:
-        assert str(word) in message
 
 
 def known(address: str, content: bytes = NOISE, name: str = "noise.bin", *more: str) -> KnownFile:

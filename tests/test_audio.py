@@ -48,6 +48,99 @@ def tone(path: Path, level: float = 1.0, samples: int = 400, rate: int = RATE) -
 # WAV files
 
 
+def chunk(kind: bytes, content: bytes, size: int | None = None) -> bytes:
+    """A chunk of a RIFF file, whose size may be a lie."""
+    return kind + struct.pack("<I", len(content) if size is None else size) + content + b"\0" * (len(content) % 2)
+
+
+def form(tag: int, bits: int, channels: int = 1, more: bytes = b"") -> bytes:
+    block = channels * bits // 8
+    return chunk(b"fmt ", struct.pack("<HHIIHH", tag, channels, RATE, RATE * block, block, bits) + more)
+
+
+def riff(*chunks: bytes, size: int | None = None, kind: bytes = b"RIFF") -> bytes:
+    content = b"WAVE" + b"".join(chunks)
+    return kind + struct.pack("<I", len(content) if size is None else size) + content
+
+
+SHORTS = np.array([-32768, -16384, 0, 8192, 32767], "<i2")
+DATA = SHORTS.tobytes()
+GUID = bytes.fromhex("0000 0000 1000 8000 00aa 0038 9b71")
+NOTE = chunk(b"LIST", b"INFOICMT\x03\0\0\0hey")  # of 15 bytes: one follows, so that the next begins at an even one
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        riff(form(1, 16), chunk(b"data", DATA, 0xFFFFFFFF), size=0xFFFFFFFF),  # ffmpeg to a pipe
+        riff(form(1, 16), chunk(b"data", DATA, 0x7FFFF000), size=0x7FFFF024),  # sox
+        riff(form(1, 16), chunk(b"data", DATA, 0x80000000), size=0x80000024),  # arecord
+        riff(form(1, 16), chunk(b"data", DATA, 0), size=0),  # a recorder that was killed
+        riff(form(1, 16), chunk(b"data", DATA + b"\x07", 0xFFFFFFFF))[:-1],  # half a sample
+        riff(form(1, 16), chunk(b"data", DATA), size=4),
+        riff(form(1, 16), chunk(b"data", DATA), NOTE),
+        riff(NOTE, form(1, 16), chunk(b"JUNK", bytes(29)), chunk(b"data", DATA)),
+        riff(form(1, 16, more=b"\0\0"), chunk(b"data", DATA)),
+        riff(form(0xFFFE, 16, more=struct.pack("<HHIH", 22, 16, 4, 1) + GUID), chunk(b"data", DATA)),
+        riff(form(3, 32), chunk(b"data", (SHORTS / 32768).astype("<f4").tobytes())),
+        riff(form(3, 64), chunk(b"data", (SHORTS / 32768).astype("<f8").tobytes())),
+        riff(
+            form(0xFFFE, 32, more=struct.pack("<HHIH", 22, 32, 4, 3) + GUID),
+            chunk(b"data", (SHORTS / 32768).astype("<f4").tobytes()),
+        ),
+        riff(form(1, 16, 2), chunk(b"data", np.repeat(SHORTS, 2).tobytes(), 0xFFFFFFFF)),
+        riff(
+            chunk(b"ds64", struct.pack("<QQQI", 0, 10, 5, 0)),
+            form(1, 16),
+            chunk(b"data", DATA, 0xFFFFFFFF),
+            NOTE,
+            kind=b"RF64",
+        ),
+    ],
+    ids=[
+        "ffmpeg",
+        "sox",
+        "arecord",
+        "killed",
+        "half",
+        "size",
+        "after",
+        "before",
+        "long",
+        "extensible",
+        "f4",
+        "f8",
+        "extensible f4",
+        "stereo",
+        "rf64",
+    ],
+)
+def test_files_as_programs_leave_them(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(content)
+    for file in (path, content):
+        rate, waveform = wav.read(file, "a.wav")
+        assert rate == RATE
+        assert waveform.tolist() == SHORTS.tolist()
+    assert wav.rate_of(path) == RATE
+
+
+def test_no_samples_and_chunks_behind() -> None:
+    with raises(DataError, "empty or cut short: 0 of 0"):
+        wav.read(riff(form(1, 16), chunk(b"data", b""), NOTE), "a.wav")
+
+
+def test_a_folder_of_sounds_from_pipes(tmp_path: Path) -> None:
+    for index in range(3):
+        (tmp_path / os.fsdecode(b"\xe9%d.wav" % index)).write_bytes(
+            riff(form(1, 16), chunk(b"data", DATA, 0xFFFFFFFF), size=0xFFFFFFFF)
+        )
+    (tmp_path / "a.mp3").write_bytes(b"")
+    data = load(f"audio:{tmp_path}", "train", seconds=0.005)
+    assert (data.x == SHORTS).all()
+    assert data.note == "1 file is no sound that can be read, by its ending, and was left out: 'a.mp3'"
+
+
 @pytest.mark.parametrize(
     ("width", "frames"),
     [
@@ -97,12 +190,13 @@ def test_written_and_read_again() -> None:
         (wav.write(TONE, RATE)[:-9], ["cut short: 395 of 400 samples"]),
         (wav.write(TONE[:0], RATE), ["empty or cut short: 0 of 0"]),
         (
-            wav.write(TONE, RATE).replace(b"\x01\0\x01\0", b"\x03\0\x01\0"),
-            ["unknown format: 3", "Save it as 16-bit PCM"],
+            wav.write(TONE, RATE).replace(b"\x01\0\x01\0", b"\x06\0\x01\0"),
+            ["unknown format: 6, A-law", "Save it as 16-bit PCM"],
         ),
+        (riff(form(3, 32), chunk(b"data", np.array([0, np.nan], "<f4").tobytes())), ["samples that are no numbers"]),
         (wav.write(TONE, RATE).replace(b"\x02\0\x10\0", b"\x02\0\x30\0"), ["48 bits", "Save it as 16-bit PCM"]),
     ],
-    ids=["empty", "header", "mp3", "cut", "silent", "float", "wide"],
+    ids=["empty", "header", "mp3", "cut", "silent", "law", "nan", "wide"],
 )
 def test_what_cannot_be_read(content: bytes, words: list[str], tmp_path: Path) -> None:
     path = tmp_path / "a.wav"

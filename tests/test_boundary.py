@@ -41,7 +41,7 @@ def test_looking_imports_nothing_heavy(arguments: list[str]) -> None:
     assert python(code).splitlines()[-1] == "[]"
 
 
-def test_a_release_is_used_without_what_training_needs(kind_name: str, shelf: Shelf, tmp_path: Path) -> None:
+def test_a_release_is_used_without_what_training_needs(model_name: str, shelf: Shelf, tmp_path: Path) -> None:
     code = """
 import sys, json, numpy as np, zoo
 assert f"{sys.argv[2]}.tiny" in zoo.list_models()
@@ -51,9 +51,9 @@ with zoo.load(sys.argv[1]) as model:
         model.backend.run(name, {key: np.zeros((1, *spec.shape), spec.dtype) for key, spec in task.inputs.items()})
     print(json.dumps([count, sorted(model.tasks), model.providers, "torch" in sys.modules]))
 """
-    count, tasks, providers, torch = json.loads(python(code, shelf.release(kind_name), kind_name, block=TRAINING))
-    assert count == (None if registry.load(kind_name).generate is None else 2)
-    graphs = {path.stem for path in shelf.release(kind_name).glob("*.onnx")}
+    count, tasks, providers, torch = json.loads(python(code, shelf.release(model_name), model_name, block=TRAINING))
+    assert count == (None if registry.load(model_name).generate is None else 2)
+    graphs = {path.stem for path in shelf.release(model_name).glob("*.onnx")}
     assert tasks == sorted(graphs - {"generate"})
     assert providers
     assert not torch

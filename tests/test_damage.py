@@ -6,12 +6,14 @@ import contextlib
 import copy
 import io
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from PIL import Image
@@ -66,11 +68,53 @@ def test_a_missing_file(name: str, release: Path, refused: Refused) -> None:
         refused("generate", release, says=(f"{name} is missing",))
 
 
-def test_a_link_is_no_file(release: Path, refused: Refused, tmp_path: Path) -> None:
-    """ONNX Runtime refuses links, so a release has none."""
-    shutil.move(release / WEIGHTS, tmp_path / "elsewhere")
-    (release / WEIGHTS).symlink_to(tmp_path / "elsewhere")
-    refused("generate", release, says=(WEIGHTS, "link"))
+def linked(release: Path, blobs: str) -> None:
+    """Make every file of a release a link, as the Hub's cache does: into `blobs`, where {0} is its SHA-256."""
+    for path in [*release.iterdir()]:
+        digest = files.sha256(path)
+        blob = release / blobs.format(digest, digest[:2])
+        blob.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(path, blob)
+        path.symlink_to(os.path.relpath(blob, release))
+
+
+@pytest.mark.parametrize("blobs", ["../../blobs/{0}", "../../../blobs/{1}/{0}"])
+def test_links_to_the_right_content(blobs: str, shelf: Shelf, tmp_path: Path, zoo_call: Command) -> None:
+    """They work like files, and a copy has real ones; in both layouts of the Hub's cache."""
+    release = tmp_path / "models--a--b" / "snapshots" / "1"
+    shutil.copytree(shelf.release("vae"), release)
+    linked(release, blobs)
+    assert all(path.is_symlink() for path in release.iterdir())
+    with zoo.load(shelf.release("vae")) as one, zoo.load(release) as other:
+        assert np.array_equal(one.generate(3), other.generate(3))
+    with zoo.load(release, backend="torch") as model:
+        model.generate()
+    assert zoo_call("verify", release).returncode == 0
+    assert zoo_call("export", release, "--to", "real").returncode == 0
+    assert not [path for path in (tmp_path / "real").iterdir() if path.is_symlink()]
+    assert zoo_call("verify", "./real").returncode == 0
+
+
+def test_an_onnx_runtime_that_refuses_links(release: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not take weights from memory either; the line says how to get real files."""
+    linked(release, "../blobs/{1}/{0}")
+    monkeypatch.setattr("zoo.onnx_backend.IN_MEMORY", "no such method")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("External data path escapes model directory")
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", refuse)
+    refused("generate", release, says=("escapes model directory", f"zoo export {release} --to DIR"))
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, "decode.onnx"])
+def test_a_link_to_other_content(name: str, release: Path, refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("private")
+    (release / name).unlink()
+    (release / name).symlink_to(tmp_path / "elsewhere")
+    refused("generate", release, says=(name, f"a link to {tmp_path / 'elsewhere'}", "damaged or altered"))
+    (tmp_path / "elsewhere").unlink()
+    refused("generate", release, says=(f"{name} is missing",))
 
 
 def test_a_file_too_many(release: Path, refused: Refused) -> None:
@@ -215,10 +259,12 @@ def test_a_manifest_that_is_gigantic(release: Path, refused: Refused) -> None:
     refused("info", release, says=(MANIFEST, "16,777,229 bytes"))
 
 
-def test_a_linked_manifest(release: Path, refused: Refused, tmp_path: Path) -> None:
-    shutil.move(release / MANIFEST, tmp_path / "elsewhere")
+def test_a_manifest_that_links_to_something_else(release: Path, refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("private")
+    (release / MANIFEST).unlink()
     (release / MANIFEST).symlink_to(tmp_path / "elsewhere")
-    refused("info", release, says=(MANIFEST, "link"))
+    line = refused("info", release, says=(MANIFEST, "is not JSON"))
+    assert "private" not in line
 
 
 def test_tasks_that_the_plugin_does_not_have(release: Path, refused: Refused) -> None:

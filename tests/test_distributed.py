@@ -41,7 +41,8 @@ class Plain(nn.Module):
         self.scale = nn.Parameter(torch.tensor(1.0))
 
     def reconstruct(self, x):
-        return (self.scale * self.layers[0](self.net(x))).sigmoid().view_as(x)
+        scale = 1 if self.scale is None else self.scale
+        return (scale * self.layers[0](self.net(x))).sigmoid().view_as(x)
 
 
 def squares(plain, batch, recipe):
@@ -96,6 +97,23 @@ card = zoo.Card(title="Test", summary="A model of the tests.", paper="https://ex
 recipes = {"tiny": Recipe(steps=20, batch=32, precision="fp32")}
 plain = zoo.Model(card=card, build=Plain, objectives=(zoo.Objective(squares),), tasks=plain_tasks, recipes=recipes)
 drifting = replace(plain, objectives=(zoo.Objective(squares, after=drift),))
+
+
+def held(recipe, sample):
+    """The net is frozen, and the layer after it, which a split model splits by itself, is not."""
+    plain = Plain(recipe, sample)
+    plain.scale = None  # no scalar can be split
+    plain.net.requires_grad_(False)
+    return plain
+
+
+def held_layer(recipe, sample):
+    critic = Critic(recipe, sample)
+    critic.critic[0].requires_grad_(False)
+    return critic
+
+
+frozen = replace(plain, build=held)
 critic = zoo.Model(
     card=card,
     build=Critic,
@@ -107,6 +125,7 @@ critic = zoo.Model(
     generate=zoo.OneShot("decode"),
     recipes=recipes,
 )
+frozen_critic = replace(critic, build=held_layer)
 '''
 
 
@@ -118,7 +137,9 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     about = folder / "equal_models-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: equal-models\nVersion: 1.0\n")
-    names = "\n".join(f"{name} = equal_models:{name}" for name in ("plain", "critic", "drifting"))
+    names = "\n".join(
+        f"{name} = equal_models:{name}" for name in ("plain", "critic", "drifting", "frozen", "frozen_critic")
+    )
     (about / "entry_points.txt").write_text(f"[zoo.models]\n{names}\n")
     return folder
 
@@ -200,6 +221,28 @@ def test_two_processes_train_and_release(model: str, train: Train, tmp_path: Pat
     assert len(curve(tmp_path / "run")) == 20
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "option", "part"),
+    [("frozen", "--no-release", "net."), ("frozen", "--shard", "net."), ("frozen_critic", "--no-release", "critic.0.")],
+)
+def test_frozen_weights_stay_frozen_in_two_processes(
+    model: str, option: str, part: str, train: Train, tmp_path: Path
+) -> None:
+    settings = ("--no-release", "--set", "ema=0.9", "--set", "clip=0.1")
+    train(1, f"{model}.tiny", "--out", "one", *settings)
+    train(2, f"{model}.tiny", "--out", "two", *settings, option)
+    close(tmp_path / "one", tmp_path / "two")
+    one, two = (checkpoints.read(tmp_path / run).tensors for run in ("one", "two"))
+    fresh = [name for name in one if name.startswith((f"module.{part}", f"ema.{part}"))]
+    assert fresh
+    assert all(torch.equal(one[name], two[name]) for name in fresh)
+    assert all(torch.equal(two[name.replace("ema.", "module.")], two[name]) for name in fresh)
+    assert sum(name.startswith("optimiser.") for name in one) == 3 * sum(
+        name.startswith("module.") and name not in fresh for name in one
+    )
+
+
 def test_processes_that_drift_apart_are_stopped(train: Train, tmp_path: Path) -> None:
     done = train(2, "drifting.tiny", "--out", "run", expect=1)
     assert "Error: The processes hold different weights" in done.stderr
@@ -228,6 +271,13 @@ def test_split_weights_go_on_where_they_stopped(train: Train, tmp_path: Path) ->
     train(2, *options, "--out", "cut", "--resume")
     left, right = (checkpoints.read(tmp_path / run).tensors for run in ("whole", "cut"))
     assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.mark.slow
+def test_a_scalar_weight_cannot_be_split(train: Train) -> None:
+    done = train(2, "plain.tiny", "--shard", expect=1)
+    assert "--shard cannot split this model: ValueError: fully_shard doesn't support scalar" in done.stderr
+    assert "Leave --shard out." in done.stderr
 
 
 def test_a_model_with_several_phases_is_not_split(train: Train) -> None:

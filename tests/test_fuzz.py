@@ -366,14 +366,6 @@ def test_a_graph_that_is_cut_or_has_other_bytes(name: str, use: str, times: int,
 # Other files
 
 
-def link(name: str) -> Callable[[Path, Path], None]:
-    def change(release: Path, canary: Path) -> None:
-        (release / name).rename(canary.with_name(name))
-        (release / name).symlink_to(canary.with_name(name))
-
-    return change
-
-
 def replaced(name: str, make: Callable[[Path], object]) -> Callable[[Path, Path], None]:
     def change(release: Path, canary: Path) -> None:
         (release / name).unlink()
@@ -395,10 +387,11 @@ def renamed(name: str, other: str) -> Callable[[Path, Path], None]:
 
 
 WRONG_FILES: dict[str, tuple[Callable[[Path, Path], None], tuple[str, ...]]] = {
-    "a linked manifest": (link(MANIFEST), USES),
-    "linked weights": (link(WEIGHTS), tuple(use for use in USES if use != "info")),
-    "a linked graph": (link("decode.onnx"), (*RUNS, "copy")),
-    "a linked picture": (link("samples.png"), ("verify", "copy")),
+    "weights that are a link to a device": (
+        replaced(WEIGHTS, lambda path: path.symlink_to("/dev/zero")), ("load", "module", "copy"),
+    ),
+    "a manifest that is a link to a device": (replaced(MANIFEST, lambda path: path.symlink_to("/dev/zero")), USES),
+    "a graph that is a link to itself": (replaced("decode.onnx", lambda path: path.symlink_to(path)), RUNS),
     "a pipe for a manifest": (replaced(MANIFEST, os.mkfifo), USES),
     "a pipe for weights": (replaced(WEIGHTS, os.mkfifo), ("load", "module", "copy")),
     "a folder for a graph": (replaced("decode.onnx", Path.mkdir), RUNS),

@@ -24,6 +24,7 @@ from test_damage import edit
 from zoo import data, derived, diffusion, generation, latent, noise, tokens, verify
 from zoo.benchmark import worker
 from zoo.convert import from_batch
+from zoo.data import memory
 from zoo.errors import PluginError, ReleaseError, SettingError
 from zoo.evaluation.generation import on_features
 from zoo.evaluation.subject import Effort, Subject
@@ -55,6 +56,53 @@ def plan_of(source: Path) -> Plan:
     plan = read(source / "release").plan
     assert plan is not None
     return plan
+
+
+# What does not fit
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "words"),
+    [
+        ("vae.digits", {"n": 10**9}, ("n = 1,000,000,000 samples take 136 GB", "-n 1000000 --first 0 -o 0.npy")),
+        ("ddpm.digits", {"n": 10**9}, ("n = 1,000,000,000 samples take 136 GB", "--first 1000000 -o 1000000.npy")),
+        ("pixelcnn.mnist", {"n": 10**9}, ("n = 1,000,000,000 samples take 1,576 GB", "first=100000")),
+        ("audio-vae.fsdd", {"n": 10**8}, ("n = 100,000,000 samples take", "-n 10000 --first 0 -o 0.npy")),
+        ("chargpt.shakespeare", {"n": 10**9}, ("n = 1,000,000,000 samples take 1,152 GB", "-o 0.txt")),
+        ("chargpt.shakespeare", {"length": 10**9}, ("length = 1,000,000,000", "take 33 GB", "Set a smaller length")),
+    ],
+)
+def test_more_than_fits_is_said_at_once(
+    model: str, options: Mapping[str, int], words: tuple[str, ...], refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 8 * 10**9)
+    with raises(SettingError, *words, "and 8.0 GB are free"):
+        zoo.load(model).generate(**options)  # type: ignore[arg-type]
+    given = [word for key, value in options.items() for word in (f"-{key}" if key == "n" else f"--{key}", value)]
+    for output in ("out.wav", "out.npy") if model == "audio-vae.fsdd" else ("out.npy",) if "n" in options else ():
+        if model != "chargpt.shakespeare":
+            refused("generate", model, *given, "-o", output, says=words)
+
+
+def test_ways_and_tasks_that_do_not_fit_are_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with zoo.load("vae.digits") as model:
+        monkeypatch.setattr(memory, "available", lambda: 8 * 10**9)
+        for way in (lambda: model.interpolate(0, 1, steps=10**9), lambda: model.traverse(dimension=0, steps=10**9)):
+            with raises(SettingError, "steps = 1,000,000,000", "GB of memory", "Set fewer steps"):
+                way()
+        monkeypatch.setattr(memory, "available", lambda: 1000)
+        assert model.generate(3).shape == (3, 8, 8)  # what is small is not counted
+        monkeypatch.setattr(memory, "SMALL", 100)
+        with raises(SettingError, "The outputs of decode for 10 items take", "Give them in parts"):
+            model.decode(np.zeros((10, 8), np.float32))
+
+
+def test_the_parts_that_are_proposed_are_the_whole(tmp_path: Path, zoo_call: Command) -> None:
+    for first in (0, 3):
+        done = zoo_call("generate", "vae.digits", "-n", "3", "--first", str(first), "-o", f"{first}.npy")
+        assert done.returncode == 0, done.stderr
+    parts = np.concatenate([np.load(tmp_path / f"{first}.npy") for first in (0, 3)])
+    assert np.array_equal(parts, zoo.load("vae.digits").generate(6))
 
 
 # Tokens
@@ -403,7 +451,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("dots", {"tokens": None}, "tokens is 'None'; its kind must be one of autoregressive"),
     ("dots", {"tokens": {"kind": "one-shot", "task": "step"}}, "tokens is"),
     ("dots", {"tokens": {"kind": "chain"}}, "tokens is"),
-    ("dots", {"tokens": {"kind": "autoregressive", "task": "step", "shape": "88"}}, "has shape = '88'"),
+    (
+        "dots",
+        {"tokens": {"kind": "autoregressive", "task": "step", "shape": "88"}},
+        "shape is '88', and should be a tuple of integers",
+    ),
     ("dots", {"tokens": {"kind": "autoregressive", "task": "step"}}, "the tokens of generation have the shape []"),
     ("dots", {"tokens": {"kind": "autoregressive", "task": "step", "shape": [8, 0]}}, "the shape [8, 0]"),
     ("dots", {"tokens": {"kind": "autoregressive", "task": "step", "shape": [2**9, 2**9]}}, "the shape [512, 512]"),
@@ -413,19 +465,19 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("dots", {"task": "step"}, "task 'step' is not of the form that chain generation needs: it gives no image"),
     ("dots", {"task": "encode"}, "task 'encode' is not of the form"),
     ("dots", {"steps": 3}, "has the fields"),
-    ("mist", {"steps": 0}, "has steps = '0'"),
+    ("mist", {"steps": 0}, "steps that are not 1 to as many as its alphas"),
     ("mist", {"steps": 21}, "steps that are not 1 to as many as its alphas"),
-    ("mist", {"steps": 2.5}, "has steps = '2.5'"),
+    ("mist", {"steps": 2.5}, "steps is 2.5, and should be an integer"),
     ("mist", {"eta": 2}, "an eta that is not 0 to 1"),
     ("mist", {"eta": -0.5}, "an eta that is not 0 to 1"),
-    ("mist", {"eta": "1"}, "has eta = '1'"),
+    ("mist", {"eta": "1"}, "eta is '1', and should be a number"),
     ("mist", {"alphas": []}, "steps that are not 1 to as many as its alphas"),
     ("mist", {"alphas": ALPHAS[:-1]}, "it takes x, of shape [1, 8, 8], and time, of 19"),
     ("mist", {"alphas": ALPHAS[::-1]}, "do not fall"),
     ("mist", {"alphas": [1.0, *ALPHAS[1:]]}, "do not fall, or are not between"),
     ("mist", {"alphas": [*ALPHAS[:-1], 0.0]}, "do not fall, or are not between"),
-    ("mist", {"alphas": [*ALPHAS[:-1], 1]}, "has alphas"),
-    ("mist", {"alphas": "abc"}, "has alphas"),
+    ("mist", {"alphas": [*ALPHAS[:-1], 1]}, "do not fall"),
+    ("mist", {"alphas": "abc"}, "alphas is 'abc', and should be a tuple of numbers"),
     ("mist", {"alphas": [float("nan")] * 20}, "NaN is no number"),
     ("mist", {"task": "decode"}, "generation uses task 'decode', which is not there"),
     ("mist", {"kind": "autoregressive"}, "has the fields"),

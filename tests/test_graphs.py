@@ -85,9 +85,9 @@ def test_any_seed_and_any_sample(seed: int, first: int, count: int) -> None:
 # Generation
 
 
-def test_generate_gives_the_samples_of_torch(kind_name: str, shelf: Shelf) -> None:
+def test_generate_gives_the_samples_of_torch(model_name: str, shelf: Shelf) -> None:
     """For every registered model that generates: the graph, by ONNX Runtime alone, against eager torch."""
-    release = read(shelf.release(kind_name))
+    release = read(shelf.release(model_name))
     plan = release.plan
     if plan is None:
         assert not release.generate
@@ -181,19 +181,19 @@ def test_what_is_left_is_picked_as_often_as_it_is_likely() -> None:
 # Pictures as bytes
 
 
-def test_bytes_in_and_bytes_out(kind_name: str, shelf: Shelf, tmp_path: Path) -> None:
+def test_bytes_in_and_bytes_out(model_name: str, shelf: Shelf, tmp_path: Path) -> None:
     """For every kind of model: the graphs for uint8, by ONNX Runtime alone, against `zoo.load`."""
-    model = zoo.load(shelf.release(kind_name))
+    model = zoo.load(shelf.release(model_name))
     pictures = [
         name for name, task in model.release.tasks.items()
         if any(isinstance(spec, Image) for spec in (*task.inputs.values(), *task.outputs.values()))
     ]  # fmt: skip
     if not pictures:
-        with raises(SettingError, f"{kind_name}.tiny has no pictures", "--uint8"):
-            zoo.export(shelf.release(kind_name), tmp_path / "bytes", uint8=True)
+        with raises(SettingError, f"{model_name}.tiny has no pictures", "--uint8"):
+            zoo.export(shelf.release(model_name), tmp_path / "bytes", uint8=True)
         assert not (tmp_path / "bytes").exists()
         return
-    folder = zoo.export(shelf.release(kind_name), tmp_path / "bytes", uint8=True)
+    folder = zoo.export(shelf.release(model_name), tmp_path / "bytes", uint8=True)
     release = read(folder)
     generates = ["generate"] if release.generation else []
     assert list(release.uint8) == [*pictures, *generates]

@@ -197,12 +197,6 @@ def test_resume_with_another_test_split(run: Path, refused: Refused) -> None:
     refused("train", "ae.tiny", "--out", run, "--resume", says=says)
 
 
-def test_resume_where_there_is_no_run(refused: Refused, tmp_path: Path) -> None:
-    refused("train", "ae.tiny", "--resume", says=("runs/ae.tiny is no run folder", "recipe.json"))
-    (tmp_path / "file").write_text("mine")
-    refused("train", "ae.tiny", "--out", "file", "--resume", says=("file is no run folder",))
-
-
 @pytest.mark.parametrize("damage", [cut, flip, scramble, empty])
 def test_a_damaged_checkpoint(
     damage: Callable[[Path], object], run: Path, refused: Refused, capsys: pytest.CaptureFixture[str]

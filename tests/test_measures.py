@@ -188,7 +188,12 @@ def test_bootstrap_covers_the_true_mean() -> None:
 
 def test_seeds_have_students_interval() -> None:
     figure = intervals.of_seeds("fid", [1, 2, 3], "", "")
-    assert (figure.value, figure.low, figure.high) == pytest.approx((2, 2 - 4.303 / 3**0.5, 2 + 4.303 / 3**0.5))
+    assert (figure.value, figure.low, figure.high) == pytest.approx((2, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5))
+    assert "95% over 3 seeds" in figure.interval
+    six = intervals.of_seeds("fid", [1, 2, 3, 4, 5, 6], "", "")
+    half = 2.570582 * (3.5 / 6) ** 0.5  # t at 97.5% of 5 degrees of freedom, and the variance 3.5 of 1 to 6
+    assert (six.low, six.high) == pytest.approx((3.5 - half, 3.5 + half))
+    assert six.interval == "95% over 6 seeds (Student's t)"
     alone = intervals.of_seeds("fid", [1], "", "")
     assert alone.low is None
     assert "no interval" in protocol_words(alone)

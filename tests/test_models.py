@@ -1,4 +1,7 @@
-"""What must hold for every registered model: the same checks, whatever kind of model it is."""
+"""What must hold for every registered model: the same checks, whatever kind of model it is.
+
+By default they take one model of each kind, and with ``-m slow`` all others.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 import zoo
-from conftest import Shelf, raises
+from conftest import MODELS, Shelf, raises
 from zoo import generation, noise, registry, tokens
 from zoo.errors import SettingError
 from zoo.examples import example
@@ -28,6 +31,7 @@ from zoo_export.onnx_graph import INSIDE
 LEVEL = 1  # of 255
 
 
+@pytest.mark.parametrize("model_name", MODELS)
 def test_card_is_complete(model_name: str) -> None:
     card = registry.load(model_name).card
     assert card.title
@@ -38,6 +42,7 @@ def test_card_is_complete(model_name: str) -> None:
     assert described["title"] == card.title
 
 
+@pytest.mark.parametrize("model_name", MODELS)
 def test_recipes_have_tiny_and_a_real_one(model_name: str) -> None:
     recipes = registry.load(model_name).recipes
     assert "tiny" in recipes

@@ -112,3 +112,13 @@ def test_every_part_of_the_counter_matters() -> None:
 def test_seeds_and_indices_have_a_range(seed: int, first: int, n: int) -> None:
     with pytest.raises(SettingError, match="out of range"):
         noise.checked(seed, first, n)
+
+
+def test_several_noises_at_once_are_those_drawn_in_turn() -> None:
+    kinds: list[tuple[noise.Distribution, tuple[int, ...]]] = [("normal", (2, 3)), ("uniform", ()), ("normal", (8,))]
+    indices = np.array([0, 5, 2**32 - 1])
+    made = noise.draws(kinds, 2**63 + 1, indices, stream=1, step=4)
+    for k, ((distribution, shape), together) in enumerate(zip(kinds, made, strict=True)):
+        alone = noise.draw(distribution, shape, 2**63 + 1, indices, stream=1 + k, step=4)
+        assert together.shape == (3, *shape)
+        assert np.array_equal(together, alone)

@@ -6,18 +6,24 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor
 
 import zoo
 from conftest import Shelf, raises
-from zoo import registry
+from zoo import generation, registry
 from zoo import tokens as tokens_of
 from zoo.errors import PluginError
+from zoo.examples import example
 from zoo.modules import build
+from zoo.plan import Plan
 from zoo.release import read
+from zoo.torch_backend import TorchBackend
+from zoo.training import checkpoints
 from zoo_autoregressive.gated import GatedPixelCNN
+from zoo_export import onnx_graph
 
 ROWS, COLUMNS, CLASSES = 6, 5, 4
 
@@ -122,13 +128,27 @@ def test_pictures_come_back_from_their_tokens(levels: int) -> None:
 
 
 def test_a_model_with_labels_draws_by_them(tmp_path: Path) -> None:
-    run = zoo.train("pixelcnn.tiny", set={"conditional": True}, out=tmp_path / "run", quiet=True)
-    assert run.release is not None
-    with zoo.load(run.release) as model:
-        drawn = model.generate(8, seed=0, label=3)
-        assert np.array_equal(drawn[3], model.generate(8, seed=0)[3])
-        assert not np.array_equal(drawn, model.generate(8, seed=0, label=4))
-        assert model.score(drawn, [3] * 8).shape == (8,)
+    changes = {"conditional": True}
+    run = zoo.train("pixelcnn.tiny", set=changes, out=tmp_path / "run", release=False, quiet=True)
+    model, recipe = registry.load_recipe("pixelcnn.tiny")
+    sample = zoo.Sample(zoo.Image(1, 8, 8), 10)
+    net = build(model, dataclasses.replace(recipe, **changes), sample, "pixelcnn.tiny")
+    checkpoints.load_module(checkpoints.weights(checkpoints.read(run.folder)), net)
+    tasks = model.tasks(net)
+    plan, backend = Plan(model.generation(net), tasks, sample), TorchBackend.of_module(net, tasks)
+    drawn = generation.generate(backend.run, plan, n=8, seed=0, label=3)
+    assert np.array_equal(drawn[3], generation.generate(backend.run, plan, n=8, seed=0)[3])
+    assert not np.array_equal(drawn, generation.generate(backend.run, plan, n=8, seed=0, label=4))
+    x = torch.from_numpy(drawn)[:, None] / 255
+    threes, fours = (net.score(x, torch.full((8,), label)) for label in (3, 4))  # (b,)
+    assert threes.shape == (8,)
+    assert not torch.equal(threes, fours)
+    session = onnxruntime.InferenceSession(onnx_graph.trace(net, tasks["step"], "step").SerializeToString())
+    feeds = {name: example(spec, 3, stream) for stream, (name, spec) in enumerate(tasks["step"].inputs.items())}
+    feeds["position"] = np.array([0, 9, 63])
+    wanted = backend.run("step", feeds)
+    for name, found in zip(wanted, session.run(None, feeds), strict=True):
+        np.testing.assert_allclose(found, wanted[name], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import json
-import os
+import pickle
 import pydoc
 import re
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -20,11 +23,14 @@ from PIL import Image
 
 import zoo
 from conftest import Shelf, python, raises
-from zoo import data, generation
+from zoo import data, generation, registry
+from zoo.cgroups import cores
 from zoo.convert import to_batch
-from zoo.errors import DataError, ExistsError, NotFoundError, SettingError, ZooError
-from zoo.release import ReleasedTask
+from zoo.errors import DataError, ExistsError, NotFoundError, ReleaseError, SettingError, ZooError
+from zoo.release import ReleasedTask, seal
+from zoo.runtime import LoadedModel
 from zoo.specs import Audio, Label, LogMel, Noise, Score, Spec, Text, Vector
+from zoo.torch_backend import TorchBackend
 
 DIGITS = data.load("digits", "test").x[:, 0]
 
@@ -127,9 +133,66 @@ def test_threads_are_a_number_of_them(threads: Any, backend: Any, release: Path)
 
 
 def test_threads_are_always_set(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for given, found in ((3, 3), (None, len(os.sched_getaffinity(0)))):
+    for given, found in ((3, 3), (None, cores())):
         with zoo.load(release, threads=given) as model:
             assert model.backend.session("encode.onnx").get_session_options().intra_op_num_threads == found
+
+
+# Pickles, which other processes open again
+
+
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_a_pickle_and_a_copy_are_the_same_model(backend: Any, release: Path) -> None:
+    with zoo.load(release, backend=backend, device="cpu", threads=1) as model:
+        made = model.generate(2, seed=3)
+        for again in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model), copy.copy(model)):
+            with again:
+                assert again.backend.options() == model.backend.options()
+                assert np.array_equal(again.generate(2, seed=3), made)
+        encode = pickle.loads(pickle.dumps(model.encode))
+        assert np.array_equal(encode(made), model.encode(made))
+        assert encode.__doc__ == model.encode.__doc__
+
+
+def test_what_cannot_be_pickled(release: Path, tmp_path: Path) -> None:
+    model = zoo.load(release)
+    pickled = pickle.dumps(model)
+    content = (release / "manifest.json").read_bytes()
+    (release / "decode.onnx").write_bytes(b"")
+    with pickle.loads(pickled) as again, raises(ReleaseError, "decode.onnx", "expected SHA-256"):
+        again.generate()
+    manifest = json.loads(content)
+    (release / "manifest.json").write_text(json.dumps(seal({**manifest, "measures": []})))
+    with raises(ReleaseError, f"{release} has changed since the model was pickled"):
+        pickle.loads(pickled)
+    shutil.rmtree(release)
+    with raises(NotFoundError, f"{release} is gone"):
+        pickle.dumps(model)
+    with raises(NotFoundError, str(release)):
+        pickle.loads(pickled)
+    model.close()
+
+
+def test_a_closed_model_and_one_in_memory_cannot_be_pickled(release: Path) -> None:
+    for backend in ("onnx", "torch"):
+        model = zoo.load(release, backend=backend)  # type: ignore[arg-type]
+        model.close()
+        with raises(ZooError, "was closed"):
+            pickle.dumps(model)
+    module = zoo.load_module(release)
+    tasks = registry.load("vae").tasks(module)
+    with raises(ZooError, "A module in memory has no path", "release"):
+        pickle.dumps(LoadedModel(model.release, TorchBackend.of_module(module, tasks)))
+
+
+@pytest.mark.slow
+def test_spawned_processes_share_the_work(release: Path) -> None:
+    with zoo.load(release, threads=1) as model, get_context("spawn").Pool(2) as pool:
+        made = pool.map(model.generate, [1, 2, 3])
+        codes = pool.map(model.encode, made)
+        for one, code in zip(made, codes, strict=True):
+            assert np.array_equal(one, model.generate(len(one)))
+            assert np.array_equal(code, model.encode(one))
 
 
 # Threads
@@ -238,12 +301,12 @@ def test_pictures_of_every_mode(release: Path, tmp_path: Path) -> None:
     palette = Image.fromarray(digit >> 4)
     palette = Image.frombytes("P", (8, 8), palette.tobytes())
     palette.putpalette([level for index in range(16) for level in [index * 16] * 3])
-    alpha = Image.merge("LA", (grey, Image.new("L", (8, 8), 7)))
+    alpha = Image.merge("LA", (grey, Image.new("L", (8, 8), 255)))
     wide = digit.astype(np.uint16) * 256 + 255
     same = {
         "grey": grey,
         "rgb": grey.convert("RGB"),
-        "rgba": Image.merge("RGBA", (grey, grey, grey, Image.new("L", (8, 8), 0))),
+        "rgba": Image.merge("RGBA", (grey, grey, grey, Image.new("L", (8, 8), 255))),
         "la": alpha,
         "palette": palette,
         "sixteen": Image.fromarray(wide),
@@ -260,6 +323,8 @@ def test_pictures_of_every_mode(release: Path, tmp_path: Path) -> None:
             same[name].save(tmp_path / f"{name}.png")
             for path in (tmp_path / f"{name}.png", str(tmp_path / f"{name}.png")):
                 np.testing.assert_allclose(model.encode(path), code, atol=1e-5, err_msg=name)
+        unseen = Image.merge("LA", (grey, Image.new("L", (8, 8), 0)))  # transparent, so its background shows: white
+        np.testing.assert_allclose(model.encode(unseen), model.encode(np.full((8, 8), 255, np.uint8)), atol=1e-5)
         mixed = [digit, grey, tmp_path / "rgb.png", str(tmp_path / "palette.png"), digit / 255]
         np.testing.assert_allclose(model.encode(mixed), np.repeat(code, 5, 0), atol=1e-5)
         np.save(tmp_path / "two.npy", np.stack([digit, digit]))
@@ -276,7 +341,7 @@ def test_pictures_that_do_not_fit(release: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "wide.npy", np.zeros((8, 9), np.uint8))
     np.save(tmp_path / "good.npy", DIGITS[0])
     with zoo.load(release) as model:
-        with raises(DataError, "image is 16×8 pixels; this model takes 8×8. Resize it first."):
+        with raises(DataError, "image is 16×8 pixels; this model takes 8×8. Resize it first, or"):
             model.encode(Image.new("RGBA", (16, 8)))
         with raises(SettingError, "image has values from 2 to 2; floats must lie in [0, 1]"):
             model.encode(Image.new("F", (8, 8), 2.0))

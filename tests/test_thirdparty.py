@@ -35,7 +35,7 @@ BROKEN = {  # by model name: what its module does, and what zoo says of it
     "exits": ("import sys; sys.exit(3)", "SystemExit: 3"),
     "garbled": ("model = (", "SyntaxError"),
     "empty": ("", "has no attribute 'model'"),
-    "other": ("model = 42", "is int, not zoo.Model"),
+    "other": ("model = 42", "is 42, and should be a zoo.Model"),
 }
 DEADLY = {  # what only a process of its own survives, and the row in zoo doctor
     "dies": ("import os; os._exit(7)", "ended the process with exit code 7"),

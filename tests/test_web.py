@@ -120,9 +120,9 @@ def test_a_bundle_is_replaced_by_force_alone(shelf: Shelf, npm: Path, tmp_path: 
 
 
 @node
-def test_node_gives_the_samples_of_python(kind_name: str, shelf: Shelf) -> None:
+def test_node_gives_the_samples_of_python(model_name: str, shelf: Shelf) -> None:
     """For every registered model that generates: ONNX Runtime for Node, and for browsers, against Python's."""
-    release = read(shelf.release(kind_name))
+    release = read(shelf.release(model_name))
     plan = release.plan
     if plan is None:
         return

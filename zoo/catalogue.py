@@ -26,17 +26,7 @@ HEADER = "# Made by `zoo catalogue build` from the code and the releases. Do not
 
 def build(distribution: str) -> str:
     """The text of ``registry.yaml`` for the installed models of a distribution; imports every one of them."""
-    own = [
-        name
-        for name, claims in registry.plugins().items()
-        if any(plugin.distribution == distribution for plugin in claims)
-    ]
-    if not own:
-        known = {plugin.distribution for claims in registry.plugins().values() for plugin in claims}
-        raise NotFoundError(
-            f"No installed distribution named {distribution!r} brings models.{suggest(distribution, known)} "
-            "Install it first: pip install -e ."
-        )
+    own = models_of(distribution)
     content: dict[str, Any] = {
         "format": schema.FORMAT,
         "distribution": distribution,
@@ -49,6 +39,22 @@ def build(distribution: str) -> str:
         raise PluginError(f"The catalogue of {distribution} {problem}.")
     content["index"] = schema.index_of(content)
     return HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
+
+
+def models_of(distribution: str) -> list[str]:
+    """The installed models of a distribution. Raises :class:`NotFoundError` for one that has none."""
+    own = [
+        name
+        for name, claims in registry.plugins().items()
+        if any(plugin.distribution == distribution for plugin in claims)
+    ]
+    if not own:
+        known = {plugin.distribution for claims in registry.plugins().values() for plugin in claims}
+        raise NotFoundError(
+            f"No installed distribution named {distribution!r} brings models.{suggest(distribution, known)} "
+            "Install it first: pip install -e ."
+        )
+    return own
 
 
 def describe(name: str, model: Model) -> dict[str, Any]:
@@ -76,7 +82,7 @@ def tasks(name: str, model: Model) -> dict[str, str]:
     from zoo.modules import build as build_module
 
     recipe = model.recipes["tiny"]
-    sample = data.load(recipe.data, "train", length=recipe.length, seconds=recipe.seconds, bands=recipe.bands).sample
+    sample = data.load(recipe.data, "train", **data.form(vars(recipe))).sample
     module = build_module(model, recipe, sample, f"{name}.tiny")
     return {key: f"{', '.join(task.inputs)} → {', '.join(task.outputs)}" for key, task in model.tasks(module).items()}
 
@@ -92,23 +98,27 @@ def recipe_entry(recipe: Recipe) -> dict[str, Any]:
 
 
 def releases(models: list[str]) -> dict[str, dict[str, Any]]:
-    """The weights that lie in the packages of these models, by name."""
-    found: dict[str, dict[str, Any]] = {}
-    folders = {registry.package_folder(registry.find(name).value) for name in models} - {None}
-    for folder in folders:
-        assert folder is not None
-        for manifest in folder.glob(f"{RELEASES}/*/{MANIFEST}"):
-            release = read(manifest.parent)
-            if release.name != manifest.parent.name:
-                raise PluginError(f"{manifest} is the release of {release.name!r}: name its folder so.")
-            found[release.name] = {
-                "package": folder.name,
-                "folder": f"{RELEASES}/{release.name}",
-                "manifest_sha256": files.sha256(manifest),
-                "bytes": sum(path.stat().st_size for path in manifest.parent.iterdir()),
-                **described(release.manifest),
-            }
-    return dict(sorted(found.items()))
+    """The weights that are in the packages of these models, by name."""
+    return {
+        folder.name: {
+            "package": folder.parents[1].name,
+            "folder": f"{RELEASES}/{folder.name}",
+            "manifest_sha256": files.sha256(folder / MANIFEST),
+            "bytes": sum(path.stat().st_size for path in folder.iterdir()),
+            **described(read(folder).manifest),
+        }
+        for folder in release_folders(models)
+    }
+
+
+def release_folders(models: list[str]) -> list[Path]:
+    """The folders of the weights that are in the packages of these models, in order of their names."""
+    packages = {registry.package_folder(registry.find(name).value) for name in models} - {None}
+    found = [path.parent for package in packages if package for path in package.glob(f"{RELEASES}/*/{MANIFEST}")]
+    for folder in found:
+        if (name := read(folder).name) != folder.name:
+            raise PluginError(f"{folder / MANIFEST} is the release of {name!r}: name its folder so.")
+    return sorted(found, key=lambda folder: folder.name)
 
 
 def described(manifest: Mapping[str, Any]) -> dict[str, Any]:

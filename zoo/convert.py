@@ -5,27 +5,32 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import pictures
+from zoo import images
 from zoo.errors import DataError, ReleaseError, SettingError, one_line
+from zoo.files import expand
 from zoo.specs import Audio, Image, Label, LogMel, Noise, Score, Spec, Text
 
 Array = NDArray[Any]
 
 
-def to_batch(value: Any, spec: Spec, name: str) -> Array:
+Fit = Literal["", "crop", "pad"]
+
+
+def to_batch(value: Any, spec: Spec, name: str, background: str = "white", fit: Fit = "") -> Array:
     """What a person gives for the input `name`, as the batch that a graph takes: (n, *spec.shape) of spec.dtype.
 
     Pictures: uint8, bool, or floats in [0, 1], (h, w), (n, h, w), (h, w, 3) or (n, h, w, 3); a PIL picture or a file
-    name; a list of these. Sounds: the name of a .wav file, cut or padded to length, or a list of these; or floats in
-    [-1, 1], for spectrograms in [0, 1]. Text: str, or the :class:`~pathlib.Path` of a file, of exactly the spec's
-    length; a list of these. Labels: an int or ints. Anything else: an array of the spec's shape, with or without a
-    batch axis. All but text: also the name of a .npy file, or a list of these. Raises :class:`SettingError` or
-    :class:`DataError`.
+    name; a list of these. Files are turned as their EXIF orientation says, and what is transparent is laid on
+    `background`; with a `fit`, images of another size are cut or padded and resized. Sounds: the name of a .wav file,
+    cut or padded to length, or a list of these; or floats in [-1, 1], for spectrograms in [0, 1]. Text: str, or the
+    :class:`~pathlib.Path` of a file, of exactly the spec's length; a list of these. Labels: an int or ints. Anything
+    else: an array of the spec's shape, with or without a batch axis. All but text: also the name of a .npy file, or a
+    list of these. Raises :class:`SettingError` or :class:`DataError`.
     """
     if isinstance(spec, Text):
         return np.stack([text_to_ids(text, spec, length=spec.length) for text in _texts(value, name)])
@@ -39,7 +44,9 @@ def to_batch(value: Any, spec: Spec, name: str) -> Array:
         value = _sounds(files, spec)
     elif files and not isinstance(spec, Image):
         raise SettingError(f"{name} takes arrays, as .npy files; {str(files[0])!r} is none.")
-    return _images(value, spec, name) if isinstance(spec, Image) else _array(value, spec, name)
+    if isinstance(spec, Image):
+        return _images(value, spec, name, images.ImageOptions(background=background), fit)
+    return _array(value, spec, name)
 
 
 def _array(value: Any, spec: Spec, name: str) -> Array:
@@ -67,6 +74,12 @@ def _array(value: Any, spec: Spec, name: str) -> Array:
     return made
 
 
+def fitted(files: Sequence[str | Path], spec: Image, background: str, fit: Fit) -> Array:
+    """Image files of any size as what a task takes: uint8 (n, h, w) or (n, h, w, 3), cut or padded, and resized."""
+    made: Array = from_batch(to_batch(list(files), spec, "image", background, fit), spec)
+    return made
+
+
 def from_batch(array: Array, spec: Spec) -> Any:
     """What a graph gives, as people want it: pictures uint8 (n, h, w) or (n, h, w, 3), a list of str, or an array.
 
@@ -80,7 +93,9 @@ def from_batch(array: Array, spec: Spec) -> Any:
             f"The model gave characters that are none of the {spec.classes} in its vocabulary. Get the release again."
         )
     if isinstance(spec, Image):
-        levels = np.rint(np.clip(array, 0.0, 1.0) * 255.0).astype(np.uint8)
+        scaled = np.clip(array, 0.0, 1.0)
+        scaled *= 255.0
+        levels = np.rint(scaled, out=scaled).astype(np.uint8)
         return levels[:, 0] if spec.channels == 1 else np.ascontiguousarray(levels.transpose(0, 2, 3, 1))
     if isinstance(spec, Text):
         return [ids_to_text(ids, spec) for ids in array]
@@ -162,7 +177,7 @@ def _file_names(value: Any) -> list[str | Path]:
 def _stored(file: str | Path) -> Array:
     """The array in a .npy file."""
     try:
-        return np.asarray(np.load(file, allow_pickle=False))
+        return np.asarray(np.load(expand(file), allow_pickle=False))
     except FileNotFoundError as error:
         raise DataError(f"{file} does not exist. Check the path.") from error
     except (OSError, ValueError, EOFError) as error:
@@ -181,7 +196,7 @@ def _texts(value: Any, name: str) -> list[str]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return expand(path).read_text("utf-8")
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist. Check the path.") from error
     except (OSError, ValueError) as error:
@@ -194,24 +209,24 @@ def _sounds(files: Sequence[str | Path], spec: Audio | LogMel) -> Array:
 
     waveforms = np.empty((len(files), spec.samples), np.int16)
     for row, item in zip(waveforms, files, strict=True):
-        rate, waveform = wav.read(Path(item), str(item))
+        rate, waveform = wav.read(expand(item), str(item))
         if rate != spec.rate:
             raise DataError(f"{item} has {rate} Hz; this model takes {spec.rate} Hz. Resample it first.")
         row[:] = audio.fit(waveform, spec.samples)
     return audio.log_mel(waveforms, spec) if isinstance(spec, LogMel) else waveforms.astype(np.float32) / 32768
 
 
-def _images(value: Any, spec: Image, name: str) -> Array:
+def _images(value: Any, spec: Image, name: str, options: images.ImageOptions, fit: Fit) -> Array:
     if isinstance(value, (str, Path)) or hasattr(value, "convert"):
         value = [value]
     if not isinstance(value, np.ndarray):
         if not isinstance(value, Sequence) or not value:
             raise SettingError(f"{name} is {type(value).__name__}; it must be pictures, file names or an array.")
-        return np.concatenate([_one_image(item, spec, name) for item in value])
+        return np.concatenate([_one_image(item, spec, name, options, fit) for item in value])
     return _image_array(value, spec, name)
 
 
-def _one_image(item: Any, spec: Image, name: str) -> Array:
+def _one_image(item: Any, spec: Image, name: str, options: images.ImageOptions, fit: Fit) -> Array:
     """A picture, a file name or an array as an array with a batch axis of 1."""
     from PIL import Image as Pillow
     from PIL import UnidentifiedImageError
@@ -221,10 +236,10 @@ def _one_image(item: Any, spec: Image, name: str) -> Array:
         if isinstance(item, (str, Path)):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # the size is checked first
-                with Pillow.open(item) as opened:
-                    item = _pixels(opened, spec, label)
+                with Pillow.open(expand(item), formats=images.formats()) as opened:
+                    item = _pixels(opened, spec, label, options, fit)
         elif hasattr(item, "convert"):
-            item = _pixels(item, spec, label)
+            item = _pixels(item, spec, label, options, fit)
     except FileNotFoundError as error:
         raise DataError(f"{label or repr(label)} does not exist. Check the path.") from error
     except IsADirectoryError as error:
@@ -236,15 +251,19 @@ def _one_image(item: Any, spec: Image, name: str) -> Array:
     return _image_array(np.asarray(item), spec, label)
 
 
-def _pixels(picture: Any, spec: Image, label: str) -> Array:
-    """A PIL picture as an array: floats as they are, the rest as uint8."""
-    if picture.size != (spec.width, spec.height):
+def _pixels(picture: Any, spec: Image, label: str, options: images.ImageOptions, fit: Fit) -> Array:
+    """A PIL picture as an array: floats as they are, the rest as uint8; with a `fit` always uint8."""
+    size = images.size_of(picture)
+    if fit:
+        upright = images.pixels(picture, spec.channels, label, options)
+        return images.fitted(upright, (spec.width, spec.height), fit, options)
+    if size != (spec.width, spec.height):
         raise DataError(
-            f"{label} is {picture.size[0]}×{picture.size[1]} pixels; this model takes {spec.width}×{spec.height}. "
-            "Resize it first."
+            f"{label} is {size[0]}×{size[1]} pixels; this model takes {spec.width}×{spec.height}. Resize it "
+            "first, or let zoo run do it: --fit crop or --fit pad."
         )
     if picture.mode != "F":
-        return pictures.levels(picture, spec.channels)
+        return images.pixels(picture, spec.channels, label, options)
     floats: Array = np.asarray(picture)
     return floats if spec.channels == 1 else np.repeat(floats[..., None], 3, axis=2)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from zoo.cgroups import cores
 from zoo.errors import DeviceError, SettingError
 
 if TYPE_CHECKING:
@@ -35,6 +36,17 @@ def torch_device(name: str) -> torch.device:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("Device 'mps' was asked for, and torch does not find it. Use --device cpu.")
     return torch.device(name)
+
+
+def fit_threads() -> None:
+    """Have torch use no more threads than the cores that this process may use, unless OMP_NUM_THREADS says how many.
+
+    torch counts cores by affinity, and knows nothing of a container's quota of CPU time.
+    """
+    import torch
+
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > cores():
+        torch.set_num_threads(cores())
 
 
 def check_threads(threads: int) -> None:

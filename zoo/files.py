@@ -11,7 +11,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from zoo.errors import ExistsError, NotFoundError, ZooError
+from zoo.errors import ExistsError, NotFoundError, SettingError, ZooError
+
+
+def expand(given: str | os.PathLike[str]) -> Path:
+    """A path as a user gives it, with a leading ``~`` or ``~NAME`` as that user's home folder.
+
+    Every path is expanded where it enters, in a command or in a function that users call. What comes out never begins
+    with ``~``, so a path that enters twice is the same path: ``./~`` is a folder that is really called so. Raises
+    :class:`SettingError` for what is no path.
+    """
+    if not isinstance(given, (str, os.PathLike)):
+        raise SettingError(f"{given!r} is no path. Give a str or a Path.")
+    text = os.path.expanduser(os.fsdecode(given))
+    if not text or "\0" in text:
+        raise SettingError(f"{text!r} is no path. Give the path of a file or a folder.")
+    path = Path(text)
+    return Path.cwd() / path if path.parts and path.parts[0].startswith("~") else path
 
 
 def sha256(path: Path) -> str:
@@ -30,14 +46,27 @@ def check_free(path: Path, force: bool) -> None:
 
 def check_outside_releases(path: Path) -> None:
     """Raise :class:`ExistsError` if `path` would lie inside a release, which never changes."""
-    for folder in path.expanduser().resolve().parents:
+    for folder in path.resolve().parents:
         manifest = folder / "manifest.json"
         if manifest.is_file() and (folder / "model.safetensors").is_file():
             raise ExistsError(f"{path} would lie inside the release {folder}, which never changes. Write elsewhere.")
 
 
+def check_utf8(path: Path) -> None:
+    """Raise :class:`ZooError` for a path that is not UTF-8: no reader of ONNX or safetensors takes one."""
+    try:
+        str(path.absolute()).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ZooError(
+            f"{str(path.absolute())!r} is not UTF-8, and ONNX Runtime cannot open such a path. Choose another --out."
+        ) from error
+
+
 def write(path: Path, content: bytes | str, force: bool = True) -> Path:
-    """Write a file beside its place, then rename it there; its folder is made if need be."""
+    """Write a file beside its place, then rename it there; its folder is made if need be.
+
+    Text is UTF-8; what no UTF-8 can hold of the names of files is escaped, as JSON does it: ``p\\udce9``.
+    """
     check_free(path, force)
     if path.is_dir():
         raise ExistsError(f"{path} is a folder, and a file was to be written there. Choose another path.")
@@ -45,7 +74,7 @@ def write(path: Path, content: bytes | str, force: bool = True) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(beside, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from zoo import noise, tokens
 from zoo.convert import from_batch, join, text_to_ids, to_batch
+from zoo.data import memory
 from zoo.diffusion import iterate
 from zoo.errors import SettingError
 from zoo.numbers import check_count, is_integer
 from zoo.plan import OPTIONS, Form, Plan
-from zoo.specs import Chain, Iterative, Label, Noise, OneShot, Text
+from zoo.specs import Chain, Image, Iterative, Label, Noise, OneShot, Text
 from zoo.tokens import ALL, Picking, Run
 
 Array = NDArray[Any]
@@ -28,11 +29,40 @@ MOST_ROWS = 64
 MOST_ELEMENTS = 20_000_000
 """Numbers that a task's inputs and outputs may have at once, of all samples together: 80 MB of float32."""
 
+PART = 10**9
+"""Bytes of samples in one of the parts that are proposed where all are too many."""
+
 
 def rows(*forms: Form) -> int:
     """How many samples tasks are run on at once, so that they fit in memory. It changes no sample."""
     size = max(sum(math.prod(spec.shape) for spec in (*form.inputs.values(), *form.outputs.values())) for form in forms)
     return max(1, min(MOST_ROWS, MOST_ELEMENTS // size))
+
+
+def check_memory(plan: Plan, n: int, characters: int = 0) -> None:
+    """Raise :class:`SettingError` where `n` samples take more memory than there is; `characters` are those of a text.
+
+    What is kept until all are made: samples as people want them, twice while they are joined; texts as tokens.
+    """
+    if isinstance(plan.sample.x, Text):
+        each = 9 * (characters or plan.sample.x.length)
+        most = 24 * min(n, MOST_ROWS) * each // 9  # of those that are being written
+    else:
+        each = 8 + 2 * math.prod(plan.gives.shape) * (1 if isinstance(plan.gives, Image) else 4)
+        most = 0
+    if each > PART:
+        what, instead = (
+            f"length = {characters:,}: so many characters",
+            "Set a smaller length, and go on from its end: prompt.",
+        )
+    else:
+        part, ending = 10 ** int(math.log10(PART / each)), "txt" if isinstance(plan.sample.x, Text) else "npy"
+        what = f"n = {n:,} samples"
+        instead = (
+            f"Write them in parts: zoo generate … -n {part} --first 0 -o 0.{ending}, then --first {part} "
+            f"-o {part}.{ending}, and so on; in Python n={part}, first={part}."
+        )
+    memory.check(n * each + most, what, instead)
 
 
 def generate(
@@ -70,7 +100,10 @@ def generate(
         if length is not None:
             check_count("length", length, 1)
         begun = text_to_ids(prompt, plan.sample.x)
+        check_memory(plan, n, len(begun) + (length or plan.sample.x.length))
         given = tokens.prompted(begun, n, len(begun) + (length or plan.sample.x.length))
+    else:
+        check_memory(plan, n)
     labels = None if label is None else labels_of(label, n)
     indices, size = np.arange(first, first + n, dtype=np.int64), rows(*(plan.tasks[name] for name in plan.uses))
     parts = []
@@ -151,14 +184,10 @@ def one_shot(run: Run, plan: Plan, indices: NDArray[np.int64], seed: int, given:
     The k-th noise is stream k; after tokens, which are stream 0, stream k + 1.
     """
     task = plan.tasks[plan.value.task]
-    feeds: dict[str, Array] = {}
-    stream = 0 if plan.tokens is None else 1
-    for name, spec in task.inputs.items():
-        if isinstance(spec, Noise):
-            feeds[name] = noise.draw(spec.distribution, spec.shape, seed, indices, stream)
-            stream += 1
-        else:
-            feeds[name] = given[name]
+    drawn = {name: spec for name, spec in task.inputs.items() if isinstance(spec, Noise)}
+    kinds = [(spec.distribution, spec.shape) for spec in drawn.values()]
+    made = noise.draws(kinds, seed, indices, 0 if plan.tokens is None else 1) if kinds else []
+    feeds = {name: given[name] for name in task.inputs if name not in drawn} | dict(zip(drawn, made, strict=True))
     return run(plan.value.task, feeds)[next(iter(task.outputs))]
 
 

@@ -54,13 +54,13 @@ def offsets(weights: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-def check_file(path: Path, tensors: frozenset[tuple[int, int]]) -> None:
+def check_file(path: Path, content: bytes, tensors: frozenset[tuple[int, int]]) -> None:
     """Raise :class:`ReleaseError` for a graph that is no ONNX, or reads anything but tensors of the release's weights.
 
-    `tensors` are the offset and the length of each.
+    `content` is that of the file, and `tensors` are the offset and the length of each.
     """
     try:
-        references = [*_references(memoryview(path.read_bytes()), "model", 0)]
+        references = [*_references(memoryview(content), "model", 0)]
     except (ValueError, IndexError) as error:
         raise ReleaseError(f"{path} is no ONNX graph, or damaged. Get the release again.") from error
     for reference in references:

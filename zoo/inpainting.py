@@ -40,7 +40,7 @@ def inpaint(
         instead = " A text is completed by generate(prompt=…)." if isinstance(release.sample.x, Text) else ""
         raise SettingError(f"{release.name} cannot inpaint: no task of it reconstructs pictures or sounds.{instead}")
     (name, spec), *_ = release.tasks[way[0]].inputs.items()
-    given = to_batch(x, spec, name)
+    given = to_batch(x, spec, name, release.background)
     count = len(given)
     labels = labelled(
         labels_in(release.tasks[way[0]]) if plan is None else plan.labels(),
@@ -132,7 +132,7 @@ def _picked(run: Run, plan: Plan, given: Array, missing: Array, seed: int, label
 def _mask(mask: Any, spec: Spec) -> NDArray[np.bool_]:
     """A mask as a batch that fits a batch of the spec: True where it covers."""
     if isinstance(spec, Image):
-        covered = to_batch(mask, Image(1, spec.height, spec.width), "mask")  # (n, 1, h, w)
+        covered = to_batch(mask, Image(1, spec.height, spec.width), "mask", "black")  # (n, 1, h, w)
     else:
         covered = to_batch(mask, Vector(spec.shape), "mask")
     if covered.any() and covered.max() < 0.5:  # a byte of 1 is nearly black

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from zoo import inpainting, noise
 from zoo.convert import from_batch, to_batch
+from zoo.data import memory
 from zoo.errors import SettingError
 from zoo.generation import labelled, labels_in
 from zoo.numbers import check_count, is_integer, is_number
@@ -121,6 +122,7 @@ def interpolate(
     counts = [len(next(iter(codes.values()))) for codes in (left, right)]
     if counts[0] != counts[1]:
         raise SettingError(f"a has {counts[0]} inputs and b has {counts[1]}; give as many of each.")
+    _check_memory(release, space, counts[0], steps)
     share = np.linspace(0, 1, steps)[:, None]  # (steps, 1)
     codes = {}
     for name, spec in space.parts.items():
@@ -149,6 +151,7 @@ def traverse(
         if value is not None and not (is_number(value) and -LARGEST <= value <= LARGEST):
             raise SettingError(f"{name} = {value!r} is not a number from {-LARGEST:g} to {LARGEST:g}.")
     space, found, labels = _codes(run, release, "traverse", 0 if x is None else x, seed, label)
+    _check_memory(release, space, len(next(iter(found.values()))), steps)
     if not is_integer(dimension) or not 0 <= dimension < space.size:
         raise SettingError(f"dimension = {dimension!r} is not an integer from 0 to {space.size - 1}.")
     codes, place = {}, int(dimension)
@@ -190,10 +193,17 @@ def _codes(
             raise SettingError(_cannot(release, verb, "encode to what they decode", drawn(release), indices))
         encode = release.tasks["encode"]
         name, spec = next(iter(encode.inputs.items()))
-        given = to_batch(value, spec, name)
+        given = to_batch(value, spec, name, release.background)
         labels = labelled(labels_in(encode), len(given), label)
         found = {next(iter(space.parts)): run("encode", {name: given, **labels})[next(iter(encode.outputs))]}
     return space, {name: code.reshape(len(code), -1).astype(np.float64) for name, code in found.items()}, labels
+
+
+def _check_memory(release: Release, space: Space, pairs: int, steps: int) -> None:
+    """Raise :class:`SettingError` where the latents on the way and their samples take more memory than there is."""
+    sizes = [math.prod(spec.shape) for spec in release.tasks[space.task].outputs.values()]
+    each = 8 * 4 * space.size + 4 * 2 * sum(sizes) + 2 * sizes[0]  # a few float64 codes, float32 outputs, bytes
+    memory.check(pairs * steps * each, f"steps = {steps:,}: so many samples", "Set fewer steps.")
 
 
 def _cannot(release: Release, verb: str, lacks: str, other: Space | None, instead: str) -> str:

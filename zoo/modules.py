@@ -64,7 +64,8 @@ def load_module(source: str | Path) -> nn.Module:
     """The ``torch.nn.Module`` of a release, with its weights, in eval mode on the CPU, for fine-tuning.
 
     The release's plugin must be installed. Parts that no task uses, such as a GAN's critic, are not in a release
-    and come with fresh weights; parametrisations such as spectral norm come folded into plain weights.
+    and come with fresh weights; parametrisations such as spectral norm come folded into plain weights. What calling
+    the module takes and gives is its plugin's choice: docs/training.md has a table of those that come with zoo.
     """
     return of_release(read(find(source)))
 

@@ -12,7 +12,10 @@ So sample i of a seed is the same alone or in a batch, and in every runtime.
 
 from __future__ import annotations
 
-from functools import cache
+import itertools
+import math
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from statistics import NormalDist
 from typing import Literal
 
@@ -21,6 +24,8 @@ from numpy.typing import NDArray
 
 from zoo.errors import SettingError
 from zoo.numbers import is_integer
+
+Distribution = Literal["normal", "uniform", "gumbel"]
 
 MULTIPLY = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)  # Salmon et al. 2011, the constants of Philox4x32
 WEYL = np.array([[0x9E3779B9], [0xBB67AE85]], np.uint64)
@@ -31,26 +36,53 @@ STEPS = np.arange(ROUNDS, dtype=np.uint64)[:, None, None] * WEYL
 
 def philox(seed: int, counters: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Philox4x32-10 of m counters of four words each, uint32 (4, m): uint32 (m, 4)."""
-    keys = (np.array([[seed & 0xFFFFFFFF], [seed >> 32]], np.uint64) + STEPS).astype(np.uint32)
     even, odd = counters[::2], counters[1::2]
-    for key in keys:
-        halves = np.multiply(even, MULTIPLY).view(np.uint32)  # of words 0 and 2: each product's low half, high half
-        even = halves[::-1, 1::2] ^ odd
+    # Of this round and of the one before, whose low halves are still read. For few counters calls of numpy are what
+    # takes time, so that views are made once and results go where there is room.
+    products = np.empty((2, *even.shape), np.uint64)
+    halves = products.view(np.uint32)[:, ::-1]  # of words 0 and 2: each product's low half, high half
+    turns = tuple(zip(products, halves[..., 1::2], halves[..., ::2], strict=True))
+    mixed = np.empty(even.shape, np.uint32)
+    for number, key in enumerate(_keys(seed)):
+        product, high, low = turns[number % 2]
+        np.multiply(even, MULTIPLY, out=product)
+        even = np.bitwise_xor(high, odd, out=mixed)
         even ^= key
-        odd = halves[::-1, ::2]
-    return np.stack([even[0], odd[0], even[1], odd[1]], axis=-1)
+        odd = low
+    found = np.empty((even.shape[1], 2, 2), np.uint32)
+    found[:, :, 0], found[:, :, 1] = even.T, odd.T
+    return found.reshape(-1, 4)
 
 
-def words(seed: int, indices: NDArray[np.int64], stream: int, step: int, count: int) -> NDArray[np.uint32]:
-    """`count` random 32-bit words for each sample index: uint32 (n, count)."""
-    n, blocks = len(indices), -(-count // 4)
-    counters = np.empty((4, n, blocks), np.uint32)
-    counters[0], counters[1], counters[2], counters[3] = indices[:, None], stream, step, np.arange(blocks)
-    return philox(seed, counters.reshape(4, -1)).reshape(n, -1)[:, :count]
+@lru_cache(maxsize=64)
+def _keys(seed: int) -> tuple[NDArray[np.uint32], ...]:
+    """The two words of the key in each round, uint32 (2, 1) each."""
+    return tuple((np.array([[seed & 0xFFFFFFFF], [seed >> 32]], np.uint64) + STEPS).astype(np.uint32))
+
+
+def words(
+    seed: int, indices: NDArray[np.int64], stream: int, step: int, counts: Sequence[int]
+) -> list[NDArray[np.uint32]]:
+    """Random 32-bit words for each sample index: counts[k] of stream + k, uint32 (n, counts[k]), for each k."""
+    streams, blocks, places = _layout(stream, tuple(counts))
+    counters = np.empty((4, len(indices), len(streams)), np.uint32)
+    counters[0], counters[1], counters[2], counters[3] = indices[:, None], streams, step, blocks
+    found = philox(seed, counters.reshape(4, -1)).reshape(len(indices), -1)
+    return [found[:, place] for place in places]
+
+
+@lru_cache(maxsize=16)
+def _layout(stream: int, counts: tuple[int, ...]) -> tuple[NDArray[np.uint32], NDArray[np.uint32], tuple[slice, ...]]:
+    """The stream and the block of each counter of a sample, and which words of them all each stream's are."""
+    blocks = [np.arange(-(-count // 4), dtype=np.uint32) for count in counts]
+    streams = [np.full(len(own), stream + k, np.uint32) for k, own in enumerate(blocks)]
+    starts = [0, *itertools.accumulate(4 * len(own) for own in blocks)]
+    places = tuple(slice(start, start + count) for start, count in zip(starts, counts, strict=False))
+    return np.concatenate(streams), np.concatenate(blocks), places
 
 
 def draw(
-    distribution: Literal["normal", "uniform", "gumbel"],
+    distribution: Distribution,
     shape: tuple[int, ...],
     seed: int,
     indices: NDArray[np.int64],
@@ -58,17 +90,34 @@ def draw(
     step: int = 0,
 ) -> NDArray[np.float32]:
     """Noise for the samples `indices` of a seed: float32 (n, *shape)."""
-    count = int(np.prod(shape, dtype=np.int64))
-    random = words(seed, indices, stream, step, count)
+    return draws([(distribution, shape)], seed, indices, stream, step)[0]
+
+
+def draws(
+    kinds: Sequence[tuple[Distribution, tuple[int, ...]]],
+    seed: int,
+    indices: NDArray[np.int64],
+    stream: int = 0,
+    step: int = 0,
+) -> list[NDArray[np.float32]]:
+    """Several noises at once, the k-th of `stream` + k: float32 (n, *shape) for each distribution and shape."""
+    random = words(seed, indices, stream, step, [math.prod(shape) for _, shape in kinds])
+    return [
+        _of_words(distribution, found).reshape(len(indices), *shape)
+        for (distribution, shape), found in zip(kinds, random, strict=True)
+    ]
+
+
+def _of_words(distribution: Distribution, random: NDArray[np.uint32]) -> NDArray[np.float32]:
     noise: NDArray[np.float32]
     if distribution == "normal":
-        noise = normal_table()[random >> np.uint32(16)]
+        noise = normal_table().take(random >> np.uint32(16))
     elif distribution == "uniform":
         noise = (random >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
     else:
         middle = ((random >> np.uint32(8)).astype(np.float64) + 0.5) * 2.0**-24
         noise = (-np.log(-np.log(middle))).astype(np.float32)
-    return noise.reshape(len(random), *shape)
+    return noise
 
 
 @cache

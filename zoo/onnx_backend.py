@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
 from numpy.typing import NDArray
 
 from zoo import graphs
+from zoo.cgroups import cores
 from zoo.errors import DeviceError, ReleaseError, SettingError, ZooError, one_line, unusable
 from zoo.release import WEIGHTS, Release
 
@@ -17,6 +18,11 @@ Array = NDArray[Any]
 Device = Literal["auto", "cpu", "cuda"]
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+IN_MEMORY = "add_external_initializers_from_files_in_memory"
+"""By which ONNX Runtime takes the weights of a release whose files are links, such as those of a Hub cache.
+
+Several versions refuse files that links lead out of a graph's folder; those without this method, before 1.21, do not.
+"""
 
 
 class OnnxBackend:
@@ -29,7 +35,7 @@ class OnnxBackend:
             raise unusable(error, "onnxruntime", "cpu", "Running a release") from error
         self._ort = onnxruntime
         self._release = release
-        self._threads = threads or _cores()
+        self._given_threads, self._threads = threads, threads or cores()
         self._sessions: dict[str, Any] = {}
         self._closed = False
         self._lock = Lock()
@@ -49,6 +55,15 @@ class OnnxBackend:
             )
         cuda = [CUDA] if CUDA in available and device != "cpu" else []
         return cuda if device == "cuda" else [*cuda, CPU]
+
+    def options(self) -> dict[str, Any]:
+        """What :func:`zoo.load` takes to make it again; :class:`ZooError` once closed."""
+        if self._closed:
+            raise self._gone()
+        return {"backend": "onnx", "device": self._device, "threads": self._given_threads}
+
+    def _gone(self) -> ZooError:
+        return ZooError(f"{self._release.name} was closed. Load it again.")
 
     @property
     def providers(self) -> list[str]:
@@ -71,24 +86,30 @@ class OnnxBackend:
         """
         with self._lock:
             if self._closed:
-                raise ZooError(f"{self._release.name} was closed. Load it again.")
+                raise self._gone()
             if graph not in self._sessions:
                 self._sessions[graph] = self._open(graph)
             return self._sessions[graph]
 
     def _open(self, graph: str) -> Any:
-        path = self._release.path(graph)
+        path, content = self._release.folder / graph, self._release.content(graph)
         if self._tensors is None:
             self._tensors = frozenset(graphs.offsets(self._weights).values())
-        graphs.check_file(path, self._tensors)
+        graphs.check_file(path, content, self._tensors)
         options = self._ort.SessionOptions()
+        taken: Path | bytes = path
+        linked = path.is_symlink() or self._weights.is_symlink()
+        if linked and hasattr(options, IN_MEMORY):
+            weights = self._release.content(WEIGHTS)
+            getattr(options, IN_MEMORY)([WEIGHTS], [weights], [len(weights)])
+            taken = content
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # failures come as exceptions; the log would repeat them
         if self._device == "cuda":  # without this ONNX Runtime falls back to the CPU and says nothing
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         try:
-            session = self._ort.InferenceSession(path, options, providers=self._asked, enable_fallback=0)
+            session = self._ort.InferenceSession(taken, options, providers=self._asked, enable_fallback=0)
         except Exception as error:
             if self._asked == [CUDA, CPU]:  # chosen by "auto", and it does not work here
                 self._asked = [CPU]
@@ -97,7 +118,8 @@ class OnnxBackend:
                 raise DeviceError(
                     f"CUDA was asked for and cannot run {path.name}: {_reason(error)}. Use --device cpu."
                 ) from error
-            raise ReleaseError(f"{path} cannot be loaded by ONNX Runtime: {_reason(error)}.") from error
+            real = f" Its files are links; for real ones: zoo export {path.parent} --to DIR" if linked else ""
+            raise ReleaseError(f"{path} cannot be loaded by ONNX Runtime: {_reason(error)}.{real}") from error
         if self._device == "cuda" and CUDA not in session.get_providers():
             raise DeviceError("CUDA was asked for, and ONNX Runtime cannot use it on this machine. Use --device cpu.")
         for task in self._release.tasks.values():
@@ -128,11 +150,6 @@ class OnnxBackend:
         with self._lock:
             self._closed = True
             self._sessions.clear()
-
-
-def _cores() -> int:
-    """The CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _reason(error: Exception) -> str:

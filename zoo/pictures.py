@@ -6,28 +6,11 @@ import io
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from PIL import Image
-
 Pixels = NDArray[np.uint8]
-
-
-def levels(picture: Image.Image, channels: int) -> Pixels:
-    """A PIL picture of any mode as uint8, (h, w) for 1 channel or (h, w, 3) for 3.
-
-    Alpha is dropped, 16 bits become 8 by their upper half, and an animation gives its first frame.
-    """
-    if picture.mode.startswith("I"):  # Pillow's own way from 16 bits clips at 255
-        grey: Pixels = (np.asarray(picture).clip(0, 65535) >> 8).astype(np.uint8)
-        return grey if channels == 1 else np.repeat(grey[..., None], 3, axis=2)
-    if picture.mode == "P" and "transparency" in picture.info:  # straight on, Pillow warns of what is dropped
-        picture = picture.convert("RGBA")
-    return np.asarray(picture.convert("L" if channels == 1 else "RGB"))
 
 
 def grid(images: Pixels, columns: int | None = None, gap: int = 1) -> Pixels:

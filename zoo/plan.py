@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from zoo.specs import (
@@ -65,7 +66,7 @@ class Plan:
             return self.value.tokens
         return self.value if isinstance(self.value, Autoregressive) else None
 
-    @property
+    @cached_property
     def uses(self) -> tuple[str, ...]:
         """The names of the tasks that it calls, in that order."""
         return tuple(dict.fromkeys((*([self.tokens.task] if self.tokens else []), self.value.task)))
@@ -77,7 +78,7 @@ class Plan:
             return next(iter(self.tasks[self.value.task].outputs.values()))
         return self.sample.x
 
-    @property
+    @cached_property
     def options(self) -> frozenset[str]:
         """The names of those of ``OPTIONS`` that it can follow."""
         names = ["label"] if self.labels() else []

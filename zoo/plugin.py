@@ -73,6 +73,11 @@ class Recipe(Checked):
     length: int = setting(128, "characters in one sample of a text; other data ignore it", least=2)
     seconds: float = setting(1.0, "length of one sound: longer ones are cut, shorter ones padded with silence", above=0)
     bands: int = setting(0, "mel bands of one sound; 0 keeps the waveform", least=0)
+    size: int = setting(0, "pixels of each side that images are resized to; 0 keeps them as they are", least=0)
+    fit: Literal["crop", "pad"] = setting(
+        "crop", "what resizing does to an image that is not square: cut it, or pad it"
+    )
+    background: str = setting("white", "colour of padding, and behind transparent pixels: a name, or #rrggbb")
     steps: int = setting(1000, "training steps", least=1)
     batch: int = setting(128, "samples in a batch, over all processes and parts", least=1)
     accumulate: int = setting(1, "parts in which a process computes its share of a batch, to save memory", least=1)
@@ -154,7 +159,7 @@ class Objective(Checked):
 
     loss: Callable[[Any, Batch, Any], Mapping[str, Tensor]]
     params: tuple[str, ...] = ()
-    """The submodules whose weights this phase moves; () means all of them."""
+    """The submodules whose weights this phase moves, but for those that `build` froze; () means all of them."""
     optimiser: AdamW | RMSprop = AdamW()
     every: int = 1
     """The phase is due when ``step % every == 0``."""
@@ -235,7 +240,8 @@ class Model(Checked):
 
     card: Card
     build: Callable[[Any, Sample], nn.Module]
-    """``build(recipe, sample)`` makes the module for samples of that form, with fresh weights."""
+    """``build(recipe, sample)`` makes the module for samples of that form, with fresh weights. What it freezes by
+    ``requires_grad_(False)`` stays frozen in every phase; a frozen part that it leaves in eval mode stays in it."""
     objectives: tuple[Objective, ...]
     tasks: Callable[[Any], Mapping[str, Task]]
     """``tasks(module)``: what the module does, by name."""
@@ -244,7 +250,8 @@ class Model(Checked):
     generate: Generation | Callable[[Any], Generation] | None = None
     """``generate(module)`` where it depends on the module, as a grid of tokens does on the size of the pictures."""
     measures: tuple[Measure, ...] = ()
-    """The first one chooses the checkpoint called "best"."""
+    """The first one without a `limit` chooses the checkpoint called "best". One that has the name of a metric that zoo
+    takes of any model, such as mse or fid, is the metric of that name of this model, everywhere."""
     finish: Callable[[Any, Iterable[Batch], Any], None] | None = None
     """``finish(module, batches, recipe)`` runs before each checkpoint is written, on a module in eval mode and
     without gradients: it fits what gradients do not, such as a prior over codes, into buffers that training

@@ -126,7 +126,8 @@ def load(model: str) -> Model:
         origin = f"{plugin.distribution} {plugin.version}"
         raise fault(model, f"{origin} cannot be imported: {one_line(error)}", error) from error
     if not isinstance(value, Model):
-        raise fault(model, f"{plugin.value} is {typed.shown(value)}, and should be a zoo.Model.")
+        origin = f"{plugin.distribution} {plugin.version}"
+        raise fault(model, f"{plugin.value} of {origin} is {typed.shown(value)}, and should be a zoo.Model.")
     if not names.MODEL.fullmatch(model):
         raise fault(model, f"the model name {model!r} is not allowed. It may have letters, digits, '-' and '_'.")
     return value

@@ -17,6 +17,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -84,27 +85,40 @@ class Release:
     files: Mapping[str, str]
     """SHA-256 by file name."""
 
-    @property
+    @cached_property
     def plan(self) -> Plan | None:
         """Its generation with the tasks that it calls; None where it does not generate."""
         return None if self.generation is None else Plan(self.generation, self.tasks, self.sample)
+
+    @property
+    def background(self) -> str:
+        """The colour behind the transparent pixels of what it was trained on, and so of what it is given."""
+        colour = self.manifest.get("recipe", {}).get("background")  # a module in memory has no manifest
+        return colour if isinstance(colour, str) else "white"
 
     def path(self, name: str) -> Path:
         """The path of one of its files, checked against its SHA-256 just now; :class:`ReleaseError` if altered."""
         path = self.folder / name
         if name not in self.files:
             raise ReleaseError(f"{self.folder}: {name} is not in the manifest.")
-        if path.is_symlink():
-            raise ReleaseError(f"{path} is a link, and a release holds real files. Get the release again.")
-        if not path.is_file():
+        if not path.is_file():  # a link may lead to a device, or to nothing
             raise ReleaseError(f"{path} is missing. Get the release again.")
-        found = files.sha256(path)
-        if found != self.files[name]:
+        self._check(path, files.sha256(path))
+        return path
+
+    def content(self, name: str) -> bytes:
+        """The bytes of one of its files, checked against its SHA-256; :class:`ReleaseError` if altered."""
+        content = self.path(name).read_bytes()
+        self._check(self.folder / name, hashlib.sha256(content).hexdigest())
+        return content
+
+    def _check(self, path: Path, found: str) -> None:
+        if found != self.files[path.name]:
+            linked = f" (a link to {path.resolve()})" if path.is_symlink() else ""
             raise ReleaseError(
-                f"{path} is damaged or altered: expected SHA-256 {self.files[name]}, found {found}. "
+                f"{path}{linked} is damaged or altered: expected SHA-256 {self.files[path.name]}, found {found}. "
                 "Get the release again."
             )
-        return path
 
     def weights(self) -> Path:
         """The path of its weights for torch, checked; :class:`ReleaseError` if altered, or for narrow numbers."""
@@ -122,8 +136,6 @@ def read(folder: Path) -> Release:
     path = folder / MANIFEST
     if not path.is_file():
         raise NotFoundError(f"{folder} is no release: it has no {MANIFEST}.")
-    if path.is_symlink():
-        raise ReleaseError(f"{path} is a link, and a release holds real files. Get the release again.")
     if path.stat().st_size > _LARGEST:
         raise ReleaseError(f"{path} is damaged: it has {path.stat().st_size:,} bytes. Get the release again.")
     try:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MethodType
 from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
-from zoo import generation, inpainting, latent
+from zoo import files, generation, inpainting, latent
 from zoo.convert import from_batch, gives, join, takes, to_batch
+from zoo.data import memory
 from zoo.devices import check_threads
-from zoo.errors import NotFoundError, SettingError
+from zoo.errors import NotFoundError, ReleaseError, SettingError
 from zoo.onnx_backend import Device, OnnxBackend
-from zoo.release import THRESHOLD, Release, ReleasedTask, read
+from zoo.release import MANIFEST, THRESHOLD, Release, ReleasedTask, read
 from zoo.sources import find
-from zoo.specs import Spec
+from zoo.specs import Image, Spec
 from zoo.tokens import Picking
 
 __all__ = ["Backend", "Device", "LoadedModel", "OnnxBackend", "load"]
@@ -30,6 +33,9 @@ class Backend(Protocol):
     @property
     def providers(self) -> list[str]:
         """What really computes, most preferred first."""
+
+    def options(self) -> Mapping[str, Any]:
+        """What :func:`load` takes beside the source to make it again; :class:`ZooError` where it cannot be."""
 
     def prepare(self, task: str) -> None:
         """Get ready to run a task; :class:`ReleaseError` where it is not of the form that is declared."""
@@ -46,7 +52,8 @@ class LoadedModel:
 
     ``help(model.encode)`` says what it takes and gives. Make one with :func:`zoo.load`: ``with zoo.load(NAME) as
     model:`` frees everything at the end. Any number of threads may use a model at once; each gets what it would get
-    alone. A batch of any size is run in parts that fit in memory.
+    alone. A batch of any size is run in parts that fit in memory. A pickle, or a copy, is the path of the release: it
+    is opened again, and checked again, where that is loaded.
     """
 
     def __init__(self, release: Release, backend: Backend) -> None:
@@ -65,6 +72,12 @@ class LoadedModel:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __reduce__(self) -> tuple[Callable[..., LoadedModel], tuple[Any, ...]]:
+        folder = self.release.folder.absolute()
+        if not (folder / MANIFEST).is_file():
+            raise NotFoundError(f"{self.name} is opened again by its path, and {folder} is gone. Keep the release.")
+        return _again, (str(folder), self.release.manifest["sha256"], dict(self.backend.options()))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or "release" not in self.__dict__:
@@ -108,7 +121,7 @@ class LoadedModel:
         """
         self.backend.close()
 
-    def run(self, task: str, *values: Any, **named: Any) -> Any:
+    def run(self, task: str, /, *values: Any, **named: Any) -> Any:
         """Run a task on its inputs, given in order or by name, of any batch size.
 
         Returns the output, or a dict of them where there are several. Pictures are uint8 (n, h, w) or (n, h, w, 3),
@@ -120,6 +133,9 @@ class LoadedModel:
             raise NotFoundError(f"{self.name} has no task {task!r}. It has: {', '.join(self.tasks)}.")
         declared = self.release.tasks[task]
         feeds = self._feeds(task, declared.inputs, values, named)
+        count = len(next(iter(feeds.values())))
+        each = sum(math.prod(spec.shape) * (1 if isinstance(spec, Image) else 4) for spec in declared.outputs.values())
+        memory.check(2 * count * each, f"The outputs of {task} for {count:,} items", "Give them in parts.")
         made: dict[str, list[Any]] = {name: [] for name in declared.outputs}
         for part in self._parts(task, feeds):
             for name, spec in declared.outputs.items():
@@ -238,7 +254,7 @@ class LoadedModel:
 
         specs = [spec for task in self.release.tasks.values() for spec in task.outputs.values()]
         value, spec = save.as_samples(value, [self.release.sample.x, *specs])
-        return save.save(value, Path(path), spec, force=force, columns=columns)
+        return save.save(value, files.expand(path), spec, force=force, columns=columns)
 
     def _prepare_drawn(self) -> None:
         """Open the graph that makes samples of noise, if there is one, before noise of its declared shape is drawn."""
@@ -274,21 +290,22 @@ class LoadedModel:
                 f"{task} takes {names}; it was given {len(values)} in order and {sorted(named) or 'none'} by name."
             )
         given |= named
-        return {name: to_batch(given[name], spec, name) for name, spec in inputs.items()}
+        return {name: to_batch(given[name], spec, name, self.release.background) for name, spec in inputs.items()}
 
     def _method(self, name: str) -> Callable[..., Any]:
         """A task as a function. None is kept, so that nothing refers back to the model; only what is said of it is."""
 
-        def method(*values: Any, **named: Any) -> Any:
+        def method(self: LoadedModel, /, *values: Any, **named: Any) -> Any:
             return self.run(name, *values, **named)
 
         if name not in self._described:
             task = self.release.tasks[name]
-            parameters = [inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD) for key in task.inputs]
+            names = (f"_{''.join(task.inputs)}", *task.inputs)  # for the model a name that no input has
+            parameters = [inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD) for key in names]
             self._described[name] = _help(name, task, self.name), inspect.Signature(parameters)
         method.__name__ = method.__qualname__ = name
         method.__doc__, method.__signature__ = self._described[name]  # type: ignore[attr-defined]
-        return method
+        return MethodType(method, self)  # which, as any bound method, is pickled by its name
 
 
 def _help(name: str, task: ReleasedTask, model: str) -> str:
@@ -303,6 +320,15 @@ def _help(name: str, task: ReleasedTask, model: str) -> str:
     lines += ["", "Raises SettingError for an input of another form, DataError for a file that cannot be read, and"]
     lines += ["ReleaseError for a graph that was altered or does not run. All are ZooErrors, and say so in one line."]
     return "\n".join(lines)
+
+
+def _again(folder: str, sha256: str, options: Mapping[str, Any]) -> LoadedModel:
+    """The model of a pickle; :class:`ReleaseError` where another release is at its path by now."""
+    model = load(Path(folder), **options)
+    if model.release.manifest["sha256"] != sha256:
+        model.close()
+        raise ReleaseError(f"{folder} has changed since the model was pickled. Load it again: zoo.load({folder!r})")
+    return model
 
 
 def load(

@@ -63,6 +63,8 @@ def save(
         raise SettingError(f"There is nothing to write to {str(path)!r}: no sample was given.")
     if columns is not None and (type(columns) is not int or columns < 1):
         raise SettingError(f"columns = {columns!r} is not an integer of at least 1.")
+    if columns is not None:
+        columns = min(columns, len(value))
     check(path, spec, force, len(value), first)
     found = paths(path, len(value), first)
     if path.suffix == ".wav":

@@ -28,6 +28,22 @@ def is_path(source: str | Path) -> bool:
     return os.path.isdir(source) and model not in registry.plugins()
 
 
+def spelt(source: str | Path) -> str:
+    """A SOURCE as text that means the same: a :class:`~pathlib.Path` gets a separator, as it is no model's name."""
+    if isinstance(source, str):
+        return source
+    path = files.expand(source)
+    return str(path) if len(path.parts) > 1 else os.path.join(os.curdir, path)
+
+
+def run_folder(source: str | Path) -> Path | None:
+    """The folder of a SOURCE that is a run; None for any other SOURCE."""
+    if not is_path(source) or not str(source):
+        return None
+    path = files.expand(source)
+    return path if os.path.isfile(path / RECIPE) else None
+
+
 def find(source: str | Path) -> Path:
     """The release folder of a SOURCE. Raises :class:`NotFoundError` where there is none.
 
@@ -63,7 +79,7 @@ def find(source: str | Path) -> Path:
         return folder
     if not str(source):
         raise NotFoundError("SOURCE is empty. Give a released name, a run folder or a release folder.")
-    path = files.existing(Path(os.path.expanduser(source)), "SOURCE")
+    path = files.existing(files.expand(source), "SOURCE")
     if (path / MANIFEST).is_file():
         return path
     if (path / RELEASE / MANIFEST).is_file():

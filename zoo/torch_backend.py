@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo import registry
-from zoo.devices import torch_device
+from zoo.devices import fit_threads, torch_device
 from zoo.errors import PluginError, ReleaseError, ZooError
 from zoo.release import Release
 
@@ -42,6 +42,8 @@ class TorchBackend:
 
         if threads is not None:
             torch.set_num_threads(threads)
+        else:
+            fit_threads()
         tasks = registry.load(registry.split(release.name)[0]).tasks(module)
         for name, task in release.tasks.items():
             if name not in tasks or _form(tasks[name]) != _form(task):
@@ -49,7 +51,7 @@ class TorchBackend:
                     f"The task {name!r} in {release.folder} is not that of the installed plugin. "
                     "ONNX Runtime does without the plugin."
                 )
-        self._init(module, tasks, torch_device(device), release.name)
+        self._init(module, tasks, torch_device(device), release.name, {"device": device, "threads": threads})
 
     @classmethod
     def of_module(cls, module: nn.Module, tasks: Mapping[str, Task]) -> TorchBackend:
@@ -59,12 +61,30 @@ class TorchBackend:
         backend._init(module, tasks, parameter.device)
         return backend
 
-    def _init(self, module: nn.Module, tasks: Mapping[str, Task], device: Any, name: str = "The module") -> None:
-        self._name = name
+    def _init(
+        self,
+        module: nn.Module,
+        tasks: Mapping[str, Task],
+        device: Any,
+        name: str = "The module",
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._name, self._options = name, options
         module.eval().to(device)
         self._tasks: Mapping[str, Task] | None = tasks  # their methods hold the module
         self._device = device
         self.providers = [f"torch:{device}"]
+
+    def options(self) -> dict[str, Any]:
+        """What :func:`zoo.load` takes to make it again; :class:`ZooError` once closed, or for a module in memory."""
+        if self._tasks is None:
+            raise self._gone()
+        if self._options is None:
+            raise ZooError("A module in memory has no path to be opened again by. Write its release, and load that.")
+        return {"backend": "torch", **self._options}
+
+    def _gone(self) -> ZooError:
+        return ZooError(f"{self._name} was closed. Load it again.")
 
     def prepare(self, task: str) -> None:
         """Nothing is left to do: the module is there."""
@@ -75,7 +95,7 @@ class TorchBackend:
 
         tasks = self._tasks
         if tasks is None:
-            raise ZooError(f"{self._name} was closed. Load it again.")
+            raise self._gone()
         declared = tasks[task]
         with torch.inference_mode():
             tensors = [

@@ -26,7 +26,7 @@ BATCHES = (3, 1)
 """Sizes of the batches that a task is tried on."""
 
 
-class _Call(nn.Module):
+class Call(nn.Module):
     """A module whose forward is one task's method."""
 
     def __init__(self, module: nn.Module, task: Task, name: str) -> None:
@@ -83,7 +83,7 @@ def program(module: nn.Module, task: Task, name: str) -> ExportedProgram:
     batch = torch.export.Dim("batch")
     with quiet(name, module):
         return torch.export.export(
-            _Call(module, task, name).eval(), examples, dynamic_shapes=(tuple({0: batch} for _ in examples),)
+            Call(module, task, name).eval(), examples, dynamic_shapes=(tuple({0: batch} for _ in examples),)
         )
 
 

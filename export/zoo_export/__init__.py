@@ -5,7 +5,7 @@ Writing a release needs torch, onnx and onnxruntime; copying one needs none of t
 
 from __future__ import annotations
 
-import os
+import math
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -15,8 +15,9 @@ from typing import Literal
 
 from zoo import files
 from zoo.errors import SettingError, installed, missing
+from zoo.numbers import is_number
 from zoo.release import MANIFEST, read, verify
-from zoo.sources import RECIPE, find, is_path
+from zoo.sources import find, run_folder
 from zoo_export import web_bundle
 
 
@@ -29,6 +30,7 @@ def export(
     format: Literal["release", "web"] = "release",
     runtime: str | Path | None = None,
     quantize: Literal["fp16", "int8"] | None = None,
+    quantize_loss: float | None = None,
     data: str | None = None,
     data_dir: str | Path | None = None,
     force: bool = False,
@@ -38,23 +40,30 @@ def export(
 
     `checkpoint` is "last", "best" or a step, for run folders; without it, what the run itself releases. `uint8` adds
     graphs that take and give pictures as they lie in files. `quantize` makes the release smaller, in float16 or in 8
-    bits, and measures what it lost; `data` and `data_dir` say on what, the model's own data unless given. `format`
+    bits, and measures what it lost; `quantize_loss` is the part of itself by which a metric may get worse, that of the
+    recipe unless given; `data` and `data_dir` say on what, the model's own data unless given. `format`
     "web" puts a page around it, which runs it with ONNX Runtime for browsers: from `runtime`, the folder of the npm
     package onnxruntime-web, or from a pinned address. The folder appears whole or not at all.
     Raises :class:`ZooError`; :class:`ParityError` means that torch and ONNX Runtime disagree, and nothing was written,
-    as where quantising loses more than the recipe allows.
+    as where quantising loses more than is allowed.
     """
     if quantize not in (None, "fp16", "int8"):
         raise SettingError(f"quantize = {quantize!r} is not one of fp16, int8.")
     if quantize is None and data is not None:
         raise SettingError(f"data = {data!r} is for quantising alone. Add --quantize int8, or leave --data out.")
+    if quantize is None and quantize_loss is not None:
+        raise SettingError(
+            f"quantize_loss = {quantize_loss} is for quantising alone. Add --quantize int8, or leave it out."
+        )
+    if quantize_loss is not None and not (is_number(quantize_loss) and 0 <= quantize_loss < math.inf):
+        raise SettingError(f"quantize_loss = {quantize_loss!r} is not a number of at least 0, such as 0.1 for a tenth.")
     if format not in ("release", "web"):
         raise SettingError(f"format = {format!r} is not one of release, web.")
     if runtime is not None and format != "web":
         raise SettingError(f"runtime = {str(runtime)!r} is for --format web. Leave it out.")
-    run = os.path.expanduser(source)
+    target, run = files.expand(to), run_folder(source)
     fill: Callable[[Path], None]
-    if not (is_path(source) and os.path.isfile(os.path.join(run, RECIPE))):
+    if run is None:
         if checkpoint is not None:
             raise SettingError(f"{str(source)!r} is a release, which has no checkpoints. Leave --checkpoint out.")
         if uint8:
@@ -65,13 +74,13 @@ def export(
         from zoo.training.runs import described
         from zoo_export.writer import write
 
-        fill = partial(write, Path(run), checkpoint=checkpoint)
-        data = data or described(Path(run))["recipe"]["data"]  # a release keeps no private folders
+        fill = partial(write, run, checkpoint=checkpoint)
+        data = data or described(run)["recipe"]["data"]  # a release keeps no private folders
     if quantize is not None:
         check_installed("Quantising")
-        fill = partial(_quantize, fill, kind=quantize, data=data, data_dir=data_dir, quiet=quiet)
+        fill = partial(_quantize, fill, kind=quantize, bound=quantize_loss, data=data, data_dir=data_dir, quiet=quiet)
     mark = web_bundle.MARK if format == "web" else MANIFEST
-    with files.new_folder(Path(to), force, mark) as folder:
+    with files.new_folder(target, force, mark) as folder:
         release = folder / web_bundle.MODEL if format == "web" else folder
         release.mkdir(exist_ok=True)
         fill(release)
@@ -80,14 +89,15 @@ def export(
 
             add(release)
         if format == "web":
-            web_bundle.write(folder, runtime)
-    return Path(to)
+            web_bundle.write(folder, None if runtime is None else files.expand(runtime))
+    return target
 
 
 def _quantize(
     fill: Callable[[Path], None],
     folder: Path,
     kind: Literal["fp16", "int8"],
+    bound: float | None,
     data: str | None,
     data_dir: str | Path | None,
     quiet: bool,
@@ -99,7 +109,7 @@ def _quantize(
     evaluation.check_installed()
     with TemporaryDirectory() as plain:
         fill(Path(plain))
-        quantize(read(Path(plain)), folder, kind, data, data_dir, quiet)
+        quantize(read(Path(plain)), folder, kind, bound, data, data_dir, quiet)
 
 
 def check_installed(purpose: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.evaluation.figures import cells, from_json, protocol_words
+from zoo.evaluation.figures import cells, from_json, loss_words, protocol_words
 from zoo.release import QUANTIZED
 
 _TAGS = {"image": "image-generation", "text": "text-generation", "audio": "audio", "log-mel": "audio"}
@@ -108,7 +108,7 @@ def _quantized(made: Mapping[str, Any]) -> list[str]:
         sections += ["", "| measure | float | this | worse by |", "| --- | --- | --- | --- |"]
     for loss in made["losses"]:
         values = f"{loss['float']:.4g} | {loss['quantized']:.4g}"
-        sections.append(f"| {loss['name']} | {values} | {loss['loss']:+.1%} |")
+        sections.append(f"| {loss['name']} | {values} | {loss_words(loss)} |")
     sections += ["", "Milliseconds a call on one thread, roughly:", "", "| task | batch | float | this |"]
     sections.append("| --- | --- | --- | --- |")
     for task, batches in made["speed"]["milliseconds"].items():

@@ -47,17 +47,17 @@ def of(plan: Plan, graphs: Mapping[str, onnx.ModelProto]) -> onnx.ModelProto:
     if isinstance(plan.value, OneShot):
         _last(plan, seeded, whole, own)
     elif isinstance(plan.value, Iterative):
-        _steps(plan, seeded, count, own)
+        _steps(plan, seeded, own)
     elif isinstance(plan.value, Chain):
         shape = plan.value.tokens.shape
-        nodes.Reshape(_tokens(plan, seeded, count, own), [-1, *shape], into=TOKENS)
+        nodes.Reshape(_tokens(plan, seeded, own), [-1, *shape], into=TOKENS)
         last = onnx.compose.add_prefix(graphs[plan.value.task], LAST, rename_functions=False)
         _merge(whole, last)
         nodes.Identity(TOKENS, into=LAST + plan.grid)
         _last(plan, seeded, whole, [*last.graph.node], LAST)
         outputs.append(_value(TOKENS, INT64, ["batch", *shape]))
     else:
-        nodes.Identity(_tokens(plan, seeded, count, own), into=SAMPLES)
+        nodes.Identity(_tokens(plan, seeded, own), into=SAMPLES)
         outputs = [_value(SAMPLES, INT64, ["batch", "total"])]
     if any(TABLE in node.input for node in nodes.nodes) or isinstance(plan.value, Iterative):
         nodes.initialisers.append(onnx.numpy_helper.from_array(noise.normal_table(), TABLE))
@@ -79,10 +79,8 @@ def _inputs(plan: Plan) -> list[onnx.ValueInfoProto]:
 
 
 def _merge(whole: onnx.ModelProto, other: onnx.ModelProto) -> None:
-    """Take over the weights, and what else the nodes of another graph need."""
+    """Take over the weights, and the operator sets, that the nodes of another graph need."""
     whole.graph.initializer.extend(other.graph.initializer)
-    known = {(function.domain, function.name) for function in whole.functions}
-    whole.functions.extend(each for each in other.functions if (each.domain, each.name) not in known)
     domains = {opset.domain for opset in whole.opset_import}
     whole.opset_import.extend(opset for opset in other.opset_import if opset.domain not in domains)
 
@@ -101,13 +99,13 @@ def _last(plan: Plan, seeded: Seeded, model: onnx.ModelProto, own: Sequence[onnx
     nodes.Identity(prefix + next(iter(task.outputs)), into=SAMPLES)
 
 
-def _tokens(plan: Plan, seeded: Seeded, count: str, own: Sequence[onnx.NodeProto]) -> str:
+def _tokens(plan: Plan, seeded: Seeded, own: Sequence[onnx.NodeProto]) -> str:
     """A Loop whose body is the token's task, and picks a token each time: the name of the tokens, int64 (n, total)."""
     assert plan.tokens is not None
     nodes, task, states = seeded.nodes, plan.tasks[plan.tokens.task], plan.states()
     token = task.inputs["token"]
     assert isinstance(token, Label)
-    batch = nodes.Reshape(count, [1])
+    batch = nodes.Shape(seeded.index, end=1)
     start = [nodes.Expand(0, batch)]
     for spec in states.values():
         zero = np.zeros((), spec.dtype)
@@ -150,6 +148,7 @@ def _tokens(plan: Plan, seeded: Seeded, count: str, own: Sequence[onnx.NodeProto
 
 def _pick(nodes: Nodes, seeded: Seeded, classes: int, temperature: str, many: str) -> str:
     """The next token of each sample, as :func:`zoo.tokens.pick` has it: int64 (n,)."""
+    nodes = nodes.within("pick")
     scaled = nodes.Div("logits", temperature)
     ranked, _ = nodes.TopK(scaled, np.array([classes]), outputs=2)
     least = nodes.Gather(ranked, nodes.Reshape(nodes.Sub(many, 1), [1]), axis=1)  # (n, 1)
@@ -157,7 +156,8 @@ def _pick(nodes: Nodes, seeded: Seeded, classes: int, temperature: str, many: st
     chances = nodes.Softmax(nodes.Cast(nodes.Where(nodes.Less(ranked, least), nothing, ranked), to=TensorProto.DOUBLE))
     before = nodes.CumSum(chances, 1, exclusive=1)
     inside = nodes.Less(before, nodes.Cast("top_p", to=TensorProto.DOUBLE))
-    lowest = nodes.ReduceMin(nodes.Where(inside, ranked, float("inf")), [1], keepdims=1)
+    kept = nodes.Where(inside, ranked, float("inf"))
+    lowest, _ = nodes.TopK(kept, np.array([1]), largest=0, outputs=2)  # tools know its shape, and not a ReduceMin's
     out = nodes.Less(scaled, nodes.Max(least, lowest))
     scores = nodes.Add(scaled, seeded.draw("gumbel", (classes,), 0, "zoo.position"))
     cold = nodes.Less("temperature", float(COLD))
@@ -165,12 +165,12 @@ def _pick(nodes: Nodes, seeded: Seeded, classes: int, temperature: str, many: st
     return str(nodes.ArgMax(scores, axis=1, keepdims=0))
 
 
-def _steps(plan: Plan, seeded: Seeded, count: str, own: Sequence[onnx.NodeProto]) -> None:
+def _steps(plan: Plan, seeded: Seeded, own: Sequence[onnx.NodeProto]) -> None:
     """A Loop whose body is the task that tells the noise, and takes a step, as :func:`zoo.diffusion.iterate` does."""
     value, shape = plan.value, plan.sample.x.shape
     assert isinstance(value, Iterative)
     nodes, times, one = seeded.nodes, len(value.alphas), 1.0
-    batch = nodes.Reshape(count, [1])
+    batch = nodes.Shape(seeded.index, end=1)
     steps = nodes.Min(nodes.Max("steps", 1), times)
     nodes.initialisers.append(onnx.numpy_helper.from_array(table(value), ALPHAS))
 
@@ -181,6 +181,7 @@ def _steps(plan: Plan, seeded: Seeded, count: str, own: Sequence[onnx.NodeProto]
     )
     inner.Expand(time, batch, into="time")
     inner.nodes.extend(own)
+    inner = inner.within("step")
     now, then = inner.Gather(ALPHAS, time), inner.Gather(ALPHAS, after)
     root, noisy = inner.Sqrt(now), inner.Sqrt(inner.Sub(one, now))
     clean = inner.Clip(inner.Div(inner.Sub("x", inner.Mul(noisy, "noise")), root), -one, one)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,18 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.errors import ExportError
+from zoo.evaluation.families import OWN
 from zoo.evaluation.figures import Figure, value_words
-from zoo.evaluation.jobs import family_jobs, take
+from zoo.evaluation.jobs import Own, family_jobs, take
 from zoo.evaluation.subject import Effort, Subject
 from zoo.plugin import Recipe
 from zoo.release import Release
 from zoo.runtime import LoadedModel
 from zoo_export import calibration
+from zoo_export.own import first
 
 Array = NDArray[Any]
 
-MEASURES = ("mse", "psnr", "fid", "knn", "accuracy", "nll")
-"""What may not get worse. Others are 0 where nothing is wrong, or move by more than this from seed to seed."""
+SCALES = {"mse": 1e-3, "fid": 1.0, "knn": 0.1, "accuracy": 0.1, "nll": 0.1}
+"""What may not get worse, of all models: by a part of itself, or of this, in its unit, where it is smaller, so that a
+model which makes no error may make a small one. With a bound of 0.1 an MSE may become 0.0001, which is 40 dB. Other
+metrics are 0 where nothing is wrong, or move by more than the bound from seed to seed."""
+
+OWN_SCALE = 1e-3
+"""The same of a model's own metric, whatever its unit."""
+
+SHOWN = (*SCALES, "psnr")
+"""What is measured. PSNR follows from the MSE, and a mean of decibels has no sense where some images have no error."""
+
+SPREAD = 1e-3
+"""Outputs of a task whose standard deviation is below this count as having this one."""
 
 EFFORT = Effort(limit=1000, most=1000, fit=2000, reference=2000)
 """What is spent on the measures of either release: a minute at most, together."""
@@ -31,7 +46,9 @@ NLL = 100
 """Windows of a text, each of which takes many calls."""
 
 BOUND = "quantize_loss"
-"""The recipe field that says how much worse a measure may get."""
+"""The recipe field that says how much worse a metric may get."""
+
+OPTION = "--quantize-loss"
 
 CALLS, SECONDS = 30, 2.0
 """Calls of a task at most, and about how long it takes, to find its speed at one batch."""
@@ -43,6 +60,8 @@ class Loss:
 
     before: Figure
     after: Figure
+    counts: bool = True
+    """Whether the release is refused where this got worse than allowed."""
 
     @property
     def inside(self) -> bool:
@@ -51,32 +70,58 @@ class Loss:
         return low is not None and high is not None and low <= self.after.value <= high
 
     @property
+    def of(self) -> float:
+        """What the loss is relative to, in the unit of the metric: its value, but no less than its scale."""
+        return max(abs(self.before.value), SCALES.get(self.before.name, OWN_SCALE))
+
+    @property
     def relative(self) -> float:
-        """By what part of itself the measure got worse; below 0 for a better one."""
+        """By what part of that the metric got worse; below 0 for a better one."""
         worse = self.after.value - self.before.value
-        return (worse if self.before.better == "lower" else 0.0 - worse) / max(abs(self.before.value), 1e-12)
+        return (worse if self.before.better == "lower" else 0.0 - worse) / self.of
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that stands in a manifest."""
         before, after = self.before.to_json(), self.after.to_json()
         same = {key: before[key] for key in ("name", "unit", "protocol", "better", "low", "high", "interval")}
-        return {**same, "float": before["value"], "quantized": after["value"], "loss": self.relative}
+        return {
+            **same,
+            "float": before["value"],
+            "quantized": after["value"],
+            "loss": self.relative,
+            "of": self.of,
+            "counts": self.counts,
+        }
 
 
-def measured(before: Subject, after: LoadedModel, quiet: bool) -> tuple[list[Loss], list[Figure], dict[str, str]]:
-    """The losses of a quantised release, all its figures, and why families of measures do not apply."""
-    import dataclasses
+def measured(
+    before: Subject, after: LoadedModel, own: Own | str, quiet: bool
+) -> tuple[list[Loss], list[Figure], dict[str, str]]:
+    """The losses of a quantised release, all its figures, and why metrics do not apply.
 
-    wanted = frozenset(MEASURES)
-    found = []
-    for subject in (before, dataclasses.replace(before, model=after)):
-        effort = dataclasses.replace(EFFORT, quiet=quiet)
-        if subject.model.release.sample.x.kind == "text":
-            effort = dataclasses.replace(effort, limit=NLL)
-        found.append(take(family_jobs(subject, wanted, effort), lambda _: None))
-    (left, left_out), (right, also) = found
-    of = {figure.name: figure for figure in right}
-    return [Loss(figure, of[figure.name]) for figure in left if figure.name in of], right, left_out | also
+    The model's own first metric is the one that counts where graphs can answer for the tasks that it calls; elsewhere
+    what can be measured of any model does.
+    """
+    effort = dataclasses.replace(EFFORT, quiet=quiet)
+    if before.model.release.sample.x.kind == "text":
+        effort = dataclasses.replace(effort, limit=NLL)
+    subjects = before, dataclasses.replace(before, model=after)
+    mine = [first(own, subject, effort) for subject in subjects]
+    left_out: dict[str, str] = {}
+    taken = [figure for figure in mine if isinstance(figure, Figure)]
+    if len(taken) < len(mine):
+        taken, left_out[OWN] = [], next(reason for reason in mine if isinstance(reason, str))
+    alone = {figure.name for figure in taken}
+    sides = []
+    for place, subject in enumerate(subjects):
+        figures, reasons = take(family_jobs(subject, frozenset(SHOWN) - alone, effort), lambda _: None)
+        sides.append({figure.name: figure for figure in (*taken[place : place + 1], *figures)})
+        left_out |= reasons
+    left, right = sides
+    losses = [
+        Loss(figure, right[name], counts=name in (alone or SCALES)) for name, figure in left.items() if name in right
+    ]
+    return losses, [*right.values()], left_out
 
 
 def differences(
@@ -90,33 +135,52 @@ def differences(
         spread = {key: float(np.linalg.norm(left[key] - left[key].mean(dtype=np.float64))) for key in left}
         found[name] = {
             "largest": max(float(np.abs(gap).max(initial=0.0)) for gap in gaps.values()),
-            "relative": max(float(np.linalg.norm(gap)) / max(spread[key], 1e-12) for key, gap in gaps.items()),
+            "relative": max(
+                float(np.linalg.norm(gap)) / max(spread[key], SPREAD * math.sqrt(gap.size)) for key, gap in gaps.items()
+            ),
         }
     return found
 
 
-def check(release: Release, losses: Sequence[Loss], gaps: Mapping[str, Mapping[str, float]]) -> float:
-    """The bound that the recipe of a release sets. Raises :class:`ExportError` for a measure that got worse by more.
+def check(
+    release: Release,
+    losses: Sequence[Loss],
+    gaps: Mapping[str, Mapping[str, float]],
+    bound: float | None = None,
+) -> float:
+    """The bound: as given, or that of the recipe. Raises :class:`ExportError` for a metric that got worse by more.
 
-    Where no measure applies, no task may differ by more.
+    Where no metric counts, no task may differ by more.
     """
-    bound = release.manifest["recipe"].get(BOUND)
-    if not isinstance(bound, (int, float)):
-        bound = next(field.default for field in Recipe.__dataclass_fields__.values() if field.name == BOUND)
-    for loss in losses:
+    allows = "was allowed" if bound is not None else "is what its recipe allows"
+    if bound is None:
+        found = release.manifest["recipe"].get(BOUND)
+        bound = float(found if isinstance(found, (int, float)) else getattr(Recipe, BOUND))
+    counting = [loss for loss in losses if loss.counts]
+    for loss in counting:
         if not (loss.inside or loss.relative <= bound):
+            by = f"{loss.relative:.1%} worse"
+            if loss.of > abs(loss.before.value):
+                by = f"worse by more than {bound * loss.of:.4g}"
             raise ExportError(
                 f"{release.name} loses too much: {loss.before.name} is {value_words(loss.before)} in float and "
-                f"{loss.after.value:.4g} quantised, {loss.relative:.1%} worse, and its recipe allows "
-                f"{BOUND} = {bound:.4g}. Nothing was written."
+                f"{loss.after.value:.4g} quantised, {by}, and {BOUND} = {bound:.4g} {allows}. Nothing was written. "
+                f"To accept it: {OPTION} {_above(loss.relative)}"
             )
-    for name, gap in {} if losses else gaps.items():
+    for name, gap in {} if counting else gaps.items():
         if not gap["relative"] <= bound:
             raise ExportError(
-                f"{release.name} loses too much: no measure applies, task {name!r} differs by {gap['relative']:.1%} of "
-                f"its deviation, and its recipe allows {BOUND} = {bound:.4g}. Nothing was written."
+                f"{release.name} loses too much: no metric applies, task {name!r} differs by {gap['relative']:.1%} of "
+                f"its deviation, and {BOUND} = {bound:.4g} {allows}. Nothing was written. "
+                f"To accept it: {OPTION} {_above(gap['relative'])}"
             )
-    return float(bound)
+    return bound
+
+
+def _above(value: float) -> str:
+    """A number of two digits that is not below a value."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return f"{math.ceil(value / step) * step:.2g}"
 
 
 def speeds(

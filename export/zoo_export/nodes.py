@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+
+from zoo_export.standard import free
 
 Value = str | int | float | NDArray[Any]
 """A tensor by its name, or a constant: int is int64, float is float32."""
@@ -15,7 +18,8 @@ Value = str | int | float | NDArray[Any]
 class Nodes:
     """Nodes and small constants as they are added: ``nodes.Add(a, b)`` is the name of a + b.
 
-    Every name starts with the prefix, which no name of a task's graph does.
+    Every name starts with the prefix, which no name of a task's graph does. Nodes added :meth:`within` a part are
+    named after it, such as ``zoo.body.pick/Softmax``.
     """
 
     def __init__(self, prefix: str = "zoo.") -> None:
@@ -23,6 +27,14 @@ class Nodes:
         self.initialisers: list[onnx.TensorProto] = []
         self._prefix = prefix
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._part = ""
+        self._names: set[str] = set()
+
+    def within(self, part: str) -> Nodes:
+        """The same graph, to which nodes are added whose names say which part of the computation they are."""
+        view = copy(self)  # shares the lists
+        view._part = f"{part}/"
+        return view
 
     def __getattr__(self, kind: str) -> Any:
         if not kind[:1].isupper():
@@ -31,7 +43,8 @@ class Nodes:
         def add(*inputs: Value, into: str = "", outputs: int = 1, **attributes: Any) -> Any:
             """The name of the output, `into` where it is given, or a list of names of several."""
             names = [into or f"{self._prefix}{len(self.nodes)}.{number}" for number in range(outputs)]
-            self.nodes.append(onnx.helper.make_node(kind, [*map(self.name, inputs)], names, **attributes))
+            name = free(f"{self._prefix}{self._part}{kind}", self._names)
+            self.nodes.append(onnx.helper.make_node(kind, [*map(self.name, inputs)], names, name, **attributes))
             return names[0] if outputs == 1 else names
 
         return add

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.inliner
 import torch
 from numpy.typing import NDArray
 from onnxscript import opset18
@@ -20,6 +21,8 @@ from zoo.graphs import offsets
 from zoo.plugin import Task
 from zoo.release import WEIGHTS
 from zoo.specs import Spec
+from zoo_export import standard
+from zoo_export.translations import built_once
 
 OPSET = 18  # widely accepted
 IR_VERSION = 10
@@ -32,26 +35,30 @@ RESERVED = "zoo."  # names, in the weights file, of constants that are no weight
 
 def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
     """The graph of a task with a dynamic batch, its weights inside. Raises :class:`ExportError` that names the task."""
-    traced = tracing.program(module, task, name)
-    with tracing.quiet(name, module):
+    examples = tuple(torch.zeros((2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in task.inputs.values())
+    batch = torch.export.Dim("batch")
+    with tracing.quiet(name, module), built_once():
         program = torch.onnx.export(
-            traced,
+            tracing.Call(module, task, name).eval(),
+            examples,
             dynamo=True,
             optimize=False,
             external_data=False,
             opset_version=OPSET,
             input_names=list(task.inputs),
             output_names=list(task.outputs),
-            dynamic_shapes=(tuple({0: torch.export.Dim("batch")} for _ in task.inputs),),  # for the name of the axis
+            dynamic_shapes=(tuple({0: batch} for _ in examples),),
             custom_translation_table={torch.ops.aten.log_sigmoid.default: _log_sigmoid},
             verbose=False,
         )
     assert program is not None
     _check_random(name, program.model_proto)
-    graph = clean(program.model_proto)
-    known = {(function.domain, function.name) for function in graph.functions}
+    graph = standard.fold(program.model_proto)
     for node in graph.graph.node:
-        if node.domain not in ("", "ai.onnx") and (node.domain, node.op_type) not in known:
+        node.name = f"{_layer_of(node) or name}/{node.op_type}"
+    graph = clean(graph)
+    for node in graph.graph.node:
+        if node.domain not in ("", "ai.onnx"):
             operation = f"{node.domain}::{node.op_type}"
             raise ExportError(f"Task {name!r} uses the operation {operation}, which is not ONNX's own.")
     _check_form(name, "input", graph.graph.input, task.inputs, graph)
@@ -68,9 +75,15 @@ def _check_random(name: str, graph: onnx.ModelProto) -> None:
     """Raise :class:`ExportError` for a layer that draws random numbers, which no two runtimes would draw alike."""
     for node in (*graph.graph.node, *(node for function in graph.functions for node in function.node)):
         if node.op_type in RANDOM and (node.op_type != "Dropout" or len(node.input) > 2):
-            scopes = {part.key.rpartition(".")[2]: part.value for part in node.metadata_props}.get("name_scopes", "[]")
-            layers = [path for path in ast.literal_eval(scopes) if path.startswith("module.")]
-            raise tracing.drawn(name, node.op_type, repr(layers[-1].removeprefix("module.")) if layers else "")
+            layer = _layer_of(node)
+            raise tracing.drawn(name, node.op_type, repr(layer) if layer else "")
+
+
+def _layer_of(node: onnx.NodeProto) -> str:
+    """The layer that the exporter made a node of, such as ``encoder.0``; empty for what the task does itself."""
+    scopes = {part.key.rpartition(".")[2]: part.value for part in node.metadata_props}.get("name_scopes", "[]")
+    layers = [path for path in ast.literal_eval(scopes) if path.startswith("module.")]
+    return layers[-1].removeprefix("module.") if layers else ""
 
 
 def _check_form(name: str, side: str, values: Any, specs: Mapping[str, Spec], graph: onnx.ModelProto) -> None:
@@ -92,42 +105,24 @@ def _check_form(name: str, side: str, values: Any, specs: Mapping[str, Spec], gr
 
 
 def clean(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop what ties a graph to the machine it was made on: paths, stack traces, stale shapes; and pin its versions."""
+    """Drop what ties a graph to the machine it was made on: paths, stack traces, stale shapes; and pin its versions.
+
+    Constants and the names of nodes get the form that every tool takes.
+    """
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version, model.doc_string = "zoo", "", ""
     del model.metadata_props[:]
-    _cast_plainly(model)
+    standard.constants_as_initialisers(model.graph)
+    standard.resize_to_sizes(model)
+    standard.name_nodes(model.graph)
     del model.graph.value_info[:]
     model.graph.name, model.graph.doc_string = "task", ""
-    for part in (
-        *model.graph.node,
-        *model.graph.initializer,
-        *model.graph.input,
-        *model.graph.output,
-        *model.functions,
-    ):
+    for part in (*model.graph.node, *model.graph.initializer, *model.graph.input, *model.graph.output):
         part.doc_string = ""
         del part.metadata_props[:]
-    for node in model.graph.node:
-        node.name = ""  # tensors are named; names of nodes only make small graphs large
     return model
-
-
-def _cast_plainly(model: onnx.ModelProto) -> None:
-    """Turn each CastLike into a Cast to the same type, which ONNX Runtime computes ahead where its input is constant.
-
-    The exporter makes zeros by one, as the bias of each convolution that has none. They would seem to vary, so that
-    nothing is fused with the convolution, and it keeps a layout that makes it up to 9 times slower.
-    """
-    if not any(node.op_type == "CastLike" for node in model.graph.node):
-        return
-    inferred = onnx.shape_inference.infer_shapes(model).graph
-    types = {value.name: value.type.tensor_type.elem_type for value in (*inferred.input, *inferred.value_info)}
-    types |= {tensor.name: tensor.data_type for tensor in inferred.initializer}
-    for node in model.graph.node:
-        if node.op_type == "CastLike" and types.get(node.input[1]):
-            node.op_type = "Cast"
-            node.attribute.append(onnx.helper.make_attribute("to", types[node.input.pop()]))
 
 
 def take_out(model: onnx.ModelProto, names: Mapping[str, str], constants: dict[str, NDArray[Any]]) -> list[str]:
@@ -142,7 +137,7 @@ def take_out(model: onnx.ModelProto, names: Mapping[str, str], constants: dict[s
         if initialiser.data_location == onnx.TensorProto.EXTERNAL:
             continue
         key = initialiser.name.removeprefix("module.")
-        if key in names:
+        if key in names and key != initialiser.name:  # only what is the module's begins so
             stored = names[key]
         else:
             value = onnx.numpy_helper.to_array(initialiser)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,12 @@ def prove(release: Release, torch: Backend, onnx: OnnxBackend) -> dict[str, Any]
     Raises :class:`ParityError` for the first output that is further off than atol 1e-5 + rtol 1e-4, any picture by
     more than one level, any pick of a token whose margin exceeds 1e-4, or any graph around the tasks that differs.
     """
-    found: dict[str, Any] = {"atol": ATOL, "rtol": RTOL, "batches": list(BATCHES), "tasks": {}}
+    return compare(release, torch, onnx) | {"graphs": derived.check(release, onnx)}
+
+
+def compare(release: Release, torch: Backend, onnx: Backend, batches: Sequence[int] = BATCHES) -> dict[str, Any]:
+    """The same of any two backends, but for the graphs around the tasks."""
+    found: dict[str, Any] = {"atol": ATOL, "rtol": RTOL, "batches": list(batches), "tasks": {}}
     plan = release.plan
     for name, task in release.tasks.items():
         forced = plan if plan is not None and plan.tokens is not None and plan.tokens.task == name else None
@@ -41,11 +46,10 @@ def prove(release: Release, torch: Backend, onnx: OnnxBackend) -> dict[str, Any]
             str(batch): _forced(forced, batch, torch, onnx)
             if forced
             else _once(name, task.inputs, task.outputs, batch, torch, onnx)
-            for batch in BATCHES
+            for batch in batches
         }
     if plan is not None:
         found["generate"] = _generation(release, plan, torch, onnx)
-    found["graphs"] = derived.check(release, onnx)
     return found
 
 

@@ -15,7 +15,7 @@ from safetensors.numpy import save
 
 from zoo import files
 from zoo.errors import SettingError
-from zoo.evaluation.source import subject_of
+from zoo.evaluation.source import own_of, subject_of
 from zoo.release import QUANTIZED, WEIGHTS, Release, parse
 from zoo.runtime import LoadedModel, OnnxBackend
 from zoo_export import calibration, generate_graph, losses, narrow, onnx_graph, uint8
@@ -27,12 +27,19 @@ Kind = Literal["fp16", "int8"]
 
 
 def quantize(
-    release: Release, folder: Path, kind: Kind, data: str | None, data_dir: str | Path | None, quiet: bool
+    release: Release,
+    folder: Path,
+    kind: Kind,
+    bound: float | None,
+    data: str | None,
+    data_dir: str | Path | None,
+    quiet: bool,
 ) -> None:
     """Write the quantised release of a float one, which stays as it is, into an empty folder.
 
-    `data` is what it is calibrated and measured on, that of the release unless given. Raises :class:`ExportError` for a
-    graph that cannot be made so, and for a loss beyond the bound of the recipe; :class:`SettingError` for a release
+    `bound` is the part of itself by which a metric may get worse, that of the recipe unless given; `data` is what it is
+    calibrated and measured on, that of the release unless given. Raises :class:`ExportError` for a graph that cannot
+    be made so, and for a loss beyond the bound; :class:`SettingError` for a release
     that is quantised already.
     """
     if QUANTIZED in release.manifest:
@@ -50,8 +57,8 @@ def quantize(
         with LoadedModel(made, OnnxBackend(made, "cpu", threads=1)) as after:
             tried = calibration.feeds(before, subject.test, count=64)
             gaps = losses.differences(before, after, tried)
-            found, figures, left_out = losses.measured(subject, after, quiet)
-            bound = losses.check(release, found, gaps)
+            found, figures, left_out = losses.measured(subject, after, own_of(release, "cpu"), quiet)
+            bound = losses.check(release, found, gaps, bound)
             manifest["measures"] = [figure.to_json() for figure in figures]
             if release.generation is not None:
                 manifest["samples"] = write_samples(folder, after)

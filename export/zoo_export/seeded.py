@@ -37,19 +37,20 @@ class Seeded:
     @classmethod
     def of(cls, nodes: Nodes, seed: str, first: str, count: str) -> Seeded:
         """From int64 scalars; a seed of 2⁶³ and more is the negative number with its bits."""
-        low = nodes.BitwiseAnd(seed, MASK)
-        high = nodes.BitwiseAnd(nodes.Div(nodes.Sub(seed, low), 2**32), MASK)
-        words = nodes.Reshape(nodes.Concat(*(nodes.Reshape(word, [1]) for word in (low, high)), axis=0), [1, 2, 1, 1])
-        keys = nodes.BitwiseAnd(nodes.Add(words, noise.STEPS[..., None].astype(np.int64)), MASK)
-        index = nodes.Add(nodes.Range(0, count, 1), first)
-        return cls(nodes, keys, nodes.Reshape(index, [-1, 1]))
+        n = nodes.within("seed")
+        low = n.BitwiseAnd(seed, MASK)
+        high = n.BitwiseAnd(n.Div(n.Sub(seed, low), 2**32), MASK)
+        words = n.Reshape(n.Concat(*(n.Reshape(word, [1]) for word in (low, high)), axis=0), [1, 2, 1, 1])
+        keys = n.BitwiseAnd(n.Add(words, noise.STEPS[..., None].astype(np.int64)), MASK)
+        index = n.Add(n.Range(0, count, 1), first)
+        return cls(nodes, keys, n.Reshape(index, [-1, 1]))
 
     def draw(
         self, distribution: Literal["normal", "uniform", "gumbel"], shape: tuple[int, ...], stream: int, step: Value = 0
     ) -> str:
         """float32 (n, *shape), as :func:`zoo.noise.draw` gives it; `step` is a scalar."""
-        n, count = self.nodes, math.prod(shape)
-        words = n.Slice(self._words(stream, step, -(-count // 4)), [0], [count], [1])
+        n, count = self.nodes.within(f"noise.{stream}"), math.prod(shape)
+        words = n.Slice(self._words(n, stream, step, -(-count // 4)), [0], [count], [1])
         if distribution == "normal":
             drawn = n.Gather(TABLE, n.Div(words, 2**16))
         elif distribution == "uniform":
@@ -59,9 +60,8 @@ class Seeded:
             drawn = n.Cast(n.Neg(n.Log(n.Neg(n.Log(n.Mul(middle, np.float64(2.0**-24)))))), to=FLOAT)
         return str(n.Reshape(drawn, [-1, *shape]))
 
-    def _words(self, stream: int, step: Value, blocks: int) -> str:
+    def _words(self, n: Nodes, stream: int, step: Value, blocks: int) -> str:
         """Philox4x32-10 (Salmon et al. 2011): int64 (n, 4 · blocks), each below 2³²."""
-        n = self.nodes
         size = n.Concat(n.Shape(self.index, end=1), [blocks], axis=0)
         index, steps = (n.Unsqueeze(n.Expand(part, size), [0]) for part in (self.index, step))
         ends = np.stack(np.broadcast_arrays(np.int64(stream), np.arange(blocks))).reshape(2, 1, blocks)

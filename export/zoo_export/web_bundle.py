@@ -30,7 +30,7 @@ RUNTIME = {
 """The files of onnxruntime-web that a page needs, with their SHA-384 at that version."""
 
 
-def write(folder: Path, runtime: str | Path | None) -> None:
+def write(folder: Path, runtime: Path | None) -> None:
     """Write what belongs around a release that lies in the folder's ``model``.
 
     `runtime` is the folder of the npm package onnxruntime-web, whose files are copied; None leaves them at their
@@ -43,7 +43,7 @@ def write(folder: Path, runtime: str | Path | None) -> None:
     if runtime is None:
         about = {"base": ADDRESS, "files": [{"name": name, "integrity": digest} for name, digest in RUNTIME.items()]}
     else:
-        about = {"base": "ort/", "files": _copied(Path(runtime), folder / "ort")}
+        about = {"base": "ort/", "files": _copied(runtime, folder / "ort")}
     files.write(folder / MARK, json.dumps(about, indent=2) + "\n")
     for path in PAGE.iterdir():
         if path.name != "index.html":
@@ -60,7 +60,7 @@ def write(folder: Path, runtime: str | Path | None) -> None:
 
 def _copied(package: Path, to: Path) -> list[dict[str, str]]:
     """Copy what a page needs from the npm package, and say each file's hash."""
-    dist = package.expanduser() / "dist"
+    dist = package / "dist"
     to.mkdir()
     said = []
     for name in RUNTIME:

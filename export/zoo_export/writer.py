@@ -44,7 +44,6 @@ TEXT_LENGTH = 400
 
 def write(run: Path, folder: Path, checkpoint: str | None) -> None:
     """Write the release of a run's checkpoint into an empty folder."""
-    run = run.expanduser()
     about, model, recipe, sample = runs.model_of(run)
     held = checkpoints.read(run, checkpoint or runs.released(recipe))
     module = build(model, recipe, sample, about["name"])
@@ -156,17 +155,22 @@ def hashes(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _figures(run: Path, about: Mapping[str, Any], model: Model, held: checkpoints.Checkpoint) -> Collection[Figure]:
-    """What was watched as the run went on, and what was measured of this checkpoint since, which goes before it."""
+    """What was measured of this checkpoint, and what was watched as the run went on where nobody has measured it since.
+
+    A metric that has been tried since, and could not be taken, has no value: an older one is none of it.
+    """
+    split = f"{held.state.split or 'test'} samples of {about['data']['name']}"
+    failed = kept.failed(run, held.state.step)
     watched = {
         measure.name: Figure(
             name=measure.name,
             value=held.state.measures[measure.name],
             unit=measure.unit,
-            protocol=f"{measure.protocol}; {held.state.measured:,} test samples of {about['data']['name']}",
+            protocol=f"{measure.protocol}; {held.state.measured:,} {split}",
             better=measure.better,
         )
         for measure in model.measures
-        if measure.name in held.state.measures
+        if measure.name in held.state.measures and measure.name not in failed
     }
     return (watched | {figure.name: figure for figure in kept.read(run, held.state.step)}).values()
 
@@ -182,14 +186,7 @@ def _manifest(
         "plugin": about["plugin"],
         "recipe": about["recipe"] | {"data": about["data"]["name"]},  # a user's own data may name private folders
         "sample": about["sample"],
-        "tasks": {
-            name: {
-                "graph": f"{name}.onnx",
-                "inputs": {key: to_json(spec) for key, spec in task.inputs.items()},
-                "outputs": {key: to_json(spec) for key, spec in task.outputs.items()},
-            }
-            for name, task in tasks.items()
-        },
+        "tasks": declared(tasks),
         **({} if model.generate is None else {GENERATE: f"{GENERATE}.onnx"}),
         "measures": [figure.to_json() for figure in _figures(run, about, model, held)],
         "provenance": {
@@ -200,9 +197,28 @@ def _manifest(
             "device": held.state.device,
             "zoo": about["zoo"],
             "commit": about["commit"],
-            "torch": torch.__version__,
-            "onnx": onnx.__version__,
-            "onnxruntime": onnxruntime.__version__,
-            "opset": onnx_graph.OPSET,
+            **versions(),
         },
+    }
+
+
+def declared(tasks: Mapping[str, Task]) -> dict[str, Any]:
+    """The manifest's entry of each task: its graph, inputs and outputs."""
+    return {
+        name: {
+            "graph": f"{name}.onnx",
+            "inputs": {key: to_json(spec) for key, spec in task.inputs.items()},
+            "outputs": {key: to_json(spec) for key, spec in task.outputs.items()},
+        }
+        for name, task in tasks.items()
+    }
+
+
+def versions() -> dict[str, Any]:
+    """What graphs are exported and proven with."""
+    return {
+        "torch": torch.__version__,
+        "onnx": onnx.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "opset": onnx_graph.OPSET,
     }

@@ -6,9 +6,8 @@ pictures, makes them standard normal.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 import zoo
 from zoo_autoencoders import nets
-from zoo_autoencoders.ae import ae
+from zoo_autoencoders.reconstruction import from_codes, squared_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +42,7 @@ class AAE(nets.Codec):
 
 def reconstruction_loss(aae: AAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     """‖x − D(E(x))‖², summed over pixels: the reconstruction phase of section 2."""
-    return {"reconstruction": (aae.reconstruct(batch.x) - batch.x).square().flatten(1).sum(1).mean()}
+    return {"reconstruction": squared_error(aae.reconstruct(batch.x), batch.x).mean()}
 
 
 def discriminator_loss(aae: AAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
@@ -61,8 +60,9 @@ def encoder_loss(aae: AAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Ten
 
 adversary = zoo.AdamW(lr="adversary_lr", betas=(0.5, 0.999))
 
-aae = dataclasses.replace(
-    ae,
+digits, mnist, tiny = nets.bases(Recipe)
+
+aae = zoo.Model(
     card=zoo.Card(
         title="Adversarial autoencoder",
         summary="An autoencoder whose codes a discriminator cannot tell from normal ones, so that they may be drawn.",
@@ -77,10 +77,10 @@ aae = dataclasses.replace(
     ),
     tasks=nets.tasks,
     generate=zoo.OneShot("decode"),
-    finish=None,
+    measures=(from_codes,),
     recipes={
-        "digits": Recipe(**nets.DIGITS),
-        "mnist": Recipe(**nets.MNIST | {"lr": 1e-3}, steps=14000),
-        "tiny": Recipe(**nets.TINY, latent=4, hidden=16),
+        "digits": replace(digits, latent=8),
+        "mnist": replace(mnist, latent=8, lr=1e-3, steps=14000),
+        "tiny": replace(tiny, latent=4, hidden=16),
     },
 )

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 import zoo
-from zoo_autoencoders.nets import Codec, Mixture
+from zoo_autoencoders.mixture import FittedPrior, Mixture, fit_prior
+from zoo_autoencoders.nets import Codec
+from zoo_autoencoders.reconstruction import from_codes, squared_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,17 +28,15 @@ class Recipe(zoo.Recipe):
     parts: int = zoo.setting(30, "Gaussians in the mixture that is fitted to the codes", least=1)
 
 
-class Autoencoder(Codec):
+class Autoencoder(Codec, FittedPrior):
     """E: picture to code; D: code to picture; and a mixture of Gaussians over codes, fitted after training."""
 
     def __init__(self, sample: zoo.Sample, latent: int, encoder: nn.Module, decoder: nn.Module, parts: int) -> None:
         super().__init__(sample, latent, encoder, decoder)
         self.prior = Mixture(latent, parts)
 
-    def draw(self, noise: Tensor, pick: Tensor) -> tuple[Tensor, Tensor]:
-        """A picture and its code, of the mixture, for standard normal noise and a uniform number that picks a part."""
-        code = self.prior(noise, pick)
-        return self.decode(code), code
+    def codes_of(self, batch: zoo.Batch) -> Tensor:
+        return self.encode(batch.x)
 
 
 def dense(recipe: Recipe, sample: zoo.Sample) -> Autoencoder:
@@ -58,28 +57,18 @@ def _layers(sizes: tuple[int, ...]) -> list[nn.Module]:
 def loss(ae: Autoencoder, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     """‖x − D(E(x))‖² + λ‖E(x)‖², summed over pixels and code, mean over pictures."""
     code = ae.encode(batch.x)
-    error = (ae.decode(code) - batch.x).square().flatten(1).sum(1)
+    error = squared_error(ae.decode(code), batch.x)
     return {"reconstruction": error.mean(), "penalty": recipe.penalty * code.square().sum(1).mean()}
-
-
-def mse(ae: Codec, batch: zoo.Batch, recipe: zoo.Recipe) -> Tensor:
-    return ae.score(batch.x)
-
-
-def fit_prior(ae: Autoencoder, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
-    """Fit the mixture to the codes of the training data."""
-    ae.prior.fit(torch.cat([ae.encode(batch.x) for batch in batches]))
 
 
 def tasks(ae: Autoencoder) -> Mapping[str, zoo.Task]:
     image, code = ae.sample.x, zoo.Vector((ae.latent,))
-    drawn = {"noise": zoo.Noise((ae.latent,)), "pick": zoo.Noise((1,), "uniform")}
     return {
         "encode": zoo.Task(ae.encode, {"image": image}, {"code": code}),
         "decode": zoo.Task(ae.decode, {"code": code}, {"image": image}),
         "reconstruct": zoo.Task(ae.reconstruct, {"image": image}, {"reconstruction": image}),
         "score": zoo.Task(ae.score, {"image": image}, {"score": zoo.Score()}),
-        "draw": zoo.Task(ae.draw, drawn, {"image": image, "code": code}),
+        "draw": ae.draw_task(),
     }
 
 
@@ -94,7 +83,7 @@ ae = zoo.Model(
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
     generate=zoo.OneShot("draw"),
-    measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"),),
+    measures=(from_codes,),
     finish=fit_prior,
     recipes={
         "digits": Recipe(

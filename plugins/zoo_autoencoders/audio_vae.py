@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 import zoo
-from zoo_autoencoders.nets import block, divergence
+from zoo_autoencoders.gaussian import divergence, reparameterise
+from zoo_autoencoders.nets import block
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class AudioVAE(nn.Module):
             *block(nn.Conv2d(w, 2 * w, 3, 2, 1, bias=False)),
             *block(nn.Conv2d(2 * w, 4 * w, 3, 2, 1, bias=False)),
             *block(nn.Conv2d(4 * w, 4 * w, 3, 2, 1, bias=False)),
-            nn.Flatten(),
+            nn.Flatten(),  # (b, 4 w, bands / 16, frames / 16) to (b, cells)
             *block(nn.Linear(cells, hidden, bias=False)),
             nn.Linear(hidden, 2 * recipe.latent),
         )
@@ -73,11 +74,14 @@ class AudioVAE(nn.Module):
     def reconstruct(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))
 
+    def forward(self, x: Tensor) -> Tensor:
+        """The reconstruction: float32 log-mel spectrograms, (b, bands, frames) in [0, 1], to the same."""
+        return self.reconstruct(x)
+
     def errors(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """The mean squared error at z = mean + σ_z noise, and KL(q(z|x) ‖ p(z)) in nats: each (b,)."""
         mean, logvar = self.posterior(x)
-        z = mean + noise * (0.5 * logvar).exp()
-        error = (x - self.decode(z)).square().mean((1, 2))
+        error = (x - self.decode(reparameterise(mean, logvar, noise))).square().mean((1, 2))
         return error, divergence(mean, logvar)
 
     def bound(self, x: Tensor, noise: Tensor) -> Tensor:
@@ -150,7 +154,7 @@ audio_vae = zoo.Model(
         zoo.Measure("mel_error", decibels, "dB", "mean absolute error of the reconstruction by the mean code"),
     ),
     recipes={
-        "fsdd": Recipe(
+        "fsdd": Recipe(  # 64 bands and 0.768 s, which are 96 frames: four halvings divide both
             data="fsdd",
             seconds=0.768,
             bands=64,

@@ -7,8 +7,7 @@ penalty and the mixture over codes are those of the dense one.
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import zoo
 from zoo_autoencoders import nets
@@ -27,7 +26,9 @@ def convolutional(recipe: Recipe, sample: zoo.Sample) -> Autoencoder:
     return Autoencoder(sample, recipe.latent, encoder, decoder, recipe.parts)
 
 
-conv_ae = dataclasses.replace(
+digits, mnist, tiny = nets.bases(Recipe)
+
+conv_ae = replace(
     ae,
     card=zoo.Card(
         title="Convolutional autoencoder",
@@ -37,8 +38,8 @@ conv_ae = dataclasses.replace(
     ),
     build=convolutional,
     recipes={
-        "digits": Recipe(**nets.DIGITS, latent=16),
-        "mnist": Recipe(**nets.MNIST, steps=14000),
-        "tiny": Recipe(**nets.TINY, latent=4, lr=1e-2),
+        "digits": replace(digits, latent=16),
+        "mnist": replace(mnist, steps=14000),
+        "tiny": replace(tiny, latent=4, lr=1e-2),
     },
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 import zoo
 from zoo_autoencoders import nets, vae
+from zoo_autoencoders.gaussian import divergence
 
 
 class CVAE(nn.Module):
@@ -49,13 +50,17 @@ class CVAE(nn.Module):
     def reconstruct(self, x: Tensor, label: Tensor) -> Tensor:
         return self.decode(self.encode(x, label), label)
 
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        """The reconstruction: float32 (b, c, h, w) in [0, 1] and int64 (b,) to images of the same form."""
+        return self.reconstruct(x, label)
+
     def classify(self, x: Tensor) -> Tensor:
         """The ELBO's terms of each label in nats, (b, classes), at the mean z: by Bayes' rule logits of p(label|x)."""
         images = x[:, None].expand(-1, self.classes, -1, -1, -1).flatten(0, 1)  # (b·classes, c, h, w)
         every = torch.arange(self.classes, device=x.device)
         given = Given(self, every.expand(x.shape[0], -1).flatten())
         mean, logvar = given.posterior(images)
-        return (given.log_likelihood(images, mean) - nets.divergence(mean, logvar)).unflatten(0, (-1, self.classes))
+        return (given.log_likelihood(images, mean) - divergence(mean, logvar)).unflatten(0, (-1, self.classes))
 
     def score(self, x: Tensor) -> Tensor:
         """−log p(x) in nats, (b,), where these terms stand for each log p(x|label), and labels are equally likely."""
@@ -89,7 +94,8 @@ def loss(cvae: CVAE, batch: zoo.Batch, recipe: nets.Recipe) -> Mapping[str, Tens
 
 
 def negative_elbo(cvae: CVAE, batch: zoo.Batch, recipe: nets.Recipe) -> Tensor:
-    return sum(vae.bound(Given(cvae, batch.labels), batch.x))
+    reconstruction, kl = vae.bound(Given(cvae, batch.labels), batch.x)
+    return reconstruction + kl
 
 
 def tasks(cvae: CVAE) -> Mapping[str, zoo.Task]:
@@ -120,8 +126,8 @@ cvae = zoo.Model(
         ),
     ),
     recipes={
-        "digits": nets.Recipe(**nets.DIGITS | {"width": 48}, latent=8),
-        "mnist": nets.Recipe(**nets.MNIST, steps=20000),
-        "tiny": nets.Recipe(**nets.TINY, latent=2, lr=1e-2),
+        "digits": replace(nets.DIGITS, width=48, latent=8),
+        "mnist": replace(nets.MNIST, steps=20000),
+        "tiny": replace(nets.TINY, latent=2, lr=1e-2),
     },
 )

@@ -6,9 +6,8 @@ https://doi.org/10.1145/1390156.1390294: the code of a picture with noise is dec
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor
 
 import zoo
 from zoo_autoencoders import nets
-from zoo_autoencoders.conv_ae import conv_ae
+from zoo_autoencoders.reconstruction import squared_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +43,7 @@ def corrupt(images: Tensor, noise: str, level: float) -> Tensor:
 def loss(ae: nets.Codec, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     """‖x − D(E(x̃))‖² (eq. 5, with the squared error), summed over pixels."""
     denoised = ae.reconstruct(corrupt(batch.x, recipe.noise, recipe.level))
-    return {"reconstruction": (denoised - batch.x).square().flatten(1).sum(1).mean()}
+    return {"reconstruction": squared_error(denoised, batch.x).mean()}
 
 
 def psnr_denoised(ae: nets.Codec, batch: zoo.Batch, recipe: Recipe) -> Tensor:
@@ -63,25 +62,24 @@ def tasks(ae: nets.Codec) -> Mapping[str, zoo.Task]:
     }
 
 
-denoising_ae = dataclasses.replace(
-    conv_ae,
-    build=nets.codec,
+digits, mnist, tiny = nets.bases(Recipe)
+
+denoising_ae = zoo.Model(
     card=zoo.Card(
         title="Denoising autoencoder",
         summary="Takes the noise out of a picture, and learns a code on the way that noise changes little.",
         paper="https://doi.org/10.1145/1390156.1390294",
         citation="Vincent et al. 2008",
     ),
+    build=nets.codec,
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
-    generate=None,
-    finish=None,
     measures=(
         zoo.Measure("psnr_denoised", psnr_denoised, "dB", "the recipe's noise on test pictures, taken out", "higher"),
     ),
     recipes={
-        "digits": Recipe(**nets.DIGITS, level=0.25),
-        "mnist": Recipe(**nets.MNIST, latent=64, steps=14000),
-        "tiny": Recipe(**nets.TINY, latent=4, lr=1e-2),
+        "digits": replace(digits, level=0.25),
+        "mnist": replace(mnist, latent=64, steps=14000),
+        "tiny": replace(tiny, latent=4, lr=1e-2),
     },
 )

@@ -6,8 +6,8 @@ no encoder and no discriminator; a mixture of Gaussians is fitted to the codes, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import zoo
 from zoo_autoencoders import nets
+from zoo_autoencoders.mixture import FittedPrior, Mixture, fit_prior
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class Recipe(nets.Recipe):
     levels: int = zoo.setting(3, "levels of the Laplacian pyramid by which pictures are compared", least=1, most=8)
 
 
-class GLO(nn.Module):
+class GLO(FittedPrior):
     """A code for each training picture, a decoder, and a mixture of Gaussians over codes, fitted after training."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
@@ -32,16 +33,18 @@ class GLO(nn.Module):
         self.sample, self.latent = sample, recipe.latent
         self.codes = nn.Embedding(recipe.pictures, recipe.latent)
         self.decoder = nets.decoder(sample.form(zoo.Image), recipe.latent, recipe)
-        self.prior = nets.Mixture(recipe.latent, recipe.parts)
+        self.prior = Mixture(recipe.latent, recipe.parts)
         project(self, recipe)
 
     def decode(self, code: Tensor) -> Tensor:
         return self.decoder(code).float().sigmoid()  # (b, c, h, w)
 
-    def draw(self, noise: Tensor, pick: Tensor) -> tuple[Tensor, Tensor]:
-        """A picture and its code, of the mixture, for standard normal noise and a uniform number that picks a part."""
-        code = self.prior(noise, pick)
-        return self.decode(code), code
+    def forward(self, code: Tensor) -> Tensor:
+        """The images of latents, which need not be those of training images: (b, latent) to (b, c, h, w) in [0, 1]."""
+        return self.decode(code)
+
+    def codes_of(self, batch: zoo.Batch) -> Tensor:
+        return self.codes(batch.index)
 
 
 @torch.no_grad()
@@ -71,19 +74,12 @@ def loss(glo: GLO, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     }
 
 
-def fit_prior(glo: GLO, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
-    """Fit the mixture to the codes of the training data."""
-    glo.prior.fit(torch.cat([glo.codes(batch.index) for batch in batches]))
-
-
 def tasks(glo: GLO) -> Mapping[str, zoo.Task]:
     image, code = glo.sample.x, zoo.Vector((glo.latent,))
-    drawn = {"noise": zoo.Noise((glo.latent,)), "pick": zoo.Noise((1,), "uniform")}
-    return {
-        "decode": zoo.Task(glo.decode, {"code": code}, {"image": image}),
-        "draw": zoo.Task(glo.draw, drawn, {"image": image, "code": code}),
-    }
+    return {"decode": zoo.Task(glo.decode, {"code": code}, {"image": image}), "draw": glo.draw_task()}
 
+
+digits, mnist, tiny = nets.bases(Recipe)
 
 glo = zoo.Model(
     card=zoo.Card(
@@ -98,8 +94,8 @@ glo = zoo.Model(
     generate=zoo.OneShot("draw"),
     finish=fit_prior,
     recipes={
-        "digits": Recipe(**nets.DIGITS | {"steps": 3000, "warmup": 0}, pictures=1500, latent=16),
-        "mnist": Recipe(**nets.MNIST | {"ema": 0.0}, steps=40000),  # a code is met once an epoch: too seldom to average
-        "tiny": Recipe(**nets.TINY, pictures=1500, latent=4, lr=1e-2),
+        "digits": replace(digits, steps=3000, warmup=0, pictures=1500, latent=16),
+        "mnist": replace(mnist, ema=0.0, steps=40000),  # a code is met once an epoch: too seldom to average
+        "tiny": replace(tiny, pictures=1500, latent=4, lr=1e-2),
     },
 )

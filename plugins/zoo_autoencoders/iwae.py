@@ -7,10 +7,9 @@ the bound of one sample, and costs a third as much a step.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -31,11 +30,13 @@ def loss(net: VAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     x, k = net.observe(batch.x), recipe.k
     mean, logvar = net.posterior(x)
     repeated = x.repeat(k, 1, 1, 1), mean.repeat(k, 1), logvar.repeat(k, 1)  # (k·b, …): one pass of the decoder
-    weights = log_weights(net, *repeated).unflatten(0, (k, -1))
+    weights = log_weights(net, *repeated).unflatten(0, (k, -1))  # (k, b)
     return {"iwae": (math.log(k) - weights.logsumexp(0)).mean()}
 
 
-iwae = dataclasses.replace(
+digits, _, tiny = nets.bases(Recipe)
+
+iwae = replace(
     vae.vae,
     card=zoo.Card(
         title="Importance weighted autoencoder",
@@ -48,8 +49,8 @@ iwae = dataclasses.replace(
         zoo.Objective(loss, during=(2 / 3, 1.0), optimiser=vae.optimiser),
     ),
     recipes={
-        "digits": Recipe(**nets.DIGITS, latent=8),
-        "mnist": Recipe(**dataclasses.asdict(vae.mnist) | {"steps": 42000}),
-        "tiny": Recipe(**nets.TINY, latent=2, k=3),
+        "digits": replace(digits, latent=8),
+        "mnist": replace(nets.extend(vae.mnist, Recipe), steps=42000),
+        "tiny": replace(tiny, latent=2, k=3),
     },
 )

@@ -1,13 +1,11 @@
-"""What the models of this package share: networks from pictures to numbers and back, and a mixture over codes."""
+"""What the models of this package share: networks from images to numbers and back, and the base of their recipes."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import TypeVar
 
-import torch
 from torch import Tensor, nn
 
 import zoo
@@ -20,22 +18,28 @@ class Recipe(zoo.Recipe):
     blocks: int = zoo.setting(1, "residual blocks where the picture is smallest, in each network", least=0)
 
 
-DIGITS: Mapping[str, Any] = {
-    "data": "digits",
-    "precision": "fp32",
-    "width": 40,
-    "blocks": 0,
-    "steps": 1500,
-    "batch": 100,
-    "lr": 2e-3,
-    "warmup": 100,
-    "decay": "cosine",
-}
-"""Fields of a recipe for pictures of 8 by 8, under a minute on a CPU."""
-MNIST: Mapping[str, Any] = {"data": "mnist", "width": 20, "lr": 2e-3, "warmup": 200, "decay": "cosine", "ema": 0.999}
-"""Fields of a recipe for pictures of 28 by 28, but for its steps."""
-TINY: Mapping[str, Any] = {"data": "digits", "precision": "fp32", "width": 4, "steps": 20, "batch": 32}
-"""Fields of a recipe that takes a second."""
+R = TypeVar("R", bound=Recipe)
+
+
+def extend(base: Recipe, kind: type[R]) -> R:
+    """A recipe of another class with the fields of `base`; those that are the class's own have their defaults."""
+    return kind(**{field.name: getattr(base, field.name) for field in fields(base)})
+
+
+def bases(kind: type[R]) -> tuple[R, R, R]:
+    """:data:`DIGITS`, :data:`MNIST` and :data:`TINY` as recipes of a model's own class."""
+    return extend(DIGITS, kind), extend(MNIST, kind), extend(TINY, kind)
+
+
+DIGITS = Recipe(
+    data="digits", precision="fp32", width=40, blocks=0, steps=1500, batch=100, lr=2e-3, warmup=100, decay="cosine"
+)
+"""For images of 8 by 8, under a minute on a CPU: fp32 is quicker for small networks, and wide layers without residual
+blocks keep the ONNX graphs small beside the weights."""
+MNIST = Recipe(data="mnist", width=20, lr=2e-3, warmup=200, decay="cosine", ema=0.999)
+"""For images of 28 by 28, but for the steps. The width keeps a release at 3 MB or so."""
+TINY = Recipe(data="digits", precision="fp32", width=4, steps=20, batch=32)
+"""Takes a second: for tests."""
 
 
 class Residual(nn.Module):
@@ -65,7 +69,7 @@ class Crop(nn.Module):
 
 
 class Codec(nn.Module):
-    """E, a network from picture to code, and D, one from code to the logits of a picture."""
+    """E, `encoder`: images (b, c, h, w) to latents (b, latent); and D, `decoder`: latents to logits of pixels."""
 
     def __init__(self, sample: zoo.Sample, latent: int, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
@@ -78,10 +82,15 @@ class Codec(nn.Module):
         return self.decoder(code).float()  # (b, c, h, w)
 
     def decode(self, code: Tensor) -> Tensor:
+        """(b, latent) to images in [0, 1], (b, c, h, w)."""
         return self.logits(code).sigmoid()
 
     def reconstruct(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The reconstruction: float32 (b, c, h, w) in [0, 1] to the same."""
+        return self.reconstruct(x)
 
     def score(self, x: Tensor) -> Tensor:
         """The mean squared error of the reconstruction, (b,)."""
@@ -97,11 +106,6 @@ class Variational(Codec):
 
     def encode(self, x: Tensor) -> Tensor:
         return self.posterior(x)[0]
-
-
-def divergence(mean: Tensor, logvar: Tensor) -> Tensor:
-    """KL(q(z|x) ‖ p(z)) in nats (Kingma & Welling 2014, appendix B), (b,); p(z) is standard normal."""
-    return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(1)
 
 
 def codec(recipe: Recipe, sample: zoo.Sample) -> Codec:
@@ -150,7 +154,11 @@ def decoder(image: zoo.Image, inputs: int, recipe: Recipe) -> nn.Sequential:
 
 
 def block(layer: nn.Module) -> tuple[nn.Module, ...]:
-    """A layer without a bias, batch norm, and SiLU."""
+    """A layer without a bias, which batch norm would take off again, batch norm, and SiLU.
+
+    On MNIST a convolutional VAE of plain layers had a negative ELBO of 105.4 nats after 10 epochs; with these, a
+    schedule and bfloat16 it had 93.0 after 5.
+    """
     if isinstance(layer, nn.Linear):
         return layer, nn.BatchNorm1d(layer.out_features), nn.SiLU()
     assert isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
@@ -160,46 +168,3 @@ def block(layer: nn.Module) -> tuple[nn.Module, ...]:
 def _grid(image: zoo.Image, recipe: Recipe) -> tuple[int, int, int]:
     """Channels, height and width of the smallest feature maps."""
     return 2 * recipe.width, -(-image.height // 4), -(-image.width // 4)
-
-
-class Mixture(nn.Module):
-    """Σ_k w_k N(mean_k, factor_k·factor_kᵀ) over codes, fitted to them after training.
-
-    "Ex-post density estimation" (Ghosh et al. 2020, section 4, https://arxiv.org/abs/1903.12436).
-    """
-
-    ends: Tensor
-    means: Tensor
-    factors: Tensor
-
-    def __init__(self, size: int, parts: int) -> None:
-        super().__init__()
-        self.register_buffer("ends", torch.linspace(0, 1, parts + 1)[1:])  # w_1, w_1 + w_2, …, 1
-        self.register_buffer("means", torch.zeros(parts, size))
-        self.register_buffer("factors", torch.eye(size).repeat(parts, 1, 1))
-
-    def forward(self, noise: Tensor, pick: Tensor) -> Tensor:
-        """Codes, (b, size), of standard normal noise of that shape and uniform numbers, (b, 1), which pick parts."""
-        chosen = (pick >= self.ends[:-1]).sum(1)
-        return self.means[chosen] + (self.factors[chosen] @ noise[:, :, None])[:, :, 0]
-
-    def fit(self, codes: Tensor) -> None:
-        """Fit it to codes, (n, size), or to some 20,000 of them, by expectation maximisation."""
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.mixture import GaussianMixture
-
-        found = codes[:: -(-len(codes) // 20_000)].detach().double().cpu().numpy()
-        if len(found) == 1:  # a mean alone
-            found = found.repeat(2, axis=0)
-        parts = min(len(self.ends), len(found))
-        mixture = GaussianMixture(
-            parts, init_params="k-means++", random_state=0, reg_covar=max(1e-4 * found.var(), 1e-9)
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # it is good enough by then
-            mixture.fit(found)
-        self.ends.fill_(1)
-        self.ends[: parts - 1] = torch.from_numpy(mixture.weights_.cumsum())[:-1]
-        last = torch.arange(len(self.ends)).clamp(max=parts - 1)  # parts that there are no codes for repeat the last
-        self.means.copy_(torch.from_numpy(mixture.means_)[last])
-        self.factors.copy_(torch.linalg.cholesky(torch.from_numpy(mixture.covariances_))[last])

@@ -7,7 +7,7 @@ the reconstruction is compared by a discriminator's features, and has to pass fo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 import zoo
 from zoo_autoencoders import nets
-from zoo_autoencoders.ae import mse
+from zoo_autoencoders.gaussian import divergence, reparameterise
+from zoo_autoencoders.reconstruction import mse
 from zoo_gans.nets import body, features
 
 
@@ -48,7 +49,7 @@ class VAEGAN(nets.Variational):
 def _coded(vaegan: VAEGAN, x: Tensor) -> tuple[Tensor, Tensor]:
     """A z of each q(z|x), and KL(q(z|x) ‖ p(z)), (b,)."""
     mean, logvar = vaegan.posterior(x)
-    return mean + torch.randn_like(mean) * (0.5 * logvar).exp(), nets.divergence(mean, logvar)
+    return reparameterise(mean, logvar, torch.randn_like(mean)), divergence(mean, logvar)
 
 
 def _unlike(left: Tensor, right: Tensor) -> Tensor:
@@ -84,6 +85,8 @@ def discriminator_loss(vaegan: VAEGAN, batch: zoo.Batch, recipe: Recipe) -> Mapp
 
 adam = zoo.AdamW(betas=(0.5, 0.999))
 
+digits, mnist, tiny = nets.bases(Recipe)
+
 vae_gan = zoo.Model(
     card=zoo.Card(
         title="VAE with a learned similarity",
@@ -99,10 +102,15 @@ vae_gan = zoo.Model(
     ),
     tasks=nets.tasks,
     generate=zoo.OneShot("decode"),
-    measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from the mean of z"),),
+    measures=(
+        zoo.Measure(
+            "reconstruction_error", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from the mean of z"
+        ),
+    ),
     recipes={
-        "digits": Recipe(**nets.DIGITS | {"lr": 1e-3, "warmup": 0, "decay": "linear"}, latent=16),
-        "mnist": Recipe(**nets.MNIST | {"lr": 5e-4, "warmup": 0, "decay": "linear"}, beta=20.0, steps=6000, batch=64),
-        "tiny": Recipe(**nets.TINY, latent=4),
+        "digits": replace(digits, latent=16, lr=1e-3, warmup=0, decay="linear"),
+        # A heavy KL term, so that what is drawn from the prior is like the latents of images.
+        "mnist": replace(mnist, beta=20.0, steps=6000, batch=64, lr=5e-4, warmup=0, decay="linear"),
+        "tiny": replace(tiny, latent=4),
     },
 )

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo
+from zoo_autoencoders.reconstruction import from_codes
 from zoo_autoregressive.gated import GatedPixelCNN
 
 
@@ -21,6 +22,7 @@ class Recipe(zoo.Recipe):
     codes: int = zoo.setting(128, "vectors in the codebook: K", least=2)
     dimensions: int = zoo.setting(16, "numbers in a vector of the codebook", least=1)
     width: int = zoo.setting(64, "channels of the convolutions", least=1)
+    # 0.25 and 0.99 are the paper's β (section 3.2) and γ (appendix A.1).
     commitment: float = zoo.setting(0.25, "weight β of the commitment term", least=0)
     memory: float = zoo.setting(0.99, "decay of the averages that the codebook is made of", least=0, most=1)
     prior_width: int = zoo.setting(64, "channels of each stack of the prior", least=1)
@@ -44,6 +46,13 @@ class VQVAE(nn.Module):
 
     The codebook is learnt as moving averages (appendix A.1), which are buffers: no gradient reaches it.
     """
+
+    codebook: Tensor
+    """e: (codes, dimensions)."""
+    uses: Tensor
+    """N, how many z of a batch are nearest to each vector, averaged over batches: (codes,)."""
+    sums: Tensor
+    """m, the sum of these z, averaged alike: (codes, dimensions)."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
@@ -99,6 +108,22 @@ class VQVAE(nn.Module):
     def reconstruct(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))
 
+    def quantise(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of z_e(x), (b, h, w, dimensions): its codes, int64 (b, h, w), their vectors e, and those as a function of z.
+
+        The last has the values of e and the gradient of z: it passes straight through to the encoder (section 3.2).
+        """
+        codes = self.distances(z).argmin(-1)
+        e = F.embedding(codes, self.codebook)
+        return codes, e, z + (e - z).detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The reconstruction, from float32 (b, c, h, w) in [0, 1] to the same form, not clipped to [0, 1].
+
+        Gradients reach the encoder straight through the codes; the codebook and the prior get none.
+        """
+        return self.picture(self.quantise(self.vectors(x))[2])
+
     def score(self, x: Tensor) -> Tensor:
         """−log p of the codes, in nats."""
         return self.prior.nll(self.encode(x))
@@ -125,10 +150,9 @@ class VQVAE(nn.Module):
 
 def loss(vq_vae: VQVAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     """Eq. 3: ‖x − D(z)‖² + β‖z_e − sg[e]‖², means over numbers; its middle term is what the averages minimise."""
-    z = vq_vae.vectors(batch.x)
-    codes = vq_vae.distances(z).argmin(-1)
-    e = F.embedding(codes, vq_vae.codebook)
-    picture = vq_vae.picture(z + (e - z).detach())  # gradients pass straight through to the encoder
+    z = vq_vae.vectors(batch.x)  # (b, h, w, dimensions)
+    codes, e, through = vq_vae.quantise(z)
+    picture = vq_vae.picture(through)
     if vq_vae.training:
         vq_vae.learn(z.detach().flatten(0, 2), codes.flatten(), recipe.memory)
     return {
@@ -145,10 +169,6 @@ def prior_nll(vq_vae: VQVAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
     with torch.no_grad():
         codes = vq_vae.encode(batch.x)
     return vq_vae.prior.nll(codes)
-
-
-def mse(vq_vae: VQVAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
-    return (vq_vae.reconstruct(batch.x) - batch.x).square().flatten(1).mean(1)
 
 
 def tasks(vq_vae: VQVAE) -> Mapping[str, zoo.Task]:
@@ -181,7 +201,7 @@ vq_vae = zoo.Model(
     tasks=tasks,
     generate=generation,
     measures=(
-        zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"),
+        from_codes,
         zoo.Measure("prior_nll", prior_nll, "nats per image", "of a picture's codes"),
     ),
     recipes={

@@ -8,8 +8,9 @@ layer tied to the embedding (Press & Wolf 2017, https://arxiv.org/abs/1608.05859
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,7 @@ import zoo
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
+    # Sizes, no dropout and 2,000 steps: as in nanoGPT's example for a CPU (https://github.com/karpathy/nanoGPT).
     layers: int = zoo.setting(4, "transformer blocks", least=1)
     heads: int = zoo.setting(4, "attention heads a block", least=1)
     width: int = zoo.setting(128, "numbers that stand for one character; a multiple of 2 × heads", least=2)
@@ -72,12 +74,15 @@ class Block(nn.Module):
         return q, k, v
 
     def _finish(self, x: Tensor, mixed: Tensor) -> Tensor:
-        x = x + self.out(mixed.transpose(1, 2).flatten(2))
+        x = x + self.out(mixed.transpose(1, 2).flatten(2))  # (b, heads, t, head) to (b, t, width)
         return x + self.mlp(self.norm2(x))
 
 
 class CharGPT(nn.Module):
     """p(character | the characters before it)."""
+
+    frequency: Tensor
+    """Radians a position, of each pair of numbers of a head: (head / 2,)."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
@@ -107,14 +112,18 @@ class CharGPT(nn.Module):
         return self.head(self.norm(x))
 
     def step(self, token: Tensor, position: Tensor, cache: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of the next character. The cache is a ring: a text may be longer than what the model sees at once."""
+        """Logits of the next character, (b, classes), the next position and cache, of a character and its position.
+
+        `token` and `position` are int64, (b,); the cache is (b, layers, 2, heads, length, head), zeros at first. It
+        is a ring: a text may be longer than what the model sees at once.
+        """
         slots = torch.arange(self.length, device=token.device)
         here = slots == (position % self.length)[:, None]  # (b, length)
         seen = slots <= position[:, None]
         cos, sin = (angle[:, None, None, :] for angle in self._angles(position))  # (b, 1, 1, head / 2)
         x = self.embedding(token)[:, None]  # (b, 1, width)
         caches = []
-        for block, part in zip(self.blocks, cache.unbind(1), strict=True):
+        for block, part in zip(cast(Iterable[Block], self.blocks), cache.unbind(1), strict=True):
             x, part = block.step(x, cos, sin, part, here, seen)
             caches.append(part)
         return self.head(self.norm(x))[:, 0], position + 1, torch.stack(caches, dim=1)
@@ -130,7 +139,10 @@ def attention(q: Tensor, k: Tensor, seen: Tensor) -> Tensor:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate pairs of numbers by their position's angles (Su et al. 2021, eq. 34)."""
+    """Rotate pairs of numbers by their position's angles (Su et al. 2021, eq. 34): (…, t, head).
+
+    A pair is numbers i and i + head / 2; the paper has neighbours, and the order of numbers within a head is free.
+    """
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
@@ -148,9 +160,10 @@ def loss(gpt: CharGPT, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]
 
 def tasks(gpt: CharGPT) -> Mapping[str, zoo.Task]:
     position, cache = zoo.Vector((), "int64"), zoo.Vector(gpt.cache)
-    inputs = {"token": zoo.Label(gpt.classes), "position": position, "cache": cache}
     outputs = {"logits": zoo.Vector((gpt.classes,)), "next_position": position, "next_cache": cache}
-    return {"step": zoo.Task(gpt.step, inputs, outputs)}
+    return {
+        "step": zoo.Task(gpt.step, {"token": zoo.Label(gpt.classes), "position": position, "cache": cache}, outputs)
+    }
 
 
 chargpt = zoo.Model(
@@ -161,6 +174,7 @@ chargpt = zoo.Model(
         citation="Vaswani et al. 2017",
     ),
     build=CharGPT,
+    # β₂ = 0.99 because a batch has few characters; these numbers, warm-up and clip are nanoGPT's.
     objectives=(zoo.Objective(loss, optimiser=zoo.AdamW(betas=(0.9, 0.99), weight_decay=0.1)),),
     tasks=tasks,
     generate=zoo.Autoregressive("step"),

@@ -24,6 +24,7 @@ import zoo
 class Recipe(zoo.Recipe):
     width: int = zoo.setting(64, "channels of the finer of two stages; the coarser has twice as many", least=1)
     patch: int = zoo.setting(1, "side of the squares of pixels that are one cell of the finer stage", least=1)
+    # T and both ends of the linear schedule are those of Ho et al., section 4.
     times: int = zoo.setting(1000, "steps T from a picture to noise", least=2, most=10_000)
     schedule: Literal["cosine", "linear"] = zoo.setting("cosine", "how the noise grows with time")
     dropout: float = zoo.setting(0.0, "chance of a feature to be left out in training", least=0, most=0.9)
@@ -93,6 +94,9 @@ def _norm(channels: int) -> nn.Module:
 class DDPM(nn.Module):
     """ε_θ(x, t), a U-Net of two stages, the coarser at half the resolution, with attention there."""
 
+    alphas: Tensor
+    """ᾱ_t: (times,)."""
+
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
         self.sample, self.recipe = sample, recipe
@@ -104,7 +108,10 @@ class DDPM(nn.Module):
                 f"width={recipe.width}: take larger images, or set width=16"
             )
         self.padding = (0, -width % side, 0, -height % side)
-        self.register_buffer("alphas", torch.tensor(alphas(recipe)), persistent=False)
+        self.schedule = alphas(recipe)
+        self.register_buffer("alphas", torch.tensor(self.schedule), persistent=False)
+        deviations = [math.sqrt((1 - held) / held) for held in self.schedule]  # of the noise in x / √ᾱ, on [-1, 1]
+        self.denoising_time = min(range(recipe.times), key=lambda t: abs(deviations[t] - 2 * recipe.sigma))
         cell, fine, coarse, times = channels * recipe.patch**2, recipe.width, 2 * recipe.width, 4 * recipe.width
         self.time = nn.Sequential(nn.Linear(2 * fine, times), nn.SiLU(), nn.Linear(times, times), nn.SiLU())
         self.enter = nn.Conv2d(cell, fine, 3, 1, 1)
@@ -116,8 +123,9 @@ class DDPM(nn.Module):
         self.coarse_out = Residual(2 * coarse, coarse, times, recipe.dropout)
         self.up = nn.Sequential(nn.Upsample(scale_factor=2.0), nn.Conv2d(coarse, fine, 3, 1, 1))
         self.fine_out = Residual(2 * fine, fine, times, recipe.dropout)
-        self.leave = nn.Sequential(_norm(fine), nn.SiLU(), nn.Conv2d(fine, cell, 3, 1, 1))
-        for last in (self.attention.told, self.leave[2]):
+        end = nn.Conv2d(fine, cell, 3, 1, 1)
+        self.leave = nn.Sequential(_norm(fine), nn.SiLU(), end)
+        for last in (self.attention.told, end):
             nn.init.zeros_(last.weight)
 
     def predict(self, x: Tensor, time: Tensor) -> Tensor:
@@ -132,13 +140,19 @@ class DDPM(nn.Module):
         made = self.leave(self.fine_out(torch.cat((self.up(deep), fine), 1), at))
         return F.pixel_shuffle(made, self.recipe.patch)[:, :, :height, :width]
 
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        """The predicted noise ε_θ(x_t, t), (b, c, h, w), of x_t of that shape and times int64 (b,), 0 to T − 1.
+
+        x_t is √ᾱ_t x₀ + √(1 − ᾱ_t) ε with the image x₀ stretched to [-1, 1]: see :func:`noisy`.
+        """
+        return self.predict(x, time)
+
     def denoise(self, x: Tensor) -> Tensor:
         """x₀ in one step (eq. 15), of pictures with normal noise of deviation `sigma`, cut to [0, 1]."""
-        noise = [math.sqrt((1 - held) / held) for held in alphas(self.recipe)]  # of x / √ᾱ, on [-1, 1]
-        time = min(range(len(noise)), key=lambda t: abs(noise[t] - 2 * self.recipe.sigma))
-        stretched, held = 2 * x - 1, alphas(self.recipe)[time]
-        found = self.predict(math.sqrt(held) * stretched, torch.full(x.shape[:1], time, device=x.device))
-        return ((stretched - noise[time] * found).clamp(-1, 1) + 1) / 2
+        stretched, alpha_bar = 2 * x - 1, self.schedule[self.denoising_time]
+        timesteps = torch.full(x.shape[:1], self.denoising_time, device=x.device)
+        noise = self.predict(math.sqrt(alpha_bar) * stretched, timesteps)
+        return ((stretched - math.sqrt((1 - alpha_bar) / alpha_bar) * noise).clamp(-1, 1) + 1) / 2
 
     def waves(self, time: Tensor) -> Tensor:
         """The sines and cosines of a time at `width` frequencies (Vaswani et al. 2017, section 3.5): (b, 2 width)."""
@@ -180,7 +194,7 @@ def tasks(ddpm: DDPM) -> Mapping[str, zoo.Task]:
 
 
 def generation(ddpm: DDPM) -> zoo.Iterative:
-    return zoo.Iterative("predict", alphas(ddpm.recipe), min(ddpm.recipe.sampling_steps, ddpm.recipe.times))
+    return zoo.Iterative("predict", ddpm.schedule, min(ddpm.recipe.sampling_steps, ddpm.recipe.times))
 
 
 ddpm = zoo.Model(
@@ -200,7 +214,7 @@ ddpm = zoo.Model(
         ),
     ),
     recipes={
-        "digits": Recipe(
+        "digits": Recipe(  # dropout of 0.1 as Ho et al. have for the small CIFAR-10 (appendix B)
             data="digits",
             precision="fp32",
             width=40,
@@ -211,7 +225,7 @@ ddpm = zoo.Model(
             decay="cosine",
             ema=0.999,
         ),
-        "mnist": Recipe(
+        "mnist": Recipe(  # patches of 2 by 2: a quarter of the cells
             data="mnist", patch=2, steps=10_000, batch=128, warmup=500, decay="cosine", ema=0.999, clip=1.0
         ),
         "tiny": Recipe(data="digits", precision="fp32", width=4, times=20, sampling_steps=5, steps=20, batch=32),

@@ -76,6 +76,10 @@ class Classifier(nn.Module):
         """Logits, (b, classes)."""
         return self.head(self.features(x))
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of the classes: float32 (b, c, h, w) in [0, 1] to (b, classes)."""
+        return self.classify(x)
+
 
 def loss(net: Classifier, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     return {"cross_entropy": F.cross_entropy(net.classify(batch.x), batch.labels)}
@@ -107,7 +111,7 @@ features = zoo.Model(
     recipes={
         "digits": Recipe(data="digits", precision="fp32", steps=600, batch=100, lr=3e-3, warmup=50, decay="cosine"),
         "mnist": Recipe(data="mnist", stride=2, steps=3500, lr=3e-3, warmup=200, decay="cosine"),
-        "cifar10-jpeg": Recipe(
+        "cifar10-jpeg": Recipe(  # mirrored and moved by up to 4 pixels, as in section 4.2
             data="cifar10-jpeg", stride=2, flip=True, crop=4, steps=5000, lr=3e-3, warmup=300, decay="cosine"
         ),
         "tiny": Recipe(data="digits", precision="fp32", width=4, steps=20, batch=32),

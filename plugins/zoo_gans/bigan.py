@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo
+from zoo_autoencoders.reconstruction import from_codes, squared_error
 from zoo_gans import gan, nets
 
 HIDDEN = 256
@@ -60,6 +61,10 @@ class BiGAN(nn.Module):
     def reconstruct(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))
 
+    def forward(self, x: Tensor) -> Tensor:
+        """The reconstruction G(E(x)): float32 (b, c, h, w) in [0, 1] to the same; ``decode(z)`` is the generator."""
+        return self.reconstruct(x)
+
     def score(self, x: Tensor) -> Tensor:
         """‖x − G(E(x))‖₁, (b,): the part of Zenati et al. 2018 (arXiv:1802.06222, eq. 4) that needs no critic."""
         return (x - self.reconstruct(x)).abs().flatten(1).sum(1)
@@ -87,13 +92,9 @@ def inverse_loss(bigan: BiGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str,
     encoded, decoded = (bigan.discriminate(*pair) for pair in pairs)
     terms = {"encoder": F.softplus(encoded).mean(), "generator": F.softplus(-decoded).mean()}
     if recipe.cycle:
-        error = (bigan.decode(pairs[0][1]) - batch.x).square().flatten(1).sum(1)
+        error = squared_error(bigan.decode(pairs[0][1]), batch.x)
         terms["cycle"] = recipe.cycle * error.mean()
     return terms
-
-
-def mse(bigan: BiGAN, batch: zoo.Batch, recipe: Recipe) -> Tensor:
-    return (bigan.reconstruct(batch.x) - batch.x).square().flatten(1).mean(1)
 
 
 def finish(bigan: BiGAN, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
@@ -128,7 +129,7 @@ bigan = zoo.Model(
     tasks=tasks,
     generate=zoo.OneShot("decode"),
     finish=finish,
-    measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"),),
+    measures=(from_codes,),
     recipes={
         "digits": Recipe(
             data="digits", precision="fp32", latent=16, width=64, steps=6000, batch=100, decay="linear", ema=0.998

@@ -46,6 +46,10 @@ class CGAN(nn.Module):
         inputs = torch.cat([z, self.embedding(label)], dim=1)
         return nets.unstretched(self.generator(inputs), self.sample.x)  # (b, c, h, w)
 
+    def forward(self, z: Tensor, label: Tensor) -> Tensor:
+        """Generated images, (b, c, h, w) in [0, 1], of standard normal noise, (b, latent), and labels, int64 (b,)."""
+        return self.decode(z, label)
+
     def discriminate(self, x: Tensor, label: Tensor) -> Tensor:
         """ψ(φ(x)) + vᵧ·φ(x), (b,) (Miyato & Koyama 2018, eq. 3)."""
         features = self.discriminator["body"](2 * x - 1)
@@ -68,8 +72,8 @@ def generator_loss(cgan: CGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str,
 
 
 def tasks(cgan: CGAN) -> Mapping[str, zoo.Task]:
-    inputs = {"z": zoo.Noise((cgan.latent,)), "label": zoo.Label(cgan.sample.classes)}
-    return {"decode": zoo.Task(cgan.decode, inputs, {"image": cgan.sample.x})}
+    z, label = zoo.Noise((cgan.latent,)), zoo.Label(cgan.sample.classes)
+    return {"decode": zoo.Task(cgan.decode, {"z": z, "label": label}, {"image": cgan.sample.x})}
 
 
 cgan = zoo.Model(

@@ -2,6 +2,9 @@
 
 Goodfellow et al. 2014, "Generative adversarial nets", https://arxiv.org/abs/1406.2661: a generator G makes pictures of
 noise, a discriminator D tells them from real ones, and each is trained against the other.
+
+The networks called D give the logit l of the chance that an image is real, D = σ(l). So −log D = softplus(−l), and
+−log(1 − D) = softplus(l), neither of which overflows.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ HIDDEN = 128
 class Recipe(nets.Recipe):
     codes: int = zoo.setting(10, "classes of the categorical code", least=2)
     style: int = zoo.setting(2, "continuous numbers of the code", least=1)
+    # λ = 1 for a class, and less for continuous numbers, whose information is a differential entropy (section 6).
     information: float = zoo.setting(1.0, "λ, the weight of the information about the class", least=0)
     style_information: float = zoo.setting(0.1, "the weight of the information about the style", least=0)
     invariance: float = zoo.setting(0.0, "weight of the information that Q has of distorted pictures", least=0)
@@ -70,6 +71,13 @@ class InfoGAN(nn.Module):
         inputs = torch.cat([z, self.embedding(code), 2 * style - 1], dim=1)
         return nets.unstretched(self.generator(inputs), self.sample.x)  # (b, c, h, w)
 
+    def forward(self, z: Tensor, code: Tensor, style: Tensor) -> Tensor:
+        """Generated images, (b, c, h, w) in [0, 1].
+
+        z is standard normal, (b, latent); code is a class, int64 (b,); style is uniform in [0, 1), (b, style).
+        """
+        return self.decode(z, code, style)
+
     def discriminate(self, x: Tensor) -> Tensor:
         return self.discriminator(2 * x - 1)  # (b, 1)
 
@@ -99,10 +107,12 @@ def distorted(x: Tensor) -> Tensor:
     weight = 2 * torch.rand(len(x), 1, 1, 1, device=x.device) - 1
     thicker, thinner = F.max_pool2d(x, 3, 1, 1), -F.max_pool2d(-x, 3, 1, 1)
     x = x + weight.clamp(min=0) * (thicker - x) + (-0.7 * weight).clamp(min=0) * (thinner - x)
-    turn, slant, wide, high, right, down = (2 * torch.rand(6, len(x), device=x.device) - 1).unbind()
+    turn, slant, wide, high, right, down = (2 * torch.rand(6, len(x), device=x.device) - 1).unbind()  # in [-1, 1)
+    # An affine map from where a pixel is to where it comes from; 0.35 radians are 20°, offsets are in halves of a side.
     cos, sin, wide, high = (0.35 * turn).cos(), (0.35 * turn).sin(), 1 + 0.2 * wide, 1 + 0.2 * high
     rows = (cos * wide, 0.3 * slant - sin * high, 0.15 * right), (sin * wide, cos * high, 0.15 * down)
-    grid = F.affine_grid(torch.stack([torch.stack(row, 1) for row in rows], 1), list(x.shape), align_corners=False)
+    maps = torch.stack([torch.stack(row, 1) for row in rows], 1)  # (b, 2, 3)
+    grid = F.affine_grid(maps, list(x.shape), align_corners=False)  # (b, h, w, 2)
     bends = 0.12 * torch.randn(len(x), 2, 5, 5, device=x.device)  # in halves of a side
     grid = grid + F.interpolate(bends, size=x.shape[2:], mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
     return F.grid_sample(x, grid, align_corners=False)
@@ -110,8 +120,8 @@ def distorted(x: Tensor) -> Tensor:
 
 def common(logits: Tensor, others: Tensor) -> Tensor:
     """I(c, c′) of the classes of each picture and of its twin, in nats (Ji et al. 2019, eq. 3)."""
-    joint = logits.softmax(1).T @ others.softmax(1) / len(logits)
-    joint = ((joint + joint.T) / 2).clamp(min=1e-6)  # (codes, codes)
+    joint = logits.softmax(1).T @ others.softmax(1) / len(logits)  # P(c, c′), eq. 2: (codes, codes)
+    joint = ((joint + joint.T) / 2).clamp(min=1e-6)  # either image may come first; a logarithm of 0 is none
     return (joint * (joint / (joint.sum(1, keepdim=True) * joint.sum(0))).log()).sum()
 
 
@@ -150,12 +160,12 @@ def finish(infogan: InfoGAN, batches: Iterable[zoo.Batch], recipe: Recipe) -> No
 
 
 def tasks(infogan: InfoGAN) -> Mapping[str, zoo.Task]:
-    z, style = zoo.Noise((infogan.latent,)), zoo.Noise((infogan.style,), "uniform")
-    inputs, image = {"z": z, "code": zoo.Label(infogan.codes), "style": style}, infogan.sample.x
+    image, z, code = infogan.sample.x, zoo.Noise((infogan.latent,)), zoo.Label(infogan.codes)
+    style = zoo.Noise((infogan.style,), "uniform")
     read = {"logits": zoo.Vector((infogan.codes,)), "style": zoo.Vector((infogan.style,))}
     return {
         "encode": zoo.Task(infogan.encode, {"image": image}, read),
-        "decode": zoo.Task(infogan.decode, inputs, {"image": image}),
+        "decode": zoo.Task(infogan.decode, {"z": z, "code": code, "style": style}, {"image": image}),
     }
 
 

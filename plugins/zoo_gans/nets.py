@@ -24,6 +24,7 @@ STATISTICS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
+    # Radford et al. use 2e-4 for both (section 4). G has a larger rate here, as in InfoGAN (1e-3, appendix C).
     lr: float = zoo.setting(2e-4, "peak learning rate of D", above=0)
     generator_lr: float = zoo.setting(5e-4, "peak learning rate of G", above=0)
     latent: int = zoo.setting(64, "dimensions of z", least=1)
@@ -44,6 +45,10 @@ class GAN(nn.Module):
 
     def decode(self, z: Tensor) -> Tensor:
         return unstretched(self.generator(z), self.sample.x)  # (b, c, h, w)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Generated images, (b, c, h, w) in [0, 1], of standard normal noise, (b, latent)."""
+        return self.decode(z)
 
     def discriminate(self, x: Tensor) -> Tensor:
         return self.discriminator(2 * x - 1)  # (b, 1)
@@ -69,7 +74,7 @@ def generator(inputs: int, form: zoo.Image, width: int) -> nn.Sequential:
     channels, height, side = grid(form, width)
     layers: list[nn.Module] = [
         nn.Linear(inputs, channels * height * side, bias=False),
-        nn.Unflatten(1, (channels, height, side)),
+        nn.Unflatten(1, (channels, height, side)),  # (b, 4 width, h / 8, w / 8)
     ]
     for stage in (4 * width, 2 * width):
         layers += [nn.BatchNorm2d(stage), nn.ReLU(), nn.ConvTranspose2d(stage, stage // 2, 4, 2, 1, bias=False)]

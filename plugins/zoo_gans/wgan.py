@@ -20,6 +20,7 @@ from zoo_gans.nets import GAN
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(nets.Recipe):
+    # The defaults are those of algorithm 1; the recipes have larger rates.
     lr: float = zoo.setting(5e-5, "peak learning rate of the critic", above=0)
     generator_lr: float = zoo.setting(5e-5, "peak learning rate of G", above=0)
     bound: float = zoo.setting(0.01, "c: the critic's weights are clipped to [-c, c]", above=0)
@@ -37,7 +38,7 @@ def generator_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[st
 
 
 def clip(gan: GAN, recipe: Recipe) -> None:
-    """Keep the critic's weights in a box, and so its slope within bounds."""
+    """Keep the critic's weights, those of BatchNorm too, in a box, and so its slope within bounds (algorithm 1)."""
     for weight in gan.discriminator.parameters():
         weight.clamp_(-recipe.bound, recipe.bound)
 
@@ -62,7 +63,7 @@ wgan = zoo.Model(
             data="digits", precision="fp32", latent=32, steps=8000, batch=100, lr=2e-4, generator_lr=2e-4, ema=0.998
         ),
         "mnist": Recipe(
-            data="mnist", width=48, steps=15000, batch=128, lr=2e-4, generator_lr=2e-4, decay="linear", ema=0.999
+            data="mnist", width=48, steps=15000, batch=64, lr=2e-4, generator_lr=2e-4, decay="linear", ema=0.999
         ),
         "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
     },

@@ -16,7 +16,7 @@ from zoo.benchmark.worker import GENERATE
 from zoo.devices import check_threads
 from zoo.errors import EvaluationError, NotFoundError, SettingError, suggest
 from zoo.release import Release, read
-from zoo.sources import find
+from zoo.sources import find, spelt
 
 BATCHES = (1, 64)
 ROUNDS = 5
@@ -41,7 +41,7 @@ def bench(
     onnx. What cannot be measured, such as torch where it is not installed, is left out with its reason. Raises
     :class:`ZooError` for a bad option or release; :class:`EvaluationError` where nothing at all could be measured.
     """
-    names = list(dict.fromkeys(map(str, sources)))
+    names = list(dict.fromkeys(map(spelt, sources)))
     if not names:
         raise SettingError("Nothing to measure: give a released name, a run folder or a release folder.")
     check_threads(threads)

@@ -6,12 +6,14 @@ import os
 import platform
 from typing import Any
 
+from zoo.cgroups import cores
+
 
 def describe() -> dict[str, Any]:
-    """Its processor, cores, system and Python."""
+    """Its processor, the cores of it that this process may use, its system and Python."""
     return {
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -57,7 +58,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with:  zoo demo   Then:  zoo list,  zoo train vae.digits,  zoo generate runs/vae.digits",
+    epilog="\b\nStart with:  zoo demo\nThen:        zoo list,  zoo train vae.digits,  zoo generate runs/vae.digits",
 )
 @click.version_option(package_name="genzoo", prog_name="zoo", message="%(prog)s %(version)s")
 def cli() -> None:
@@ -71,6 +72,7 @@ def main() -> None:
     """Run the command line: errors that a person can mend are one line, and only a bug shows a traceback."""
     from zoo.errors import ZooError
 
+    _print_anything()
     try:
         cli(prog_name="zoo", standalone_mode=False)
     except ZooError as error:
@@ -94,6 +96,13 @@ def main() -> None:
         sys.exit(141)
     except OSError as error:  # a full disk, a file that may not be read
         _fail(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}.", 1)
+
+
+def _print_anything() -> None:
+    """Have output that its encoding lacks, such as ``→`` on a Windows pipe or a file name that is no UTF-8, escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None under pythonw, and anything where a program replaced it
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(message: str, code: int) -> None:

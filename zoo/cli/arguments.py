@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
+
+from zoo import files
+
+
+class UserPath(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3
+    """The path of a ``"file"`` or a ``"dir"``, with a leading ``~`` expanded: the type of every option of that kind."""
+
+    name = "path"
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        return files.expand(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type=self._kind)]
+
+
+NARROWEST = 20
+"""Characters of a column that is worth wrapping."""
+
+FILE, DIR = UserPath("file"), UserPath("dir")
 
 
 def complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -100,7 +126,7 @@ def output(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
         function = click.option("--force", is_flag=True, help="Replace what is there.")(function)
-        return click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help=help)(function)
+        return click.option("-o", "--output", type=FILE, metavar="FILE", help=help)(function)
 
     return add
 
@@ -122,7 +148,7 @@ def backend(function: Callable[..., Any]) -> Callable[..., Any]:
 
 data_dir = click.option(
     "--data-dir",
-    type=click.Path(path_type=Path),
+    type=DIR,
     envvar="ZOO_DATA_DIR",
     show_envvar=True,
     metavar="DIR",
@@ -133,15 +159,25 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for 
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON on standard output."""
+    """Print a value as JSON on standard output, in ASCII, which every encoding has."""
     import json
 
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(json.dumps(value, indent=2))
 
 
 def table(rows: Sequence[tuple[str, ...]], indent: str = "") -> None:
-    """Print rows under their headings, the first row, in aligned columns."""
+    """Print rows under their headings, the first row, in aligned columns, of which a terminal may wrap the last."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):
-        line = indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        line = hanging(indent + "".join(f"{cell}  " for cell in cells[:-1]), cells[-1].rstrip()).rstrip()
         click.echo(click.style(line, bold=True) if number == 0 else line)
+
+
+def hanging(label: str, text: str) -> str:
+    """A label and its text, which a terminal wraps to its width, below its own beginning."""
+    width = shutil.get_terminal_size().columns
+    if not sys.stdout.isatty() or len(label) + len(text) <= width or width - len(label) < NARROWEST:
+        return label + text
+    lines = textwrap.wrap(text, width - len(label), break_long_words=False, break_on_hyphens=False)
+    return label + f"\n{' ' * len(label)}".join(lines)

@@ -58,8 +58,7 @@ def list_command(data_dir: Path | None, as_json: bool) -> None:
 @data_dir
 def get_command(names: tuple[str, ...], data_dir: Path | None) -> None:
     """Download the files of data sets that are not there, and check all of them against their hashes."""
-    from zoo.data import data_folder, named
-    from zoo.data.store import obtain
+    from zoo.data import archives, data_folder, named, store
     from zoo.progress import downloads
 
     folder = data_folder(data_dir)
@@ -68,7 +67,7 @@ def get_command(names: tuple[str, ...], data_dir: Path | None) -> None:
         there = known.place(folder) is not None
         files = dict.fromkeys(file for split in known.files for file in known.chosen(split, folder))
         for file in files:
-            obtain(file, folder, downloads(quiet=False))
+            (archives if file.inside else store).obtain(file, folder, downloads(quiet=False))
         place = known.place(folder)
         if place is None:
             from zoo.errors import missing
@@ -110,7 +109,8 @@ def info_command(name: str, data_dir: Path | None, output: Path | None, force: b
             {
                 "name": file.name,
                 "sha256": file.sha256,
-                "of": "the unpacked bytes" if file.packed and file.hashed == "unpacked" else "the file",
+                "of": "the unpacked bytes" if file.packed else "the file",
+                "listing": file.inside.sha256 if file.inside else None,
                 "looked for in": [str(folder / place) for place in file.folders],
                 "addresses": list(file.addresses),
             }
@@ -138,6 +138,8 @@ def _print(about: dict[str, Any]) -> None:
     for file in files:
         click.echo(f"file:     {file['name']}")
         click.echo(f"            SHA-256 of {file['of']}: {file['sha256']}")
+        if file["listing"]:
+            click.echo(f"            SHA-256 of the listing of its files, however they are packed: {file['listing']}")
         click.echo(f"            looked for in {', '.join(file['looked for in'])}")
         click.echo(f"            from {', '.join(file['addresses']) or 'no address: it has to be put there'}")
 

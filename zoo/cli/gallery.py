@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.arguments import complete_source, data_dir
+from zoo.cli.arguments import DIR, complete_source, data_dir
 
 
 @click.command("gallery", epilog="Example:  zoo gallery '*.mnist' --to site")
 @click.argument("sources", nargs=-1, metavar="[SOURCE]…", shell_complete=complete_source)
-@click.option("--to", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The folder to write.")
+@click.option("--to", required=True, type=DIR, metavar="DIR", help="The folder to write.")
 @data_dir
 @click.option("--force", is_flag=True, help="Replace the gallery that is there.")
 def gallery_command(sources: tuple[str, ...], to: Path, data_dir: Path | None, force: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.arguments import as_json, complete_data, complete_name, print_json, source, table
+from zoo.cli.arguments import FILE, as_json, complete_data, complete_name, hanging, print_json, source, table
 
 if TYPE_CHECKING:
     from zoo.evaluation.figures import Figure
@@ -59,11 +59,13 @@ def info_command(name: str, as_json: bool) -> None:
             click.echo(click.style(key, bold=True))
             inner = max((len(str(part)) for part in value), default=0)
             for part, text in value.items():
+                label = f"  {str(part).ljust(inner)}  "
                 if isinstance(text, dict) and text.keys() == {"value", "help"}:
-                    text = f"{_words(text['value']):<12}  {text['help']}"
-                click.echo(f"  {str(part).ljust(inner)}  {_words(text)}")
+                    label, text = f"{label}{_words(text['value']):<12}  ", text["help"]
+                click.echo(hanging(label, _words(text)))
         else:
-            click.echo(f"{click.style(key.ljust(width), bold=True)}  {_words(value)}")
+            line = hanging(f"{key.ljust(width)}  ", _words(value))
+            click.echo(click.style(line[:width], bold=True) + line[width:])
 
 
 def _words(value: Any) -> str:
@@ -194,14 +196,14 @@ def _about_release(source: str) -> dict[str, Any]:
 
 def _about_quantized(made: Mapping[str, Any]) -> dict[str, Any]:
     """What a quantised release is made of, and what it lost."""
+    from zoo.evaluation.figures import loss_words
+
     return {
         "kind": made["kind"],
         "of": f"the release whose manifest has the SHA-256 {made['of']}",
         "bytes": f"{made['bytes']['quantized']:,} in place of {made['bytes']['float']:,}",
         "losses": {
-            loss[
-                "name"
-            ]: f"{loss['quantized']:.4g} in place of {loss['float']:.4g} {loss['unit']} ({loss['loss']:+.1%})"
+            loss["name"]: f"{loss['quantized']:.4g} in place of {loss['float']:.4g} {loss['unit']} ({loss_words(loss)})"
             for loss in made["losses"]
         },
     }
@@ -232,7 +234,7 @@ def catalogue_command() -> None:
 
 @catalogue_command.command("build", epilog="Example:  zoo catalogue build --distribution genzoo --check")
 @click.option("--distribution", metavar="NAME", help="Whose models (default: the project in this folder).")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Where to write.")
+@click.option("-o", "--output", type=FILE, metavar="FILE", help="Where to write.")
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the file is stale.")
 def build_command(distribution: str | None, output: Path | None, check: bool) -> None:
     """Write registry.yaml from the installed code and the released weights."""
@@ -243,6 +245,36 @@ def build_command(distribution: str | None, output: Path | None, check: bool) ->
         click.echo(f"{path} is stale. Run: zoo catalogue build", err=True)
         sys.exit(1)
     click.echo(f"{path} {'written' if stale else 'is up to date'}")
+
+
+@catalogue_command.command(
+    "refresh", short_help="Export the graphs of released weights anew.", epilog="Example:  zoo catalogue refresh"
+)
+@click.argument("names", nargs=-1, metavar="[NAME]…", shell_complete=complete_name)
+@click.option("--distribution", metavar="NAME", help="Whose weights (default: the project in this folder).")
+@click.pass_context
+def refresh_command(ctx: click.Context, names: tuple[str, ...], distribution: str | None) -> None:
+    """Export the graphs of released weights anew, in their place, and build the catalogue again.
+
+    For maintainers, after a change of the exporter or of how a task computes. The weights, their metrics and what every
+    seed gives stay; where one of them would change, that release is kept and the command fails.
+    """
+    from zoo import catalogue
+    from zoo.errors import NotFoundError, suggest
+    from zoo_export import check_installed
+
+    distribution = distribution or _project_here()
+    check_installed("Exporting graphs")
+    from zoo_export.refresh import refresh
+
+    folders = {folder.name: folder for folder in catalogue.release_folders(catalogue.models_of(distribution))}
+    for name in names:
+        if name not in folders:
+            raise NotFoundError(f"{distribution} has no released weights {name!r}.{suggest(name, folders)}")
+    for name in names or folders:
+        changed = refresh(folders[name])
+        click.echo(f"{name}: {f'written, {len(changed)} files changed' if changed else 'is up to date'}")
+    ctx.invoke(build_command, distribution=distribution, output=None, check=False)
 
 
 @catalogue_command.command("release", epilog="Example:  zoo catalogue release runs/mine.digits")
@@ -280,8 +312,11 @@ def _project_here() -> str:
 def completion_command(shell: str) -> None:
     """Print the script that completes commands, names and settings in your shell.
 
-    Put into ~/.bashrc:  eval "$(zoo completion bash)"   or ~/.zshrc:  eval "$(zoo completion zsh)"
-    or ~/.config/fish/config.fish:  zoo completion fish | source
+    \b
+    Add it to the file that your shell reads when it starts:
+      ~/.bashrc                    eval "$(zoo completion bash)"
+      ~/.zshrc                     eval "$(zoo completion zsh)"
+      ~/.config/fish/config.fish   zoo completion fish | source
     """
     from click.shell_completion import get_completion_class
 

@@ -11,6 +11,7 @@ from typing import Literal
 import click
 
 from zoo.cli.arguments import (
+    DIR,
     complete_data,
     complete_device,
     complete_name,
@@ -23,7 +24,7 @@ from zoo.cli.prepare import prepare
 
 
 @click.command("demo", epilog="Example:  zoo demo --to demo")
-@click.option("--to", default="demo", show_default=True, type=click.Path(path_type=Path), metavar="DIR", help="Where.")
+@click.option("--to", default="demo", show_default=True, type=DIR, metavar="DIR", help="Where.")
 @click.option("--force", is_flag=True, help="Replace an earlier demo there.")
 def demo_command(to: Path, force: bool) -> None:
     """Train vae.digits, prove its release, and sample from it in a process without torch. Takes about a minute."""
@@ -50,8 +51,12 @@ def demo_command(to: Path, force: bool) -> None:
     "--from", "start", metavar="SOURCE", shell_complete=complete_source,
     help="Start from the weights of a released name, a run folder or a release folder.",
 )  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run folder.  [default: runs/NAME]")
-@click.option("--resume", is_flag=True, help="Go on with the run in that folder, exactly where it stopped.")
+@click.option("--out", type=DIR, metavar="DIR", help="The run folder.  [default: runs/NAME]")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the run in that folder, exactly where it stopped; start it if there is none.",
+)
 @click.option("--force", is_flag=True, help="Replace the run in that folder.")
 @click.option(
     "--device",
@@ -72,6 +77,7 @@ def demo_command(to: Path, force: bool) -> None:
 @click.option("--shard", is_flag=True, help="Under torchrun: split the weights among the processes (FSDP2).")
 @click.option("--checkpoint-every", type=int, metavar="STEPS", help="Default: a tenth of the run, or as it began.")
 @click.option("--tensorboard", is_flag=True, help="Write RUN/tensorboard too.")
+@click.option("-q", "--quiet", is_flag=True, help="Show errors and warnings alone.")
 @click.option("--no-release", is_flag=True, help="Train only; write no release at the end.")
 def train_command(
     name: str,
@@ -90,6 +96,7 @@ def train_command(
     shard: bool,
     checkpoint_every: int | None,
     tensorboard: bool,
+    quiet: bool,
     no_release: bool,
 ) -> None:
     """Train model.recipe, such as vae.mnist, and write its release into the run folder.
@@ -121,12 +128,15 @@ def train_command(
         checkpoint_every=checkpoint_every,
         release=not no_release,
         tensorboard=tensorboard,
+        quiet=quiet,
     )
     from zoo.training.distributed import rank
 
     if rank():  # one of several processes, and not the one that writes
         sys.stderr.flush()
         os._exit(0)  # at a usual exit, threads of torch's that still end have been seen to abort a run that is complete
+    if quiet:
+        return
     click.echo(f"Trained {name} in {run.seconds:.0f} s ({run.steps} steps).")
     from zoo.evaluation.figures import cells
 
@@ -143,9 +153,7 @@ def train_command(
 
 @click.command("export", epilog="Example:  zoo export runs/vae.digits --to releases/vae.digits --checkpoint best")
 @click.argument("source", shell_complete=complete_source)
-@click.option(
-    "--to", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The release folder to write."
-)
+@click.option("--to", required=True, type=DIR, metavar="DIR", help="The release folder to write.")
 @click.option(
     "--checkpoint",
     metavar="WHICH",
@@ -161,6 +169,7 @@ def train_command(
 )
 @click.option(
     "--runtime",
+    type=DIR,
     metavar="DIR",
     help="For web: the npm package onnxruntime-web.  [default: a pinned address, by its hashes]",
 )
@@ -168,6 +177,10 @@ def train_command(
 @click.option(
     "--quantize", type=click.Choice(["fp16", "int8"]), help="A smaller release; what it loses is measured and bounded."
 )
+@click.option(
+    "--quantize-loss", type=float, metavar="X",
+    help="For --quantize: the part of itself by which a metric may get worse.  [default: the recipe's, a tenth]",
+)  # fmt: skip
 @click.option(
     "--data", metavar="SET", shell_complete=complete_data,
     help="For --quantize: what to calibrate and measure on.  [default: the model's own data]",
@@ -179,21 +192,23 @@ def export_command(
     to: Path,
     checkpoint: str | None,
     kind: Literal["release", "web"],
-    runtime: str | None,
+    runtime: Path | None,
     uint8: bool,
     quantize: Literal["fp16", "int8"] | None,
+    quantize_loss: float | None,
     data: str | None,
     data_dir: Path | None,
     force: bool,
 ) -> None:
     """Write the release of a run, proven to give the same in torch and ONNX Runtime; or copy a release.
 
-    A mismatch is an error, and then nothing is written. So is a quantised release that loses more than its recipe
-    allows (quantize_loss). docs/export.md says what each option makes.
+    A mismatch is an error, and then nothing is written. So is a quantised release that loses more than --quantize-loss
+    or its recipe allows. docs/export.md says what each option makes.
     """
     if quantize:
         prepare()
     import zoo
+    from zoo.evaluation.figures import loss_words
     from zoo.release import QUANTIZED, read
 
     folder = zoo.export(
@@ -202,6 +217,7 @@ def export_command(
         checkpoint=checkpoint,
         uint8=uint8,
         quantize=quantize,
+        quantize_loss=quantize_loss,
         data=data,
         data_dir=data_dir,
         format=kind,
@@ -213,7 +229,7 @@ def export_command(
     if QUANTIZED in release.manifest:
         made = release.manifest[QUANTIZED]
         rows = [
-            (loss["name"], f"{loss['float']:.4g}", f"{loss['quantized']:.4g}", f"{loss['loss']:+.1%}", loss["unit"])
+            (loss["name"], f"{loss['float']:.4g}", f"{loss['quantized']:.4g}", loss_words(loss), loss["unit"])
             for loss in made["losses"]
         ]
         table([("MEASURE", "FLOAT", made["kind"].upper(), "WORSE", "UNIT"), *rows])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from zoo import files
 from zoo.cli.arguments import (
     as_json,
     backend,
@@ -60,7 +61,7 @@ def generate_command(
 ) -> None:
     """Generate samples: pictures as a grid, text on the terminal, sounds as WAV files."""
     import zoo
-    from zoo import save
+    from zoo import generation, save
 
     with zoo.load(source, backend=backend, device=device) as model:  # type: ignore[arg-type]
         x = model.release.sample.x
@@ -71,6 +72,8 @@ def generate_command(
             count = 1
         if output is None and x.kind != "text":
             output = Path(f"{model.name}-seed{seed}{ending}")
+        if model.release.plan is not None:
+            generation.check_memory(model.release.plan, count)
         if output is not None:
             save.check(output, x, force, count, first)
         samples = model.generate(
@@ -95,6 +98,7 @@ def generate_command(
     shell_complete=complete_verb_setting,
     help="For what is no task: steps, dimension, low, high, seed, method, label.",
 )
+@click.option("--fit", type=click.Choice(["crop", "pad"]), help="Cut or pad images of another size, and resize them.")
 @output("A .png, .wav, .npy or .json file.  [default: pictures TASK.png, sounds TASK.wav, the rest JSON, printed]")
 @backend
 def run_command(
@@ -102,6 +106,7 @@ def run_command(
     task: str,
     inputs: tuple[str, ...],
     assignments: tuple[str, ...],
+    fit: Literal["crop", "pad"] | None,
     output: Path | None,
     force: bool,
     backend: str,
@@ -120,12 +125,15 @@ def run_command(
     """
     import zoo
     from zoo import latent, save
+    from zoo.convert import fitted
     from zoo.errors import NotFoundError, SettingError
     from zoo.release import USUAL
-    from zoo.specs import Score
+    from zoo.specs import Image, Score
 
     with zoo.load(source, backend=backend, device=device) as model:  # type: ignore[arg-type]
         if task in latent.VERBS:
+            if fit:
+                raise SettingError(f"--fit is for tasks, and {task} is none. Resize its images first.")
             _run_verb(model, task, inputs, assignments, output, force)
             return
         if task not in model.tasks:
@@ -135,6 +143,8 @@ def run_command(
             raise SettingError(f"{task} has no settings. Leave --set {assignments[0]} out.")
         declared = model.release.tasks[task]
         specs = list(declared.inputs.values())
+        if fit and not any(isinstance(spec, Image) for spec in specs):
+            raise SettingError(f"--fit is for images, and {task} takes none. Leave it out.")
         if not inputs or (len(specs) > 1 and len(inputs) != len(specs)):
             raise SettingError(_takes(task, list(declared.inputs), len(inputs)))
         gives = next(iter(declared.outputs.values())) if len(declared.outputs) == 1 else None
@@ -143,8 +153,15 @@ def run_command(
             output = Path(f"{task}{ending}")
         if output is not None:
             save.check(output, gives, force, len(inputs))
-        files = [Path(name) for name in inputs]
-        result = model.run(task, *(files if len(specs) > 1 else [files]))
+        values: list[Any] = [files.expand(name) for name in inputs]
+        if fit:
+            ground = model.release.background
+            values = [
+                fitted([value], spec, ground, fit) if isinstance(spec, Image) else value
+                for value, spec in zip(values, specs if len(specs) > 1 else specs * len(values), strict=True)
+            ]
+            values = values if len(specs) > 1 else [value[0] for value in values]
+        result = model.run(task, *(values if len(specs) > 1 else [values]))
         threshold = model.threshold if isinstance(gives, Score) else None
     if threshold is not None:
         strange = sum(float(score) > threshold for score in result)
@@ -174,7 +191,7 @@ def _run_verb(
     from zoo.settings import options
 
     method = getattr(model, verb)
-    values: list[Any] = [Path(text) for text in inputs]
+    values: list[Any] = [files.expand(text) for text in inputs]
     for place, text in enumerate(inputs):
         if text.isdecimal() and len(text) < 20 and not values[place].exists():  # the index of a sample
             values[place] = int(text)

@@ -4,7 +4,7 @@ Named sets (:data:`zoo.data.table.NAMED`; ``zoo data list``) lie under the data 
 else a cache folder of the user. What is not there is downloaded, and every byte is checked against its known SHA-256.
 The user's own:
 
-    folder:DIR   pictures of one size; subfolders are classes
+    folder:DIR   images, of one size or resized; subfolders are classes
     text:FILE    a text in UTF-8
     audio:DIR    WAV files of one sampling rate; subfolders are classes
 
@@ -15,16 +15,30 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any, Literal
 
+from zoo import files
 from zoo.data.dataset import DataSet, Options, Split
 from zoo.data.named import NamedSet
 from zoo.data.store import Progress
 from zoo.data.table import NAMED
 from zoo.errors import DataError, SettingError, suggest
+from zoo.images import ImageOptions, resized
 
-__all__ = ["NAMED", "OWN", "DataSet", "data_folder", "load", "named"]
+__all__ = ["NAMED", "OWN", "DataSet", "data_folder", "form", "load", "named"]
+
+FORM: Mapping[str, tuple[type, ...]] = {
+    "length": (int,),
+    "seconds": (int, float),
+    "bands": (int,),
+    "size": (int,),
+    "fit": (str,),
+    "background": (str,),
+}
+"""The options that shape a sample, and their types; recipes have fields of the same names."""
 
 OWN = {
     "folder": ("folder:DIR", "names no folder", "where DIR holds the pictures", "pictures"),
@@ -42,14 +56,18 @@ def load(
     length: int = 128,
     seconds: float = 1.0,
     bands: int = 0,
+    size: int = 0,
+    fit: Literal["crop", "pad"] = "crop",
+    background: str = "white",
     progress: Progress | None = None,
 ) -> DataSet:
     """One split of a data set.
 
     `length` is the number of characters in a window of text; `seconds` the length of one sound, and `bands` its mel
-    bands (0 keeps the waveform). `progress` is called during a download with the bytes that are done, the bytes in all
-    (or None) and the name of the file. Raises :class:`DataError` for data that is missing, damaged or of the wrong
-    form, and :class:`SettingError` for an option out of range.
+    bands (0 keeps the waveform). `size`, `fit` and `background` are those of :class:`zoo.images.ImageOptions`: images
+    become squares of `size` pixels a side (0: as they are), cut or padded. `progress` is called during a download with
+    the bytes that are done, the bytes in all (or None) and the name of the file. Raises :class:`DataError` for data
+    that is missing, damaged or of the wrong form, and :class:`SettingError` for an option out of range.
     """
     if split not in ("train", "test"):
         raise SettingError(f"A data set has no split {split!r}. Choose train or test.")
@@ -59,15 +77,18 @@ def load(
         raise SettingError(f"A sound of seconds = {seconds} is not possible: it must be above 0.")
     if bands < 0:
         raise SettingError(f"bands = {bands} is not possible: it must be 0 (the waveform) or more.")
-    options = Options(data_dir=data_folder(data_dir), length=length, seconds=seconds, bands=bands, progress=progress)
+    images = ImageOptions(size=size, fit=fit, background=background)
+    options = Options(
+        data_dir=data_folder(data_dir), length=length, seconds=seconds, bands=bands, images=images, progress=progress
+    )
     if name in NAMED:
         made: DataSet = import_module(NAMED[name].loader).load(NAMED[name], split, options)
-        return made
+        return resized(made, images)
     kind, _, rest = name.partition(":")
     if kind == "folder" and rest:
         from zoo.data import folder
 
-        return folder.own(rest, split)
+        return folder.own(rest, split, images)
     if kind == "text" and rest:
         from zoo.data import text
 
@@ -77,6 +98,11 @@ def load(
 
         return sounds.own(rest, split, options)
     raise DataError(_unknown(name))
+
+
+def form(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of :func:`load` that shape a sample, out of a recipe's fields; what has another type is left out."""
+    return {key: fields[key] for key, types in FORM.items() if type(fields.get(key)) in types}
 
 
 def named(name: str) -> NamedSet:
@@ -92,7 +118,7 @@ def named(name: str) -> NamedSet:
 def data_folder(given: str | Path | None = None) -> Path:
     """The folder under which named data sets lie: `given`, else $ZOO_DATA_DIR, else the user's cache folder."""
     if given or (given := os.environ.get("ZOO_DATA_DIR")):
-        return Path(os.path.expanduser(given))
+        return files.expand(given)
     cache = os.environ.get("XDG_CACHE_HOME", "")
     base = cache if os.path.isabs(cache) else os.path.expanduser("~/.cache")  # XDG: a relative one is ignored
     return Path(base) / "zoo" / "data"

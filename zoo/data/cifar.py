@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.data import tar
+from zoo.data import archives
 from zoo.data.dataset import DataSet, Options, Split, fingerprint, of_named
 from zoo.data.named import NamedSet
 from zoo.data.store import obtain
@@ -25,9 +25,7 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
     files = known.chosen(split, options.data_dir)
     if files == known.files[split]:
         (file,) = files
-        content = obtain(file, options.data_dir, options.progress)
-        inside = ((path.rpartition("/")[2], held) for path, held in tar.members(content, file.name, ".bin"))
-        found = {name: held for name, held in inside if name in wanted}
+        found = archives.obtain(file, options.data_dir, options.progress)
         if lacking := [name for name in wanted if name not in found]:
             raise DataError(f"{file.name} has no {lacking[0]}. Delete it and run again.")
         batches = [found[name] for name in wanted]

@@ -10,10 +10,9 @@ import io
 import numpy as np
 from PIL import Image as Pillow
 
-from zoo.data import tar
+from zoo.data import archives
 from zoo.data.dataset import DataSet, Options, Split, fingerprint, of_named
 from zoo.data.named import NamedSet
-from zoo.data.store import obtain
 from zoo.errors import DataError, one_line
 from zoo.specs import Image, Sample
 
@@ -24,9 +23,8 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
     Decoded in one thread, about 15,000 a second: on pictures this small, threads wait for each other.
     """
     (file,) = known.files[split]
-    content = obtain(file, options.data_dir, options.progress)
     found: list[tuple[str, int, bytes]] = []
-    for name, jpeg in tar.members(content, file.name, ".jpg"):
+    for name, jpeg in archives.obtain(file, options.data_dir, options.progress).items():
         part, _, rest = name.partition("/")
         folder, _, number = rest.partition("/")
         if part == split:

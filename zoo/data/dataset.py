@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.data.stream import Stream
+from zoo.images import AS_THEY_ARE, ImageOptions
 from zoo.specs import Sample, Text
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Options:
     """Length of one sound: longer ones are cut, shorter ones padded with silence at the end."""
     bands: int = 0
     """Mel bands of one sound; 0 keeps the waveform."""
+    images: ImageOptions = AS_THEY_ARE
+    """The size of images, and what is behind transparent ones."""
     progress: Progress | None = None
 
 
@@ -55,8 +58,12 @@ class DataSet:
     licence: str
     """Of the data; ``"unknown"`` for the user's own."""
     sha256: str
-    """Of the content. Text: the whole file. IDX files: the split's two, unpacked. Sounds: the waveforms and labels. A
-    stream: its form, and each file's path, size and class. Others: :func:`fingerprint`."""
+    """Of the content. Text: the whole file. IDX files: the split's two, unpacked, before they are resized. Sounds: the
+    waveforms and labels. A stream: its form, and each file's path, size and class. Others: :func:`fingerprint`."""
+    classes: tuple[str, ...] = field(default=(), repr=False)
+    """The names of the classes, in the order of the labels; () where there are none."""
+    note: str = field(default="", repr=False)
+    """What people should know of it, in one line: files that were left out."""
 
     def __len__(self) -> int:
         """Pictures and sounds: how many. Text: how many windows of ``sample.x.length`` characters.
@@ -101,6 +108,7 @@ def of_named(
         source=known.source,
         licence=known.licence,
         sha256=sha256,
+        classes=known.classes,
     )
 
 

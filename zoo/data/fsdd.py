@@ -6,11 +6,10 @@ import re
 
 import numpy as np
 
-from zoo.data import audio, tar, wav
+from zoo.data import archives, audio, wav
 from zoo.data.dataset import DataSet, Options, Split, fingerprint, of_named
 from zoo.data.named import NamedSet
 from zoo.data.sounds import in_memory, of_waveforms
-from zoo.data.store import obtain
 from zoo.errors import DataError
 from zoo.specs import Sample
 
@@ -24,9 +23,8 @@ _NAME = re.compile(r"recordings/(\d)_([a-z]+)_(\d+)\.wav")
 def load(known: NamedSet, split: Split, options: Options) -> DataSet:
     """The official split, by index, speaker and digit, so that a part from the start holds all digits alike."""
     (file,) = known.files[split]
-    content = obtain(file, options.data_dir, options.progress)
     found: list[tuple[int, str, int, bytes]] = []
-    for name, held in tar.members(content, file.name, ".wav"):
+    for name, held in archives.obtain(file, options.data_dir, options.progress).items():
         match = _NAME.fullmatch(name)
         if match is None:
             raise DataError(f"{file.name} has {name[:80]!r}, which is not of the set. Delete it and run again.")

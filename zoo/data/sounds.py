@@ -36,6 +36,8 @@ def own(given: str, split: Split, options: Options) -> DataSet:
         source=f"The user's own folder of sounds {found.name!r}",
         licence="unknown",
         sha256=fingerprint(waveforms, labels),
+        classes=found.class_names,
+        note=found.note,
     )
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from zoo.errors import DataError
 
@@ -19,8 +17,21 @@ Progress = Callable[[int, int | None, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Inside:
+    """What an archive holds, by which it is known however it is packed."""
+
+    pattern: str
+    """A regular expression for the whole name of a file in it, whose first group is the name that the file is known by;
+    other files are not looked at, nor the folders that somebody put around all of it."""
+    sha256: str
+    """Of the files: see :func:`listing`."""
+    roots: tuple[str, ...] = ()
+    """The folders that it unpacks into; () where an unpacked one will not do."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class KnownFile:
-    """A published file. One that ends in .gz is kept packed and unpacked when read; archives (.tar.gz) are not."""
+    """A published file, known by the SHA-256 of what is inside. One that ends in .gz is unpacked when it is read."""
 
     name: str
     folders: tuple[str, ...]
@@ -28,18 +39,18 @@ class KnownFile:
     addresses: tuple[str, ...]
     """Where exactly this file is published; () where nowhere, and then the user has to put it there."""
     size: int
-    """Bytes, unpacked: no more than that is ever unpacked."""
+    """Bytes, unpacked: no more than that is ever unpacked. Of an archive: of the file as it is published."""
     sha256: str
-    hashed: Literal["unpacked", "published"] = "unpacked"
-    """What the hash is of: the unpacked bytes, since mirrors pack in their own way, so that an unpacked file without
-    the ending will do; or the file as it is published, where only that hash is known."""
+    """Of the unpacked bytes. Of an archive: of the file as it is published, which is what a download must have."""
+    inside: Inside | None = None
+    """For an archive: what it holds, by which one that is packed in another way is known."""
     note: str = ""
     """A sentence on where its content is from, for a file without addresses."""
 
     @property
     def packed(self) -> bool:
-        """Whether reading it means to unpack it."""
-        return self.name.endswith(".gz") and not self.name.endswith(".tar.gz")
+        """Whether it is published packed, and reading it means to unpack it."""
+        return self.name.endswith(".gz") and self.inside is None
 
     @property
     def most(self) -> int:
@@ -49,24 +60,50 @@ class KnownFile:
     @property
     def expected(self) -> str:
         """The hash in words."""
-        of = " of the unpacked bytes" if self.packed and self.hashed == "unpacked" else ""
-        return f"the SHA-256 {self.sha256}{of}"
+        if self.inside is not None:
+            return f"the SHA-256 {self.inside.sha256} of the listing of its files"
+        return f"the SHA-256 {self.sha256}{' of the unpacked bytes' if self.packed else ''}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that it may have: packed in another way, or not at all."""
+        if self.inside is not None:
+            stem = self.name.removesuffix(".tar.gz")
+            return (self.name, *(stem + ending for ending in (".tgz", ".tar", ".tar.bz2", ".tar.xz", ".zip")))
+        return (self.name, self.name.removesuffix(".gz")) if self.packed else (self.name,)
+
+
+def listing(hashes: Mapping[str, str]) -> str:
+    """The SHA-256 by which the files inside an archive are known, from the SHA-256 of each by its name.
+
+    It is that of the lines that sha256sum prints, sorted by the bytes of the names:
+    ``find recordings -name '*.wav' | LC_ALL=C sort | xargs sha256sum | sha256sum``.
+    """
+    lines = [f"{hashes[name]}  {name}\n" for name in sorted(hashes, key=os.fsencode)]
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def locate(known: KnownFile, data_dir: Path) -> Path | None:
-    """Where a known file lies in the data folder; its content is not looked at."""
-    names = [known.name]
-    if known.packed and known.hashed == "unpacked":
-        names.append(known.name.removesuffix(".gz"))
-    paths = (data_dir / folder / name for folder in known.folders for name in names)
-    return next((path for path in paths if os.path.isfile(path)), None)
+    """Where a known file lies in the data folder, or the first folder that it was unpacked into; nothing is read."""
+    paths = (data_dir / folder / name for folder in known.folders for name in known.names)
+    found = next((path for path in paths if os.path.isfile(path)), None)
+    if found is not None or known.inside is None or not known.inside.roots:
+        return found
+    for folder in filter(None, known.folders):  # directly in the data folder, such names may be anybody's
+        roots = [data_dir / folder / root for root in known.inside.roots]
+        if all(map(os.path.isdir, roots)):
+            return roots[0]
+    return None
 
 
 def obtain(known: KnownFile, data_dir: Path, progress: Progress | None = None) -> bytes:
-    """The unpacked bytes of a known file, from the data folder or else from the net."""
+    """The unpacked bytes of a known file that is no archive, from the data folder or else from the net."""
     path = locate(known, data_dir)
-    if path is not None:
-        return _checked(path, known)
+    return fetched(known, data_dir, progress) if path is None else _checked(path, known)
+
+
+def fetched(known: KnownFile, data_dir: Path, progress: Progress | None = None) -> bytes:
+    """The unpacked bytes of a known file that is not there, from the net; an archive's are its own."""
     folder = data_dir / known.folders[0]
     if not known.addresses:
         raise DataError(
@@ -80,17 +117,9 @@ def obtain(known: KnownFile, data_dir: Path, progress: Progress | None = None) -
 
 
 def unpack(path: Path, known: KnownFile, packed: bool) -> tuple[bytes, str]:
-    """The unpacked bytes of a file and the SHA-256 to compare; or nothing, and why it has no such hash."""
+    """The unpacked bytes of a file and their SHA-256; or nothing, and why it has none."""
     limit = known.size
     try:
-        if packed and known.hashed == "published":
-            with open(path, "rb") as stream:
-                content = stream.read(known.most + 1)
-            found = hashlib.sha256(content).hexdigest()
-            if found != known.sha256:
-                return b"", found
-            with gzip.GzipFile(fileobj=io.BytesIO(content)) as inside:
-                return inside.read(limit), found
         with gzip.open(path) if packed else open(path, "rb") as stream:
             content = stream.read(limit + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error):
@@ -102,7 +131,9 @@ def unpack(path: Path, known: KnownFile, packed: bool) -> tuple[bytes, str]:
 
 def _checked(path: Path, known: KnownFile) -> bytes:
     try:
-        content, found = unpack(path, known, packed=known.packed and path.suffix == ".gz")
+        with open(path, "rb") as file:  # a browser may have unpacked it, and kept the name
+            packed = known.packed and file.read(2) == b"\x1f\x8b"
+        content, found = unpack(path, known, packed)
     except OSError as error:
         raise unreadable(path, error) from error
     if found != known.sha256:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from zoo.cgroups import cores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +48,7 @@ class Stream:
 
         chosen = [self.paths[index] for index in indices]
         x = np.empty((len(chosen), *self.form), np.uint8)
-        workers = min(len(chosen), _cores())
+        workers = min(len(chosen), cores())
         if workers <= 1 or self.form[1] * self.form[2] < SMALL:
             for path, row in zip(chosen, x, strict=True):
                 self.decode(path, row)
@@ -60,8 +61,3 @@ class Stream:
     def take(self, positions: NDArray[np.int64]) -> Stream:
         """The pictures at `positions` alone, in that order."""
         return dataclasses.replace(self, paths=[self.paths[position] for position in positions])
-
-
-def _cores() -> int:
-    """The CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

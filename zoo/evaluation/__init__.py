@@ -92,17 +92,21 @@ def at_end(
 
     `training` and `test` may hold a class that the recipe leaves out. The module is left in eval mode, and torch's
     generators as they were. No measure ends a run: one that does not apply or fails is left to :func:`evaluate`, which
-    says why. A run of fewer than 100 steps takes only the model's own measures.
+    says why, and one of the model's own that fails is named here too. A run of fewer than 100 steps takes only
+    the model's own measures.
     """
     try:
         check_installed()
         from zoo.evaluation.source import measure_quickly
 
-        figures, _ = measure_quickly(folder, step, name, module, model, recipe, training, test, device, quiet)
+        figures, failed = measure_quickly(folder, step, name, module, model, recipe, training, test, device, quiet)
     except ZooError as error:
         if not quiet:
             print(f"The run was not measured: {error}", file=sys.stderr, flush=True)
         return []
+    for metric, reason in failed.items():
+        if not quiet:
+            print(f"{metric} has no value in the release: {reason}.", file=sys.stderr, flush=True)
     return figures
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from zoo.errors import EvaluationError, PluginError, one_line
+from zoo.errors import EvaluationError
 from zoo.evaluation.figures import Figure
 from zoo.evaluation.intervals import of_samples
 from zoo.evaluation.subject import Effort, Subject
-from zoo.modules import mix
 from zoo.plugin import Measure, Recipe
 from zoo.progress import Progress
+from zoo.training import metrics
 from zoo.training.batches import Batches
 
 if TYPE_CHECKING:
@@ -25,31 +25,14 @@ if TYPE_CHECKING:
 def values(
     measure: Measure, module: nn.Module, batches: Batches, recipe: Recipe, count: int, quiet: bool
 ) -> NDArray[np.float64]:
-    """One value a sample, (count,), of the first `count` test samples; torch is seeded anew for each batch."""
-    parts: list[NDArray[np.float64]] = []
-    done = 0
-    devices = [next(module.parameters()).device] if next(module.parameters()).device.type == "cuda" else []
-    with (
-        torch.no_grad(),
-        torch.random.fork_rng(devices),
-        Progress(f"Measuring {measure.name}", count, quiet=quiet) as progress,
-    ):
-        for number, batch in enumerate(batches.in_order(count)):
-            torch.manual_seed(mix(recipe.seed, "measure", number))
-            try:
-                found = measure.fn(module, batch, recipe)
-            except Exception as error:
-                raise PluginError(f"Measure {measure.name!r} failed: {one_line(error)[:200]}") from error
-            if not isinstance(found, torch.Tensor) or found.shape != batch.index.shape:
-                shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
-                raise PluginError(
-                    f"Measure {measure.name!r} gave {shape} for a batch of {len(batch.index)}: it must give one value "
-                    "a sample, (b,)."
-                )
-            parts.append(found.double().cpu().numpy())
-            done += len(batch.index)
-            progress.update(done, {}, done)
-    return np.concatenate(parts)
+    """One value a sample, (count,), with progress; the error of :func:`zoo.training.metrics.take` where it fails."""
+    with Progress(f"Measuring {measure.name}", count, quiet=quiet) as progress:
+        found, failed = metrics.take(
+            (measure,), module, batches, recipe, count, lambda done: progress.update(done, {}, done)
+        )
+    if failed:
+        raise failed[measure.name]
+    return found[measure.name]
 
 
 def figure(
@@ -59,16 +42,20 @@ def figure(
     test = subject.test
     batches = Batches(test, max(recipe.batch, 100), recipe.seed, device)
     count = min(effort.limit or measure.limit or len(test), len(test))
-    found = values(measure, module, batches, recipe, count, effort.quiet)
-    wrong = int((~np.isfinite(found)).sum())
-    if wrong:
+    try:
+        found = values(measure, module, batches, recipe, count, effort.quiet)
+    except EvaluationError as error:
         raise EvaluationError(
-            f"{measure.name} is not finite for {wrong:,} of {count:,} samples: the model is broken, or this release "
-            "leaves out weights that the measure needs, and the run folder has them"
-        )
+            f"{str(error).rstrip('.')}: the model is broken, or this release leaves out weights that the measure "
+            "needs, and the run folder has them"
+        ) from error
     which = f"{count:,}" if count == len(test) else f"the first {count:,} of {len(test):,}"
     return of_samples(
-        measure.name, found, measure.unit, f"{measure.protocol}; {which} test samples of {subject.data}", measure.better
+        measure.name,
+        found,
+        measure.unit,
+        f"{measure.protocol}; {which} test samples of {subject.data}",
+        measure.better,
     )
 
 

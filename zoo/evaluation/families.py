@@ -24,8 +24,6 @@ class Family:
     function: str = "figures"
     asked: bool = False
     """It takes so long that it is taken only when it is named."""
-    spare: bool = False
-    """It is taken only of models without a measure of their own of that name."""
 
     def figures(self, subject: Subject, effort: Effort) -> list[Figure]:
         """Take them; :class:`zoo.evaluation.subject.DoesNotApply` where there is nothing to measure."""
@@ -47,8 +45,8 @@ FAMILIES = {
     "codebook": Family(("codebook_use", "perplexity"), "zoo.evaluation.codebook"),
     "anomaly": Family(("auroc",), "zoo.evaluation.anomaly"),
     "threshold": Family((THRESHOLD,), "zoo.evaluation.threshold"),
-    "classification": Family(("accuracy",), "zoo.evaluation.classification", spare=True),
-    "likelihood": Family(("nll",), "zoo.evaluation.likelihood", spare=True),
+    "classification": Family(("accuracy",), "zoo.evaluation.classification"),
+    "likelihood": Family(("nll",), "zoo.evaluation.likelihood"),
 }
 
 OWN = "own"
@@ -69,5 +67,5 @@ def chosen(only: Sequence[str], own: tuple[str, ...]) -> frozenset[str]:
     for name in only:
         if name not in known:
             raise NotFoundError(f"No measure named {name!r}.{suggest(name, known)} There are: {', '.join(known)}.")
-        wanted.update(families.get(name, (name,)))
+        wanted.update((name,) if name in own else families.get(name, (name,)))
     return frozenset(wanted)

@@ -75,6 +75,14 @@ def value_words(figure: Figure) -> str:
     return f"{number(figure.value)} ± {number((figure.high - figure.low) / 2, 2)}"
 
 
+def loss_words(loss: Mapping[str, Any]) -> str:
+    """``"+3.1%"``: by what part of itself a metric got worse, of a manifest's ``losses``; near 0 by how much."""
+    before, after = float(loss["float"]), float(loss["quantized"])
+    if loss.get("of", abs(before)) > abs(before):
+        return f"{before - after if loss.get('better') == 'higher' else after - before:+.2g}"
+    return f"{loss['loss']:+.1%}"
+
+
 def baseline_words(figure: Figure) -> str:
     """``"0.931 (PCA, 16 numbers)"``, or a dash."""
     return "-" if figure.baseline is None else f"{number(figure.baseline[1])} ({figure.baseline[0]})"

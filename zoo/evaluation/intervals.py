@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from zoo.evaluation.figures import Better, Figure
 
 RESAMPLES = 1000
+BATCH = 16  # resamples in memory at once
 LEVEL = 0.95
-_T = (12.706, 4.303, 3.182, 2.776)  # Student's t at 97.5% for 1 to 4 degrees of freedom
 
 
 def bootstrap(values: NDArray[Any]) -> tuple[float, float]:
     """The percentile interval of the mean of `values`, (n,): means of `RESAMPLES` resamples, seed 0."""
-    random = np.random.default_rng(0)
-    count = len(values)
-    means = [values[random.integers(0, count, count)].mean() for _ in range(RESAMPLES)]
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    found = stats.bootstrap(
+        (values,), np.mean, n_resamples=RESAMPLES, batch=BATCH, confidence_level=LEVEL, method="percentile",
+        random_state=np.random.default_rng(0),
+    ).confidence_interval  # fmt: skip
+    return float(found.low), float(found.high)
 
 
 def of_samples(
@@ -52,18 +54,16 @@ def of_seeds(
     count: int = 0,
 ) -> Figure:
     """The figure that is the mean over a few seeds, each on `count` samples, with Student's interval of that mean."""
-    mean, same = float(np.mean(values)), len(set(values)) == 1
+    mean, seeds = float(np.mean(values)), len(values)
     figure = Figure(
         name=name, value=mean, unit=unit, protocol=protocol, better=better, baseline=baseline, count=count,
-        interval="no interval: " + ("one seed" if len(values) == 1 else f"the same for {len(values)} seeds"),
+        interval="no interval: " + ("one seed" if seeds == 1 else f"the same for {seeds} seeds"),
     )  # fmt: skip
-    if same or len(values) > len(_T) + 1:
+    if len(set(values)) == 1:
         return figure
-    half = _T[len(values) - 2] * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return _with(figure, mean - half, mean + half, f"95% over {len(values)} seeds (Student's t)")
+    half = float(stats.t.ppf((1 + LEVEL) / 2, seeds - 1)) * float(np.std(values, ddof=1)) / math.sqrt(seeds)
+    return _with(figure, mean - half, mean + half, f"95% over {seeds} seeds (Student's t)")
 
 
 def _with(figure: Figure, low: float, high: float, how: str) -> Figure:
-    import dataclasses
-
     return dataclasses.replace(figure, low=low, high=high, interval=how)

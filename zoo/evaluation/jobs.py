@@ -44,12 +44,12 @@ def own_jobs(own: Own, subject: Subject, wanted: frozenset[str], effort: Effort)
 
 
 def family_jobs(subject: Subject, wanted: frozenset[str], effort: Effort, own: Sequence[Measure] = ()) -> list[Job]:
-    """The families in which something is wanted; a spare one gives way to the model's `own` measures."""
-    names = {measure.name for measure in own}
+    """The families in which something is wanted. A name of the model's `own` measures is its own everywhere."""
+    wanted -= {measure.name for measure in own}
     return [
         Job(name, wanted, partial(family.figures, subject, effort))
         for name, family in FAMILIES.items()
-        if wanted & {*family.names} - (names if family.spare else set())
+        if wanted & {*family.names}
     ]
 
 
@@ -58,7 +58,7 @@ def take(
 ) -> tuple[list[Figure], dict[str, str]]:
     """The figures of the jobs, and why some were left out, by name. `keep` is given the figures of each job.
 
-    Of two figures of one name the later stands. A job that fails with an error of the type `costs_a_line`, or for want
+    A job that fails with an error of the type `costs_a_line`, or for want
     of memory, is left out.
     """
     figures: dict[str, Figure] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from zoo import data as datasets
 from zoo import modules, registry, runtime, settings
 from zoo.data import DataSet
-from zoo.devices import torch_device
+from zoo.devices import fit_threads, torch_device
 from zoo.errors import DataError, EvaluationError, SettingError, ZooError
 from zoo.evaluation import Evaluation, kept
 from zoo.evaluation.families import FAMILIES, OWN, chosen
@@ -20,17 +19,14 @@ from zoo.evaluation.jobs import Own, family_jobs, own_jobs, take
 from zoo.evaluation.subject import Effort, Subject, of_module, without
 from zoo.plugin import Measure, Model, Recipe
 from zoo.progress import downloads
-from zoo.release import read
+from zoo.release import Release, read
 from zoo.runtime import LoadedModel
-from zoo.sources import RECIPE, find, is_path
+from zoo.sources import find, run_folder
 
 MOST_SAMPLES = 1_000_000
 
 QUICK = Effort(limit=2000, most=1000, fit=2000, reference=10_000)
 """What the end of a run spends on what follows from the tasks; the model's own measures see the whole test split."""
-
-FORM = ("length", "seconds", "bands")
-"""The recipe fields that shape a sample."""
 
 TRIAL = 100
 """A run of fewer steps takes only the model's own measures at its end."""
@@ -45,7 +41,7 @@ class Loaded:
     """Or why the model's own measures cannot be taken."""
     data: str
     form: Mapping[str, Any]
-    """The recipe fields that shape a sample: length, seconds and bands."""
+    """The recipe fields that shape a sample: see :func:`zoo.data.form`."""
     leave_out: int
     kept_at: tuple[Path, int] | None
     """The run folder and the step of its checkpoint."""
@@ -67,9 +63,10 @@ def measure(
     settings.at_least("samples", samples, 2)
     if samples is not None and samples > MOST_SAMPLES:
         raise SettingError(f"samples = {samples} is out of range: it must be at most {MOST_SAMPLES:,}.")
-    run = os.path.expanduser(source)
-    if is_path(source) and os.path.isfile(os.path.join(run, RECIPE)):
-        loaded = _of_run(Path(run), checkpoint, device)
+    fit_threads()
+    run = run_folder(source)
+    if run is not None:
+        loaded = _of_run(run, checkpoint, device)
     elif checkpoint is not None:
         raise SettingError(f"{str(source)!r} is a release, which has no checkpoints. Leave --checkpoint out.")
     else:
@@ -90,7 +87,11 @@ def measure(
 
     with loaded.model:
         jobs = [] if isinstance(loaded.own, str) else own_jobs(loaded.own, subject, wanted, effort)
-        figures, left_out = take([*jobs, *family_jobs(subject, wanted, effort, _declared(loaded.own))], keep)
+        figures, failed = take(jobs, keep)
+        if kept_at is not None and failed:
+            kept.merge(*kept_at, (), failed)
+        others, left_out = take(family_jobs(subject, wanted, effort, _declared(loaded.own)), keep)
+    figures, left_out = [*figures, *others], left_out | failed
     if isinstance(loaded.own, str):
         left_out = {OWN: loaded.own} | left_out
     if not only:
@@ -120,20 +121,20 @@ def measure_quickly(
     device: Any,
     quiet: bool,
 ) -> tuple[list[Figure], dict[str, str]]:
-    """See :func:`zoo.evaluation.at_end`; also why families of measures were left out."""
+    """See :func:`zoo.evaluation.at_end`; also why some of the model's own metrics could not be taken."""
     import dataclasses
 
     loaded = of_module(name, module, model.tasks(module.eval()), model.generation(module), training.sample)
     subject = _subject(loaded, training, test, getattr(recipe, "leave_out", -1))
     own = Own(model, module, recipe, device)
     quick = frozenset(measure.name for measure in model.measures if measure.limit is None)
-    jobs = own_jobs(own, subject, quick, Effort(quiet=quiet))
+    figures, failed = take(own_jobs(own, subject, quick, Effort(quiet=quiet)), lambda _: None, Exception)
     if recipe.steps >= TRIAL:
-        jobs += family_jobs(subject, chosen((), ()), dataclasses.replace(QUICK, quiet=quiet), model.measures)
-    figures, left_out = take(jobs, lambda _: None, Exception)
-    if figures:
-        kept.merge(folder, step, figures)
-    return figures, left_out
+        jobs = family_jobs(subject, chosen((), ()), dataclasses.replace(QUICK, quiet=quiet), model.measures)
+        figures += take(jobs, lambda _: None, Exception)[0]
+    if figures or failed:
+        kept.merge(folder, step, figures, failed)
+    return figures, failed
 
 
 def _declared(own: Own | str) -> tuple[Measure, ...]:
@@ -153,27 +154,31 @@ def _of_run(run: Path, checkpoint: str | None, device: str) -> Loaded:
     loaded = of_module(about["name"], module, model.tasks(module), model.generation(module), sample)
     leave_out = getattr(recipe, "leave_out", -1)
     own = Own(model, module, recipe, where)
-    return Loaded(
-        loaded, own, recipe.data, {key: getattr(recipe, key) for key in FORM}, leave_out, (run, held.state.step)
-    )
+    return Loaded(loaded, own, recipe.data, datasets.form(vars(recipe)), leave_out, (run, held.state.step))
 
 
 def _of_release(source: str | Path, device: str) -> Loaded:
     """A release, run by ONNX Runtime as users run it; the model's own measures need its plugin."""
-    from zoo.evaluation import declared
-
     release = read(find(source))
     loaded = LoadedModel(release, runtime.OnnxBackend(release, device))  # type: ignore[arg-type]
-    own: Own | str
+    return _loaded(loaded, own_of(release, device))
+
+
+def own_of(release: Release, device: str) -> Own | str:
+    """What the own metrics of a release's model are called with, or why they cannot be taken: they need its plugin.
+
+    Weights that the release leaves out are NaN in the module.
+    """
+    from zoo.evaluation import declared
+
     try:
         model = registry.load(registry.split(release.name)[0])
         recipe = settings.from_json(type(next(iter(model.recipes.values()))), release.manifest["recipe"])
         where = torch_device(device)
         module = declared.spoil(modules.of_release(release), release.manifest["left_out"]).to(where)
-        own = Own(model, module, recipe, where)
+        return Own(model, module, recipe, where)
     except ZooError as error:
-        own = str(error).rstrip(".")
-    return _loaded(loaded, own)
+        return str(error).rstrip(".")
 
 
 def subject_of(model: LoadedModel, data: str | None, data_dir: str | Path | None, quiet: bool) -> Subject:
@@ -186,8 +191,7 @@ def _loaded(loaded: LoadedModel, own: Own | str) -> Loaded:
     """A release that was loaded, with what its recipe says of its data."""
     fields = loaded.release.manifest["recipe"]
     leave_out = fields["leave_out"] if type(fields.get("leave_out")) is int else -1
-    form = {key: fields[key] for key in FORM if type(fields.get(key)) in (int, float)}
-    return Loaded(loaded, own, str(fields.get("data", "")), form, leave_out, None)
+    return Loaded(loaded, own, str(fields.get("data", "")), datasets.form(fields), leave_out, None)
 
 
 def _splits(loaded: Loaded, data: str | None, data_dir: str | Path | None, quiet: bool) -> tuple[DataSet, DataSet]:

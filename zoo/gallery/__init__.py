@@ -54,7 +54,7 @@ def build(
     from zoo.progress import Progress
     from zoo.release import MANIFEST
 
-    target = Path(folder).expanduser()
+    target = files.expand(folder)
     found = _found(sources)
     tests = media.Tests(data.data_folder(data_dir))
     with files.new_folder(target, force, MARK) as place:

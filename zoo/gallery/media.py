@@ -86,7 +86,7 @@ class Tests:
             self.without[release.name] = f"{name} is not there"
             self.lacking[name] = None
             return None
-        form = {key: recipe[key] for key in ("seconds", "bands") if type(recipe.get(key)) in (int, float)}
+        form = datasets.form(recipe)
         key = (name, *form.items())
         if key not in self._read:
             data = datasets.load(name, "test", data_dir=self.folder, **form)

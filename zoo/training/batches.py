@@ -167,7 +167,13 @@ def split(data: DataSet, recipe: Recipe) -> tuple[DataSet, DataSet | None]:
             raise SettingError(
                 f"leave_out = {recipe.leave_out} names no class: {data.name} has {data.sample.classes} classes, from 0."
             )
-        data = data.take(np.flatnonzero(data.labels != recipe.leave_out))
+        left = np.flatnonzero(data.labels != recipe.leave_out)
+        if not len(left):
+            raise SettingError(
+                f"leave_out = {recipe.leave_out} leaves nothing of the {data.split} split of {data.name}, which has "
+                "only that class. Leave another one out, or add samples."
+            )
+        data = data.take(left)
     if not recipe.validation:
         return data, None
     windows = isinstance(data.sample.x, Text)

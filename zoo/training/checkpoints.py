@@ -139,7 +139,10 @@ def read(run: Path, which: str = "last", hint: str = "") -> Checkpoint:
     elif which == "best":
         found = best(run)
         if found is None:
-            raise NotFoundError(f"{run} has no best checkpoint: its model has no measure. Use --checkpoint last.")
+            raise NotFoundError(
+                f"{run} has no best checkpoint: none has a value of the metric that chooses it (early_stop, or the "
+                "model's first without a limit). Use --checkpoint last."
+            )
         step = found
     elif which.isdigit() and int(which) in held:
         step = int(which)

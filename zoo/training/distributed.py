@@ -131,8 +131,7 @@ def join(device: torch.device) -> Iterator[World]:
         traceback.clear_frames(error.__traceback__)  # they may hold what follows
         if _lost(error) or _lost(error.__cause__):
             raise TrainingError(
-                "Another process of this run has ended, and may say why. Once a checkpoint is there, start all of them "
-                "again with --resume."
+                "Another process of this run has ended, and may say why. Start all of them again with --resume."
             ) from error
         raise
     finally:
@@ -151,9 +150,12 @@ def shard(module: nn.Module, stacks: Sequence[nn.Module], device: torch.device) 
     from torch.distributed.fsdp import fully_shard  # takes a second
 
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
-    for part in stacks:
-        fully_shard(part, mesh=mesh)
-    fully_shard(module, mesh=mesh)
+    try:
+        for part in stacks:
+            fully_shard(part, mesh=mesh)
+        fully_shard(module, mesh=mesh)
+    except ValueError as error:  # a weight that is a scalar, for one
+        raise TrainingError(f"--shard cannot split this model: {one_line(error)[:200]} Leave --shard out.") from error
 
 
 def _is_split(tensor: Any) -> bool:

@@ -21,12 +21,12 @@ from zoo.devices import device_words
 from zoo.errors import TrainingError, ZooError, one_line
 from zoo.modules import build, mix
 from zoo.plan import Plan
-from zoo.plugin import Measure, Model, Recipe
+from zoo.plugin import Model, Recipe
 from zoo.progress import downloads
 from zoo.registry import fault
 from zoo.registry import split as split_name
 from zoo.torch_backend import TorchBackend
-from zoo.training import checkpoints, distributed, finetune, runs
+from zoo.training import checkpoints, distributed, finetune, frozen, metrics, runs
 from zoo.training.average import Average
 from zoo.training.batches import Batches, split
 from zoo.training.distributed import World
@@ -62,6 +62,10 @@ class How:
     quiet: bool
 
 
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 class Running:
     """A run under way: its data, module, optimisers and state."""
 
@@ -81,18 +85,12 @@ class Running:
         self.name, self.model, self.recipe, self.folder = name, model, recipe, folder
         self.device, self.world, self.how = device, world, how
         whole, test = (
-            data.load(
-                recipe.data,
-                split,
-                data_dir=data_dir,
-                length=recipe.length,
-                seconds=recipe.seconds,
-                bands=recipe.bands,
-                progress=downloads(how.quiet),
-            )
+            data.load(recipe.data, split, data_dir=data_dir, progress=downloads(how.quiet), **data.form(vars(recipe)))
             for split in ("train", "test")
         )
         self.splits = whole, test
+        if whole.note and world.first and not how.quiet:
+            print(f"{whole.name}: {whole.note}", file=sys.stderr, flush=True)
         training, validation = split(whole, recipe)
         self.sample = training.sample
         self.batches = Batches(
@@ -102,14 +100,20 @@ class Running:
         seen, _ = split(test, dataclasses.replace(recipe, validation=0, early_stop=""))
         self.test = Batches(seen, max(recipe.batch, 100), recipe.seed, device)
         self.watched = Batches(validation, max(recipe.batch, 100), recipe.seed, device) if validation else self.test
+        held = self._newest() if resume else b""
+        if held and start is not None:
+            self._check_start(start)
         module = build(model, recipe, training.sample, name)
-        if not resume:
+        if not held:
             self._rehearse()
-        origin = finetune.origin(start) if start is not None else None
-        self.match = finetune.start_from(module, origin) if origin else None
+        origin = finetune.origin(start) if start is not None and not held else None
+        self.match = finetune.start(module, origin, model, recipe, whole, name) if origin else None
         if world.size > 1 and device.type == "cuda":
             module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
         self.module = module.to(device)
+        self._still = frozen.still(self.module)
+        metrics.check(name, model, self.module.eval(), self.watched, recipe)
+        self._to_training()
         self.spare = copy.deepcopy(self.module) if recipe.ema or how.sharded else None
         self.phases = [
             Phase(number, objective, self.module, recipe, device, world, how.compiled, how.sharded)
@@ -121,9 +125,18 @@ class Running:
         self._asked, self._ask_at = (0, time.monotonic()), 0
         self.complete = False
         """Whether there was nothing left to do."""
-        if resume:
-            self._resume()
+        if held:
+            self._restore(held)
         elif world.first:
+            if resume:
+                if runs.check_origin(folder, origin) and origin is None:
+                    raise TrainingError(
+                        f"{folder} started from other weights and ended before its first checkpoint. "
+                        "Give --from again, beside --resume."
+                    )
+                runs.cut_metrics(folder, 0)
+            else:
+                runs.clear(folder)
             about = finetune.describe(origin, self.match)
             runs.start(folder, name, recipe, *self.splits, how.checkpoint_every, about)
         world.wait()
@@ -138,29 +151,42 @@ class Running:
             release=self.how.release,
         )  # fmt: skip
 
-    def _resume(self) -> None:
-        """Go on from the newest checkpoint of the first process, which is on its disk."""
+    def _newest(self) -> bytes:
+        """The newest checkpoint of the first process, which is on its disk; nothing where the run has none yet."""
         content = b""
         if self.world.first:
             runs.check_same(self.folder, self.name, self.recipe, *self.splits)
-            content = checkpoints.newest(self.folder, lambda text: print(text, file=sys.stderr, flush=True))
-        content = self.world.share(content, self.device)
-        if not content and self.world.first and runs.described(self.folder).get("from"):
-            raise TrainingError(
-                f"{self.folder} started from other weights and ended before its first checkpoint. "
-                "Start it again, with --from and --force."
+            runs.sweep(self.folder)
+            content = checkpoints.newest(self.folder, _warn)
+        return self.world.share(content, self.device)
+
+    def _check_start(self, start: str | Path) -> None:
+        """Raise :class:`TrainingError` unless a run that has a checkpoint, and needs it no more, started from `start`.
+
+        Weights that have changed or gone since do not stop it: the same command always goes on.
+        """
+        if not self.world.first:
+            return
+        origin = None
+        try:
+            origin = finetune.origin(start)
+        except ZooError as error:
+            _warn(f"{self.folder} goes on from its checkpoint, without the weights of --from: {error}")
+        recorded = runs.check_origin(self.folder, origin)
+        if origin is not None and origin.sha256 != recorded["sha256"]:
+            _warn(f"{self.folder} goes on from its checkpoint; the weights of --from {start} have changed since.")
+
+    def _restore(self, content: bytes) -> None:
+        """Go on from a checkpoint."""
+        held = checkpoints.parse(content)
+        checkpoints.restore(held, self.module, self.optimisers, self.average)
+        if held.state.processes != self.world.size and self.world.first and not self.how.quiet:
+            _warn(
+                f"{held.state.processes} processes trained until here, and {self.world.size} go on: it is sound, "
+                "but not bit for bit what it would have been."
             )
-        if content:
-            held = checkpoints.parse(content)
-            checkpoints.restore(held, self.module, self.optimisers, self.average)
-            if held.state.processes != self.world.size and self.world.first and not self.how.quiet:
-                print(
-                    f"{held.state.processes} processes trained until here, and {self.world.size} go on: it is sound, "
-                    "but not bit for bit what it would have been.",
-                    file=sys.stderr,
-                )
-            self.state = dataclasses.replace(held.state, device=self.state.device, processes=self.world.size)
-            self.complete = held.state.step == self.recipe.steps or held.state.ended
+        self.state = dataclasses.replace(held.state, device=self.state.device, processes=self.world.size)
+        self.complete = held.state.step == self.recipe.steps or held.state.ended
         if self.world.first:
             runs.cut_metrics(self.folder, self.state.step)
 
@@ -183,7 +209,7 @@ class Running:
         log_every = max(1, steps // LOGGED)
         unread: list[tuple[int, str, Tensor]] = []
         latest = dict(self.state.unsaid)
-        self.module.train()
+        self._to_training()
         for step in range(first, steps):
             done = torch.tensor(step / steps, device=self.device)
             for phase in self.phases:
@@ -313,7 +339,7 @@ class Running:
                 report.draw(last=self.state.step == self.recipe.steps or self.state.ended)
             figures = "".join(
                 f"  {measure.name} {self.state.measures[measure.name]:.4g} {measure.unit}"
-                for measure in self._measured() if planned and measure.name in self.state.measures
+                for measure in metrics.quick(self.model.measures) if planned and measure.name in self.state.measures
             )  # fmt: skip
             report.say(f"step {self.state.step}: checkpoint written{figures}")
             if self.state.ended:
@@ -322,7 +348,13 @@ class Running:
                 )
         ended = self.world.largest(int(self.state.ended), self.device)
         self.state = dataclasses.replace(self.state, ended=bool(ended))
+        self._to_training()
+
+    def _to_training(self) -> None:
+        """Put the module in training mode, but for the frozen parts that `build` left in eval mode."""
         self.module.train()
+        for part in self._still:
+            part.training = False
 
     def _finish(self, module: nn.Module) -> None:
         try:
@@ -347,27 +379,26 @@ class Running:
         checkpoints.load_module(checkpoints.weights(checkpoints.Checkpoint(tensors, self.state)), self.spare)
         return self.spare.eval()
 
-    def _measured(self) -> list[Measure]:
-        """The measures that are quick enough to be taken while a run goes on."""
-        return [measure for measure in self.model.measures if measure.limit is None]
-
     def _watch(self, module: nn.Module, report: Report) -> None:
-        """Measure, keep the record, and end the run if it asks for that."""
-        measures = self._measured()
+        """Measure, keep the record, and end the run if it asks for that.
+
+        A metric that cannot be taken has no value at this checkpoint; where it is the one that chooses the best
+        checkpoint, this one is not better.
+        """
+        measures = metrics.quick(self.model.measures)
         if not measures:
             return
         held_out = self.watched is not self.test
         count = len(self.watched) if held_out else min(WATCHED, len(self.test))
-        values = self._measure(module, self.watched, count)
+        taken, failed = metrics.take(measures, module, self.watched, self.recipe, count)
+        for error in failed.values():
+            report.say(f"step {self.state.step}: {str(error).rstrip('.')}. It has no value at this checkpoint.")
+        values = metrics.means(taken)
         name, where = self.recipe.early_stop or measures[0].name, "validation" if held_out else "test"
         (judge,) = (measure for measure in measures if measure.name == name)
-        for broken in [key for key, value in values.items() if not math.isfinite(value)]:
-            report.say(f"The measure {broken} is {values.pop(broken)} at step {self.state.step}, and was left out.")
-        if name not in values:
-            return
-        score = values[name] if judge.better == "lower" else -values[name]
+        score = None if name not in values else values[name] if judge.better == "lower" else -values[name]
         record = self.state.record
-        better = record is None or score < record
+        better = score is not None and (record is None or score < record)
         waited = 0 if better else self.state.waited + 1
         report.measures(self.state.step, values, count, where)
         self.state = dataclasses.replace(
@@ -380,16 +411,6 @@ class Running:
             waited=waited,
             ended=bool(self.recipe.early_stop) and waited >= self.recipe.patience,
         )
-
-    @torch.no_grad()
-    def _measure(self, module: nn.Module, batches: Batches, count: int) -> dict[str, float]:
-        """Each measure's mean over the first `count` samples."""
-        sums = {measure.name: 0.0 for measure in self._measured()}
-        for number, batch in enumerate(batches.in_order(count)):
-            for measure in self._measured():
-                torch.manual_seed(mix(self.recipe.seed, "measure", number))
-                sums[measure.name] += float(measure.fn(module, batch, self.recipe).double().sum())
-        return {name: total / count for name, total in sums.items()}
 
     def _show(self, module: nn.Module, report: Report) -> None:
         """Tell of what the model generates."""

@@ -69,20 +69,41 @@ class Phase:
                 device,
             )
         self.module = module
-        self.parameters = _parameters(module, objective.params)
+        flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]  # as `build` left them
+        self.parameters = self._moved_by(objective.params)
         own = {id(parameter) for parameter in self.parameters}
-        self.frozen = [parameter for parameter in module.parameters() if id(parameter) not in own]
+        self.frozen = [parameter for parameter, _ in flags if id(parameter) not in own]
         lr = objective.optimiser.lr
         peak = getattr(recipe, lr, None) if isinstance(lr, str) else float(lr)
-        if not isinstance(peak, float) or not 0 < peak < math.inf or not self.parameters:
-            what = f"has the learning rate {lr!r}" if self.parameters else f"moves {objective.params or 'all'}"
-            raise PluginError(f"A phase {what}, and there is no such number above 0, or no weight. Mend the plugin.")
+        if not isinstance(peak, float) or not 0 < peak < math.inf:
+            raise PluginError(
+                f"{self.name} has the learning rate {lr!r}, and there is no such number above 0. Mend the plugin."
+            )
         self.peak = peak
         self.optimiser = _optimiser(objective.optimiser, self.parameters, self.peak, device)
         if world.size > 1 and not sharded:
             self._free()
             devices = [device] if device.type == "cuda" else None
             self.loss = DistributedDataParallel(self.loss, device_ids=devices, find_unused_parameters=True)
+            for parameter, flag in flags:  # the other phases read them too
+                parameter.requires_grad_(flag)
+
+    @property
+    def name(self) -> str:
+        """What people know this phase by."""
+        return f"The phase {getattr(self.objective.loss, '__name__', f'number {self.number + 1}')!r}"
+
+    def _moved_by(self, names: tuple[str, ...]) -> list[nn.Parameter]:
+        """The weights of some submodules, or of all, that `build` did not freeze; :class:`PluginError` for none."""
+        found = _parameters(self.module, names)
+        free = [parameter for parameter in found if parameter.requires_grad]
+        if not free:
+            why = "`build` froze every weight of it (requires_grad_(False))" if found else "there is no weight in it"
+            raise PluginError(
+                f"{self.name} has nothing to move: it is to move {', '.join(names) or 'the whole module'}, and {why}. "
+                "Mend the plugin."
+            )
+        return free
 
     def close(self) -> None:
         """Let go of the other processes."""

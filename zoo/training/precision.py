@@ -35,10 +35,13 @@ def arithmetic(precision: str, deterministic: bool) -> Iterator[None]:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
     torch.backends.cudnn.allow_tf32 = precision != "fp32"
-    torch.use_deterministic_algorithms(deterministic or strict)
+    changed = deterministic and not strict  # the call imports torch's compiler, which takes a second
+    if changed:
+        torch.use_deterministic_algorithms(True)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(strict)
+        if changed:
+            torch.use_deterministic_algorithms(False)
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32 = before[1]

@@ -19,6 +19,7 @@ from zoo.modules import build, fold, mix
 from zoo.plugin import Batch, Model, Objective, Recipe, Task
 from zoo.registry import calling, fault, split
 from zoo.specs import Sample
+from zoo.training import frozen
 from zoo.training.precision import autocast
 
 LONG = 500
@@ -54,7 +55,10 @@ def rehearse(
     declarations.plan(plugin, model, module, tasks, sample)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         if batch is not None:
+            still = frozen.still(module)
             module.to(device).train()
+            for part in still:
+                part.training = False
             for number, objective in enumerate(model.objectives):
                 torch.manual_seed(mix(recipe.seed, "rehearsal", number))
                 _try_objective(plugin, name, objective, module, batch, recipe)
@@ -73,8 +77,7 @@ def tiny(plugin: str, *, graphs: bool) -> str:
     known = data.NAMED.get(recipe.data)
     if known is not None and known.place(data.data_folder()) is None:
         return f"the data set {recipe.data} of its recipe tiny is not here"
-    options = {"length": recipe.length, "seconds": recipe.seconds, "bands": recipe.bands}
-    sample = data.load(recipe.data, "train", **options).sample  # type: ignore[arg-type]
+    sample = data.load(recipe.data, "train", **data.form(vars(recipe))).sample
     index = torch.arange(recipe.batch)
     batch = Batch(
         x=torch.from_numpy(example(sample.x, recipe.batch, 0)),

@@ -31,6 +31,7 @@ from zoo.specs import Sample, spec_from_json, to_json
 if TYPE_CHECKING:
     from zoo.data import DataSet
     from zoo.plugin import Model, Recipe
+    from zoo.training.finetune import Origin
 
 FORMAT = 1
 METRICS = "metrics.jsonl"
@@ -41,12 +42,13 @@ SAMPLES = "samples"
 
 def check_free(folder: Path, force: bool) -> None:
     """Raise :class:`ExistsError` where a new run would write over something that is not to be lost."""
+    files.check_utf8(folder)
     files.check_outside_releases(folder)
     if not folder.exists():
         return
     if not folder.is_dir():
         raise ExistsError(f"{folder} is a file, and a run is a folder. Choose another --out.")
-    if all(path.name == LOCK for path in folder.iterdir()):
+    if _is_untouched(folder):
         return
     if not (folder / RECIPE).is_file():
         raise ExistsError(f"{folder} exists already, is no run, and was kept. Choose another --out.")
@@ -55,6 +57,27 @@ def check_free(folder: Path, force: bool) -> None:
             f"{folder} holds a run already, and it was kept. "
             "Go on with --resume, replace it with --force, or choose another --out."
         )
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a folder holds a run to go on with; not where nothing is there, or a start that was killed at once.
+
+    Raises :class:`ExistsError` for a folder of other things.
+    """
+    if (folder / RECIPE).is_file():
+        return True
+    check_free(folder, force=False)
+    return False
+
+
+def _is_untouched(folder: Path) -> bool:
+    """Whether a folder holds nothing, but for what a start that was killed leaves before it has written its recipe."""
+    return all(
+        path.name == LOCK
+        or (path.name.startswith(f".{RECIPE}.") and path.suffix == ".partial")
+        or (path.name == SAMPLES and path.is_dir() and not any(path.iterdir()))
+        for path in folder.iterdir()
+    )
 
 
 @contextmanager
@@ -87,6 +110,18 @@ def lock(folder: Path) -> Iterator[None]:
                     place.rmdir()
 
 
+def clear(folder: Path) -> None:
+    """Remove an older run, its recipe last: until then whoever is killed leaves a run, which can be replaced again."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Not the folder itself, which may be the one we are in.
+        for old in sorted(folder.iterdir(), key=lambda path: path.name == RECIPE):
+            if old.name != LOCK:
+                shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+    except OSError as error:
+        raise ZooError(f"{folder} could not be cleared: {error.strerror or error}. Choose another --out.") from error
+
+
 def start(
     folder: Path,
     name: str,
@@ -96,7 +131,7 @@ def start(
     checkpoint_every: int,
     origin: Mapping[str, Any] | None = None,
 ) -> None:
-    """Make the folder of a new run; an older run there is removed. `origin` says which weights it starts from."""
+    """Write what a run is; `origin` says which weights it starts from."""
     plugin = registry.find(registry.split(name)[0])
     described = {
         "format": FORMAT,
@@ -109,6 +144,7 @@ def start(
             "licence": data.licence,
             "sha256": data.sha256,
             "test_sha256": test.sha256,
+            "classes": list(data.classes),
         },
         "plugin": {"distribution": plugin.distribution, "version": plugin.version},
         "from": origin,
@@ -118,10 +154,7 @@ def start(
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Not the folder itself, which may be the one we are in.
-        for old in [path for path in folder.iterdir() if path.name != LOCK]:
-            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
-        (folder / SAMPLES).mkdir()
+        (folder / SAMPLES).mkdir(exist_ok=True)
     except OSError as error:
         raise ZooError(f"{folder} could not be made: {error.strerror or error}. Choose another --out.") from error
     files.write(folder / RECIPE, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
@@ -169,15 +202,43 @@ def released(recipe: Recipe) -> str:
     return "best" if recipe.early_stop else "last"
 
 
+def check_origin(folder: Path, origin: Origin | None) -> dict[str, Any]:
+    """The weights that a run started from, as its description says; {} for a run that did not start from any.
+
+    Raises :class:`TrainingError` where `origin`, which --from gives now, is of another name.
+    """
+    recorded = described(folder).get("from") or {}
+    if origin is not None and not recorded:
+        raise TrainingError(
+            f"{folder} started from fresh weights, and --from was given. Leave it out, or start anew with --force."
+        )
+    # After the comma is the step of a run, which may have gone on since.
+    if origin is not None and recorded["name"].partition(",")[0] != origin.name.partition(",")[0]:
+        raise TrainingError(
+            f"{folder} started from {recorded['name']}, and --from gives {origin.name}. "
+            "Give the same, or start anew with --force."
+        )
+    return dict(recorded)
+
+
+def sweep(folder: Path) -> None:
+    """Remove files that a killed process left half written."""
+    for left in folder.glob(".*.partial"):
+        with suppress(OSError):
+            left.unlink()
+
+
 def check_same(folder: Path, name: str, recipe: Recipe, data: DataSet, test: DataSet) -> None:
     """Raise :class:`TrainingError` where a resumed run would differ from the one in the folder."""
     about = described(folder)
     if about["name"] != name:
         raise TrainingError(f"{folder} is a run of {about['name']}, not of {name}. Choose another --out.")
-    for key, value in json.loads(json.dumps(dataclasses.asdict(recipe))).items():
-        if about["recipe"].get(key) != value:
+    begun = settings.from_json(type(recipe), about["recipe"])  # of an older zoo: what it lacks has its default
+    for field in dataclasses.fields(recipe):
+        key, value = field.name, getattr(recipe, field.name)
+        if getattr(begun, key) != value:
             raise TrainingError(
-                f"{folder} was started with {key} = {about['recipe'].get(key)!r}, and now {key} is {value!r}. "
+                f"{folder} was started with {key} = {getattr(begun, key)!r}, and now {key} is {value!r}. "
                 "Resume with the same settings, or start anew with --force."
             )
     check_data(folder, about, data, test, "Start anew with --force.")

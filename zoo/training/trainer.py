@@ -18,15 +18,15 @@ except ImportError as error:
     raise unusable(error, "torch", "train", "Training") from error
 
 import zoo_export
-from zoo import registry, settings
-from zoo.devices import torch_device
+from zoo import files, registry, settings
+from zoo.devices import fit_threads, torch_device
 from zoo.errors import SettingError, installed, missing
 from zoo.evaluation import Figure, at_end, kept
 from zoo.modules import build
 from zoo.plugin import Model, Recipe
 from zoo.release import MANIFEST
 from zoo.sources import RELEASE
-from zoo.training import checkpoints, distributed, runs
+from zoo.training import checkpoints, distributed, metrics, runs
 from zoo.training.distributed import World
 from zoo.training.loop import How, Running
 from zoo.training.precision import arithmetic, best
@@ -71,7 +71,8 @@ def train(
 
     `set` changes recipe fields. `start` names a SOURCE whose weights the run starts from. `checkpoint_every` is in
     steps (default: a tenth of the run; a resumed run keeps its own). A run that was stopped goes on with `resume`,
-    and ends bit for bit as if it had not been stopped (on one device, eager; on CUDA with `deterministic`).
+    and ends bit for bit as if it had not been stopped (on one device, eager; on CUDA with `deterministic`). Where there
+    is none yet, `resume` starts it; a run that has a checkpoint needs `start` no more.
     `compile` compiles each phase, and `cuda_graphs` replays it as one launch. Under torchrun every process calls
     this; `shard` then splits the weights of a model with one phase among them (FSDP2), and only the first process
     writes.
@@ -82,12 +83,13 @@ def train(
     changes |= {key: value for key, value in (("data", data), ("precision", precision)) if value is not None}
     recipe = settings.replace(recipe, changes)
     settings.at_least("checkpoint_every", checkpoint_every, 1)
-    folder = Path(out) if out is not None else Path("runs") / name
+    folder = files.expand(out) if out is not None else Path("runs") / name
     where = distributed.own(torch_device(device))
-    if resume and start is not None:
-        raise SettingError("--from starts a run and --resume goes on with one: give only one of them.")
+    fit_threads()
+    if resume and force:
+        raise SettingError("--force replaces a run and --resume goes on with one: give only one of them.")
     if distributed.rank() == 0:
-        if resume:
+        if resume and runs.is_begun(folder):
             runs.described(folder)
         else:
             runs.check_free(folder, force)
@@ -98,6 +100,7 @@ def train(
         zoo_export.check_installed("Writing the release at the end (--no-release leaves it out)")
     with runs.lock(folder) if distributed.rank() == 0 else nullcontext():
         with distributed.join(where) as world:
+            resume = _goes_on(folder, resume, where, world, quiet)
             begun = runs.described(folder) if resume and world.first else {}
             recipe = dataclasses.replace(recipe, precision=_precision(recipe, begun, where, world))
             how = How(
@@ -110,6 +113,8 @@ def train(
             )
             with arithmetic(recipe.precision, deterministic), signals() as stopped:
                 run = Running(name, model, recipe, folder, where, world, data_dir, start, resume, how)
+                if run.complete and world.first and not quiet:
+                    print(f"{folder} is complete: {run.state.step} steps.", file=sys.stderr)
                 run.train(stopped)
                 if (reason := stopped()) is not None:  # in its last step, or while the last checkpoint was written
                     raise after(reason)
@@ -123,6 +128,14 @@ def train(
             with afterwards("writing the release"):
                 zoo_export.export(folder, target, checkpoint=which, force=True)
     return Run(folder, target if release else None, run.state.step, run.state.seconds, figures)
+
+
+def _goes_on(folder: Path, resume: bool, device: torch.device, world: World, quiet: bool) -> bool:
+    """Whether a run is there to go on with, as the first process sees it; where there is none, --resume starts it."""
+    begun = resume and world.first and runs.is_begun(folder)
+    if resume and world.first and not begun and not quiet:
+        print(f"{folder} holds no run to go on with, so it starts.", file=sys.stderr, flush=True)
+    return bool(world.largest(int(begun), device))
 
 
 def _figures(folder: Path, checkpoint: str, run: Running, quiet: bool) -> Sequence[Figure]:
@@ -142,11 +155,13 @@ def _figures(folder: Path, checkpoint: str, run: Running, quiet: bool) -> Sequen
 def _check(name: str, model: Model, recipe: Recipe, shard: bool) -> None:
     """Raise :class:`SettingError` for settings that do not go together."""
     if recipe.early_stop:
-        names = [measure.name for measure in model.measures if measure.limit is None]
+        names = [measure.name for measure in metrics.quick(model.measures)]
         if recipe.early_stop not in names:
-            raise SettingError(
-                f"early_stop = {recipe.early_stop!r} is no measure of {name}. There are: {', '.join(names) or 'none'}."
+            slow = any(measure.name == recipe.early_stop for measure in model.measures)
+            what = (
+                "is slow (it has a limit), so it is not taken during training" if slow else f"is no measure of {name}"
             )
+            raise SettingError(f"early_stop = {recipe.early_stop!r} {what}. There are: {', '.join(names) or 'none'}.")
         if not recipe.validation:
             raise SettingError(
                 "early_stop needs samples to judge by that are not the test's. Set validation=1000 or so."

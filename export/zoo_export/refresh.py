@@ -1,0 +1,92 @@
+"""Exports the graphs of a release anew from its weights: after a change of the exporter, or of how a task computes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from safetensors.numpy import load_file
+
+from zoo import files, registry
+from zoo.errors import ExportError, ParityError
+from zoo.modules import of_release
+from zoo.release import WEIGHTS, Release, read
+from zoo.runtime import OnnxBackend
+from zoo.torch_backend import TorchBackend
+from zoo.training import runs
+from zoo_export import onnx_graph, parity, uint8, writer
+
+MADE_ANEW = ("sha256", "files", "tied", "left_out", "parity", "samples", "uint8")
+"""What a manifest says of its files; all else stays, such as the recipe, the metrics and where the weights are from."""
+
+
+def refresh(folder: Path) -> list[str]:
+    """Write a release again in its place, with new graphs of the same weights; return the files that have changed.
+
+    Every weight stays bit for bit, and the new graphs are proven against torch and against the old ones, so every seed
+    gives the same samples. Nothing is written where no graph has changed. Raises :class:`ExportError` or
+    :class:`ParityError` where the weights or the results would change, and :class:`ReleaseError` for a release that the
+    installed plugin does not fit.
+    """
+    old = read(folder)
+    with TemporaryDirectory() as place:
+        new = _export(old, Path(place))
+        _check_weights(old, new)
+        _check_results(old, new)
+        graphs = [name for name in {*old.files, *new.files} if name.endswith(".onnx") or name == WEIGHTS]
+        if all(old.files.get(name) == new.files.get(name) for name in graphs):
+            return []
+        with files.new_folder(folder, force=True) as beside:
+            for path in new.folder.iterdir():
+                shutil.copyfile(path, beside / path.name)
+    return sorted(name for name in {*old.files, *new.files} if old.files.get(name) != new.files.get(name))
+
+
+def _export(old: Release, folder: Path) -> Release:
+    """The same release, exported into an empty folder."""
+    model = registry.load(registry.split(old.name)[0])
+    TorchBackend(old, "cpu").close()  # which checks that the plugin has each of its tasks, in the same form
+    module = of_release(old)
+    tasks = dict(model.tasks(module))
+    about = {key: value for key, value in old.manifest.items() if key not in MADE_ANEW}
+    about["tasks"] = writer.declared(tasks)
+    about["provenance"] = old.manifest["provenance"] | writer.versions()
+    writer.assemble(folder, module, model, tasks, old.sample, about)
+    if old.uint8:
+        uint8.add(folder)
+    for name in {runs.METRICS, writer.PICTURE, writer.TEXTS, writer.SOUNDS} & old.files.keys():
+        shutil.copyfile(old.path(name), folder / name)  # another processor may round a pixel the other way
+    writer.finish(
+        folder, {**read(folder).manifest, **{key: old.manifest[key] for key in ("samples",) if key in old.manifest}}
+    )
+    return read(folder)
+
+
+def _check_weights(old: Release, new: Release) -> None:
+    """Raise :class:`ExportError` unless both hold the same weights; constants that are none may differ."""
+    before, after = (
+        {name: array for name, array in load_file(release.path(WEIGHTS)).items() if _is_weight(name)}
+        for release in (old, new)
+    )
+    for name in sorted(before.keys() | after.keys()):
+        if name not in before or name not in after or before[name].tobytes() != after[name].tobytes():
+            raise ExportError(
+                f"{old.name}: the weight {name!r} would change, and weights that are released stay. Train it again."
+            )
+
+
+def _is_weight(name: str) -> bool:
+    return not name.startswith(onnx_graph.RESERVED)
+
+
+def _check_results(old: Release, new: Release) -> None:
+    """Raise :class:`ParityError` unless both compute the same."""
+    before, after = OnnxBackend(old, "cpu"), OnnxBackend(new, "cpu")
+    try:
+        parity.compare(old, before, after, (3,))
+    except ParityError as error:
+        raise ParityError(f"{old.name}: the new graphs give something else than the old. {error}") from error
+    finally:
+        before.close()
+        after.close()

@@ -1,0 +1,164 @@
+"""The forms that every tool for ONNX takes: constants are initialisers, and every node has a name of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, numpy_helper
+from onnxscript import optimizer
+
+MOST = 128
+"""Elements of a constant that is computed ahead, at most."""
+
+
+def fold(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Compute ahead what follows from shapes and small constants, and leave alone what is computed of a weight.
+
+    The exporter makes the zeros of a convolution without bias from the shape of its weight. ONNX Runtime would compute
+    that as it loads a graph, but other tools do not: they find no shapes, or nothing to fuse. Lists of tensors become
+    plain tensors, and a CastLike a Cast.
+    """
+    made = ir.serde.deserialize_model(model)
+    weights = set(made.graph.initializers)
+
+    def small(node: ir.Node) -> bool | None:
+        of_weight = any(value is not None and value.name in weights for value in node.inputs)
+        return False if of_weight and node.op_type != "Shape" else None
+
+    for _ in range(2):  # what is plain after the first, such as a Split, may have a shape that something is made of
+        optimizer.fold_constants(
+            made, onnx_shape_inference=True, input_size_limit=MOST, output_size_limit=MOST, should_fold=small
+        )
+    optimizer.remove_unused_nodes(made)
+    return ir.serde.serialize_model(made)
+
+
+def bodies(node: NodeProto) -> Iterator[GraphProto]:
+    """The graphs inside a node, such as the body of a Loop."""
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.GRAPH:
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def constants_as_initialisers(graph: GraphProto) -> None:
+    """Make each Constant node an initialiser of its graph, and equal ones the same.
+
+    ONNX Runtime's symbolic shape inference fails on a Constant with numbers as attributes (`value_ints`, …), and
+    onnxslim reads its floats as float64.
+    """
+    first: dict[bytes, str] = {}
+    same: dict[str, str] = {}
+    rest = []
+    outputs = {value.name for value in graph.output}
+    for node in graph.node:
+        tensor = _constant(node)
+        if tensor is None:
+            rest.append(node)
+            continue
+        content, name = tensor.SerializeToString(), node.output[0]
+        if content in first and name not in outputs:
+            same[name] = first[content]
+            continue
+        first.setdefault(content, name)
+        tensor.name = name
+        graph.initializer.append(tensor)
+    del graph.node[:]
+    graph.node.extend(rest)
+    rename_inputs(graph, same)
+    for node in graph.node:
+        for body in bodies(node):
+            constants_as_initialisers(body)
+
+
+def rename_inputs(graph: GraphProto, names: dict[str, str]) -> None:
+    """Give what nodes read, also those in bodies, other names."""
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        for body in bodies(node):
+            rename_inputs(body, names)
+
+
+def _constant(node: NodeProto) -> TensorProto | None:
+    """The tensor of a Constant node, without a name; None for any other node, and for a sparse tensor."""
+    if node.op_type != "Constant" or node.domain not in ("", "ai.onnx"):
+        return None
+    (attribute,) = node.attribute
+    if attribute.name == "value":
+        tensor = TensorProto()
+        tensor.CopyFrom(attribute.t)
+        tensor.name = tensor.doc_string = ""
+        return tensor
+    types = {"float": np.float32, "int": np.int64, "string": np.object_}
+    kind = attribute.name.removeprefix("value_").removesuffix("s")
+    if kind not in types:
+        return None
+    return numpy_helper.from_array(np.array(onnx.helper.get_attribute_value(attribute), types[kind]))
+
+
+def resize_to_sizes(model: onnx.ModelProto) -> None:
+    """Give each Resize that scales by constants the sizes that it makes, where these are whole numbers.
+
+    For ONNX Runtime's symbolic shape inference a batch times 1.0 is no batch.
+    """
+    if not any(node.op_type == "Resize" for node in model.graph.node):
+        return
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in onnx.shape_inference.infer_shapes(model).graph.value_info
+    }
+    nodes = []
+    for node in model.graph.node:
+        scales = constants.get(node.input[2]) if node.op_type == "Resize" and len(node.input) == 3 else None
+        if scales is not None and (x := node.input[0]) in shapes:
+            batch_scale, *others = numpy_helper.to_array(scales).tolist()
+            sizes = np.multiply(shapes[x][1:], others)
+            if batch_scale == 1 and sizes.all() and (sizes == np.rint(sizes)).all():
+                batch, known, whole = (f"{node.output[0]}.{part}" for part in ("batch", "known", "sizes"))
+                model.graph.initializer.append(numpy_helper.from_array(sizes.astype(np.int64), known))
+                layer = node.name.rpartition("/")[0]
+                nodes.append(onnx.helper.make_node("Shape", [x], [batch], f"{layer}/Shape", end=1))
+                nodes.append(onnx.helper.make_node("Concat", [batch, known], [whole], f"{layer}/Concat", axis=0))
+                node.input[:] = [x, "", "", whole]
+        nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    drop_unused(model.graph)
+
+
+def drop_unused(graph: GraphProto) -> None:
+    """Drop initialisers that nothing reads."""
+    read = {value.name for value in graph.output} | set(_read(graph))
+    used = [tensor for tensor in graph.initializer if tensor.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(used)
+
+
+def _read(graph: GraphProto) -> Iterator[str]:
+    for node in graph.node:
+        yield from node.input
+        for body in bodies(node):
+            yield from _read(body)
+
+
+def name_nodes(graph: GraphProto, taken: set[str] | None = None) -> None:
+    """Give each node, also those in bodies, a name that no other has: its own, or that of its operation, numbered."""
+    taken = set() if taken is None else taken
+    for node in graph.node:
+        node.name = free(node.name or node.op_type, taken)
+        for body in bodies(node):
+            name_nodes(body, taken)
+
+
+def free(name: str, taken: set[str]) -> str:
+    """The name, numbered where it is taken, which it is from now on."""
+    found, number = name, 0
+    while found in taken:
+        number += 1
+        found = f"{name}.{number}"
+    taken.add(found)
+    return found

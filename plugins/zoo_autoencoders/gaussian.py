@@ -1,0 +1,18 @@
+"""What is known of Gaussians: a sample of one that has gradients, and how far one is from the standard normal."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def reparameterise(mean: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
+    """z = mean + σ ⊙ noise (Kingma & Welling 2014, section 2.4), all (b, latent), of standard normal noise.
+
+    https://arxiv.org/abs/1312.6114. The caller draws the noise, so that gradients reach both parameters through z.
+    """
+    return mean + noise * (0.5 * logvar).exp()
+
+
+def divergence(mean: Tensor, logvar: Tensor) -> Tensor:
+    """KL(q(z|x) ‖ p(z)) in nats (Kingma & Welling 2014, appendix B), (b,); p(z) is standard normal."""
+    return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(1)

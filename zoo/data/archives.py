@@ -1,0 +1,116 @@
+"""Archives of published files, read in memory: no name inside one ever becomes a path on disk.
+
+An archive is known by what is inside, since everybody packs in their own way: a tar that is packed by gzip, bzip2 or xz
+or not at all, a zip, and the folder that was unpacked from it are the same. :func:`zoo.data.store.listing` says how.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import lzma
+import os
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from zoo.data.store import Inside, KnownFile, Progress, fetched, listing, locate, unreadable
+from zoo.errors import DataError, one_line
+
+LARGEST = 2**30
+"""Bytes that are unpacked of one archive, and bytes of an archive, at most."""
+
+
+def obtain(known: KnownFile, data_dir: Path, progress: Progress | None = None) -> dict[str, bytes]:
+    """The files inside a known archive by their names, from the data folder or else from the net.
+
+    Raises :class:`DataError` unless these are the known files, or the archive is byte for byte the published one.
+    """
+    assert known.inside is not None
+    path = locate(known, data_dir)
+    if path is not None and path.is_dir():
+        return _checked(dict(_below(path.parent, known.inside)), "", path.parent, known)
+    if path is None:
+        content = fetched(known, data_dir, progress)
+    else:
+        try:
+            with open(path, "rb") as file:
+                content = file.read(LARGEST + 1)
+        except OSError as error:
+            raise unreadable(path, error) from error
+        if len(content) > LARGEST:
+            raise DataError(f"{str(path)!r} has more than {LARGEST:,} bytes. Get the right file.")
+    name = known.name if path is None else path.name
+    matches = ((re.fullmatch(known.inside.pattern, inner), held) for inner, held in members(content, name))
+    found = {match[1]: held for match, held in matches if match}
+    return _checked(found, hashlib.sha256(content).hexdigest(), path, known)
+
+
+def _checked(found: dict[str, bytes], sha256: str, path: Path | None, known: KnownFile) -> dict[str, bytes]:
+    """What was found, if it is what is known; `sha256` is that of the archive."""
+    assert known.inside is not None
+    if sha256 == known.sha256:
+        return found
+    inside = listing({name: hashlib.sha256(held).hexdigest() for name, held in found.items()})
+    if inside != known.inside.sha256:
+        raise DataError(
+            f"{str(path or known.name)!r} is not the right data: expected {known.expected}, found {inside} of "
+            f"{len(found):,} files. Delete it (or move it away) and run again."
+        )
+    return found
+
+
+def members(content: bytes, name: str) -> Iterator[tuple[str, bytes]]:
+    """The names and the bytes of the ordinary files in a tar, packed or not, or a zip, in the archive's order."""
+    left = LARGEST
+    try:
+        for inner, size, read in _zipped(content) if content[:2] == b"PK" else _tarred(content):
+            left -= size
+            if left < 0:
+                raise DataError(f"{name} unpacks to more than {LARGEST:,} bytes. Get the right file.")
+            yield inner, read()
+    except (
+        tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError,
+    ) as error:  # fmt: skip
+        raise DataError(f"{name} is a damaged archive ({one_line(error)}). Delete it and run again.") from error
+
+
+_Member = tuple[str, int, Callable[[], bytes]]
+"""A file's name, its size in bytes, and what reads it."""
+
+
+def _tarred(content: bytes) -> Iterator[_Member]:
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:*") as archive:
+        for member in archive:
+            file = archive.extractfile(member) if member.isreg() else None
+            if file is not None:
+                yield member.name, member.size, file.read
+
+
+def _zipped(content: bytes) -> Iterator[_Member]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for member in archive.infolist():
+            if not member.is_dir():
+                yield member.filename, member.file_size, partial(archive.read, member)
+
+
+def _below(folder: Path, inside: Inside) -> Iterator[tuple[str, bytes]]:
+    """The files of an unpacked archive, by their names below the folder that it was unpacked into."""
+
+    def refuse(error: OSError) -> None:
+        raise unreadable(error.filename, error) from error
+
+    for root in inside.roots:
+        for here, _, names in os.walk(folder / root, onerror=refuse):
+            for name in names:
+                path = Path(here, name)
+                match = re.fullmatch(inside.pattern, path.relative_to(folder).as_posix())
+                if match and path.is_file():
+                    try:
+                        yield match[1], path.read_bytes()
+                    except OSError as error:
+                        raise unreadable(path, error) from error

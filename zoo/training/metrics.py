@@ -1,0 +1,116 @@
+"""The one evaluator of the metrics that a model declares: their values over batches, each checked.
+
+The training loop takes them at checkpoints, and ``zoo evaluate`` takes them of whole splits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from zoo.errors import EvaluationError, PluginError, ZooError, one_line
+from zoo.modules import mix
+from zoo.plugin import Batch, Measure, Model, Recipe
+from zoo.training.batches import Batches
+
+TRIAL = 5
+"""Samples on which every metric is tried before the first step."""
+
+Values = dict[str, NDArray[np.float64]]
+
+
+@torch.no_grad()
+def take(
+    metrics: Sequence[Measure],
+    module: nn.Module,
+    batches: Batches,
+    recipe: Recipe,
+    count: int,
+    done: Callable[[int], None] = lambda samples: None,
+) -> tuple[Values, dict[str, ZooError]]:
+    """One value a sample, (count,), of the first `count` samples by each metric; and why others have none, by name.
+
+    `module` is in eval mode. Torch is seeded for each batch, and its generators are left as they were. `done` is called
+    with the number of samples so far. A metric has no values after a :class:`PluginError`, where it fails or gives
+    something else than one real number a sample, and after an :class:`EvaluationError`, where some are not finite.
+    """
+    parts: dict[str, list[NDArray[np.float64]]] = {metric.name: [] for metric in metrics}
+    failed: dict[str, ZooError] = {}
+    samples = 0
+    with _own_generators(module):
+        for number, batch in enumerate(batches.in_order(count)):
+            for metric in metrics:
+                if metric.name in failed:
+                    continue
+                try:
+                    parts[metric.name].append(_of_batch(metric, module, batch, number, recipe))
+                except PluginError as error:
+                    failed[metric.name] = error
+            samples += len(batch.index)
+            done(samples)
+    values = {name: np.concatenate(found) for name, found in parts.items() if name not in failed}
+    for name, found in list(values.items()):
+        wrong = int((~np.isfinite(found)).sum())
+        if wrong:
+            failed[name] = EvaluationError(f"{name} is not finite for {wrong:,} of {count:,} samples.")
+            del values[name]
+    return values, failed
+
+
+@torch.no_grad()
+def check(name: str, model: Model, module: nn.Module, batches: Batches, recipe: Recipe) -> None:
+    """Try every metric of `model` on a few samples and a fresh module in eval mode, before anything is trained.
+
+    Raises :class:`PluginError` for one that fails, is not a number, or gives anything but one real number a sample.
+    What `finish` fits is not there yet: a model that has it may fail here, or give NaN, but not give another form.
+    """
+    batch = next(iter(batches.in_order(TRIAL)))
+    with _own_generators(module):
+        for metric in model.measures:
+            try:
+                found = _of_batch(metric, module, batch, 0, recipe)
+                if np.isnan(found).any() and model.finish is None:
+                    raise PluginError(f"The metric {metric.name!r} is not a number (NaN) before the first step.")
+            except PluginError as error:
+                if model.finish is None or error.__cause__ is None:
+                    raise PluginError(f"{name} cannot be measured: {error}") from error
+
+
+def _of_batch(metric: Measure, module: nn.Module, batch: Batch, number: int, recipe: Recipe) -> NDArray[np.float64]:
+    """The values of batch `number`, (b,)."""
+    torch.manual_seed(mix(recipe.seed, "measure", number))
+    try:
+        found = metric.fn(module, batch, recipe)
+        if isinstance(found, Tensor) and found.shape == batch.index.shape and not found.is_complex():
+            values: NDArray[np.float64] = found.double().cpu().numpy()
+            return values
+    except Exception as error:
+        raise PluginError(f"The metric {metric.name!r} fails: {one_line(error)[:200]}.") from error
+    gave = type(found).__name__
+    if isinstance(found, Tensor):
+        gave = f"{tuple(found.shape)}{f' of {found.dtype}' if found.is_complex() else ''}"
+    raise PluginError(
+        f"The metric {metric.name!r} gave {gave} for a batch of {len(batch.index)}: it must give one value a sample, "
+        "(b,). A mean is over all axes but the first."
+    )
+
+
+def _own_generators(module: nn.Module) -> AbstractContextManager[None]:
+    """Within the block torch may be seeded; its generators are left as they were."""
+    device = next(module.parameters()).device
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])
+
+
+def means(values: Values) -> dict[str, float]:
+    """The value of each metric: its mean over samples."""
+    return {name: float(found.mean()) for name, found in values.items()}
+
+
+def quick(metrics: Sequence[Measure]) -> list[Measure]:
+    """The metrics that are taken while a run goes on: those without a limit. The first chooses the best checkpoint."""
+    return [metric for metric in metrics if metric.limit is None]
