@@ -313,3 +313,21 @@ def test_logarithms_of_small_chances_are_finite() -> None:
     found = session(onnx_graph.trace(module, task, "chances")).run(None, {"logits": logits})
     for left, right in zip(found, module(torch.from_numpy(logits)), strict=True):
         np.testing.assert_allclose(left, right.numpy(), rtol=1e-6, atol=1e-6)
+
+
+class LogSumExp(nn.Module):
+    def forward(self, terms: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return terms.logsumexp(1), terms.logsumexp(-1, keepdim=True), terms.logsumexp((1, 2))
+
+
+def test_sums_of_exponentials_are_those_of_torch() -> None:
+    """Also where each is 0 or infinite in float32; the axis may be counted from the end, and there may be two."""
+    module = LogSumExp()
+    outputs = {"first": zoo.Vector((2,)), "last": zoo.Vector((3, 1)), "both": zoo.Vector(())}
+    task = zoo.Task(module.forward, {"terms": zoo.Vector((3, 2))}, outputs)
+    usual = np.array([[1.5, -2.0], [300.0, -300.0], [0.0, 88.8]], np.float32)
+    nothing, infinite = np.full((3, 2), -np.inf, np.float32), np.array([[np.inf, 0], [0, 0], [0, 0]], np.float32)
+    terms = np.stack([usual, -usual, nothing, infinite])
+    found = session(onnx_graph.trace(module, task, "sums")).run(None, {"terms": terms})
+    for left, right in zip(found, module(torch.from_numpy(terms)), strict=True):
+        np.testing.assert_allclose(left, right.numpy(), rtol=1e-6)

@@ -164,7 +164,7 @@ def test_a_disk_that_is_full_when_a_checkpoint_is_written(tmp_path: Path, monkey
 
 @pytest.mark.parametrize(
     ("setting", "was", "now"),
-    [("latent=8", "latent = 4", "8"), ("hidden=8,8", "hidden = [16]", "[8, 8]"), ("steps=40", "steps = 20", "40")],
+    [("latent=8", "latent = 4", "8"), ("hidden=8,8", "hidden = (16,)", "(8, 8)"), ("steps=40", "steps = 20", "40")],
 )
 def test_resume_with_another_recipe(setting: str, was: str, now: str, run: Path, refused: Refused) -> None:
     resume = ("train", "ae.tiny", "--out", run, "--resume")
@@ -222,7 +222,7 @@ def test_no_checkpoint_that_is_sound(run: Path, refused: Refused) -> None:
 def test_a_checkpoint_that_is_not_there(run: Path, refused: Refused, shelf: Shelf) -> None:
     refused("export", run, "--to", "new", "--checkpoint", "7", says=("run has no checkpoint '7'", "last, best, 18, 20"))
     best = ("export", shelf.run("dcgan"), "--to", "new", "--checkpoint", "best")
-    refused(*best, says=("has no best checkpoint: its model has no measure", "--checkpoint last"))
+    refused(*best, says=("has no best checkpoint: none has a value of the metric that chooses it", "--checkpoint last"))
     shutil.rmtree(run / "checkpoints")
     refused("export", run, "--to", "new", says=("run holds no checkpoint",))
 

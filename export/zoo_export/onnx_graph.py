@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ IR_VERSION = 10
 RANDOM = (
     "Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
 )  # fmt: skip
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 INSIDE = 1024  # bytes: the largest tensor that a graph may carry itself
 RESERVED = "zoo."  # names, in the weights file, of constants that are no weights of the module
 
@@ -48,7 +49,10 @@ def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
             input_names=list(task.inputs),
             output_names=list(task.outputs),
             dynamic_shapes=(tuple({0: batch} for _ in examples),),
-            custom_translation_table={torch.ops.aten.log_sigmoid.default: _log_sigmoid},
+            custom_translation_table={
+                torch.ops.aten.log_sigmoid.default: _log_sigmoid,
+                torch.ops.aten.logsumexp.default: _log_sum_exp,
+            },
             verbose=False,
         )
     assert program is not None
@@ -69,6 +73,18 @@ def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
 def _log_sigmoid(x: Any) -> Any:
     """−log(1 + exp(−x)). The exporter's own is the logarithm of a sigmoid, which is −∞ below −18."""
     return opset18.Neg(opset18.Softplus(opset18.Neg(x)))
+
+
+def _log_sum_exp(x: Any, dim: Sequence[int], keepdim: bool = False) -> Any:
+    """log Σ exp(x) along one axis, or several. ONNX Runtime's symbolic shape inference does not know the exporter's."""
+    if len(dim) != 1:
+        return opset18.ReduceLogSumExp(x, opset18.Constant(value_ints=[*dim]), keepdims=int(keepdim))
+    axis = opset18.Constant(value_ints=[*dim])
+    largest, _ = opset18.TopK(x, opset18.Constant(value_ints=[1]), axis=dim[0])
+    finite = opset18.Clip(largest, *(opset18.Constant(value_float=sign * FLOAT32_MAX) for sign in (-1.0, 1.0)))
+    total = opset18.ReduceSum(opset18.Exp(opset18.Sub(x, finite)), axis, keepdims=1)
+    found = opset18.Add(opset18.Log(total), finite)
+    return found if keepdim else opset18.Squeeze(found, axis)
 
 
 def _check_random(name: str, graph: onnx.ModelProto) -> None:
