@@ -135,7 +135,7 @@ def test_a_phase_with_nothing_left_to_move_is_refused(part: str, words: str, fro
     name = "dcgan" if part else "ae"
     frozen(name, lambda module: module.get_submodule(part).requires_grad_(False))
     loss = registry.load(name).objectives[0].loss.__name__
-    says = (f"The phase {loss!r} has nothing to move", words, "froze every weight", "requires_grad_(False)")
-    with raises(PluginError, *says):
+    froze = f"froze every weight of {words} (requires_grad_(False))"
+    with raises(PluginError, f"the objective of the loss {loss!r} has nothing to move", froze):
         zoo.train(f"{name}.tiny", out=tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()

@@ -316,7 +316,7 @@ def test_what_gives_nothing_back_has_no_way() -> None:
     image, net = Image(1, 8, 8), Shown()
     decode = Task(net.reconstruct, {"z": Noise((4,))}, {"image": image})
     encode = Task(net.reconstruct, {"image": image}, {"z": Vector((5,))})
-    smaller = Task(net.reconstruct, {"image": image}, {"image": Image(1, 4, 4)})
+    smaller = Task(net.reconstruct, {"image": image}, {"reconstruction": Image(1, 4, 4)})
     for tasks in ({"decode": decode}, {"decode": decode, "encode": encode}, {"reconstruct": smaller, "decode": decode}):
         assert media.ways(of_module("x.y", net, tasks, None, Sample(image)).release) == []
 

@@ -289,7 +289,7 @@ CONTRACT = {
         "mine = zoo.Model(",
         "mine = dict(",
         (
-            "mine_plugin:mine is {",
+            "mine_plugin:mine of zoo-tests 1.0 is {",
             "should be a zoo.Model",
         ),
         None,
@@ -330,6 +330,12 @@ MODULE = {
         "zoo.Objective(loss)",
         'zoo.Objective(loss, params=("encodr",))',
         ("params = ('encodr',), and Net has no submodule 'encodr'. Did you mean 'encoder'?",),
+        "def loss(",
+    ),
+    "a learning rate of 0": Mistake(
+        "zoo.Objective(loss)",
+        "zoo.Objective(loss, optimiser=zoo.AdamW(lr=0.0))",
+        ("has the learning rate 0.0, and must have one above 0",),
         "def loss(",
     ),
     "no such learning rate": Mistake(

@@ -77,14 +77,15 @@ def _log_sigmoid(x: Any) -> Any:
 
 def _log_sum_exp(x: Any, dim: Sequence[int], keepdim: bool = False) -> Any:
     """log Σ exp(x) along one axis, or several. ONNX Runtime's symbolic shape inference does not know the exporter's."""
+    axes: Any = opset18.Constant(value_ints=[*dim])
     if len(dim) != 1:
-        return opset18.ReduceLogSumExp(x, opset18.Constant(value_ints=[*dim]), keepdims=int(keepdim))
-    axis = opset18.Constant(value_ints=[*dim])
-    largest, _ = opset18.TopK(x, opset18.Constant(value_ints=[1]), axis=dim[0])
+        return opset18.ReduceLogSumExp(x, axes, keepdims=int(keepdim))
+    one: Any = opset18.Constant(value_ints=[1])
+    largest, _ = opset18.TopK(x, one, axis=dim[0])
     finite = opset18.Clip(largest, *(opset18.Constant(value_float=sign * FLOAT32_MAX) for sign in (-1.0, 1.0)))
-    total = opset18.ReduceSum(opset18.Exp(opset18.Sub(x, finite)), axis, keepdims=1)
+    total = opset18.ReduceSum(opset18.Exp(opset18.Sub(x, finite)), axes, keepdims=1)
     found = opset18.Add(opset18.Log(total), finite)
-    return found if keepdim else opset18.Squeeze(found, axis)
+    return found if keepdim else opset18.Squeeze(found, axes)
 
 
 def _check_random(name: str, graph: onnx.ModelProto) -> None:

@@ -31,7 +31,7 @@ from zoo.training.average import Average
 from zoo.training.batches import Batches, split
 from zoo.training.distributed import World
 from zoo.training.phases import Phase
-from zoo.training.rehearsal import rehearse
+from zoo.training.rehearsal import check_objectives, rehearse
 from zoo.training.reports import Report
 from zoo.training.stopping import REASONS, Interrupted, Stopped
 
@@ -104,7 +104,9 @@ class Running:
         if held and start is not None:
             self._check_start(start)
         module = build(model, recipe, training.sample, name)
-        if not held:
+        if held:
+            check_objectives(split_name(name)[0], model, recipe, module)
+        else:
             self._rehearse()
         origin = finetune.origin(start) if start is not None and not held else None
         self.match = finetune.start(module, origin, model, recipe, whole, name) if origin else None

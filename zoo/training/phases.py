@@ -70,16 +70,11 @@ class Phase:
             )
         self.module = module
         flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]  # as `build` left them
-        self.parameters = self._moved_by(objective.params)
+        self.parameters = [weight for weight in moved(module, objective.params) if weight.requires_grad]
         own = {id(parameter) for parameter in self.parameters}
         self.frozen = [parameter for parameter, _ in flags if id(parameter) not in own]
         lr = objective.optimiser.lr
-        peak = getattr(recipe, lr, None) if isinstance(lr, str) else float(lr)
-        if not isinstance(peak, float) or not 0 < peak < math.inf:
-            raise PluginError(
-                f"{self.name} has the learning rate {lr!r}, and there is no such number above 0. Mend the plugin."
-            )
-        self.peak = peak
+        self.peak = float(getattr(recipe, lr) if isinstance(lr, str) else lr)
         self.optimiser = _optimiser(objective.optimiser, self.parameters, self.peak, device)
         if world.size > 1 and not sharded:
             self._free()
@@ -92,18 +87,6 @@ class Phase:
     def name(self) -> str:
         """What people know this phase by."""
         return f"The phase {getattr(self.objective.loss, '__name__', f'number {self.number + 1}')!r}"
-
-    def _moved_by(self, names: tuple[str, ...]) -> list[nn.Parameter]:
-        """The weights of some submodules, or of all, that `build` did not freeze; :class:`PluginError` for none."""
-        found = _parameters(self.module, names)
-        free = [parameter for parameter in found if parameter.requires_grad]
-        if not free:
-            why = "`build` froze every weight of it (requires_grad_(False))" if found else "there is no weight in it"
-            raise PluginError(
-                f"{self.name} has nothing to move: it is to move {', '.join(names) or 'the whole module'}, and {why}. "
-                "Mend the plugin."
-            )
-        return free
 
     def close(self) -> None:
         """Let go of the other processes."""
@@ -189,14 +172,9 @@ def schedule(step: int, recipe: Recipe, during: tuple[float, float] = (0.0, 1.0)
     return 1.0 - part if recipe.decay == "linear" else 0.5 * (1.0 + math.cos(math.pi * part))
 
 
-def _parameters(module: nn.Module, names: tuple[str, ...]) -> list[nn.Parameter]:
-    if not names:
-        return list(module.parameters())
-    try:
-        parts = [module.get_submodule(name) for name in names]
-    except AttributeError as error:
-        raise PluginError(f"An objective moves {names}, and the module lacks one of them: {error}.") from error
-    return [parameter for part in parts for parameter in part.parameters()]
+def moved(module: nn.Module, names: tuple[str, ...]) -> list[nn.Parameter]:
+    """The weights of some submodules, or of all where there are no names; also those that `build` froze."""
+    return [weight for name in names or ("",) for weight in module.get_submodule(name).parameters()]
 
 
 def _optimiser(

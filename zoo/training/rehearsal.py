@@ -6,6 +6,7 @@ module that is trained is another one, and torch's generator is put back, so a r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from zoo.plugin import Batch, Model, Objective, Recipe, Task
 from zoo.registry import calling, fault, split
 from zoo.specs import Sample
 from zoo.training import frozen
+from zoo.training.phases import moved
 from zoo.training.precision import autocast
 
 LONG = 500
@@ -110,7 +112,7 @@ def check_module(plugin: str, model: Model, module: nn.Module) -> None:
 
 
 def check_objectives(plugin: str, model: Model, recipe: Recipe, module: nn.Module) -> None:
-    """Raise :class:`PluginError` for an objective that moves what the module lacks, or has no learning rate."""
+    """Raise :class:`PluginError` for an objective that moves what is not there or frozen, or has no learning rate."""
     parts = [path for path, _ in module.named_modules() if path]
     for objective in model.objectives:
         said = f"the objective of the loss {typed.name_of(objective.loss)!r}"
@@ -123,16 +125,26 @@ def check_objectives(plugin: str, model: Model, recipe: Recipe, module: nn.Modul
                     f"{near or f' It has: {_some(parts)}'}",
                     objective.loss,
                 )
-            if not any(True for _ in module.get_submodule(path).parameters()):
+            if not moved(module, (path,)):
                 raise fault(plugin, f"{said} moves {path!r}, which has no parameters", objective.loss)
-        lr = objective.optimiser.lr
-        if isinstance(lr, str) and not isinstance(getattr(recipe, lr, None), float):
-            known = [key for key in vars(recipe) if isinstance(getattr(recipe, key), float)]
+        if not any(weight.requires_grad for weight in moved(module, objective.params)):
+            frozen_part = ", ".join(objective.params) or "the whole module"
             raise fault(
                 plugin,
-                f"{said} has lr = {lr!r}, and {type(recipe).__name__} has no number of that name.{suggest(lr, known)}",
+                f"{said} has nothing to move: `build` froze every weight of {frozen_part} (requires_grad_(False))",
                 objective.loss,
             )
+        lr = objective.optimiser.lr
+        peak = getattr(recipe, lr, None) if isinstance(lr, str) else lr
+        if not isinstance(peak, int | float):
+            near = suggest(str(lr), [key for key in vars(recipe) if isinstance(getattr(recipe, key), float)])
+            raise fault(
+                plugin,
+                f"{said} has lr = {lr!r}, and {type(recipe).__name__} has no number of that name.{near}",
+                objective.loss,
+            )
+        if not 0 < peak < math.inf:
+            raise fault(plugin, f"{said} has the learning rate {peak}, and must have one above 0", objective.loss)
 
 
 def _try_objective(
@@ -140,8 +152,7 @@ def _try_objective(
 ) -> None:
     """One forward and backward of a loss, and what follows a step; the optimiser, which would move weights, is not."""
     loss = typed.name_of(objective.loss)
-    paths = objective.params or ("",)
-    own = {id(weight) for path in paths for weight in module.get_submodule(path).parameters()}
+    own = {id(weight) for weight in moved(module, objective.params)}
     may = {id(weight) for weight in module.parameters() if weight.requires_grad}
     weights = list(module.parameters())
     for weight in weights:
