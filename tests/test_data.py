@@ -170,8 +170,19 @@ def test_digits() -> None:
     assert train.sha256 == load("digits", "train").sha256
 
 
+def test_digits_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("sklearn.datasets")
+    images, target = datasets.load_digits(return_X_y=True)
+    read = [load("digits", split) for split in ("train", "test")]
+    monkeypatch.setattr(Path, "is_file", lambda self: False)  # of a version that keeps its file elsewhere
+    for sets in (read, [load("digits", split) for split in ("train", "test")]):
+        x = np.concatenate([part.x for part in sets]).reshape(-1, 64)
+        assert np.array_equal(x, np.rint(images * (255 / 16)))
+        assert np.array_equal(np.concatenate([part.labels for part in sets]), target)
+
+
 def test_digits_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     with raises(MissingPackageError, "scikit-learn", "'digits'", "pip install 'genzoo[train]'"):
         load("digits", "train")
 

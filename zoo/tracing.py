@@ -121,6 +121,11 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._module, self._name = module, name
         self.values = False
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: it is never compiled, and what would skip it imports torch's compiler, which takes seconds."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
@@ -131,9 +136,15 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise drawn(
                 self._name, func.overloadpacket.__name__, _layer(_callers(inspect.currentframe()), self._module)
             )
-        if torch.Tag.data_dependent_output in func.tags or torch.Tag.dynamic_output_shape in func.tags:
-            self.values = True
+        self.values = self.values or _by_values(func, args)
         return result
+
+
+def _by_values(func: Any, args: tuple[Any, ...]) -> bool:
+    """Whether what an operation gives has a shape, or is a Python number, that depends on the values of its inputs."""
+    if func is torch.ops.aten.index.Tensor:  # with whole numbers as indices it has theirs
+        return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1])
+    return torch.Tag.data_dependent_output in func.tags or torch.Tag.dynamic_output_shape in func.tags
 
 
 def _generator(args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> bool:

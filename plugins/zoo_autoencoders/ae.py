@@ -97,6 +97,6 @@ ae = zoo.Model(
             decay="cosine",
         ),
         "mnist": Recipe(data="mnist", steps=9400, batch=128, lr=1e-3, warmup=100, decay="cosine"),
-        "tiny": Recipe(data="digits", precision="fp32", hidden=(16,), latent=4, steps=20, batch=32),
+        "tiny": Recipe(data="digits", precision="fp32", hidden=(16,), latent=4, parts=3, steps=20, batch=32),
     },
 )

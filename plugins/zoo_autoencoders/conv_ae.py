@@ -40,6 +40,6 @@ conv_ae = replace(
     recipes={
         "digits": replace(digits, latent=16),
         "mnist": replace(mnist, steps=14000),
-        "tiny": replace(tiny, latent=4, lr=1e-2),
+        "tiny": replace(tiny, latent=4, lr=1e-2, parts=3),
     },
 )

@@ -96,6 +96,6 @@ glo = zoo.Model(
     recipes={
         "digits": replace(digits, steps=3000, warmup=0, pictures=1500, latent=16),
         "mnist": replace(mnist, ema=0.0, steps=40000),  # a code is met once an epoch: too seldom to average
-        "tiny": replace(tiny, pictures=1500, latent=4, lr=1e-2),
+        "tiny": replace(tiny, pictures=1500, latent=4, lr=1e-2, parts=3),
     },
 )

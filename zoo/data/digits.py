@@ -6,11 +6,15 @@ https://archive.ics.uci.edu/dataset/80, CC BY 4.0).
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
+from numpy.typing import NDArray
 
 from zoo.data.dataset import DataSet, Options, Split, fingerprint, of_named
 from zoo.data.named import NamedSet
-from zoo.errors import missing
+from zoo.errors import installed, missing
 from zoo.specs import Image, Sample
 
 TRAIN = 1500
@@ -23,12 +27,27 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
     from writers who wrote none of the train digits. (The labels repeat in runs of about 128 digits; the first 45 of the
     test digits end a run that began in the train digits.) Grey values 0 to 16 become round(value * 255 / 16).
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise missing("scikit-learn", "train", "The data set 'digits'") from error
-    images, target = load_digits(return_X_y=True)
+    images, target = _bundled()
     part = slice(TRAIN) if split == "train" else slice(TRAIN, None)
     x = np.rint(images[part].reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
     labels = target[part].astype(np.int64)
     return of_named(known, split, Sample(Image(1, 8, 8), classes=10), x, labels, fingerprint(x, labels))
+
+
+def _bundled() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Grey values 0 to 16 of (1797, 64), and labels, as scikit-learn's `load_digits` gives them.
+
+    Its file is read as it lies, since importing scikit-learn takes more than a second of every process that trains.
+    """
+    place = find_spec("sklearn") if installed("sklearn") else None
+    if place is None:
+        raise missing("scikit-learn", "train", "The data set 'digits'")
+    for folder in place.submodule_search_locations or ():
+        file = Path(folder) / "datasets" / "data" / "digits.csv.gz"
+        if file.is_file():
+            table = np.loadtxt(file, delimiter=",")
+            return table[:, :-1], table[:, -1]
+    from sklearn.datasets import load_digits  # of a version that keeps it elsewhere
+
+    images, target = load_digits(return_X_y=True)
+    return images, target

@@ -26,8 +26,10 @@ def picture(lines: Iterable[str], title: str) -> bytes | None:
     panels = [part for part in (terms, measures) if part]
     if not panels:
         return None
-    figure = Figure(figsize=(6.4 * len(panels), 4.2), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
+    width = 6.4 * len(panels)
+    figure = Figure(figsize=(width, 4.2), dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    figure.subplots_adjust(left=0.8 / width, right=1 - 0.2 / width, bottom=0.12, top=0.87, wspace=0.18)
     for panel, part in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for name, curve in part.items():
             steps, values = zip(*curve, strict=True)
@@ -45,7 +47,7 @@ def picture(lines: Iterable[str], title: str) -> bytes | None:
             panel.set_yscale("log")
     figure.suptitle(title, fontsize=11)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    canvas.print_png(buffer)
     return buffer.getvalue()
 
 
