@@ -47,7 +47,7 @@ def picture(lines: Iterable[str], title: str) -> bytes | None:
             panel.set_yscale("log")
     figure.suptitle(title, fontsize=11)
     buffer = io.BytesIO()
-    canvas.print_png(buffer)
+    canvas.print_png(buffer)  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 
