@@ -16,14 +16,20 @@ from typing import Any
 import pytest
 import torch
 
+import traced
 import zoo
 from zoo import registry
 from zoo.cli import main
 from zoo.errors import ZooError
+from zoo_export import onnx_graph
 
 MODELS = tuple(registry.plugins())
 KINDS = ("ae", "audio-vae", "cgan", "chargpt", "ddpm", "features", "vae", "vq-vae")
 """One model of each kind of data, of tasks and of generation."""
+
+RELEASED = tuple(zoo.list_models(pretrained=True))
+QUICK = ("chargpt.shakespeare", "ddpm.digits", "features.digits", "vae.digits", "vq-vae.mnist")
+"""Released weights of each kind of generation."""
 
 # One thread: tiny models gain nothing from more, and threads that wait for each other are slow on a busy machine.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -74,6 +80,19 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
 def model_name(request: pytest.FixtureRequest) -> str:
     """A model of each kind in turn; with ``-m slow`` the others."""
     return str(request.param)
+
+
+@pytest.fixture(params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in RELEASED])
+def released(request: pytest.FixtureRequest) -> str:
+    """Released weights of each kind in turn; with ``-m slow`` the others."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _traced_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnx_graph, "trace", traced.Once())
+        yield
 
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

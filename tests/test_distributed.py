@@ -200,6 +200,7 @@ def test_two_processes_learn_as_one(model: str, train: Train, tmp_path: Path) ->
     close(tmp_path / "one", tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_two_processes_draw_what_two_parts_draw(train: Train, tmp_path: Path) -> None:
     """A share of a batch has its own noise, whoever computes it; only the running statistics of BatchNorm differ."""
     options = ("vae.tiny", "--no-release", "--precision", "fp32")
@@ -243,12 +244,14 @@ def test_frozen_weights_stay_frozen_in_two_processes(
     )
 
 
+@pytest.mark.slow
 def test_processes_that_drift_apart_are_stopped(train: Train, tmp_path: Path) -> None:
     done = train(2, "drifting.tiny", "--out", "run", expect=1)
     assert "Error: The processes hold different weights" in done.stderr
     assert not checkpoints.steps(tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -263,6 +266,7 @@ def test_split_weights_learn_as_whole_ones(settings: tuple[str, ...], train: Tra
     close(tmp_path / "one", tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_split_weights_go_on_where_they_stopped(train: Train, tmp_path: Path) -> None:
     options = ("chargpt.tiny", "--shard", "--no-release", "--set", "ema=0.9", "--checkpoint-every", "8")
     train(2, *options, "--out", "whole")
@@ -280,12 +284,14 @@ def test_a_scalar_weight_cannot_be_split(train: Train) -> None:
     assert "Leave --shard out." in done.stderr
 
 
+@pytest.mark.slow
 def test_a_model_with_several_phases_is_not_split(train: Train) -> None:
     done = train(2, "dcgan.tiny", "--shard", expect=1)
     assert "Error: --shard is for models with one phase, and this one has 2. Leave --shard out." in done.stderr
     assert "(process 1) --shard is for models with one phase" in done.stderr or "SIGTERM" in done.stderr
 
 
+@pytest.mark.slow
 def test_two_processes_are_stopped_and_go_on(plugins: Path, train: Train, tmp_path: Path) -> None:
     """SIGTERM to torchrun reaches both; they agree on the step, write its checkpoint, and go on from it exactly."""
     options = ("critic.tiny", "--set", "steps=800", "--no-release", "--checkpoint-every", "800")

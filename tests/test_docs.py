@@ -34,6 +34,7 @@ def test_the_catalogue_has_no_problem() -> None:
     assert {"vae", "dcgan", "chargpt", "ddpm", "features"} <= set(listed.models)
 
 
+@pytest.mark.slow
 def test_make_demo_trains_releases_and_samples_without_torch(tmp_path: Path) -> None:
     """The README's first command, in this environment instead of a new .venv."""
     venv = tmp_path / "venv" / "bin"

@@ -15,6 +15,7 @@ import zoo
 from conftest import Command, Refused, Shelf, raises
 from zoo import data, latent, noise, release
 from zoo.errors import DataError, ReleaseError, SettingError
+from zoo.sources import find
 from zoo.specs import Noise, OneShot, Sample, Spec, Text, Vector
 
 DIGITS = data.load("digits", "test").x[:, 0]
@@ -101,11 +102,12 @@ def test_between_samples_with_labels(shelf: Shelf) -> None:
         same = model.interpolate(2, 5, steps=5, seed=3, label=7)
         for one, index in ((same[0], 2), (same[-1], 5)):
             assert np.abs(one.astype(int) - model.generate(1, seed=3, first=index, label=7)).max() <= 1
-    with zoo.load(shelf.release("cvae")) as model:
-        found = model.interpolate(DIGITS[:2], DIGITS[2:4], steps=3, label=[4, 5])
-        ends = model.decode(model.encode(DIGITS[2:4], [4, 5]), [4, 5])
+    with zoo.load("cvae.mnist") as model:
+        digits = model.generate(4, label=[4, 5, 4, 5])
+        found = model.interpolate(digits[:2], digits[2:], steps=3, label=[4, 5])
+        ends = model.decode(model.encode(digits[2:], [4, 5]), [4, 5])
         assert np.abs(found[[2, 5]].astype(int) - ends).max() <= 1
-        assert model.inpaint(DIGITS[:2], np.eye(8), label=4).shape == (2, 8, 8)
+        assert model.inpaint(digits[:2], np.eye(28), label=4).shape == (2, 28, 28)
 
 
 def test_numbers_of_numpy_are_numbers(shelf: Shelf) -> None:
@@ -132,21 +134,21 @@ def test_a_traversal_changes_one_number_of_a_code(shelf: Shelf) -> None:
         found = model.traverse(4, dimension=0, seed=7)
         assert np.abs(found.astype(int) - model.decode(noises)).max() <= 1
         assert np.array_equal(model.traverse(dimension=0), model.traverse(0, dimension=0, seed=0))
-    for name in ("dcgan", "ae", "glo"):
-        with zoo.load(shelf.release(name)) as model:
-            assert model.traverse(dimension=3, steps=3).shape == (3, 8, 8)
+    for source in (shelf.release("dcgan"), shelf.release("ae"), "glo.mnist"):
+        with zoo.load(source) as model:
+            assert model.traverse(dimension=3, steps=3).shape[0] == 3
 
 
-PARTS: tuple[tuple[Any, int], ...] = (("normal", 8), ("uniform", 2))
+PARTS: tuple[tuple[Any, int], ...] = (("normal", 64), ("uniform", 2))
 
 
-def test_a_traversal_of_several_noises(shelf: Shelf) -> None:
+def test_a_traversal_of_several_noises() -> None:
     """InfoGAN's style comes after z, and is uniform."""
-    with zoo.load(shelf.release("infogan")) as model:
+    with zoo.load("infogan.mnist") as model:
         z, style = (noise.draw(kind, (size,), 0, np.array([2]), k) for k, (kind, size) in enumerate(PARTS))
         style[:, 1] = 0.25
         expected = model.decode(z, [9], style)
-        found = model.traverse(2, dimension=np.uint8(8 + 1), low=0.25, steps=2, label=9)  # to 1, since it is uniform
+        found = model.traverse(2, dimension=np.uint8(64 + 1), low=0.25, steps=2, label=9)  # to 1, since it is uniform
         assert np.abs(found[0].astype(int) - expected[0]).max() <= 1
         style[:, 1] = 1
         assert np.abs(found[1].astype(int) - model.decode(z, [9], style)[0]).max() <= 1
@@ -232,16 +234,17 @@ def test_what_is_refused_in_python(shelf: Shelf) -> None:
                 call()
         with raises(DataError, "mask is 9×8 pixels"):
             model.inpaint(DIGITS[:2], Image.new("L", (9, 8)))
-    with zoo.load(shelf.release("bigan")) as model:
+    with zoo.load("bigan.mnist") as model:
         spaces = latent.coded(model.release), latent.drawn(model.release)
         assert spaces[0] == spaces[1] is not None
-    with zoo.load(shelf.release("cvae")) as model:
+    with zoo.load("cvae.mnist") as model:
+        digit = np.zeros((28, 28), np.uint8)
         with raises(SettingError, "This model is told the class of what it is given. Say it: label, from 0 to 9."):
-            model.interpolate(DIGITS[0], DIGITS[1])
+            model.interpolate(digit, digit)
         with raises(SettingError, "There are 2 labels for 1 samples"):
-            model.inpaint(DIGITS[0], np.eye(8), label=[1, 2])
-        with raises(SettingError, "dimension = 2 is not an integer from 0 to 1"):
-            model.traverse(dimension=2, label=3)
+            model.inpaint(digit, np.eye(28), label=[1, 2])
+        with raises(SettingError, "dimension = 32 is not an integer from 0 to 31"):
+            model.traverse(dimension=32, label=3)
     with zoo.load(shelf.release("cgan")) as model:
         for label in (np.array(3.5), [[1], [1, 2]], {0: 1}, {1}, True, "3", 2**70, [True], np.zeros((1, 1), int)):
             with raises(SettingError, f"label = {label!r} is not an integer, nor a list of them"):
@@ -277,11 +280,12 @@ def of(encode: tuple[Spec, Spec], decode: tuple[Spec, Spec], x: Any) -> release.
     return release.Release(Path(), {}, "a.b", Sample(x), tasks, OneShot("decode"), "", {}, {})
 
 
-def test_which_models_have_which_verbs(shelf: Shelf) -> None:
+def test_which_models_have_which_verbs() -> None:
     """By the forms of their tasks alone."""
+    weights = [f"{name}.mnist" for name in ("vae", "ae", "dcgan", "cvae", "glo", "infogan")]
     found = {
-        name: latent.verbs(release.read(shelf.release(name)))
-        for name in ("vae", "ae", "dcgan", "cvae", "glo", "infogan", "chargpt", "features")
+        source.partition(".")[0]: latent.verbs(release.read(find(source)))
+        for source in (*weights, "chargpt.shakespeare", "features.mnist")
     }
     assert {name: tuple(verbs) for name, verbs in found.items()} == {
         "vae": latent.VERBS,
@@ -295,8 +299,8 @@ def test_which_models_have_which_verbs(shelf: Shelf) -> None:
     }
     assert "spherical" in found["vae"]["interpolate"]
     assert "linear" in found["ae"]["interpolate"]
-    assert "dimension 0 to 7" in found["dcgan"]["traverse"]
-    assert "of its z and style changed (dimension 0 to 9; label)" in found["infogan"]["traverse"]
+    assert "dimension 0 to 63" in found["dcgan"]["traverse"]
+    assert "of its z and style changed (dimension 0 to 65; label)" in found["infogan"]["traverse"]
     assert "label" in found["cvae"]["inpaint"]
     image, code = zoo.Image(1, 4, 4), Vector((3,))
     grid = of((image, Vector((2, 3))), (Vector((2, 3)), image), image)

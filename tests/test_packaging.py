@@ -47,9 +47,8 @@ def test_the_wheel_holds_our_packages_and_the_registry(wheel: Path) -> None:
     assert [name for name in names if name.endswith("LICENSE")]
 
 
-@pytest.mark.parametrize(
-    "editable", [pytest.param(False, id="wheel"), pytest.param(True, id="editable", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("editable", [pytest.param(False, id="wheel"), pytest.param(True, id="editable")])
 def test_an_installation_works_from_any_folder(wheel: Path, editable: bool, tmp_path: Path) -> None:
     """Installed without its dependencies, which this environment lends, so that nothing else of it is seen."""
     site = tmp_path / "site"

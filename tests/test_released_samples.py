@@ -6,9 +6,8 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-import zoo
+from conftest import RELEASED
 
 _spec = importlib.util.spec_from_file_location("released_samples", Path(__file__).parent / "released" / "samples.py")
 assert _spec is not None
@@ -16,19 +15,13 @@ assert _spec.loader is not None
 samples = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(samples)
 
-QUICK = ("chargpt.shakespeare", "ddpm.digits", "features.digits", "vae.digits", "vq-vae.mnist")
-RELEASED = [
-    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in zoo.list_models(pretrained=True)
-]
 
-
-@pytest.mark.parametrize("name", RELEASED)
-def test_a_seed_gives_what_it_gave(name: str) -> None:
-    assert samples.differences(samples.made(name), samples.recorded()) == []
+def test_a_seed_gives_what_it_gave(released: str) -> None:
+    assert samples.differences(samples.made(released), samples.recorded()) == []
 
 
 def test_every_release_is_on_record() -> None:
-    assert {key.partition("/")[0] for key in samples.recorded()} >= set(zoo.list_models(pretrained=True))
+    assert {key.partition("/")[0] for key in samples.recorded()} >= set(RELEASED)
 
 
 def test_what_differs_is_told() -> None:
