@@ -23,7 +23,7 @@ from conftest import Shelf
 from zoo import data, registry
 from zoo.benchmark import rounds
 from zoo.modules import build, mix
-from zoo.training import phases, runs
+from zoo.training import phases, rehearsal, runs
 from zoo.training.batches import Batches
 from zoo.training.distributed import World
 from zoo.training.loop import How, Running
@@ -157,7 +157,7 @@ def groups(optimisers: list[torch.optim.Optimizer]) -> list[Any]:
 
 def test_a_lap_of_zoo_train(tmp_path: Path) -> None:
     """The command that training.py runs: it writes the lines that a lap is timed by, and stops when it is told to."""
-    ways = training.ours(sys.executable, "vae.tiny", "cpu", 500)
+    ways = training.ours(sys.executable, "vae.tiny", "cpu", rehearsal.LONG - 1)
     assert [way.name for way in ways] == ["zoo, fp32", "zoo, defaults"]
     found = laps.lap(ways[0], 0, 3)
     assert found.rate > 0

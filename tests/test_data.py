@@ -566,6 +566,7 @@ def test_cifar_jpeg_from_an_archive(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         load("cifar10-jpeg", "train", data_dir=there({"train/cat/0000.jpg": jpeg(0)[:100]}))
 
 
+@pytest.mark.slow
 def test_cifar_jpeg_as_it_lies(real: Path) -> None:
     train, test = (as_it_lies("cifar10-jpeg", split, real) for split in SPLITS)
     assert (train.x.shape, test.x.shape) == ((50000, 3, 32, 32), (10000, 3, 32, 32))

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo
@@ -67,7 +66,7 @@ class CVAE(nn.Module):
         return math.log(self.classes) - self.classify(x).logsumexp(1)
 
     def _hot(self, label: Tensor) -> Tensor:
-        return F.one_hot(label, self.classes).float()  # (b, classes)
+        return (label[:, None] == torch.arange(self.classes, device=label.device)).float()  # (b, classes)
 
 
 @dataclass(frozen=True)
