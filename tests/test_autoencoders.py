@@ -12,11 +12,11 @@ import pytest
 import torch
 
 import zoo
-from conftest import Shelf, raises
+from conftest import Trained, raises
 from zoo.errors import PluginError
 from zoo.modules import build
 from zoo.release import MANIFEST
-from zoo.training import checkpoints
+from zoo.sources import find
 from zoo_autoencoders import denoising_ae, gaussian, glo, iwae, nets, vae, vae_gan, wae
 from zoo_autoencoders.cvae import CVAE
 from zoo_autoencoders.mixture import Mixture
@@ -122,15 +122,15 @@ def test_a_pyramid_adds_up_to_the_picture() -> None:
     assert torch.allclose(made, images, atol=1e-6)
 
 
-def test_free_codes_stay_in_the_ball_and_out_of_the_release(shelf: Shelf) -> None:
-    held = checkpoints.read(shelf.run("glo")).tensors
+def test_free_codes_stay_in_the_ball_and_out_of_the_release(trained: Trained) -> None:
+    held = trained("glo")
     codes = held["module.codes.weight"]
     assert codes.shape == (1500, 4)
     assert float(codes.norm(dim=1).max()) <= 1 + 1e-6
     ends = held["module.prior.ends"].double()
     weights = ends.diff(prepend=torch.zeros(1))
     assert torch.allclose(weights @ held["module.prior.means"].double(), codes.double().mean(0), atol=1e-5)
-    manifest = json.loads((shelf.release("glo") / MANIFEST).read_text("utf-8"))
+    manifest = json.loads((find("glo.mnist") / MANIFEST).read_text("utf-8"))
     assert "codes.weight" in manifest["left_out"]
 
 

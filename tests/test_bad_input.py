@@ -410,7 +410,7 @@ def test_a_package_is_missing(
         ("onnx", "onnx", "train"),
         ("onnxscript", "onnxscript", "train"),
         ("onnxruntime", "onnxruntime", "cpu"),
-        ("scikit-learn", "sklearn.datasets", "train"),
+        ("scikit-learn", "sklearn", "train"),
     ],
 )
 def test_training_asks_for_what_it_will_need_before_it_starts(

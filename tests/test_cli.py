@@ -88,7 +88,7 @@ def test_a_release_folder_holds_what_the_guide_says(model_name: str, shelf: Shel
 
 
 def test_generate_writes_pictures_or_arrays(zoo_call: Command, shelf: Shelf, tmp_path: Path) -> None:
-    source = shelf.run("dcgan")
+    source = shelf.run("vae")
     assert zoo_call("generate", source, "-n", "4").stdout == "dcgan.tiny-seed0.png written\n"
     with Image.open(tmp_path / "dcgan.tiny-seed0.png") as picture:
         assert picture.size[0] == picture.size[1] >= 300
@@ -240,7 +240,7 @@ def test_the_bar_shows_pace_and_time_left_on_a_narrow_terminal(tmp_path: Path) -
 
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    command = [sys.executable, "-m", "zoo", "train", "dcgan.tiny", "--set", "steps=300", "--no-release"]
+    command = [sys.executable, "-m", "zoo", "train", "gan.tiny", "--set", "steps=300", "--no-release"]
     environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
     with subprocess.Popen(command, cwd=tmp_path, stdout=theirs, stderr=theirs, env=environment | {"TERM": "xterm"}):
         os.close(theirs)
@@ -250,7 +250,7 @@ def test_the_bar_shows_pace_and_time_left_on_a_narrow_terminal(tmp_path: Path) -
                 shown += part
     os.close(ours)
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
-    assert re.search(r"Training dcgan.tiny +\d+/300 +\d:\d\d:\d\d +[\d,]+ images/s", text), text[-2000:]
+    assert re.search(r"Training gan.tiny +\d+/300 +\d:\d\d:\d\d +[\d,]+ images/s", text), text[-2000:]
     assert "d_real" in text
 
 

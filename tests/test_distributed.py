@@ -192,6 +192,7 @@ def close(left: Path, right: Path) -> None:
         torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-5, msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [pytest.param("plain", marks=pytest.mark.slow), "critic"])
 def test_two_processes_learn_as_one(model: str, train: Train, tmp_path: Path) -> None:
     """One phase, and two with a gradient penalty: half of the batch in each process, or all of it in one."""

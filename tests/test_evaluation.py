@@ -232,10 +232,10 @@ def test_waveforms_are_measured_as_floats() -> None:
     assert shown(np.array([[-32768, 16384]], np.int16)).tolist() == [[-1.0, 0.5]]
 
 
-def test_pixels_are_no_codebook(shelf: Shelf) -> None:
+def test_pixels_are_no_codebook() -> None:
     test = data.load("digits", "test")
-    subject = Subject(zoo.load(shelf.release("pixelcnn")), test, test, test)
-    with pytest.raises(DoesNotApply, match=r"the codes of pixelcnn\.tiny are the pixels"):
+    subject = Subject(zoo.load("pixelcnn.mnist"), test, test, test)
+    with pytest.raises(DoesNotApply, match=r"the codes of pixelcnn\.mnist are the pixels"):
         FAMILIES["codebook"].figures(subject, Effort(quiet=True))
 
 

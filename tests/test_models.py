@@ -260,12 +260,10 @@ FORMS = {
 
 
 REAL = [row.name for row in registry.rows() if row.distribution == registry.OWN and not row.name.endswith(".tiny")]
-QUICK = ("audio-vae.fsdd", "vae.mnist")
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in REAL]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REAL)
 def test_graphs_are_small_beside_the_weights(name: str) -> None:
     """For every recipe of ours that is not tiny, all graphs together are under 5% of the weights.
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import zoo
-from conftest import Shelf, raises
+from conftest import raises
 from zoo import generation, registry
 from zoo import tokens as tokens_of
 from zoo.errors import PluginError
@@ -20,6 +20,7 @@ from zoo.examples import example
 from zoo.modules import build
 from zoo.plan import Plan
 from zoo.release import read
+from zoo.sources import find
 from zoo.torch_backend import TorchBackend
 from zoo.training import checkpoints
 from zoo_autoregressive.gated import GatedPixelCNN
@@ -65,15 +66,15 @@ def test_one_token_at_a_time_gives_the_logits_of_the_whole_grid(net: GatedPixelC
     assert seen == len(lags) * cells
 
 
-def test_onnx_runtime_gives_the_logits_of_the_whole_grid(shelf: Shelf) -> None:
-    release = read(shelf.release("pixelcnn"))
+def test_onnx_runtime_gives_the_logits_of_the_whole_grid() -> None:
+    release, cells = read(find("pixelcnn.mnist")), 100
     module = zoo.load_module(release.folder)
-    grid = torch.randint(module.classes, (3, 8, 8), generator=torch.Generator().manual_seed(1))
+    grid = torch.randint(module.classes, (3, 28, 28), generator=torch.Generator().manual_seed(1))
     whole = module(grid).detach().flatten(2).numpy()
-    before = [np.zeros(3, np.int64), *grid.flatten(1).T.numpy()[:-1]]
+    before = [np.zeros(3, np.int64), *grid.flatten(1).T.numpy()[: cells - 1]]
     with zoo.load(release.folder) as model:
         steps = list(tokens_of.read(model.backend.run, release.plan, {}, before))
-    assert len(steps) == 64
+    assert len(steps) == cells
     for position, (_, outputs) in enumerate(steps):
         np.testing.assert_allclose(outputs["logits"], whole[:, :, position], rtol=0, atol=1e-5)
 

@@ -97,7 +97,7 @@ def test_the_pinned_hashes_are_those_of_the_package() -> None:
 
 def test_what_cannot_be_bundled(shelf: Shelf, npm: Path, refused: Refused, tmp_path: Path) -> None:
     site = ("--to", "site", "--format", "web")
-    refused("export", shelf.release("features"), *site, says=("features.tiny neither generates nor reconstructs",))
+    refused("export", "features.digits", *site, says=("features.digits neither generates nor reconstructs",))
     (tmp_path / "empty").mkdir()
     says = ("empty is not the npm package onnxruntime-web", "npm install onnxruntime-web@")
     refused("export", shelf.release("vae"), *site, "--runtime", "empty", says=says)
