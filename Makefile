@@ -22,6 +22,7 @@ help:
 demo: $(VENV)/.demo
 	@$(BIN)/zoo demo --to demo --force
 
+test: export PYTHONDONTWRITEBYTECODE = # else each of the processes that tests start would compile zoo anew
 test: $(VENV)/.test check
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 

@@ -45,18 +45,23 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         print(f"CPU time: {seconds // 60} min {seconds % 60} s")
 
 
+def slow(*values: Any) -> list[Any]:
+    """Values of a parameter that wait for ``-m slow``."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
 class Shelf:
     """Tiny runs by model name, each trained with its release on first use, by one of the processes that run tests."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._runs: dict[str, Path] = {}
 
     def run(self, model: str) -> Path:
         """The run folder of ``model.tiny``. Read only: copy it before changing anything."""
         if model not in self._runs:
-            folder = self._folder / f"{model}.tiny"
-            with open(self._folder / f"{model}.lock", "w") as lock:
+            folder = self.folder / f"{model}.tiny"
+            with open(self.folder / f"{model}.lock", "w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
                 if not (folder / "release" / "manifest.json").is_file():
                     zoo.train(f"{model}.tiny", out=folder, quiet=True, force=True)
@@ -77,13 +82,13 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
     return Shelf(folder / "shelf")
 
 
-@pytest.fixture(params=[name if name in KINDS else pytest.param(name, marks=pytest.mark.slow) for name in MODELS])
+@pytest.fixture(params=[*KINDS, *slow(*(name for name in MODELS if name not in KINDS))])
 def model_name(request: pytest.FixtureRequest) -> str:
     """A model of each kind in turn; with ``-m slow`` the others."""
     return str(request.param)
 
 
-@pytest.fixture(params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in RELEASED])
+@pytest.fixture(params=[*QUICK, *slow(*(name for name in RELEASED if name not in QUICK))])
 def released(request: pytest.FixtureRequest) -> str:
     """Released weights of each kind in turn; with ``-m slow`` the others."""
     return str(request.param)
@@ -244,11 +249,10 @@ STEPWISE = {name: f"step_plugin:{name}" for name in ("dots", "cells", "mist")}
 
 
 @pytest.fixture(scope="session")
-def stepwise(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+def stepwise(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """A run of each of them, with its release. Read only."""
-    folder = tmp_path_factory.mktemp("stepwise")
-    with plugged(folder, **STEPWISE):
-        return {name: zoo.train(f"{name}.tiny", out=folder / name, quiet=True).folder for name in STEPWISE}
+    with plugged(tmp_path_factory.mktemp("stepwise"), **STEPWISE):
+        return {name: shelf.run(name) for name in STEPWISE}
 
 
 @pytest.fixture

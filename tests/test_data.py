@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from conftest import raises
+from conftest import raises, slow
 from data_files import NOISE, closed_port, known, usable
 from zoo.data import NAMED, DataSet, archives, cifar, data_folder, idx, load, wav
 from zoo.data.dataset import Split, fingerprint
@@ -656,7 +656,9 @@ def test_the_table_is_complete() -> None:
             assert file.addresses or file.note or file in [f for files in entry.unpacked.values() for f in files]
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize(
+    "name", [name for name in NAMED if "cifar" not in name] + slow(*(name for name in NAMED if "cifar" in name))
+)
 def test_the_table_is_true(name: str, real: Path) -> None:
     entry = NAMED[name]
     if entry.place(real) is None:

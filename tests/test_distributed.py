@@ -25,6 +25,8 @@ import torch
 from torch import nn
 import zoo
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
@@ -192,8 +194,7 @@ def close(left: Path, right: Path) -> None:
         torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-5, msg=name)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("model", [pytest.param("plain", marks=pytest.mark.slow), "critic"])
+@pytest.mark.parametrize("model", ["plain", "critic"])
 def test_two_processes_learn_as_one(model: str, train: Train, tmp_path: Path) -> None:
     """One phase, and two with a gradient penalty: half of the batch in each process, or all of it in one."""
     train(1, f"{model}.tiny", "--out", "one", "--no-release")
@@ -201,7 +202,6 @@ def test_two_processes_learn_as_one(model: str, train: Train, tmp_path: Path) ->
     close(tmp_path / "one", tmp_path / "two")
 
 
-@pytest.mark.slow
 def test_two_processes_draw_what_two_parts_draw(train: Train, tmp_path: Path) -> None:
     """A share of a batch has its own noise, whoever computes it; only the running statistics of BatchNorm differ."""
     options = ("vae.tiny", "--no-release", "--precision", "fp32")
@@ -211,7 +211,6 @@ def test_two_processes_draw_what_two_parts_draw(train: Train, tmp_path: Path) ->
         assert one == pytest.approx(other, rel=1e-4)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("model", ["vae", "dcgan"])
 def test_two_processes_train_and_release(model: str, train: Train, tmp_path: Path) -> None:
     """That the processes hold the same bits is checked at each checkpoint; it is the first one that writes."""
@@ -223,7 +222,6 @@ def test_two_processes_train_and_release(model: str, train: Train, tmp_path: Pat
     assert len(curve(tmp_path / "run")) == 20
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "option", "part"),
     [("frozen", "--no-release", "net."), ("frozen", "--shard", "net."), ("frozen_critic", "--no-release", "critic.0.")],
@@ -245,18 +243,16 @@ def test_frozen_weights_stay_frozen_in_two_processes(
     )
 
 
-@pytest.mark.slow
 def test_processes_that_drift_apart_are_stopped(train: Train, tmp_path: Path) -> None:
     done = train(2, "drifting.tiny", "--out", "run", expect=1)
     assert "Error: The processes hold different weights" in done.stderr
     assert not checkpoints.steps(tmp_path / "run")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
-        pytest.param((), id="plain", marks=pytest.mark.slow),
+        pytest.param((), id="plain"),
         pytest.param(("--set", "ema=0.9", "--set", "clip=0.1"), id="ema"),
     ],
 )
@@ -267,7 +263,6 @@ def test_split_weights_learn_as_whole_ones(settings: tuple[str, ...], train: Tra
     close(tmp_path / "one", tmp_path / "two")
 
 
-@pytest.mark.slow
 def test_split_weights_go_on_where_they_stopped(train: Train, tmp_path: Path) -> None:
     options = ("chargpt.tiny", "--shard", "--no-release", "--set", "ema=0.9", "--checkpoint-every", "8")
     train(2, *options, "--out", "whole")
@@ -278,21 +273,18 @@ def test_split_weights_go_on_where_they_stopped(train: Train, tmp_path: Path) ->
     assert all(torch.equal(left[name], right[name]) for name in left)
 
 
-@pytest.mark.slow
 def test_a_scalar_weight_cannot_be_split(train: Train) -> None:
     done = train(2, "plain.tiny", "--shard", expect=1)
     assert "--shard cannot split this model: ValueError: fully_shard doesn't support scalar" in done.stderr
     assert "Leave --shard out." in done.stderr
 
 
-@pytest.mark.slow
 def test_a_model_with_several_phases_is_not_split(train: Train) -> None:
     done = train(2, "dcgan.tiny", "--shard", expect=1)
     assert "Error: --shard is for models with one phase, and this one has 2. Leave --shard out." in done.stderr
     assert "(process 1) --shard is for models with one phase" in done.stderr or "SIGTERM" in done.stderr
 
 
-@pytest.mark.slow
 def test_two_processes_are_stopped_and_go_on(plugins: Path, train: Train, tmp_path: Path) -> None:
     """SIGTERM to torchrun reaches both; they agree on the step, write its checkpoint, and go on from it exactly."""
     options = ("critic.tiny", "--set", "steps=800", "--no-release", "--checkpoint-every", "800")

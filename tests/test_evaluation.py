@@ -219,9 +219,9 @@ def test_what_does_not_apply_says_why(shelf: Shelf, zoo_call: Command) -> None:
     assert "generates nothing" in classifier.left_out["generation"]
 
 
-def test_a_threshold_of_the_score_of_sounds(shelf: Shelf) -> None:
-    model, (_, recipe) = zoo.load(shelf.release("audio-vae")), registry.load_recipe("audio-vae.tiny")
-    test = data.load(recipe.data, "test", seconds=recipe.seconds, bands=recipe.bands)
+def test_a_threshold_of_the_score_of_sounds() -> None:
+    model, (_, recipe) = zoo.load("audio-vae.fsdd"), registry.load_recipe("audio-vae.fsdd")
+    test = data.load("tones", "test", seconds=recipe.seconds, bands=recipe.bands)
     (figure,) = FAMILIES["threshold"].figures(Subject(model, test, test, test), Effort(quiet=True))
     scores = model.run("score", test.array)
     assert np.mean(scores < figure.value) == pytest.approx(0.99, abs=1 / len(test))

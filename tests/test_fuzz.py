@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from conftest import Shelf, contents
+from conftest import Shelf, contents, slow
 from test_damage import edit, places, put
 from zoo.release import MANIFEST, WEIGHTS, seal
 
@@ -488,9 +488,7 @@ def changed(manifest: dict[str, Any], draw: st.DataObject) -> dict[str, Any]:
     return manifest
 
 
-@pytest.mark.parametrize(
-    "name", ["vae", "cells", *(pytest.param(one, marks=pytest.mark.slow) for one in ("chargpt", "features", "mist"))]
-)
+@pytest.mark.parametrize("name", ["vae", *slow("chargpt", "features", "cells", "mist")])
 def test_whatever_a_manifest_says(
     name: str, shelf: Shelf, stepwise: Mapping[str, Path], tmp_path: Path, worker: Worker
 ) -> None:
@@ -508,7 +506,7 @@ def test_whatever_a_manifest_says(
     one()
 
 
-MANIFESTS = int(os.environ.get("ZOO_FUZZ", "60"))
+MANIFESTS = int(os.environ.get("ZOO_FUZZ", "25"))
 """Manifests that are tried for each model."""
 
 DERANDOMIZE = "ZOO_FUZZ" not in os.environ

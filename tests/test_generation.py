@@ -285,6 +285,7 @@ def test_a_token_may_be_another_where_rounding_chooses(release: Path, monkeypatc
             verify._samples(model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_in_narrow_numbers(name: str, stepwise: Mapping[str, Path], tmp_path: Path) -> None:
     """Calibrated on what the tasks meet; the whole generation is of the same numbers."""

@@ -37,7 +37,7 @@ from zoo_export import onnx_graph
 # Runs that are stopped, and resumed
 
 
-STEPS = 1000
+STEPS = 600
 LONG = ("train", "ae.tiny", "--set", f"steps={STEPS}", "--checkpoint-every", str(STEPS), "--no-release", "--out", "run")
 
 
@@ -60,8 +60,10 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.T
 
 @pytest.mark.parametrize(
     ("number", "word", "code"),
-    [(signal.SIGINT, "Interrupted", 130), (signal.SIGTERM, "Terminated", 143)],
-    ids=["SIGINT", "SIGTERM"],
+    [
+        pytest.param(signal.SIGINT, "Interrupted", 130, id="SIGINT", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, "Terminated", 143, id="SIGTERM"),
+    ],
 )
 def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(
     number: signal.Signals,
@@ -90,7 +92,8 @@ def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(
     assert equal(weights(Path("run")), uninterrupted)
 
 
-@pytest.mark.parametrize("model", [pytest.param("vae", marks=pytest.mark.slow), "dcgan"])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["vae", "dcgan"])
 def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +289,7 @@ def test_a_stopped_export_leaves_nothing(
     assert contents(tmp_path) == {}
 
 
+@pytest.mark.slow
 def test_a_killed_export_can_be_done_again(shelf: Shelf, tmp_path: Path) -> None:
     code = """
         import os, signal, sys, zoo

@@ -98,6 +98,7 @@ def test_release_holds_what_the_checkpoint_holds(model_name: str, shelf: Shelf) 
         assert torch.equal(state[name], trained[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "task"), [("vae", "encode"), ("features", "classify")])
 def test_convolutions_can_be_made_fast(model: str, task: str, shelf: Shelf, tmp_path: Path) -> None:
     """ONNX Runtime folds the batch norm behind a convolution into it; it cannot where a bias of zeros is computed."""

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import zoo
-from conftest import Command, Refused, Shelf, one_error, raises
+from conftest import Command, Refused, Shelf, one_error, raises, slow
 from test_cli import digits
 from zoo import data, files, gallery
 from zoo.cli import cli
@@ -59,7 +59,7 @@ def seed(run: Path) -> int:
     return int(json.loads((run / "release" / "manifest.json").read_text("utf-8"))["recipe"]["seed"])
 
 
-@pytest.mark.parametrize("first", ["home", "tilde"])
+@pytest.mark.parametrize("first", ["home", *slow("tilde")])
 def test_two_runs_at_one_place_by_two_spellings(first: str, home: Path, zoo_call: Command) -> None:
     """The second one is refused, and the release is that of the run that was trained."""
     outs = [str(home / "a"), "~/a"] if first == "home" else ["~/a", str(home / "a")]

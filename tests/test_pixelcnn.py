@@ -128,6 +128,7 @@ def test_pictures_come_back_from_their_tokens(levels: int) -> None:
     assert torch.equal(module.encode(again), module.encode(x))
 
 
+@pytest.mark.slow
 def test_a_model_with_labels_draws_by_them(tmp_path: Path) -> None:
     changes = {"conditional": True}
     run = zoo.train("pixelcnn.tiny", set=changes, out=tmp_path / "run", release=False, quiet=True)

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import zoo
-from conftest import Refused, Shelf, contents, plugged, raises
+from conftest import Refused, Shelf, contents, plugged, raises, slow
 from zoo import registry
 from zoo.errors import PluginError
 from zoo.training import checkpoints, rehearsal
@@ -595,7 +595,7 @@ def test_without_the_packages_of_onnx_torch_alone_finds_out(
         zoo.train("mine.tiny", out=tmp_path / "run", release=False, quiet=True)
 
 
-@pytest.mark.parametrize("model", ["sngan", "vq-vae"])
+@pytest.mark.parametrize("model", ["sngan", *slow("vq-vae")])
 def test_a_run_is_the_same_to_the_bit_without(
     model: str, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

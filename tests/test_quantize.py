@@ -22,7 +22,7 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 import zoo
-from conftest import Refused, Shelf, contents, plugged, python, raises
+from conftest import Refused, Shelf, contents, plugged, python, raises, slow
 from zoo import tokens, verify
 from zoo.cli.look import info_command
 from zoo.cli.make import export_command
@@ -76,7 +76,7 @@ def distance(left: NDArray[Any], right: NDArray[Any]) -> float:
 # What is written
 
 
-@pytest.mark.parametrize("kind", [pytest.param("fp16", marks=pytest.mark.slow), "int8"])
+@pytest.mark.parametrize("kind", [*slow("fp16"), "int8"])
 def test_every_kind_in_narrow_numbers(model_name: str, kind: str, shelf: Shelf, tmp_path: Path) -> None:
     """For every kind of model: one file of narrow weights that all graphs point into; its source stays."""
     source = shelf.release(model_name)
@@ -304,7 +304,7 @@ def rotations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str,
         yield {name: zoo.train(f"{name}.tiny", out=folder / name, quiet=True).folder for name in ROTATIONS}
 
 
-@pytest.mark.parametrize("model", ["rotation", pytest.param("beside", marks=pytest.mark.slow), "without"])
+@pytest.mark.parametrize("model", ["rotation", *slow("beside"), "without"])
 def test_a_model_without_an_error_may_make_a_small_one(
     model: str, rotations: Mapping[str, Path], tmp_path: Path
 ) -> None:

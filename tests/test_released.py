@@ -19,6 +19,7 @@ def test_some_weights_are_released() -> None:
     assert set(QUICK) < set(RELEASED)
 
 
+@pytest.mark.slow
 def test_released_weights_are_well(released: str) -> None:
     found = verify.verify(released)
     assert "agree on every task" in found["parity"]

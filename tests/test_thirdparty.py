@@ -134,6 +134,7 @@ def test_its_catalogue_is_up_to_date(example: Path, zoo_command: Command) -> Non
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_verify_proves_it_again(example: Path, run: Path, zoo_command: Command) -> None:
     found = json.loads(zoo_command("verify", run, "--json", env=environment(example)).stdout)
     assert found["ok"]

@@ -74,6 +74,7 @@ def _module(run: Path, which: str) -> dict[str, Tensor]:
     return {key[7:]: value for key, value in checkpoints.read(run, which).tensors.items() if key.startswith("module.")}
 
 
+@pytest.mark.slow
 def test_the_use_of_the_codebook_is_measured(shelf: Shelf) -> None:
     pictures = data.load("digits", "test").array[:, 0]
     with zoo.load(shelf.release("vq-vae")) as model:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import zoo
-from conftest import Refused, Shelf, contents, flip, raises
+from conftest import Refused, Shelf, contents, flip, raises, slow
 from zoo import derived, noise
 from zoo.errors import NotFoundError
 from zoo.release import Release, read, verify
@@ -136,7 +136,12 @@ def test_node_gives_the_samples_of_python(model_name: str, shelf: Shelf) -> None
 
 @node
 @pytest.mark.parametrize(
-    ("model", "asked"), [("dots", {"picking": Picking(0.7, 4, 0.9)}), ("cells", {}), ("mist", {"steps": 7, "eta": 0.5})]
+    ("model", "asked"),
+    [
+        ("dots", {"picking": Picking(0.7, 4, 0.9)}),
+        pytest.param("cells", {}, marks=pytest.mark.slow),
+        pytest.param("mist", {"steps": 7, "eta": 0.5}, marks=pytest.mark.slow),
+    ],
 )
 def test_node_gives_the_samples_of_many_steps(model: str, asked: dict[str, Any], stepwise: Mapping[str, Path]) -> None:
     release = read(stepwise[model] / "release")
@@ -215,7 +220,7 @@ def levels(picture: dict[str, Any]) -> NDArray[np.int64]:
 
 
 @browser
-@pytest.mark.parametrize("model", ["vae", "dcgan", "ae"])
+@pytest.mark.parametrize("model", ["vae", *slow("dcgan", "ae")])
 def test_the_page_gives_the_samples_of_python(model: str, shelf: Shelf, browse: Browse, tmp_path: Path) -> None:
     seen = browse(bundle(shelf.release(model), tmp_path / "site"), "generate")
     wanted = zoo.load(shelf.release(model)).generate(5, seed=2**64 - 1, first=3)
@@ -226,7 +231,7 @@ def test_the_page_gives_the_samples_of_python(model: str, shelf: Shelf, browse: 
 
 
 @browser
-@pytest.mark.parametrize("kind", ["fp16", "int8"])
+@pytest.mark.parametrize("kind", [*slow("fp16"), "int8"])
 def test_the_page_runs_narrow_numbers(kind: Literal["fp16", "int8"], browse: Browse, tmp_path: Path) -> None:
     site = zoo.export("vae.digits", tmp_path / "site", format="web", runtime=RUNTIME, quantize=kind, quiet=True)
     seen = browse(site, "generate")
