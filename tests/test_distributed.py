@@ -17,6 +17,8 @@ import torch
 
 from zoo.training import checkpoints, runs
 
+pytestmark = pytest.mark.slow
+
 PLUGIN = '''
 """Two models without noise and without batch statistics, and one that draws noise where it must not."""
 from dataclasses import dataclass, replace
@@ -24,8 +26,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 import zoo
-
-pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True, kw_only=True)
