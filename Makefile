@@ -1,5 +1,5 @@
-# make demo: train a model and use it without torch.   make test: run every check.   make browser: what Node and Chromium
-# tests need, which are skipped without it.   make matrix: test other versions of Python and of what zoo needs.
+# make demo: train a model and use it without torch.   make test: run the checks; make slow: those that take long.
+# make browser: what Node and Chromium tests need, which are skipped without it.   make help: all that there is.
 # Both set themselves up in .venv and need Python 3.11 or newer. Another Python: make demo PYTHON=python3.12
 
 PYTHON ?= python3
@@ -8,11 +8,12 @@ BIN := $(VENV)/bin
 RUNTIME := $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check browser matrix benchmarks format clean help
+.PHONY: demo test slow check browser matrix benchmarks format clean help
 
 help:
 	@echo "make demo    train vae.digits, prove it, and sample from it without torch"
 	@echo "make test    run the tests, the linter and the type checker"
+	@echo "make slow    run the tests that take long"
 	@echo "make browser install what the tests in Node and in a browser need"
 	@echo "make matrix  test the lowest and the newest versions, and each Python that is here"
 	@echo "make benchmarks  measure anew what docs/benchmarks.md shows (25 minutes on 2 quiet cores)"
@@ -22,9 +23,12 @@ help:
 demo: $(VENV)/.demo
 	@$(BIN)/zoo demo --to demo --force
 
-test: export PYTHONDONTWRITEBYTECODE = # else each of the processes that tests start would compile zoo anew
+test slow: export PYTHONDONTWRITEBYTECODE = # else each of the processes that tests start would compile zoo anew
 test: $(VENV)/.test check
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+slow: $(VENV)/.test
+	$(BIN)/python -m pytest -m slow --numprocesses auto --dist loadfile
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .

@@ -488,7 +488,7 @@ def changed(manifest: dict[str, Any], draw: st.DataObject) -> dict[str, Any]:
     return manifest
 
 
-@pytest.mark.parametrize("name", ["vae", *slow("chargpt", "features", "cells", "mist")])
+@pytest.mark.parametrize("name", slow("vae", "chargpt", "features", "cells", "mist"))
 def test_whatever_a_manifest_says(
     name: str, shelf: Shelf, stepwise: Mapping[str, Path], tmp_path: Path, worker: Worker
 ) -> None:

@@ -350,7 +350,11 @@ def test_a_release_is_not_lost_when_its_replacement_is_interrupted(
 
 
 @pytest.mark.parametrize(
-    ("number", "word", "code"), [(signal.SIGINT, "Interrupted", 130), (signal.SIGTERM, "Terminated", 143)]
+    ("number", "word", "code"),
+    [
+        pytest.param(signal.SIGINT, "Interrupted", 130, marks=pytest.mark.slow),
+        (signal.SIGTERM, "Terminated", 143),
+    ],
 )
 @pytest.mark.parametrize(("part", "task"), [("at_end", "measuring"), ("zoo_export.export", "writing the release")])
 def test_a_run_that_is_stopped_after_its_training(

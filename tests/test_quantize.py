@@ -76,7 +76,8 @@ def distance(left: NDArray[Any], right: NDArray[Any]) -> float:
 # What is written
 
 
-@pytest.mark.parametrize("kind", [*slow("fp16"), "int8"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["fp16", "int8"])
 def test_every_kind_in_narrow_numbers(model_name: str, kind: str, shelf: Shelf, tmp_path: Path) -> None:
     """For every kind of model: one file of narrow weights that all graphs point into; its source stays."""
     source = shelf.release(model_name)
