@@ -25,10 +25,10 @@ demo: $(VENV)/.demo
 
 test slow: export PYTHONDONTWRITEBYTECODE = # else each of the processes that tests start would compile zoo anew
 test: $(VENV)/.test check
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 slow: $(VENV)/.test
-	$(BIN)/python -m pytest -m slow --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest -m slow --numprocesses auto --dist worksteal
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .

@@ -59,14 +59,19 @@ class Shelf:
 
     def run(self, model: str) -> Path:
         """The run folder of ``model.tiny``. Read only: copy it before changing anything."""
-        if model not in self._runs:
-            folder = self.folder / f"{model}.tiny"
-            with open(self.folder / f"{model}.lock", "w") as lock:
+        name = f"{model}.tiny"
+        return self.made(name, lambda folder: zoo.train(name, out=folder, quiet=True, force=True))
+
+    def made(self, name: str, train: Callable[[Path], object]) -> Path:
+        """The run folder of that name, trained on first use."""
+        if name not in self._runs:
+            folder = self.folder / name
+            with open(self.folder / f"{name}.lock", "w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
                 if not (folder / "release" / "manifest.json").is_file():
-                    zoo.train(f"{model}.tiny", out=folder, quiet=True, force=True)
-            self._runs[model] = folder
-        return self._runs[model]
+                    train(folder)
+            self._runs[name] = folder
+        return self._runs[name]
 
     def release(self, model: str) -> Path:
         """Its release folder."""
@@ -261,13 +266,17 @@ def run(shelf: Shelf, tmp_path: Path) -> Path:
     return Path(shutil.copytree(shelf.run("ae"), tmp_path / "run"))
 
 
-@pytest.fixture(scope="module")
-def gpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of a text model that knows the characters of one sentence."""
-    folder = tmp_path_factory.mktemp("gpt")
-    (folder / "text.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 10)
-    text = f"text:{folder / 'text.txt'}"
-    return zoo.train("chargpt.tiny", data=text, out=folder / "run", set={"steps": 2}, quiet=True).folder
+@pytest.fixture(scope="session")
+def gpt(shelf: Shelf) -> Path:
+    """A run of a text model that knows the characters of one sentence. Read only."""
+    text = shelf.folder / "text.txt"
+    return shelf.made(
+        "run",
+        lambda folder: [
+            text.write_text("the quick brown fox jumps over the lazy dog\n" * 10),
+            zoo.train("chargpt.tiny", data=f"text:{text}", out=folder, set={"steps": 2}, quiet=True, force=True),
+        ],
+    )
 
 
 def cut(path: Path) -> None:

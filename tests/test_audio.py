@@ -567,6 +567,7 @@ def test_a_sound_out_of_range_is_no_release() -> None:
         parity._check_form("here", spec, 7, example(spec, 7, 0))
 
 
+@pytest.mark.slow
 def test_commands_with_sounds(
     runs: dict[str, Path], site: Path, zoo_command: Command, tmp_path: Path, refused: Refused
 ) -> None:

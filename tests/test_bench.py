@@ -61,6 +61,7 @@ def test_every_task_and_generate_of_every_kind(model: str, shelf: Shelf) -> None
     check(zoo.bench(release, batches=[3], rounds=1, only=["onnx"], device="cpu", quiet=True), release, ("onnx",), 3)
 
 
+@pytest.mark.slow
 def test_torch_beside_onnx_runtime(shelf: Shelf) -> None:
     release, both = shelf.release("chargpt"), ("torch", "onnx")
     check(zoo.bench(release, batches=[2], rounds=1, only=both, device="cpu", quiet=True), release, both, 2)
@@ -202,6 +203,7 @@ def test_without_a_compiler_torch_compiled_is_left_out(shelf: Shelf, monkeypatch
     assert cells(found, "onnx") == [("decode", 1)]
 
 
+@pytest.mark.slow
 def test_a_task_that_fails_costs_its_row(release: Path) -> None:
     (release / "reconstruct.onnx").unlink()
     found = zoo.bench(

@@ -169,6 +169,7 @@ def test_export_of_a_step_of_the_best_and_of_a_release(zoo_call: Command, shelf:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "copy", "older"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ae.tiny", *slow("vae.tiny", "dcgan.tiny")])
 def test_own_colour_pictures_of_an_odd_size(name: str, tmp_path: Path) -> None:
     """folder:DIR, 13 × 10 pixels: trained, released, generated and reconstructed in colour."""
@@ -228,6 +229,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
     assert kept * 3 < given_back
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_the_bar_shows_pace_and_time_left_on_a_narrow_terminal(tmp_path: Path) -> None:
     import fcntl

@@ -439,6 +439,7 @@ def test_half_of_the_memory_that_is_available(monkeypatch: pytest.MonkeyPatch) -
     assert 2**24 < memory.limit() < 2**45
 
 
+@pytest.mark.slow
 def test_a_model_trains_on_a_stream_as_on_memory(many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = []
     for limit in ("1GB", "0"):

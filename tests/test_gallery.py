@@ -414,6 +414,7 @@ def used(folder: Path, scenario: str, *arguments: object) -> dict[str, Any]:
 
 
 @browser
+@pytest.mark.slow
 def test_columns_sort_by_key_and_click(four: Path) -> None:
     seen = used(four, "sort")
     size = {name: sum(one["bytes"] for one in read(zoo.sources.find(name)).manifest["files"].values()) for name in FOUR}
@@ -436,6 +437,7 @@ def test_columns_sort_by_key_and_click(four: Path) -> None:
 
 
 @browser
+@pytest.mark.slow
 def test_filters_and_links_to_what_they_show(four: Path) -> None:
     seen = used(four, "filter")
     shown = {name: look["rows"] for name, look in seen.items()}
@@ -451,6 +453,7 @@ def test_filters_and_links_to_what_they_show(four: Path) -> None:
 
 
 @browser
+@pytest.mark.slow
 def test_lines_are_copied_by_keyboard(four: Path) -> None:
     seen = used(four, "copy")
     assert seen["copied"] == 'import zoo\nsamples = zoo.load("vae.digits").generate(16, seed=0)'

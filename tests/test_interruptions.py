@@ -147,6 +147,7 @@ def on_a_small_disk(size: int, more: str = "") -> subprocess.CompletedProcess[st
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare(1), to mount a small file system")
 def test_a_disk_that_is_full_when_a_checkpoint_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line; the checkpoints that are there are kept, sound, and the run goes on from them elsewhere."""

@@ -177,6 +177,7 @@ def test_module_of_a_release_has_plain_weights(example: Path, run: Path) -> None
     assert sorted(names) == ["dictionary.bias", "dictionary.weight", "encoder.1.bias", "encoder.1.weight", "scale"]
 
 
+@pytest.mark.slow
 def test_weights_are_released_with_its_package(example: Path, run: Path, tmp_path: Path, zoo_command: Command) -> None:
     """``zoo catalogue release`` writes them into a copy of the package; that alone lists, loads and verifies them."""
     site = shutil.copytree(example, tmp_path / "site")
@@ -214,6 +215,7 @@ def test_list_goes_on(broken: Path, example: Path, zoo_command: Command) -> None
     assert notes["vae"] == "claimed by genzoo and impostor: uninstall one of them"
 
 
+@pytest.mark.slow
 def test_other_models_go_on(broken: Path, shelf: Shelf, zoo_command: Command) -> None:
     with_broken = environment(broken)
     assert zoo_command("generate", shelf.run("vae"), env=with_broken).returncode == 0

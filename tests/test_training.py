@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import zoo
-from conftest import Command, Refused, Shelf, raises
+from conftest import Command, Refused, Shelf, raises, slow
 from zoo import data, files, registry
 from zoo.errors import MissingPackageError, SettingError, TrainingError
 from zoo.training import checkpoints, curves, finetune, runs
@@ -152,7 +152,7 @@ def test_the_average_is_what_its_equation_says() -> None:
     assert float(average.weights[0]) == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("model", ["vae", "chargpt"])  # statistics in buffers; tied weights
+@pytest.mark.parametrize("model", [*slow("vae"), "chargpt"])  # statistics in buffers; tied weights
 def test_a_release_holds_the_averages(model: str, tmp_path: Path) -> None:
     run = zoo.train(f"{model}.tiny", set={"ema": 0.9}, out=tmp_path / "run", quiet=True)
     held = checkpoints.read(run.folder)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import zoo
-from conftest import Refused, Shelf, contents, flip, raises, slow
+from conftest import MODELS, Refused, Shelf, contents, flip, raises, slow
 from zoo import derived, noise
 from zoo.errors import NotFoundError
 from zoo.release import Release, read, verify
@@ -120,6 +120,9 @@ def test_a_bundle_is_replaced_by_force_alone(shelf: Shelf, npm: Path, tmp_path: 
 
 
 @node
+@pytest.mark.parametrize(
+    "model_name", ["vae", "chargpt", *slow(*(name for name in MODELS if name not in ("vae", "chargpt")))]
+)
 def test_node_gives_the_samples_of_python(model_name: str, shelf: Shelf) -> None:
     """For every registered model that generates: ONNX Runtime for Node, and for browsers, against Python's."""
     release = read(shelf.release(model_name))
@@ -231,6 +234,7 @@ def test_the_page_gives_the_samples_of_python(model: str, shelf: Shelf, browse: 
 
 
 @browser
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*slow("fp16"), "int8"])
 def test_the_page_runs_narrow_numbers(kind: Literal["fp16", "int8"], browse: Browse, tmp_path: Path) -> None:
     site = zoo.export("vae.digits", tmp_path / "site", format="web", runtime=RUNTIME, quantize=kind, quiet=True)
@@ -267,6 +271,7 @@ def test_the_page_offers_what_applies(
 
 
 @browser
+@pytest.mark.slow
 def test_the_page_walks_through_the_codes(shelf: Shelf, browse: Browse, tmp_path: Path) -> None:
     seen = browse(bundle(shelf.release("vae"), tmp_path / "site"), "walk")
     model = zoo.load(shelf.release("vae"))
@@ -293,6 +298,7 @@ def test_the_page_reconstructs_what_is_chosen_and_drawn(shelf: Shelf, browse: Br
 
 
 @browser
+@pytest.mark.slow
 def test_the_page_completes_a_text(gpt: Path, browse: Browse, tmp_path: Path) -> None:
     seen = browse(bundle(gpt, tmp_path / "site"), "complete")
     wanted = zoo.load(gpt).generate(1, seed=7, prompt="the ", length=40, temperature=0.8, top_k=5)
