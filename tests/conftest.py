@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,11 @@ def slow(*values: Any) -> list[Any]:
     return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
+def few(values: Iterable[Any], *chosen: Any) -> list[Any]:
+    """Of the values of a parameter the chosen; the others wait for ``-m slow``."""
+    return [*chosen, *slow(*(value for value in values if value not in chosen))]
+
+
 class Shelf:
     """Tiny runs by model name, each trained with its release on first use, by one of the processes that run tests."""
 
@@ -87,13 +92,13 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
     return Shelf(folder / "shelf")
 
 
-@pytest.fixture(params=[*KINDS, *slow(*(name for name in MODELS if name not in KINDS))])
+@pytest.fixture(params=few(MODELS, *KINDS))
 def model_name(request: pytest.FixtureRequest) -> str:
     """A model of each kind in turn; with ``-m slow`` the others."""
     return str(request.param)
 
 
-@pytest.fixture(params=[*QUICK, *slow(*(name for name in RELEASED if name not in QUICK))])
+@pytest.fixture(params=few(RELEASED, *QUICK))
 def released(request: pytest.FixtureRequest) -> str:
     """Released weights of each kind in turn; with ``-m slow`` the others."""
     return str(request.param)

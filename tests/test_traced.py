@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import zoo
-from conftest import MODELS, Shelf, slow
+from conftest import MODELS, Shelf, few
 from traced import Once, trace
 from zoo import registry
 
 
-@pytest.mark.parametrize("model_name", ["vae", *slow(*(name for name in MODELS if name != "vae"))])
+@pytest.mark.parametrize("model_name", few(MODELS, "vae"))
 def test_other_weights_in_the_same_graph(model_name: str, shelf: Shelf) -> None:
     once, model = Once(), registry.load(model_name)
     modules = [zoo.load_module(shelf.release(model_name)) for _ in range(2)]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import zoo
-from conftest import MODELS, Refused, Shelf, contents, flip, raises, slow
+from conftest import MODELS, Refused, Shelf, contents, few, flip, raises, slow
 from zoo import derived, noise
 from zoo.errors import NotFoundError
 from zoo.release import Release, read, verify
@@ -120,9 +120,7 @@ def test_a_bundle_is_replaced_by_force_alone(shelf: Shelf, npm: Path, tmp_path: 
 
 
 @node
-@pytest.mark.parametrize(
-    "model_name", ["vae", "chargpt", *slow(*(name for name in MODELS if name not in ("vae", "chargpt")))]
-)
+@pytest.mark.parametrize("model_name", few(MODELS, "vae", "chargpt"))
 def test_node_gives_the_samples_of_python(model_name: str, shelf: Shelf) -> None:
     """For every registered model that generates: ONNX Runtime for Node, and for browsers, against Python's."""
     release = read(shelf.release(model_name))
