@@ -1,6 +1,6 @@
 # make demo: train a model and use it without torch.   make test: run the checks; make slow: those that take long.
 # make browser: what Node and Chromium tests need, which are skipped without it.   make help: all that there is.
-# Both set themselves up in .venv and need Python 3.11 or newer. Another Python: make demo PYTHON=python3.12
+# They set themselves up in .venv and need Python 3.11 or newer. Another Python: make demo PYTHON=python3.12
 
 PYTHON ?= python3
 VENV ?= .venv

@@ -106,23 +106,24 @@ def released(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def _traced_once() -> Iterator[None]:
+    """In every test, also where it is a release that is wanted and not its graphs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(onnx_graph, "trace", traced.Once())
         yield
 
 
-Trained = Callable[[str], dict[str, torch.Tensor]]
+Trained = Callable[[str], checkpoints.Checkpoint]
 
 
 @pytest.fixture
 def trained(tmp_path: Path) -> Trained:
-    """Trains ``MODEL.tiny``, and gives the tensors of its checkpoint."""
+    """Trains ``MODEL.tiny``, and gives its checkpoint; it has no release, which takes longer."""
 
-    def tensors(model: str) -> dict[str, torch.Tensor]:
+    def train(model: str) -> checkpoints.Checkpoint:
         zoo.train(f"{model}.tiny", out=tmp_path / model, release=False, quiet=True)
-        return checkpoints.read(tmp_path / model).tensors
+        return checkpoints.read(tmp_path / model)
 
-    return tensors
+    return train
 
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -275,13 +276,12 @@ def run(shelf: Shelf, tmp_path: Path) -> Path:
 def gpt(shelf: Shelf) -> Path:
     """A run of a text model that knows the characters of one sentence. Read only."""
     text = shelf.folder / "text.txt"
-    return shelf.made(
-        "run",
-        lambda folder: [
-            text.write_text("the quick brown fox jumps over the lazy dog\n" * 10),
-            zoo.train("chargpt.tiny", data=f"text:{text}", out=folder, set={"steps": 2}, quiet=True, force=True),
-        ],
-    )
+
+    def train(folder: Path) -> None:
+        text.write_text("the quick brown fox jumps over the lazy dog\n" * 10)
+        zoo.train("chargpt.tiny", data=f"text:{text}", out=folder, set={"steps": 2}, quiet=True, force=True)
+
+    return shelf.made("fox", train)
 
 
 def cut(path: Path) -> None:

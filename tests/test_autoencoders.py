@@ -123,7 +123,7 @@ def test_a_pyramid_adds_up_to_the_picture() -> None:
 
 
 def test_free_codes_stay_in_the_ball_and_out_of_the_release(trained: Trained) -> None:
-    held = trained("glo")
+    held = trained("glo").tensors
     codes = held["module.codes.weight"]
     assert codes.shape == (1500, 4)
     assert float(codes.norm(dim=1).max()) <= 1 + 1e-6

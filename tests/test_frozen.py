@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 import zoo
-from conftest import Shelf, raises
+from conftest import Shelf, contents, raises
 from zoo import data, registry
 from zoo.errors import PluginError
 from zoo.modules import build
@@ -131,11 +132,20 @@ def test_released_weights_can_be_frozen(frozen: Patch, shelf: Shelf, tmp_path: P
 
 
 @pytest.mark.parametrize(("part", "words"), [("discriminator", "discriminator"), ("", "the whole module")])
-def test_a_phase_with_nothing_left_to_move_is_refused(part: str, words: str, frozen: Patch, tmp_path: Path) -> None:
+def test_a_phase_with_nothing_left_to_move_is_refused(
+    part: str, words: str, shelf: Shelf, frozen: Patch, tmp_path: Path
+) -> None:
     name = "dcgan" if part else "ae"
+    shelf.run(name)
     frozen(name, lambda module: module.get_submodule(part).requires_grad_(False))
     loss = registry.load(name).objectives[0].loss.__name__
     froze = f"froze every weight of {words} (requires_grad_(False))"
-    with raises(PluginError, f"the objective of the loss {loss!r} has nothing to move", froze):
+    says = (f"the objective of the loss {loss!r} has nothing to move", froze)
+    with raises(PluginError, *says):
         zoo.train(f"{name}.tiny", out=tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
+    run = shutil.copytree(shelf.run(name), tmp_path / "run")
+    before = contents(run)
+    with raises(PluginError, *says):  # of a plugin that has changed since the run began
+        zoo.train(f"{name}.tiny", out=run, resume=True, quiet=True)
+    assert contents(run) == before

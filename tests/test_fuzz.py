@@ -348,7 +348,7 @@ def test_a_wrong_graph(case: str, release: Path, worker: Worker, canary: Path) -
     check(worker, release, RUNS, RUNS)
 
 
-@pytest.mark.parametrize(("name", "use", "times"), [("decode.onnx", "generate", 30), ("generate.onnx", "verify", 3)])
+@pytest.mark.parametrize(("name", "use", "times"), [("decode.onnx", "generate", 60), ("generate.onnx", "verify", 6)])
 def test_a_graph_that_is_cut_or_has_other_bytes(name: str, use: str, times: int, release: Path, worker: Worker) -> None:
     content = (release / name).read_bytes()
     chance = random.Random(1)
@@ -506,7 +506,7 @@ def test_whatever_a_manifest_says(
     one()
 
 
-MANIFESTS = int(os.environ.get("ZOO_FUZZ", "25"))
+MANIFESTS = int(os.environ.get("ZOO_FUZZ", "60"))
 """Manifests that are tried for each model."""
 
 DERANDOMIZE = "ZOO_FUZZ" not in os.environ

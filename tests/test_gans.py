@@ -81,11 +81,11 @@ def test_the_gradient_penalty_is_that_of_the_slope(slope: float) -> None:
 
 
 def test_clipped_weights_stay_within_their_bound(trained: Trained) -> None:
-    held = trained("wgan")
+    held = trained("wgan").tensors
     weights = [held[f"module.{name}"] for name in _critic("wgan")]
     largest = max(weight.abs().max().item() for weight in weights)
     assert largest == pytest.approx(wgan.Recipe().bound)
-    free = trained("dcgan")
+    free = trained("dcgan").tensors
     assert max(free[f"module.{name}"].abs().max().item() for name in _critic("dcgan")) > 0.5
 
 
@@ -97,9 +97,7 @@ def _critic(model: str) -> list[str]:
 def test_normalised_weights_have_a_largest_singular_value_of_1(trained: Trained) -> None:
     model = registry.load("sngan")
     module = model.build(model.recipes["tiny"], SAMPLE).eval()
-    module.load_state_dict(
-        {key.removeprefix("module."): value for key, value in trained("sngan").items() if key.startswith("module.")}
-    )
+    checkpoints.load_module(checkpoints.weights(trained("sngan")), module)
     layers = [layer for layer in module.discriminator if isinstance(layer, (nn.Conv2d, nn.Linear))]
     assert len(layers) == 4
     for layer in layers:

@@ -316,14 +316,20 @@ def test_logarithms_of_small_chances_are_finite() -> None:
 
 
 class LogSumExp(nn.Module):
-    def forward(self, terms: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return terms.logsumexp(1), terms.logsumexp(-1, keepdim=True), terms.logsumexp((1, 2))
+    def forward(self, terms: Tensor) -> tuple[Tensor, ...]:
+        double = terms.double().logsumexp(2).float()
+        return terms.logsumexp(1), terms.logsumexp(-1, keepdim=True), terms.logsumexp((1, 2)), double
 
 
 def test_sums_of_exponentials_are_those_of_torch() -> None:
     """Also where each is 0 or infinite in float32; the axis may be counted from the end, and there may be two."""
     module = LogSumExp()
-    outputs = {"first": zoo.Vector((2,)), "last": zoo.Vector((3, 1)), "both": zoo.Vector(())}
+    outputs = {
+        "first": zoo.Vector((2,)),
+        "last": zoo.Vector((3, 1)),
+        "both": zoo.Vector(()),
+        "double": zoo.Vector((3,)),
+    }
     task = zoo.Task(module.forward, {"terms": zoo.Vector((3, 2))}, outputs)
     usual = np.array([[1.5, -2.0], [300.0, -300.0], [0.0, 88.8]], np.float32)
     nothing, infinite = np.full((3, 2), -np.inf, np.float32), np.array([[np.inf, 0], [0, 0], [0, 0]], np.float32)

@@ -30,14 +30,14 @@ from zoo.errors import (
     ZooError,
 )
 from zoo.evaluation import kept
-from zoo.training import checkpoints, runs
+from zoo.training import checkpoints, rehearsal, runs
 from zoo.training import stopping as stopping_module
 from zoo_export import onnx_graph
 
 # Runs that are stopped, and resumed
 
 
-STEPS = 600
+STEPS = rehearsal.LONG - 1  # a longer one makes its graphs first
 LONG = ("train", "ae.tiny", "--set", f"steps={STEPS}", "--checkpoint-every", str(STEPS), "--no-release", "--out", "run")
 
 
@@ -99,18 +99,18 @@ def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(
 ) -> None:
     """Killed twice by SIGKILL, each time at a random moment after a checkpoint, and resumed: the same, bit for bit."""
     monkeypatch.chdir(tmp_path)
-    steps, seed = 300, int(time.time())
+    steps, seed = 600, int(time.time())
     print(f"moments by seed {seed}")  # shown if the test fails
     moment = random.Random(seed)
-    options = ("train", f"{model}.tiny", "--set", f"steps={steps}", "--checkpoint-every", "50", "--no-release")
-    zoo.train(f"{model}.tiny", set={"steps": steps}, out="whole", checkpoint_every=50, release=False, quiet=True)
+    options = ("train", f"{model}.tiny", "--set", f"steps={steps}", "--checkpoint-every", "20", "--no-release")
+    zoo.train(f"{model}.tiny", set={"steps": steps}, out="whole", checkpoint_every=20, release=False, quiet=True)
     for kill in range(2):
         command = [sys.executable, "-m", "zoo", *options, "--out", "run", *(["--resume"] if kill else [])]
         before = checkpoints.steps(Path("run"))[-1:]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as training:
             while training.poll() is None and checkpoints.steps(Path("run"))[-1:] == before:
                 time.sleep(0.002)
-            time.sleep(moment.uniform(0, 0.2))
+            time.sleep(moment.uniform(0, 0.3))
             training.kill()
         assert training.returncode == -signal.SIGKILL
         assert 0 < checkpoints.steps(Path("run"))[-1] < steps

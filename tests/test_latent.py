@@ -134,9 +134,9 @@ def test_a_traversal_changes_one_number_of_a_code(shelf: Shelf) -> None:
         found = model.traverse(4, dimension=0, seed=7)
         assert np.abs(found.astype(int) - model.decode(noises)).max() <= 1
         assert np.array_equal(model.traverse(dimension=0), model.traverse(0, dimension=0, seed=0))
-    for source in (shelf.release("dcgan"), shelf.release("ae"), "glo.mnist"):
+    for source, size in ((shelf.release("dcgan"), 8), (shelf.release("ae"), 8), ("glo.mnist", 28)):
         with zoo.load(source) as model:
-            assert model.traverse(dimension=3, steps=3).shape[0] == 3
+            assert model.traverse(dimension=3, steps=3).shape == (3, size, size)
 
 
 PARTS: tuple[tuple[Any, int], ...] = (("normal", 64), ("uniform", 2))

@@ -14,7 +14,7 @@ from PIL import Image
 
 import zoo
 from conftest import Refused, Shelf, contents, plugged, raises, slow
-from zoo import registry
+from zoo import registry, tracing
 from zoo.errors import PluginError
 from zoo.training import checkpoints, rehearsal
 
@@ -639,3 +639,14 @@ def test_images_of_one_pixel(refused: Refused, tmp_path: Path) -> None:
     data = images(tmp_path / "small", 8, 1)
     says = ("ddpm.tiny cannot be built", "images of 1×1 pixels are one cell of the coarser stage", "larger images")
     refused("train", "ddpm.tiny", "--data", data, says=says)
+
+
+def test_a_mask_may_change_the_course_and_an_index_may_not() -> None:
+    """What may is made a graph before step 0, which takes seconds."""
+    form = zoo.Vector((2,))
+    ways = {"index": lambda x: x[:, torch.tensor([1, 0])], "mask": lambda x: x * x[x > 0].sum()}
+    doubtful = {
+        key: tracing.try_out(torch.nn.Identity(), zoo.Task(way, {"x": form}, {"y": form}), key)
+        for key, way in ways.items()
+    }
+    assert doubtful == {"index": False, "mask": True}

@@ -29,7 +29,6 @@ IR_VERSION = 10
 RANDOM = (
     "Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
 )  # fmt: skip
-FLOAT32_MAX = float(np.finfo(np.float32).max)
 INSIDE = 1024  # bytes: the largest tensor that a graph may carry itself
 RESERVED = "zoo."  # names, in the weights file, of constants that are no weights of the module
 
@@ -82,9 +81,11 @@ def _log_sum_exp(x: Any, dim: Sequence[int], keepdim: bool = False) -> Any:
         return opset18.ReduceLogSumExp(x, axes, keepdims=int(keepdim))
     one: Any = opset18.Constant(value_ints=[1])
     largest, _ = opset18.TopK(x, one, axis=dim[0])
-    finite = opset18.Clip(largest, *(opset18.Constant(value_float=sign * FLOAT32_MAX) for sign in (-1.0, 1.0)))
-    total = opset18.ReduceSum(opset18.Exp(opset18.Sub(x, finite)), axes, keepdims=1)
-    found = opset18.Add(opset18.Log(total), finite)
+    constants: list[Any] = [opset18.Constant(value_float=value) for value in (float("inf"), 0.0)]
+    infinity, zero = (opset18.CastLike(constant, x) for constant in constants)
+    shift = opset18.Where(opset18.Equal(opset18.Abs(largest), infinity), zero, largest)  # ∞ − ∞ is no number
+    total = opset18.ReduceSum(opset18.Exp(opset18.Sub(x, shift)), axes, keepdims=1)
+    found = opset18.Add(opset18.Log(total), shift)
     return found if keepdim else opset18.Squeeze(found, axes)
 
 

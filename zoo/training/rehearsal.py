@@ -43,7 +43,7 @@ def rehearse(
 ) -> None:
     """Try what ``model.recipe`` declares on a fresh module; `batch`, on the device, is None to leave out objectives.
 
-    `graphs` says whether each task's graph is made too; by default it is for the release of a `LONG` run. Raises
+    `graphs` says whether each task's graph is made too; by default it is for a `LONG` run. Raises
     :class:`PluginError` with the plugin's file and line, :class:`DataError` or :class:`SettingError` where it is the
     batch that is too small, and leaves out what a missing package would do.
     """
@@ -66,7 +66,7 @@ def rehearse(
                 _try_objective(plugin, name, objective, module, batch, recipe)
             module.zero_grad(set_to_none=True)
         module = fold(module.cpu().eval())
-        _try_tasks(plugin, model, module, sample, release and recipe.steps >= LONG if graphs is None else graphs)
+        _try_tasks(plugin, model, module, sample, recipe.steps >= LONG if graphs is None else graphs)
 
 
 def tiny(plugin: str, *, graphs: bool) -> str:
@@ -135,8 +135,8 @@ def check_objectives(plugin: str, model: Model, recipe: Recipe, module: nn.Modul
                 objective.loss,
             )
         lr = objective.optimiser.lr
-        peak = getattr(recipe, lr, None) if isinstance(lr, str) else lr
-        if not isinstance(peak, int | float):
+        peak = getattr(recipe, lr, None) if isinstance(lr, str) else float(lr)
+        if not isinstance(peak, float):
             near = suggest(str(lr), [key for key in vars(recipe) if isinstance(getattr(recipe, key), float)])
             raise fault(
                 plugin,
