@@ -16,7 +16,7 @@ help:
 	@echo "make slow    run the tests that take long"
 	@echo "make browser install what the tests in Node and in a browser need"
 	@echo "make matrix  test the lowest and the newest versions, and each Python that is here"
-	@echo "make benchmarks  measure anew what docs/benchmarks.md shows (25 minutes on 2 quiet cores)"
+	@echo "make benchmarks  measure anew what docs/benchmarks.md shows (25 to 55 minutes on 2 quiet cores)"
 	@echo "make format  format the code"
 	@echo "make clean   remove .venv and what the demo wrote"
 
