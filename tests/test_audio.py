@@ -415,6 +415,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"waves": waves.folder, "mel": mel.folder}
 
 
+@pytest.mark.slow
 def test_a_model_of_waveforms(runs: dict[str, Path]) -> None:
     run = runs["waves"]
     model = zoo.load(run)

@@ -67,6 +67,7 @@ def test_torch_beside_onnx_runtime(shelf: Shelf) -> None:
     check(zoo.bench(release, batches=[2], rounds=1, only=both, device="cpu", quiet=True), release, both, 2)
 
 
+@pytest.mark.slow
 def test_processes_tell_what_computes_and_how_much_memory_they_took(shelf: Shelf) -> None:
     found = zoo.bench(
         shelf.release("vae"), tasks=["decode"], batches=[1], rounds=2, only=("torch", "onnx"), device="cpu", quiet=True
@@ -190,6 +191,7 @@ def test_torch_compiled(shelf: Shelf, tmp_path: Path) -> None:
         process.end()
 
 
+@pytest.mark.slow
 def test_without_a_compiler_torch_compiled_is_left_out(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "/no/such/compiler")
     found = zoo.bench(

@@ -57,6 +57,7 @@ def step_of(run: Path) -> int:
     return checkpoints.steps(run)[-1]
 
 
+@pytest.mark.slow
 def test_released_digits_have_all_measures_and_beat_pca() -> None:
     found = measured(zoo.evaluate("vae.digits", quiet=True))
     assert found.keys() == PICTURES | SCORE | {"negative_elbo", "iwae_100"}

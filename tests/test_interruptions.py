@@ -357,7 +357,13 @@ def test_a_release_is_not_lost_when_its_replacement_is_interrupted(
         (signal.SIGTERM, "Terminated", 143),
     ],
 )
-@pytest.mark.parametrize(("part", "task"), [("at_end", "measuring"), ("zoo_export.export", "writing the release")])
+@pytest.mark.parametrize(
+    ("part", "task"),
+    [
+        pytest.param("at_end", "measuring", marks=pytest.mark.slow),
+        ("zoo_export.export", "writing the release"),
+    ],
+)
 def test_a_run_that_is_stopped_after_its_training(
     part: str, task: str, number: int, word: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

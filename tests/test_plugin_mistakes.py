@@ -595,7 +595,7 @@ def test_without_the_packages_of_onnx_torch_alone_finds_out(
         zoo.train("mine.tiny", out=tmp_path / "run", release=False, quiet=True)
 
 
-@pytest.mark.parametrize("model", ["sngan", *slow("vq-vae")])
+@pytest.mark.parametrize("model", ["vae", *slow("sngan", "vq-vae")])
 def test_a_run_is_the_same_to_the_bit_without(
     model: str, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import zoo
-from conftest import Shelf, raises
+from conftest import Shelf, raises, slow
 from zoo import derived, generation, tokens
 from zoo.convert import from_batch, to_batch
 from zoo.derived import ATOL, RTOL
@@ -59,7 +59,7 @@ def cuts(draw: st.DataObject, n: int) -> list[slice]:
 # Released models
 
 
-@pytest.fixture(scope="module", params=["ae", "vae", "dcgan", "chargpt", "features"])
+@pytest.fixture(scope="module", params=["ae", "vae", "chargpt", *slow("dcgan", "features")])
 def model(request: pytest.FixtureRequest, shelf: Shelf) -> LoadedModel:
     """Each model with its tiny release in turn, loaded once."""
     return zoo.load(shelf.release(request.param), device="cpu")
