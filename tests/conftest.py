@@ -11,18 +11,17 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
-import traced
 import zoo
 from zoo import registry
 from zoo.cli import main
 from zoo.errors import ZooError
-from zoo.training import checkpoints
-from zoo_export import onnx_graph
+
+if TYPE_CHECKING:  # it imports torch, and the process that only starts those which run tests needs none
+    from zoo.training import checkpoints
 
 MODELS = tuple(registry.plugins())
 KINDS = ("cgan", "chargpt", "ddpm", "vae")
@@ -33,8 +32,8 @@ QUICK = ("chargpt.shakespeare", "ddpm.digits", "features.digits", "vae.digits", 
 """Released weights of each kind of generation."""
 
 # One thread: tiny models gain nothing from more, and threads that wait for each other are slow on a busy machine.
+# It counts where it is set before torch is imported.
 os.environ["OMP_NUM_THREADS"] = "1"
-torch.set_num_threads(1)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -107,17 +106,22 @@ def released(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session", autouse=True)
 def _traced_once() -> Iterator[None]:
     """In every test, also where it is a release that is wanted and not its graphs."""
+    import traced
+    from zoo_export import onnx_graph
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(onnx_graph, "trace", traced.Once())
         yield
 
 
-Trained = Callable[[str], checkpoints.Checkpoint]
+Trained = Callable[[str], "checkpoints.Checkpoint"]
 
 
 @pytest.fixture
 def trained(tmp_path: Path) -> Trained:
     """Trains ``MODEL.tiny``, and gives its checkpoint; it has no release, which takes longer."""
+
+    from zoo.training import checkpoints
 
     def train(model: str) -> checkpoints.Checkpoint:
         zoo.train(f"{model}.tiny", out=tmp_path / model, release=False, quiet=True)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
 import zoo
@@ -39,7 +38,7 @@ def test_list_filters_and_json(zoo_call: Command) -> None:
     names = [row["name"] for row in rows]
     assert {"ae.mnist", "vae.mnist", "dcgan.digits", "chargpt.shakespeare"} <= set(names)
     assert names == zoo.list_models()
-    models = yaml.safe_load((Path(__file__).parents[1] / registry.CATALOGUE).read_text("utf-8"))["models"]
+    models = registry.parse((Path(__file__).parents[1] / registry.CATALOGUE).read_text("utf-8"))["models"]
     encoders = {row["model"] for row in json.loads(zoo_call("list", "--task", "encode", "--json").stdout)}
     assert encoders == {name for name, entry in models.items() if "encode" in entry["tasks"]} >= {"ae", "vae"}
     mnist = [line.split()[0] for line in zoo_call("list", "*.mnist").stdout.splitlines()[1:]]

@@ -467,6 +467,7 @@ def test_the_page_reads_well_without_javascript(four: Path) -> None:
 
 
 @browser
+@pytest.mark.slow
 def test_the_page_fits_phones_and_takes_both_colour_schemes(four: Path, tmp_path: Path) -> None:
     seen = used(four, "look", tmp_path)
     assert len({look["ground"] for look in seen.values()}) == 2

@@ -13,7 +13,7 @@ import yaml
 from zoo import registry, schema
 from zoo.errors import PluginError
 
-REGISTRY = yaml.safe_load((Path(__file__).parents[1] / registry.CATALOGUE).read_text("utf-8"))
+REGISTRY = registry.parse((Path(__file__).parents[1] / registry.CATALOGUE).read_text("utf-8"))
 NAME = "features.digits"
 
 

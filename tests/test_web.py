@@ -120,7 +120,7 @@ def test_a_bundle_is_replaced_by_force_alone(shelf: Shelf, npm: Path, tmp_path: 
 
 
 @node
-@pytest.mark.parametrize("model_name", few(MODELS, "vae", "chargpt"))
+@pytest.mark.parametrize("model_name", few(MODELS, "vae"))
 def test_node_gives_the_samples_of_python(model_name: str, shelf: Shelf) -> None:
     """For every registered model that generates: ONNX Runtime for Node, and for browsers, against Python's."""
     release = read(shelf.release(model_name))
@@ -307,6 +307,7 @@ def test_the_page_completes_a_text(gpt: Path, browse: Browse, tmp_path: Path) ->
 
 
 @browser
+@pytest.mark.slow
 def test_the_page_fits_phones_and_takes_both_colour_schemes(shelf: Shelf, browse: Browse, tmp_path: Path) -> None:
     seen = browse(bundle(shelf.release("vae"), tmp_path / "site"), "look", tmp_path)
     grounds = set()
@@ -319,7 +320,7 @@ def test_the_page_fits_phones_and_takes_both_colour_schemes(shelf: Shelf, browse
 
 
 @browser
-@pytest.mark.parametrize("name", ["model/model.safetensors", "model/generate.onnx", "ort/ort.wasm.min.mjs"])
+@pytest.mark.parametrize("name", ["model/generate.onnx", *slow("model/model.safetensors", "ort/ort.wasm.min.mjs")])
 def test_the_page_refuses_a_file_that_was_altered(name: str, shelf: Shelf, browse: Browse, tmp_path: Path) -> None:
     folder = bundle(shelf.release("vae"), tmp_path / "site")
     flip(folder / name)

@@ -171,7 +171,7 @@ def write(distribution: str, path: Path | None = None, check: bool = False) -> t
     if target is None:
         raise NotFoundError(f"{distribution} has no package folder to write a catalogue into. Say where with -o.")
     wanted = {target: build(distribution)}
-    content = yaml.safe_load(wanted[target])
+    content = registry.parse(wanted[target])
     readme, models = target.parent / "README.md", target.parent / "docs" / "models.md"
     try:
         if readme.is_file():

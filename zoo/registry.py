@@ -230,12 +230,18 @@ def _read(
 
     try:
         text = path.read_text("utf-8")
-        text = text if whole else text.partition("\nmodels:")[0]
-        loaded = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        loaded = parse(text if whole else text.partition("\nmodels:")[0])
     except (OSError, ValueError, yaml.YAMLError) as error:
         return None, f"{path} cannot be read: {one_line(error)}"
     problem = problem_of(loaded)
     return loaded, f"{path} {problem}" if problem else ""
+
+
+def parse(text: str) -> Any:
+    """What a YAML document holds, or a YAMLError. libyaml reads it where it is there: it is faster."""
+    import yaml
+
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def catalogue_path(distribution: str) -> Path | None:
