@@ -105,6 +105,14 @@ class Mistake(NamedTuple):
 # By name. The line that is named has the text `at`: "" is the one that was replaced, None is none.
 
 CONTRACT = {
+    "a part that is named twice": Mistake(
+        "zoo.Objective(loss)",
+        'zoo.Objective(loss, params=("encoder", "encoder"))',
+        ("params = ('encoder', 'encoder')", "names 'encoder' twice"),
+    ),
+    "a form that no data has": Mistake(
+        "sample.form(zoo.Image)", "sample.form(zoo.Vector)", ("sample.form takes zoo.Image, zoo.Text",)
+    ),
     "an input that is no spec": Mistake(
         '{"image": image}, {"code": code}',
         '{"image": (1, 8, 8)}, {"code": code}',
@@ -558,7 +566,38 @@ TASKS = {
         "def tasks(net)",
     ),
 }
-CASES = CONTRACT | MODULE | TASKS
+GENERATE = 'generate=zoo.OneShot("decode"),'
+
+
+def measured(measures: str) -> str:
+    return f"{GENERATE} measures=({measures},),"
+
+
+MEASURES = {
+    "two measures of one name": Mistake(
+        GENERATE,
+        measured('zoo.Measure("m", loss, "", "p"), zoo.Measure("m", loss, "", "p")'),
+        ("two of its measures are called 'm'",),
+        "mine = zoo.Model(",
+    ),
+    "a measure without a name": Mistake(
+        GENERATE, measured('zoo.Measure("", loss, "", "p")'), ("the name '' is not allowed",)
+    ),
+    "a measure of no samples": Mistake(
+        GENERATE, measured('zoo.Measure("m", loss, "", "p", limit=0)'), ("limit = 0 of 'm' must be at least 1",)
+    ),
+    "a mean over the batch": Mistake(
+        GENERATE,
+        measured('zoo.Measure("m", lambda net, batch, recipe: batch.x.mean(), "", "p")'),
+        ("mine.tiny cannot be measured: The metric 'm' gave () for a batch of 5", "A mean is over all axes but"),
+    ),
+    "a measure that fails": Mistake(
+        GENERATE,
+        measured('zoo.Measure("m", lambda net, batch, recipe: 1 / 0, "", "p")'),
+        ("mine.tiny cannot be measured: The metric 'm' fails: ZeroDivisionError",),
+    ),
+}
+CASES = CONTRACT | MODULE | TASKS | MEASURES
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -571,6 +610,13 @@ def test_one_line_before_anything_is_written(case: str, plug: Plug, tmp_path: Pa
     with raises(PluginError, f"Plugin 'mine' ({where}): ", *mistake.says):
         zoo.train("mine.tiny", out=tmp_path / "run", quiet=True)
     assert contents(tmp_path) == {}
+
+
+def test_what_zoo_doctor_tries_are_the_measures_too(plug: Plug) -> None:
+    mistake = MEASURES["a mean over the batch"]
+    file, line = plug(mistake.old, mistake.new)
+    with raises(PluginError, f"Plugin 'mine' ({file}, line {line}): mine.tiny cannot be measured", "gave () for"):
+        rehearsal.tiny("mine", graphs=False)
 
 
 def test_the_command_says_the_same(plug: Plug, refused: Refused) -> None:

@@ -36,6 +36,8 @@ def build(model: Model, recipe: Recipe, sample: Sample, name: str) -> nn.Module:
         with torch.random.fork_rng(devices=[]):  # the caller's generator stays as it is
             torch.manual_seed(mix(recipe.seed, "weights"))
             module: object = model.build(recipe, sample)
+    except PluginError as error:  # of a declaration
+        raise registry.fault(registry.split(name)[0], str(error), error, model.build) from error
     except Exception as error:
         form = f"{sample.x.kind} data of shape {sample.x.shape}"
         said = f"{name} cannot be built for {form}: {one_line(error)[:200]}. Try other data or settings"

@@ -73,7 +73,9 @@ class Recipe(Checked):
     length: int = setting(128, "characters in one sample of a text; other data ignore it", least=2)
     seconds: float = setting(1.0, "length of one sound: longer ones are cut, shorter ones padded with silence", above=0)
     bands: int = setting(0, "mel bands of one sound; 0 keeps the waveform", least=0)
-    size: int = setting(0, "pixels of each side that images are resized to; 0 keeps them as they are", least=0)
+    size: int = setting(
+        0, "pixels of each side that images are resized to; 0 keeps them as they are", least=0, most=4096
+    )
     fit: Literal["crop", "pad"] = setting(
         "crop", "what resizing does to an image that is not square: cut it, or pad it"
     )
@@ -177,6 +179,8 @@ class Objective(Checked):
                 f"An objective has every = {self.every} and during = {self.during}: every must be at least 1, "
                 "and during two parts of the run, 0 ≤ start < end ≤ 1."
             )
+        if twice := _twice(self.params):
+            raise PluginError(f"An objective has params = {self.params!r}, which names {twice!r} twice.")
 
 
 @dataclass(frozen=True)
@@ -194,6 +198,15 @@ class Measure(Checked):
     better: Literal["lower", "higher"] = "lower"
     limit: int | None = None
     """For a slow one: it is left to ``zoo evaluate``, which takes the first so many test samples unless told more."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not names.RECIPE.fullmatch(self.name):
+            raise PluginError(
+                f"Measure: the name {self.name!r} is not allowed. It may have letters, digits, '.', '-' and '_'."
+            )
+        if self.limit is not None and self.limit < 1:
+            raise PluginError(f"Measure: limit = {self.limit} of {self.name!r} must be at least 1, or None.")
 
 
 @dataclass(frozen=True)
@@ -261,6 +274,8 @@ class Model(Checked):
         super().__post_init__()
         if not self.objectives:
             raise PluginError("Model: it has no objectives, and needs at least one to be trained.")
+        if twice := _twice(tuple(measure.name for measure in self.measures)):
+            raise PluginError(f"Model: two of its measures are called {twice!r}. Give them different names.")
         if "tiny" not in self.recipes:
             there = ", ".join(self.recipes) or "none"
             raise PluginError(
@@ -276,3 +291,8 @@ class Model(Checked):
     def generation(self, module: Any) -> Generation | None:
         """How a module of this model generates."""
         return self.generate(module) if callable(self.generate) else self.generate
+
+
+def _twice(values: tuple[str, ...]) -> str:
+    """The first that is there more than once, or ``""``."""
+    return next((value for value in values if values.count(value) > 1), "")

@@ -173,8 +173,11 @@ class Sample(Checked):
     def form(self, spec: type[S]) -> S:
         """The form of an item, for a model that is made for such data only, as in `sample.form(zoo.Image)`.
 
-        Raises ValueError, which says what the data is, if it is no `spec`.
+        Raises ValueError, which says what the data is, if it is no `spec`, and :class:`PluginError` where `spec` is
+        the form of no data set.
         """
+        if not hasattr(spec, "plural"):
+            raise PluginError(f"sample.form takes zoo.Image, zoo.Text, zoo.Audio or zoo.LogMel, and got {shown(spec)}.")
         if not isinstance(self.x, spec):
             raise ValueError(f"it models {spec.plural}, and this data is {self.x.kind}")
         return self.x

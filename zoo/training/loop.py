@@ -114,7 +114,7 @@ class Running:
             module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
         self.module = module.to(device)
         self._still = frozen.still(self.module)
-        metrics.check(name, model, self.module.eval(), self.watched, recipe)
+        metrics.check(name, model, self.module.eval(), next(iter(self.watched.in_order(metrics.TRIAL))), recipe)
         self._to_training()
         self.spare = copy.deepcopy(self.module) if recipe.ema or how.sharded else None
         self.phases = [

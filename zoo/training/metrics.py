@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from zoo.errors import EvaluationError, PluginError, ZooError, one_line
 from zoo.modules import mix
 from zoo.plugin import Batch, Measure, Model, Recipe
+from zoo.registry import fault, split
 from zoo.training.batches import Batches
 
 TRIAL = 5
-"""Samples on which every metric is tried before the first step."""
+"""Samples on which every metric is tried before the first step, or fewer where there are fewer."""
 
 Values = dict[str, NDArray[np.float64]]
 
@@ -63,13 +64,13 @@ def take(
 
 
 @torch.no_grad()
-def check(name: str, model: Model, module: nn.Module, batches: Batches, recipe: Recipe) -> None:
-    """Try every metric of `model` on a few samples and a fresh module in eval mode, before anything is trained.
+def check(name: str, model: Model, module: nn.Module, batch: Batch, recipe: Recipe) -> None:
+    """Try every metric of `model` on a batch and a fresh module in eval mode, before anything is trained.
 
-    Raises :class:`PluginError` for one that fails, is not a number, or gives anything but one real number a sample.
+    Raises :class:`PluginError`, with the metric's file and line, for one that fails, is not a number, or gives anything
+    but one real number a sample.
     What `finish` fits is not there yet: a model that has it may fail here, or give NaN, but not give another form.
     """
-    batch = next(iter(batches.in_order(TRIAL)))
     with _own_generators(module):
         for metric in model.measures:
             try:
@@ -78,7 +79,8 @@ def check(name: str, model: Model, module: nn.Module, batches: Batches, recipe: 
                     raise PluginError(f"The metric {metric.name!r} is not a number (NaN) before the first step.")
             except PluginError as error:
                 if model.finish is None or error.__cause__ is None:
-                    raise PluginError(f"{name} cannot be measured: {error}") from error
+                    said = f"{name} cannot be measured: {error}"
+                    raise fault(split(name)[0], said, error.__cause__, metric.fn) from error
 
 
 def _of_batch(metric: Measure, module: nn.Module, batch: Batch, number: int, recipe: Recipe) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from zoo.modules import build, fold, mix
 from zoo.plugin import Batch, Model, Objective, Recipe, Task
 from zoo.registry import calling, fault, split
 from zoo.specs import Sample
-from zoo.training import frozen
+from zoo.training import frozen, metrics
 from zoo.training.phases import moved
 from zoo.training.precision import autocast
 
@@ -87,8 +87,9 @@ def tiny(plugin: str, *, graphs: bool) -> str:
         index=index,
         progress=torch.zeros(()),
     )
-    device = torch.device("cpu")
-    rehearse(f"{plugin}.tiny", model, recipe, sample, batch, device, graphs=graphs)
+    name, device = f"{plugin}.tiny", torch.device("cpu")
+    rehearse(name, model, recipe, sample, batch, device, graphs=graphs)
+    metrics.check(name, model, build(model, recipe, sample, name).eval(), batch, recipe)
     return ""
 
 
