@@ -394,6 +394,24 @@ MODULE = {
 }
 # In tasks and generation.
 TASKS = {
+    "a task that mixes the batch": Mistake(
+        "return self.encoder(x)",
+        "return self.encoder(x) + x.mean()",
+        ("task 'encode' gives an item another 'code' alone than beside others", "must not mix"),
+        "def encode",
+    ),
+    "a task that changes what it is given": Mistake(
+        "return self.encoder(x)",
+        "return self.encoder(x.mul_(0.5))",
+        ("task 'encode' changes its input 'image' in place",),
+        "def encode",
+    ),
+    "a task that keeps something": Mistake(
+        "return self.encoder(x)",
+        "self.calls = getattr(self, 'calls', 0) + 1; return self.encoder(x) + self.calls",
+        ("task 'encode' gives another 'code' when it is called again",),
+        "def encode",
+    ),
     "noise": Mistake(
         "return self.encoder(x)",
         "return self.encoder(x) + torch.randn(len(x), 2)",
@@ -690,7 +708,7 @@ def test_images_of_one_pixel(refused: Refused, tmp_path: Path) -> None:
 def test_a_mask_may_change_the_course_and_an_index_may_not() -> None:
     """What may is made a graph before step 0, which takes seconds."""
     form = zoo.Vector((2,))
-    ways = {"index": lambda x: x[:, torch.tensor([1, 0])], "mask": lambda x: x * x[x > 0].sum()}
+    ways = {"index": lambda x: x[:, torch.tensor([1, 0])], "mask": lambda x: x + 0 * x[x > 0].sum()}
     doubtful = {
         key: tracing.try_out(torch.nn.Identity(), zoo.Task(way, {"x": form}, {"y": form}), key)
         for key, way in ways.items()

@@ -44,8 +44,9 @@ def try_out(module: nn.Module, task: Task, name: str, zeros: Collection[str] = (
     """Run a task of a module, in eval mode on the CPU, on batches of examples; the inputs in `zeros` are zero.
 
     Returns whether its course may depend on values, which :func:`program` finds out for certain. Raises
-    :class:`ExportError` where it fails, draws random numbers, or gives another number of outputs, another shape or
-    another type than it declares. The ranges of values are not looked at: those of fresh weights say nothing.
+    :class:`ExportError` where it fails, draws random numbers, gives another number of outputs, another shape or another
+    type than it declares, changes what it is given, or gives an item something else when it is called again, or for
+    the item alone. The ranges of values are not looked at: those of fresh weights say nothing.
     """
     watch = _Watch(module, name)
     for batch in BATCHES:
@@ -74,7 +75,44 @@ def try_out(module: nn.Module, task: Task, name: str, zeros: Collection[str] = (
                     f"Task {name!r}: output {key!r} is {dtype} {tuple(output.shape)} for a batch of {batch}; "
                     f"declared is {_form(batch, spec)}."
                 )
+        if batch > 1:
+            _same_again(task, name, given)
     return watch.values
+
+
+def _same_again(task: Task, name: str, given: list[Tensor]) -> None:
+    """Call a task twice with the same, and with the last item alone: outputs that are floats must not differ.
+
+    The bound is wide, so that only what is meant to differ does; parity at export has a narrow one.
+    """
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kept = [tensor.clone() for tensor in given]
+        once = _outputs(name, task, task.method(*given))
+        for key, before, after in zip(task.inputs, kept, given, strict=True):
+            if not torch.equal(before, after):
+                raise ExportError(f"Task {name!r} changes its input {key!r} in place. Compute a new tensor.")
+        once = tuple(output.clone() for output in once)
+        again = _outputs(name, task, task.method(*kept))
+        alone = _outputs(name, task, task.method(*(tensor[-1:] for tensor in kept)))
+    for key, first, second, single in zip(task.outputs, once, again, alone, strict=True):
+        if not first.is_floating_point():
+            continue
+        if not _near(first, second):
+            raise ExportError(
+                f"Task {name!r} gives another {key!r} when it is called again with the same: it must keep nothing from "
+                "one call to the next."
+            )
+        if not _near(first[-1:], single):
+            raise ExportError(
+                f"Task {name!r} gives an item another {key!r} alone than beside others: it must not mix the items of a "
+                "batch. Take means over all axes but the first."
+            )
+
+
+def _near(left: Tensor, right: Tensor) -> bool:
+    scale = left.abs().nan_to_num(0.0, 0.0, 0.0).max().item() if left.numel() else 0.0
+    return torch.allclose(left, right, rtol=1e-3, atol=1e-5 + 1e-3 * scale, equal_nan=True)
 
 
 def program(module: nn.Module, task: Task, name: str) -> ExportedProgram:
