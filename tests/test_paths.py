@@ -158,3 +158,17 @@ def test_a_source_as_text() -> None:
     assert spelt("vae.mnist") == "vae.mnist"
     assert spelt(Path("vae")) == "./vae"
     assert spelt(Path("runs/vae")) == "runs/vae"
+
+
+def test_a_run_finds_its_data_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.txt").write_text("to be or not to be. " * 40)
+    run = zoo.train("chargpt.tiny", data="text:own.txt", out="run", set={"steps": 1}, release=False, quiet=True)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert (
+        json.loads((tmp_path / "run" / "recipe.json").read_text())["recipe"]["data"] == f"text:{tmp_path / 'own.txt'}"
+    )
+    assert [figure.name for figure in zoo.evaluate("../run", only=["nll"], quiet=True).figures] == ["nll"]
+    again = {"set": {"steps": 1}, "resume": True, "release": False, "quiet": True}
+    assert zoo.train("chargpt.tiny", data="text:../own.txt", out="../run", **again).steps == run.steps

@@ -28,7 +28,7 @@ from zoo.data.table import NAMED
 from zoo.errors import DataError, SettingError, suggest
 from zoo.images import ImageOptions, resized
 
-__all__ = ["NAMED", "OWN", "DataSet", "data_folder", "form", "load", "named"]
+__all__ = ["NAMED", "OWN", "DataSet", "absolute", "data_folder", "form", "load", "named"]
 
 FORM: Mapping[str, tuple[type, ...]] = {
     "length": (int,),
@@ -103,6 +103,12 @@ def load(
 def form(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The options of :func:`load` that shape a sample, out of a recipe's fields; what has another type is left out."""
     return {key: fields[key] for key, types in FORM.items() if type(fields.get(key)) in types}
+
+
+def absolute(name: str) -> str:
+    """The same data, for whoever is in another folder: the place of one's own is made absolute, other names stay."""
+    kind, _, place = name.partition(":")
+    return f"{kind}:{os.path.abspath(files.expand(place))}" if kind in OWN and place else name
 
 
 def named(name: str) -> NamedSet:

@@ -19,6 +19,7 @@ except ImportError as error:
 
 import zoo_export
 from zoo import files, registry, settings
+from zoo.data import absolute
 from zoo.devices import fit_threads, torch_device
 from zoo.errors import SettingError, installed, missing
 from zoo.evaluation import Figure, at_end, kept
@@ -82,6 +83,7 @@ def train(
     changes = dict(set or {})
     changes |= {key: value for key, value in (("data", data), ("precision", precision)) if value is not None}
     recipe = settings.replace(recipe, changes)
+    recipe = dataclasses.replace(recipe, data=absolute(recipe.data))  # a run is used from other folders, too
     settings.at_least("checkpoint_every", checkpoint_every, 1)
     folder = files.expand(out) if out is not None else Path("runs") / name
     where = distributed.own(torch_device(device))
