@@ -103,7 +103,7 @@ def test_a_wrong_metric_is_refused_before_the_first_step(
     assert not (tmp_path / "run").exists()
 
 
-def few_of(dataset: data.Dataset) -> Batch:
+def few_of(dataset: data.DataSet) -> Batch:
     return next(iter(Batches(dataset, 100, 0, torch.device("cpu")).in_order(5)))
 
 
