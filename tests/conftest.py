@@ -45,8 +45,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def slow(*values: Any) -> list[Any]:
-    """Values of a parameter that wait for ``-m slow``."""
-    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+    """Values of a parameter, or tuples of them for several, that wait for ``-m slow``."""
+    return [
+        pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.slow) for value in values
+    ]
 
 
 def few(values: Iterable[Any], *chosen: Any) -> list[Any]:
@@ -263,11 +265,29 @@ STEPWISE = {name: f"step_plugin:{name}" for name in ("dots", "cells", "mist")}
 """The models of step_plugin.py."""
 
 
+class Stepwise(Mapping[str, Path]):
+    """A run of each of them, with its release, trained on first use. Read only."""
+
+    def __init__(self, shelf: Shelf, site: Path) -> None:
+        self.shelf, self.site = shelf, site
+        self._runs: dict[str, Path] = {}
+
+    def __getitem__(self, name: str) -> Path:
+        if name in STEPWISE and name not in self._runs:
+            with plugged(self.site, **STEPWISE):
+                self._runs[name] = self.shelf.run(name)
+        return self._runs[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(STEPWISE)
+
+    def __len__(self) -> int:
+        return len(STEPWISE)
+
+
 @pytest.fixture(scope="session")
-def stepwise(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    """A run of each of them, with its release. Read only."""
-    with plugged(tmp_path_factory.mktemp("stepwise"), **STEPWISE):
-        return {name: shelf.run(name) for name in STEPWISE}
+def stepwise(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> Stepwise:
+    return Stepwise(shelf, tmp_path_factory.mktemp("stepwise"))
 
 
 @pytest.fixture

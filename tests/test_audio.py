@@ -14,7 +14,7 @@ import pytest
 from PIL import Image as Pillow
 
 import zoo
-from conftest import Command, Refused, one_error, plugged, raises
+from conftest import Command, Refused, one_error, plugged, raises, slow
 from zoo import show
 from zoo.convert import to_batch
 from zoo.data import audio, load, wav
@@ -403,16 +403,25 @@ def installed(site: Path) -> Iterator[None]:
         yield
 
 
+class Hums(dict[str, Path]):
+    """A run on waveforms and one on spectrograms, each trained on first use."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for index in range(20):
+            tone(folder / "sounds" / f"{index:02}.wav", 0.2 + index / 30)
+
+    def __missing__(self, kind: str) -> Path:
+        recipe, form = {"waves": ("hums.tiny", {}), "mel": ("hums.mel", {"bands": 6})}[kind]
+        data = f"audio:{self.folder / 'sounds'}"
+        zoo.train(recipe, data=data, set={"seconds": 0.2, **form}, out=self.folder / kind, quiet=True)
+        self[kind] = self.folder / kind
+        return self[kind]
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A run on waveforms and one on spectrograms."""
-    folder = tmp_path_factory.mktemp("hums")
-    for index in range(20):
-        tone(folder / "sounds" / f"{index:02}.wav", 0.2 + index / 30)
-    data, options = f"audio:{folder / 'sounds'}", {"seconds": 0.2}
-    waves = zoo.train("hums.tiny", data=data, set=options, out=folder / "waves", quiet=True)
-    mel = zoo.train("hums.mel", data=data, set={**options, "bands": 6}, out=folder / "mel", quiet=True)
-    return {"waves": waves.folder, "mel": mel.folder}
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Hums:
+    return Hums(tmp_path_factory.mktemp("hums"))
 
 
 @pytest.mark.slow
@@ -461,7 +470,7 @@ def test_a_model_of_spectrograms(runs: dict[str, Path]) -> None:
     assert set(verify(run)) == {"files", "graphs", "samples", "parity"}
 
 
-@pytest.mark.parametrize(("kind", "form"), [("waves", (200,)), ("mel", (6, 25))])
+@pytest.mark.parametrize(("kind", "form"), [*slow(("waves", (200,))), ("mel", (6, 25))])
 def test_verbs_and_files_of_sounds(kind: str, form: tuple[int, ...], runs: dict[str, Path], tmp_path: Path) -> None:
     model = zoo.load(runs[kind])
     names = [runs[kind].parent / "sounds" / f"{index:02}.wav" for index in (0, 9)]
@@ -487,7 +496,7 @@ def test_verbs_and_files_of_sounds(kind: str, form: tuple[int, ...], runs: dict[
         model.save(sounds, tmp_path / "x.txt")
 
 
-@pytest.mark.parametrize("kind", ["waves", "mel"])
+@pytest.mark.parametrize("kind", [*slow("waves"), "mel"])
 def test_other_samples_than_those_of_the_seed_are_noticed(kind: str, runs: dict[str, Path], tmp_path: Path) -> None:
     release = Path(shutil.copytree(runs[kind] / "release", tmp_path / "release"))
     name = read(release).manifest["samples"]["file"]
@@ -511,11 +520,10 @@ def test_other_samples_than_those_of_the_seed_are_noticed(kind: str, runs: dict[
         _samples(model)
 
 
-@pytest.mark.parametrize("source", ["mel", "waves/release"])
-def test_models_of_sounds_are_measured(source: str, runs: dict[str, Path]) -> None:
+@pytest.mark.parametrize(("kind", "source"), [("mel", "."), *slow(("waves", "release"))])
+def test_models_of_sounds_are_measured(kind: str, source: str, runs: dict[str, Path]) -> None:
     """With the form of their own recipe; what is for pictures costs a line."""
-    folder = runs["mel"].parent / source
-    found = zoo.evaluate(folder, data=f"audio:{runs['mel'].parent / 'sounds'}", quiet=True)
+    found = zoo.evaluate(runs[kind] / source, data=f"audio:{runs[kind].parent / 'sounds'}", quiet=True)
     assert [figure.name for figure in found.figures] == ["mse"]
     for family in ("reconstruction", "representation"):
         assert found.left_out[family] == "it models sounds, and this is measured on pictures"
@@ -545,12 +553,16 @@ def test_other_sounds_than_those_of_the_spectrograms_are_noticed(runs: dict[str,
                 _samples(model)
 
 
-def test_sound_beside_a_picture_is_of_spectrograms(runs: dict[str, Path], tmp_path: Path) -> None:
-    for kind, sound in (("mel", "samples.png"), ("mel", "samples"), ("waves", "samples.wav")):
-        manifest = dict(read(runs[kind] / "release").manifest)
-        manifest["samples"] = {**manifest["samples"], "sound": sound}
-        with raises(ReleaseError, f"are in {sound!r}, which cannot be"):
-            parse(tmp_path, manifest)
+@pytest.mark.parametrize(
+    ("kind", "sound"), [("mel", "samples.png"), ("mel", "samples"), *slow(("waves", "samples.wav"))]
+)
+def test_sound_beside_a_picture_is_of_spectrograms(
+    kind: str, sound: str, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    manifest = dict(read(runs[kind] / "release").manifest)
+    manifest["samples"] = {**manifest["samples"], "sound": sound}
+    with raises(ReleaseError, f"are in {sound!r}, which cannot be"):
+        parse(tmp_path, manifest)
 
 
 def zoo_sha256(path: Path) -> str:

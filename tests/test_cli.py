@@ -186,6 +186,7 @@ def test_own_colour_pictures_of_an_odd_size(name: str, tmp_path: Path) -> None:
     assert str(tmp_path) not in (run.folder / "release" / "manifest.json").read_text()
 
 
+@pytest.mark.slow
 def test_own_text(tmp_path: Path) -> None:
     (tmp_path / "own.txt").write_text("åäö to be or not to be, that is the question. " * 20, "utf-8")
     run = zoo.train("chargpt.tiny", data=f"text:{tmp_path / 'own.txt'}", out=tmp_path / "run", quiet=True)
@@ -279,6 +280,7 @@ def signs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ).folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["cp1252", *slow("ascii", "utf-8")])
 def test_output_that_the_encoding_lacks(
     encoding: str, shelf: Shelf, signs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -65,6 +65,7 @@ def quick(text: str) -> str:
     return text.replace("zoo bench ", "zoo bench --rounds 1 --only onnx ")
 
 
+@pytest.mark.slow
 def test_the_tour_runs(tmp_path: Path, zoo_call: Command) -> None:
     """The README's shell lines and Python lines, with the recipe ``tiny`` for speed."""
     shell = re.findall(r"^(zoo [^#\n]*)", README.split("## Five minutes")[1].split("```python")[0], re.M)

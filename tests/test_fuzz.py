@@ -348,6 +348,7 @@ def test_a_wrong_graph(case: str, release: Path, worker: Worker, canary: Path) -
     check(worker, release, RUNS, RUNS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "use", "times"), [("decode.onnx", "generate", 60), ("generate.onnx", "verify", 6)])
 def test_a_graph_that_is_cut_or_has_other_bytes(name: str, use: str, times: int, release: Path, worker: Worker) -> None:
     content = (release / name).read_bytes()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import zoo
-from conftest import Refused, Shelf, raises
+from conftest import Refused, Shelf, raises, slow
 from zoo import derived, generation, noise, tokens
 from zoo.convert import from_batch
 from zoo.errors import ExportError, SettingError
@@ -140,7 +140,7 @@ def test_labels_and_several_noises() -> None:
     np.testing.assert_allclose(samples, wanted.numpy(), rtol=1e-5)
 
 
-@pytest.mark.parametrize("model", ["vae", "chargpt"])
+@pytest.mark.parametrize("model", ["vae", *slow("chargpt")])
 def test_a_graph_that_generates_something_else_is_not_released(
     model: str, shelf: Shelf, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:

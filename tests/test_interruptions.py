@@ -20,7 +20,7 @@ import pytest
 import torch
 
 import zoo
-from conftest import Refused, Shelf, contents, cut, empty, flip, one_error, raises, scramble
+from conftest import Refused, Shelf, contents, cut, empty, flip, one_error, raises, scramble, slow
 from zoo import files
 from zoo.cli import main
 from zoo.errors import (
@@ -350,6 +350,7 @@ def test_a_release_is_not_lost_when_its_replacement_is_interrupted(
     assert (old / "manifest.json").read_text() == "old"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "word", "code"),
     [
@@ -379,7 +380,7 @@ def test_a_run_that_is_stopped_after_its_training(
     assert (tmp_path / "run" / "release" / "manifest.json").is_file()
 
 
-@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "Interrupted"), (signal.SIGTERM, "Terminated")])
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGTERM, "Terminated"), *slow((signal.SIGINT, "Interrupted"))])
 def test_a_run_that_is_stopped_at_its_last_checkpoint(
     number: int, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -393,6 +393,20 @@ MODULE = {
     ),
 }
 # In tasks and generation.
+FINISH = {
+    "a function finish without the recipe": Mistake(
+        "mine = zoo.Model(",
+        "def fit(net, batches):\n    pass\n\n\nmine = zoo.Model(finish=fit,",
+        ("finish(module, batches, recipe) cannot be called so: too many positional arguments",),
+        "def fit",
+    ),
+    "a function finish that wants more": Mistake(
+        "mine = zoo.Model(",
+        "def fit(net, batches, recipe, step):\n    pass\n\n\nmine = zoo.Model(finish=fit,",
+        ("finish(module, batches, recipe) cannot be called so: missing a required argument: 'step'",),
+        "def fit",
+    ),
+}
 TASKS = {
     "a task that mixes the batch": Mistake(
         "return self.encoder(x)",
@@ -615,7 +629,7 @@ MEASURES = {
         ("mine.tiny cannot be measured: The metric 'm' fails: ZeroDivisionError",),
     ),
 }
-CASES = CONTRACT | MODULE | TASKS | MEASURES
+CASES = CONTRACT | MODULE | FINISH | TASKS | MEASURES
 
 
 @pytest.mark.parametrize("case", CASES)

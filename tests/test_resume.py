@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import zoo
-from conftest import Command, Refused, Shelf, one_error, raises
+from conftest import Command, Refused, Shelf, few, one_error, raises, slow
 from zoo.errors import ExistsError, TrainingError
 from zoo.training import checkpoints, runs
 
@@ -71,7 +71,7 @@ LEFT: dict[str, Callable[[Path, Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("left", LEFT)
+@pytest.mark.parametrize("left", few(LEFT, "a lock", "a recipe", "a checkpoint"))
 def test_what_a_killed_job_leaves(left: str, whole: Path, tmp_path: Path, zoo_call: Command) -> None:
     run = tmp_path / "run"
     LEFT[left](run, whole)
@@ -87,7 +87,7 @@ def test_what_a_killed_job_leaves(left: str, whole: Path, tmp_path: Path, zoo_ca
     assert same(run, whole)
 
 
-@pytest.mark.parametrize("left", ["a lock", "a folder for samples", "half a recipe"])
+@pytest.mark.parametrize("left", ["a lock", *slow("a folder for samples", "half a recipe")])
 def test_a_killed_start_is_no_run_to_keep(left: str, whole: Path, tmp_path: Path) -> None:
     """Nor does it need --resume or --force."""
     LEFT[left](tmp_path / "run", whole)

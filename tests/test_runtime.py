@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 import zoo
-from conftest import Shelf, python, raises
+from conftest import Shelf, python, raises, slow
 from zoo import data, generation, registry
 from zoo.cgroups import cores
 from zoo.convert import to_batch
@@ -257,7 +257,7 @@ def test_rows_follow_the_size_of_a_sample() -> None:
     assert generation.rows(form((8,), (8,)), form((3, 1024, 1024), (3, 1024, 1024))) == 3  # of a chain, the larger
 
 
-@pytest.mark.parametrize("name", ["vae", "dcgan", "chargpt", "features"])
+@pytest.mark.parametrize("name", ["vae", "chargpt", *slow("dcgan", "features")])
 def test_how_a_batch_is_split_changes_nothing(name: str, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of more than a part, of a part and one, and one by one, with each part no larger than it may be."""
     images = DIGITS[:70]

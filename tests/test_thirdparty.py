@@ -127,6 +127,7 @@ def test_list_describes_it(example: Path, zoo_command: Command) -> None:
         assert "reconstruct" in row["tasks"]
 
 
+@pytest.mark.slow
 def test_its_catalogue_is_up_to_date(example: Path, zoo_command: Command) -> None:
     file = PROJECT / "zoo_thirdparty_example" / registry.CATALOGUE
     build = ("catalogue", "build", "--distribution", NAME, "--check", "-o", file)
@@ -141,12 +142,14 @@ def test_verify_proves_it_again(example: Path, run: Path, zoo_command: Command) 
     assert "torch and ONNX Runtime agree on every task" in found["parity"]
 
 
+@pytest.mark.slow
 def test_verify_without_the_plugin_checks_the_rest(run: Path, zoo_command: Command) -> None:
     found = json.loads(zoo_command("verify", run, "--json").stdout)
     assert found["ok"]
     assert "the plugin is not installed" in found["parity"]
 
 
+@pytest.mark.slow
 def test_generates_the_same_without_torch_and_the_plugin(example: Path, run: Path, tmp_path: Path) -> None:
     generate = "import numpy, zoo; numpy.save(sys.argv[3], zoo.load(sys.argv[1], backend=sys.argv[2]).generate(70))"
     python(generate, run, "onnx", tmp_path / "onnx.npy", block=["torch", "zoo_thirdparty_example"])
@@ -157,6 +160,7 @@ def test_generates_the_same_without_torch_and_the_plugin(example: Path, run: Pat
     assert np.abs(left - right).max() <= 1
 
 
+@pytest.mark.slow
 def test_spectral_norm_is_folded(run: Path) -> None:
     """A release holds the plain weight W / σ, σ = uᵀWv, that the trained module computes with."""
     released = load_file(run / "release" / "model.safetensors")
@@ -166,11 +170,13 @@ def test_spectral_norm_is_folded(run: Path) -> None:
     torch.testing.assert_close(released["dictionary.weight"], w / (u @ w @ v), rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 def test_whoever_may_read_the_card_may_read_the_weights(run: Path) -> None:
     modes = {path.name: path.stat().st_mode for path in (run / "release").iterdir()}
     assert modes == dict.fromkeys(modes, modes["README.md"])
 
 
+@pytest.mark.slow
 def test_module_of_a_release_has_plain_weights(example: Path, run: Path) -> None:
     code = "print(*zoo.load_module(sys.argv[1]).state_dict())"
     names = python(f"sys.path.insert(0, {str(example)!r})\nimport zoo\n{code}", run).split()
@@ -195,6 +201,7 @@ def test_weights_are_released_with_its_package(example: Path, run: Path, tmp_pat
     one_error(again, str(folder), "exists already and was kept", "--force")
 
 
+@pytest.mark.slow
 def test_torch_without_the_plugin_says_what_to_install(run: Path) -> None:
     with pytest.raises(ZooError, match=r"sparse.*zoo-thirdparty-example"):
         zoo.load(run, backend="torch")
@@ -303,6 +310,7 @@ def doctor(broken: Path, example: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -318,6 +326,7 @@ def test_doctor_says_what_is_wrong(doctor: dict[str, Any], name: str, words: str
     assert words in row["text"]
 
 
+@pytest.mark.slow
 def test_doctor_looks_at_catalogues(doctor: dict[str, Any]) -> None:
     rows = {row["name"]: row for row in doctor["findings"] if row["kind"] == "catalogue"}
     assert rows[NAME]["ok"]

@@ -13,6 +13,7 @@ from traced import Once, trace
 from zoo import registry
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_name", few(MODELS, "vae"))
 def test_other_weights_in_the_same_graph(model_name: str, shelf: Shelf) -> None:
     once, model = Once(), registry.load(model_name)
@@ -26,6 +27,7 @@ def test_other_weights_in_the_same_graph(model_name: str, shelf: Shelf) -> None:
     assert second == trace(modules[1], model.tasks(modules[1])[name], name)
 
 
+@pytest.mark.slow
 def test_what_a_graph_depends_on_is_traced_anew() -> None:
     class Scaled(torch.nn.Module):
         def __init__(self, scale: float) -> None:

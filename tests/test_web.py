@@ -140,8 +140,7 @@ def test_node_gives_the_samples_of_python(model_name: str, shelf: Shelf) -> None
     ("model", "asked"),
     [
         ("dots", {"picking": Picking(0.7, 4, 0.9)}),
-        pytest.param("cells", {}, marks=pytest.mark.slow),
-        pytest.param("mist", {"steps": 7, "eta": 0.5}, marks=pytest.mark.slow),
+        *slow(("cells", {}), ("mist", {"steps": 7, "eta": 0.5})),
     ],
 )
 def test_node_gives_the_samples_of_many_steps(model: str, asked: dict[str, Any], stepwise: Mapping[str, Path]) -> None:
@@ -246,7 +245,9 @@ def test_the_page_runs_narrow_numbers(kind: Literal["fp16", "int8"], browse: Bro
 @pytest.mark.parametrize(
     ("model", "fields", "asked"),
     [
-        ("dots", {"Label": "7", "Temperature": "0.6", "Top k": "3"}, {"label": 7, "temperature": 0.6, "top_k": 3}),
+        *slow(
+            ("dots", {"Label": "7", "Temperature": "0.6", "Top k": "3"}, {"label": 7, "temperature": 0.6, "top_k": 3})
+        ),
         ("mist", {"Steps": "6", "Noise on the way": "0.5"}, {"steps": 6, "eta": 0.5}),
     ],
 )

@@ -6,8 +6,10 @@ module that is trained is another one, and torch's generator is put back, so a r
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -51,6 +53,7 @@ def rehearse(
     module = build(model, recipe, sample, name)
     check_module(plugin, model, module)
     check_objectives(plugin, model, recipe, module)
+    check_finish(plugin, model)
     tasks = declarations.tasks(plugin, model, module)
     if release and not tasks:
         raise fault(plugin, f"{name} declares no tasks, so there is nothing to release. Add --no-release", model.tasks)
@@ -110,6 +113,19 @@ def check_module(plugin: str, model: Model, module: nn.Module) -> None:
                 raise fault(plugin, f"the {kind} {key!r} is {dtype}, and must be float32. Write .float()", model.build)
     if not any(True for _ in module.parameters()):
         raise fault(plugin, f"the module {type(module).__name__} has no parameters to train", model.build)
+
+
+def check_finish(plugin: str, model: Model) -> None:
+    """Raise :class:`PluginError` for a `finish` that does not take what it is given. It runs first at a checkpoint."""
+    if model.finish is None:
+        return
+    with suppress(ValueError):  # a function in C need not say what it takes
+        try:
+            inspect.signature(model.finish).bind("module", "batches", "recipe")
+        except TypeError as error:
+            raise fault(
+                plugin, f"finish(module, batches, recipe) cannot be called so: {error}", model.finish
+            ) from error
 
 
 def check_objectives(plugin: str, model: Model, recipe: Recipe, module: nn.Module) -> None:
