@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from measure import MISSED, data_dir
-from zoo import files
+from zoo.core import files
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs" / "benchmarks.md"

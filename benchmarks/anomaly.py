@@ -16,8 +16,8 @@ from pathlib import Path
 
 import zoo
 from measure import conclude, header, run, table
+from zoo.core.files import expand
 from zoo.evaluation import Figure
-from zoo.files import expand
 
 NAMES = ("ae.mnist", "vae.mnist", "aae.mnist")
 CLASSES = range(10)

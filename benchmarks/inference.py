@@ -23,10 +23,10 @@ from typing import Any
 
 import zoo
 from measure import conclude, header, run, table
-from zoo.benchmark.figures import Benchmark, Ratio, Row, percentile, ratio
-from zoo.files import expand
-from zoo.onnx_backend import OnnxBackend
+from zoo.benchmark.results import Benchmark, Ratio, Row, percentile, ratio
+from zoo.core.files import expand
 from zoo.release import WEIGHTS, read
+from zoo.runtime.onnx_backend import OnnxBackend
 
 SPEEDS = {1: 2.0, 64: 1.0}
 """The least speed of ONNX Runtime, in that of eager torch, by batch size."""
@@ -136,7 +136,7 @@ def ready(folder: Path, rounds: int) -> tuple[str, list[str], dict[str, list[flo
     import torch
     from safetensors.torch import load_file
 
-    from zoo import files
+    from zoo.core import files
 
     run = zoo.train("ae.tiny", set={"hidden": HIDDEN, "steps": 1}, out=folder / "large", quiet=True, force=True)
     release = read(run.folder / "release")

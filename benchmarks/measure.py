@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo.benchmark.machine import describe
-from zoo.errors import ZooError
-from zoo.files import expand
+from zoo.core.errors import ZooError
+from zoo.core.files import expand
 
 MISSED = 3
 """The exit status of a script that has measured everything, and something fell short of its bound."""

@@ -3,8 +3,8 @@
     ZOO_DATA_DIR=DIR python benchmarks/plain.py vae.mnist [--steps N] [--device cuda]
 
 Each has the network, data, batch, loss, schedule, clipping, EMA and optimisers of the recipe, in float32, and torch's
-own defaults for everything else; tests/test_benchmarks.py holds each to the trainer's losses and weights. Now and then
-it prints a line of JSON with the step, the losses and the seconds.
+own defaults for everything else; tests/benchmark/test_benchmarks.py holds each to the trainer's losses and weights. Now
+and then it prints a line of JSON with the step, the losses and the seconds.
 """
 
 from __future__ import annotations

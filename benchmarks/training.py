@@ -29,7 +29,7 @@ from typing import Any
 from laps import Contestant, Lap, rounds
 from measure import conclude, data_dir, header, table
 from peak import peak
-from zoo.files import expand
+from zoo.core.files import expand
 
 HERE = Path(__file__).resolve().parent
 STEPS = {"vae.mnist": 100, "dcgan.mnist": 120, "chargpt.shakespeare": 25, "pythae_vae.mnist": 6}
@@ -41,7 +41,7 @@ LINES = 500
 
 PROBE = """
 import json, sys, torch
-from zoo import devices, registry
+from zoo.core import devices; from zoo import registry
 from zoo.training import precision
 device = devices.torch_device(sys.argv[1])
 recipes = {name: registry.load_recipe(name)[1] for name in sys.argv[2:]}

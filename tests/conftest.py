@@ -18,7 +18,7 @@ import pytest
 import zoo
 from zoo import registry
 from zoo.cli import main
-from zoo.errors import ZooError
+from zoo.core.errors import ZooError
 
 if TYPE_CHECKING:  # it imports torch, and the process that only starts those which run tests needs none
     from zoo.training import checkpoints
@@ -28,6 +28,9 @@ KINDS = ("cgan", "chargpt", "ddpm", "vae")
 """One model of each kind of generation: at once with labels, token by token, step by step, and from codes."""
 
 RELEASED = tuple(zoo.list_models(pretrained=True))
+TRAINING = ("torch", "onnx", "onnxscript", "sklearn", "scipy")
+"""What only training, exporting and measuring need."""
+
 QUICK = ("chargpt.shakespeare", "ddpm.digits", "features.digits", "vae.digits", "vq-vae.mnist")
 """Released weights of each kind of generation."""
 
@@ -204,6 +207,13 @@ def python(code: str, *arguments: str | Path, block: Sequence[str] = (), cwd: Pa
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def patch_registry(patch: pytest.MonkeyPatch, **values: object) -> None:
+    """Replace functions of the registry, for those who import them and for the registry itself."""
+    for name, value in values.items():
+        patch.setattr(registry, name, value)
+        patch.setattr(f"zoo.registry.discovery.{name}", value)
 
 
 Refused = Callable[..., str]

@@ -7,9 +7,11 @@ import socket
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from zoo import data
 from zoo.data import DataSet
-from zoo.data.store import KnownFile
+from zoo.data.known_file import KnownFile
 
 NOISE = np.random.default_rng(0).integers(0, 256, 300_000, np.uint8).tobytes()
 
@@ -41,3 +43,12 @@ def closed_port() -> str:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def digits(folder: Path, count: int = 3) -> list[Path]:
+    """Test digits as PNG files."""
+    paths = []
+    for number, pixels in enumerate(data.load("digits", "test").x[:count, 0]):
+        paths.append(folder / f"digit{number}.png")
+        Image.fromarray(pixels).save(paths[-1])
+    return paths

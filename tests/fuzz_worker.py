@@ -35,8 +35,8 @@ def load(folder: Path) -> None:
 def task(folder: Path) -> None:
     """Every task, on plausible inputs of the form that the manifest names, where that is no gigantic one."""
     import zoo
-    from zoo.convert import from_batch
-    from zoo.examples import example
+    from zoo.contract.example_inputs import example
+    from zoo.media.convert import from_batch
 
     with zoo.load(folder) as model:
         for name, declared in model.release.tasks.items():
@@ -128,7 +128,7 @@ def room() -> Iterator[Path]:
 
 
 def main(forbidden: str) -> None:
-    from zoo.errors import ZooError
+    from zoo.core.errors import ZooError
 
     opened: list[str] = []
 
@@ -139,7 +139,7 @@ def main(forbidden: str) -> None:
     import onnxruntime  # noqa: F401
     import torch  # noqa: F401
 
-    import zoo.verify  # noqa: F401
+    import zoo.pipeline.verify  # noqa: F401
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

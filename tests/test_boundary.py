@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from conftest import Shelf, python
+from conftest import TRAINING, Shelf, python
 from zoo import registry
+
+ROOT = Path(__file__).parents[1]
+LAYERS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"][0]["layers"]
+"""The packages of zoo from the top, each of which imports only those below."""
 
 HEAVY = (
     "torch",
@@ -24,7 +29,6 @@ HEAVY = (
     "zoo_autoregressive",
     "zoo_features",
 )
-TRAINING = ("torch", "onnx", "onnxscript", "sklearn", "scipy")
 
 
 @pytest.mark.parametrize(
@@ -39,6 +43,20 @@ def test_looking_imports_nothing_heavy(arguments: list[str]) -> None:
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     assert python(code).splitlines()[-1] == "[]"
+
+
+def test_packages_below_the_torch_side_are_imported_without_it() -> None:
+    below = LAYERS[LAYERS.index("zoo.modules") + 1 :]
+    assert {"zoo.runtime", "zoo.plugin", "zoo.core"} < set(below)
+    code = """
+import importlib, pkgutil, sys
+for name in sys.argv[1:]:
+    package = importlib.import_module(name)
+    for module in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{name}."):
+        importlib.import_module(module.name)
+print(len([name for name in sys.modules if name.startswith("zoo.")]))
+"""
+    assert int(python(code, *below, block=TRAINING)) > 60
 
 
 def test_a_release_is_used_without_what_training_needs(model_name: str, shelf: Shelf, tmp_path: Path) -> None:

@@ -14,8 +14,11 @@ import pytest
 import zoo
 import zoo.plugin
 from conftest import Command
-from zoo import catalogue, names, registry
+from test_boundary import LAYERS
+from zoo import registry
 from zoo.cli import COMMANDS
+from zoo.contract import names
+from zoo.pipeline import catalogue
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -109,6 +112,15 @@ def test_the_plugin_guide_lists_the_contract() -> None:
     for name, cls in values.items():
         assert re.findall(r"`(\w+)(?:=|`)", rows[name]) == [field.name for field in dataclasses.fields(cls)], name
     assert all(f"`{name}`" in text for name in names.TAKEN)
+
+
+def test_the_contributors_guide_has_every_package_in_its_order() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    found = [
+        name for row in re.findall(r"^\| (`[^|]*) \|", text, re.M) for name in re.findall(r"`(?:export/)?([^`]*)`", row)
+    ]
+    wanted = [name.strip() for layer in LAYERS for name in layer.split("|")]
+    assert [name.removesuffix(".py").replace("/", ".") for name in found] == wanted
 
 
 def test_a_task_may_have_no_name_that_a_loaded_model_has() -> None:

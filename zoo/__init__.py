@@ -14,14 +14,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from zoo._version import __version__
 
 if TYPE_CHECKING:
     from zoo.benchmark.bench import bench
-    from zoo.benchmark.figures import Benchmark
-    from zoo.errors import ZooError
+    from zoo.benchmark.results import Benchmark
+    from zoo.core.errors import ZooError
     from zoo.evaluation import Evaluation, Figure, evaluate
     from zoo.modules import load_module
+    from zoo.pipeline.train import train
     from zoo.plugin import (
         AdamW,
         Audio,
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     )
     from zoo.registry import list_models
     from zoo.runtime import LoadedModel, load
-    from zoo.training.trainer import train
     from zoo_export import export
 
 _HOME = {
@@ -58,14 +58,14 @@ _HOME = {
         "Measure", "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text",
         "Vector", "setting",
     ),
-    "zoo.errors": ("ZooError",),
+    "zoo.core.errors": ("ZooError",),
     "zoo.benchmark.bench": ("bench",),
-    "zoo.benchmark.figures": ("Benchmark",),
+    "zoo.benchmark.results": ("Benchmark",),
     "zoo.evaluation": ("Evaluation", "Figure", "evaluate"),
     "zoo.registry": ("list_models",),
     "zoo.runtime": ("LoadedModel", "load"),
     "zoo.modules": ("load_module",),
-    "zoo.training.trainer": ("train",),
+    "zoo.pipeline.train": ("train",),
     "zoo_export": ("export",),
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}

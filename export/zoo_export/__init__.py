@@ -11,14 +11,19 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from zoo import files
-from zoo.errors import SettingError, installed, missing
-from zoo.numbers import is_number
+from zoo.core import files
+from zoo.core.arguments import is_number
+from zoo.core.errors import SettingError, installed, missing
 from zoo.release import MANIFEST, read, verify
-from zoo.sources import find, run_folder
+from zoo.release.resolve import find, run_folder
 from zoo_export import web_bundle
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from zoo.plugin import Task
 
 
 def export(
@@ -71,7 +76,7 @@ def export(
         fill = partial(copy, source)
     else:
         check_installed("Writing a release")
-        from zoo.training.runs import described
+        from zoo.training.run_folder import described
         from zoo_export.writer import write
 
         fill = partial(write, run, checkpoint=checkpoint)
@@ -126,3 +131,14 @@ def copy(source: str | Path, folder: Path) -> None:
     for name in (*release.files, MANIFEST):
         shutil.copyfile(release.folder / name, folder / name)
     verify(read(folder))
+
+
+def tracer() -> Callable[[nn.Module, Task, str], object]:
+    """What makes the graph of a task with what is installed: ONNX's, or torch's own, which knows no operators."""
+    if installed("onnx") and installed("onnxscript"):
+        from zoo_export import onnx_graph
+
+        return onnx_graph.trace
+    from zoo.modules import tracing
+
+    return tracing.program

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import noise, tokens
+from zoo.contract.example_inputs import SEED, example
+from zoo.contract.generation_plan import Plan
+from zoo.contract.specs import Iterative, Label, Noise, Spec, Text
+from zoo.core import philox
 from zoo.data import DataSet
-from zoo.diffusion import table
 from zoo.evaluation import likelihood
-from zoo.evaluation.subject import some
-from zoo.examples import SEED, example
-from zoo.generation import MOST_ROWS
-from zoo.plan import Plan
+from zoo.evaluation.evaluated_model import some
 from zoo.runtime import LoadedModel
-from zoo.specs import Iterative, Label, Noise, Spec, Text
+from zoo.sampling import autoregressive
+from zoo.sampling.ddim import table
+from zoo.sampling.generation import MOST_ROWS
 
 Array = NDArray[Any]
 
@@ -70,7 +71,7 @@ def _halfway(
         found = example(Label(token.classes, (math.prod(grid),)), len(real), 0)
     half = found[:MOST_ROWS, : max(1, found.shape[1] // 2)]
     labels = {name: given[name][: len(half)] for name in plan.labels(plan.tokens.task)}
-    *_, (met, _) = tokens.read(model.backend.run, plan, labels, half.T)
+    *_, (met, _) = autoregressive.read(model.backend.run, plan, labels, half.T)
     return met
 
 
@@ -78,7 +79,7 @@ def _noisy(generation: Iterative, real: Array) -> dict[str, Array]:
     """√ᾱ x₀ + √(1 − ᾱ) ε of real samples x₀, at times that are evenly spread over them."""
     times = np.arange(len(real)) * len(generation.alphas) // len(real)
     alphas = table(generation)[times].reshape(-1, *[1] * (real.ndim - 1))
-    drawn = noise.draw("normal", real.shape[1:], SEED, np.arange(len(real)))
+    drawn = philox.draw("normal", real.shape[1:], SEED, np.arange(len(real)))
     return {"x": np.sqrt(alphas) * (2 * real - 1) + np.sqrt(1 - alphas) * drawn, "time": times}
 
 
@@ -91,7 +92,7 @@ def _input(spec: Spec, stream: int, sample: Spec, real: Array, labels: Array | N
         return example(spec, len(real), stream)
     if not isinstance(spec, Noise):
         return codes
-    drawn = noise.draw(spec.distribution, spec.shape, SEED, np.arange(len(codes)), stream)
+    drawn = philox.draw(spec.distribution, spec.shape, SEED, np.arange(len(codes)), stream)
     drawn[::2] = codes[::2]
     return drawn
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.evaluation.figures import cells, from_json, loss_words, protocol_words
+from zoo.contract.metric import cells, from_json, loss_words, protocol_words
 from zoo.release import QUANTIZED
 
 _TAGS = {"image": "image-generation", "text": "text-generation", "audio": "audio", "log-mel": "audio"}

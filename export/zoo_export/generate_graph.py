@@ -14,12 +14,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from zoo import noise
-from zoo.derived import SAMPLES, TOKENS
-from zoo.diffusion import table
-from zoo.plan import Plan
-from zoo.specs import Chain, Iterative, Label, Noise, OneShot, Spec
-from zoo.tokens import COLD
+from zoo.contract.generation_plan import Plan
+from zoo.contract.specs import Chain, Iterative, Label, Noise, OneShot, Spec
+from zoo.core import philox
+from zoo.runtime.derived import SAMPLES, TOKENS
+from zoo.sampling.autoregressive import COLD
+from zoo.sampling.ddim import table
 from zoo_export.nodes import Nodes
 from zoo_export.seeded import TABLE, Seeded
 
@@ -60,7 +60,7 @@ def of(plan: Plan, graphs: Mapping[str, onnx.ModelProto]) -> onnx.ModelProto:
         nodes.Identity(_tokens(plan, seeded, own), into=SAMPLES)
         outputs = [_value(SAMPLES, INT64, ["batch", "total"])]
     if any(TABLE in node.input for node in nodes.nodes) or isinstance(plan.value, Iterative):
-        nodes.initialisers.append(onnx.numpy_helper.from_array(noise.normal_table(), TABLE))
+        nodes.initialisers.append(onnx.numpy_helper.from_array(philox.normal_table(), TABLE))
     whole.graph.node.extend(nodes.nodes)
     whole.graph.initializer.extend(nodes.initialisers)
     del whole.graph.input[:]
@@ -71,7 +71,7 @@ def of(plan: Plan, graphs: Mapping[str, onnx.ModelProto]) -> onnx.ModelProto:
 
 
 def _inputs(plan: Plan) -> list[onnx.ValueInfoProto]:
-    """What :func:`zoo.derived.feeds` gives."""
+    """What :func:`zoo.runtime.derived.feeds` gives."""
     inputs = [_value("seed", INT64, []), _value("first", INT64, [])]
     inputs += [_value(name, INT64, ["batch"]) for name in plan.labels()] or [_value("count", INT64, [])]
     inputs += [_value(name, kind, []) for name, kind in OPTIONS.items() if name in plan.options]
@@ -147,7 +147,7 @@ def _tokens(plan: Plan, seeded: Seeded, own: Sequence[onnx.NodeProto]) -> str:
 
 
 def _pick(nodes: Nodes, seeded: Seeded, classes: int, temperature: str, many: str) -> str:
-    """The next token of each sample, as :func:`zoo.tokens.pick` has it: int64 (n,)."""
+    """The next token of each sample, as :func:`zoo.sampling.autoregressive.pick` has it: int64 (n,)."""
     nodes = nodes.within("pick")
     scaled = nodes.Div("logits", temperature)
     ranked, _ = nodes.TopK(scaled, np.array([classes]), outputs=2)
@@ -166,7 +166,7 @@ def _pick(nodes: Nodes, seeded: Seeded, classes: int, temperature: str, many: st
 
 
 def _steps(plan: Plan, seeded: Seeded, own: Sequence[onnx.NodeProto]) -> None:
-    """A Loop whose body is the task that tells the noise, and takes a step, as :func:`zoo.diffusion.iterate` does."""
+    """A Loop whose body is the task that predicts the noise, and a step, as in :func:`zoo.sampling.ddim.iterate`."""
     value, shape = plan.value, plan.sample.x.shape
     assert isinstance(value, Iterative)
     nodes, times, one = seeded.nodes, len(value.alphas), 1.0

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.errors import ExportError
-from zoo.evaluation.families import OWN
-from zoo.evaluation.figures import Figure, value_words
-from zoo.evaluation.jobs import Own, family_jobs, take
-from zoo.evaluation.subject import Effort, Subject
+from zoo.contract.metric import Figure, value_words
+from zoo.core.errors import ExportError
+from zoo.evaluation.evaluated_model import Effort, Subject
+from zoo.evaluation.metric_groups import OWN
+from zoo.evaluation.runner import Own, family_jobs, take
 from zoo.plugin import Recipe
 from zoo.release import Release
 from zoo.runtime import LoadedModel

@@ -23,8 +23,8 @@ from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.transformers import float16
 from onnxscript import optimizer
 
-from zoo.errors import ExportError, one_line
-from zoo.generation import MOST_ROWS
+from zoo.core.errors import ExportError, one_line
+from zoo.sampling.generation import MOST_ROWS
 from zoo_export import onnx_graph
 
 Array = NDArray[Any]

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from onnxscript import opset18
 from torch import nn
 
-from zoo import tracing
-from zoo.errors import ExportError, one_line
-from zoo.graphs import offsets
+from zoo.contract.specs import Spec
+from zoo.core.errors import ExportError, one_line
+from zoo.modules import tracing
 from zoo.plugin import Task
 from zoo.release import WEIGHTS
-from zoo.specs import Spec
+from zoo.release.graph_check import offsets
 from zoo_export import standard
 from zoo_export.translations import built_once
 

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import EvaluationError, ZooError, one_line
+from zoo.contract.metric import Figure
+from zoo.core.errors import EvaluationError, ZooError, one_line
 from zoo.evaluation import declared
-from zoo.evaluation.figures import Figure
-from zoo.evaluation.jobs import Own
-from zoo.evaluation.subject import Effort, Subject
+from zoo.evaluation.evaluated_model import Effort, Subject
+from zoo.evaluation.runner import Own
 from zoo.plugin import Task
 from zoo.runtime import LoadedModel
 from zoo.training import metrics

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import derived, generation, tokens
-from zoo.convert import from_batch
-from zoo.derived import ATOL, RTOL
-from zoo.errors import ParityError
-from zoo.examples import SEED, example
-from zoo.plan import Plan
+from zoo.contract.example_inputs import SEED, example
+from zoo.contract.generation_plan import Plan
+from zoo.contract.specs import Audio, Image, Label, LogMel, Spec, Text
+from zoo.core.errors import ParityError
+from zoo.media.convert import from_batch
 from zoo.release import Release
-from zoo.runtime import Backend, OnnxBackend
-from zoo.specs import Audio, Image, Label, LogMel, Spec, Text
-from zoo.tokens import ALL
+from zoo.runtime import Backend, OnnxBackend, derived
+from zoo.runtime.derived import ATOL, RTOL
+from zoo.sampling import autoregressive, generation
+from zoo.sampling.autoregressive import ALL
 
 Array = NDArray[Any]
 
@@ -75,9 +75,9 @@ def _forced(plan: Plan, batch: int, torch: Backend, onnx: Backend) -> float:
     fed = [example(task.inputs["token"], batch, position) for position in range(_length(plan, STEPS))]
     worst = 0.0
     reads = (
-        tokens.read(torch.run, plan, labels, fed),
-        tokens.read(onnx.run, plan, labels, fed),
-        tokens.read(onnx.run, plan, last, [token[-1:] for token in fed]),
+        autoregressive.read(torch.run, plan, labels, fed),
+        autoregressive.read(onnx.run, plan, labels, fed),
+        autoregressive.read(onnx.run, plan, last, [token[-1:] for token in fed]),
     )
     for position, ((_, left), (_, right), (_, alone)) in enumerate(zip(*reads, strict=True)):
         where = f"task {name!r} at batch {batch}, step {position}"
@@ -157,9 +157,9 @@ def _compare_levels(where: str, left: Array, right: Array) -> int:
 
 def _compare_picks(where: str, left: Array, right: Array, indices: NDArray[np.int64], position: int) -> None:
     """The picks, at temperature 1, must agree wherever the best two tokens are more than ``MARGIN`` apart."""
-    ours, theirs = (tokens.scores(logits, SEED, indices, position, ALL) for logits in (left, right))
+    ours, theirs = (autoregressive.scores(logits, SEED, indices, position, ALL) for logits in (left, right))
     behind = ours.max(-1) - np.take_along_axis(ours, theirs.argmax(-1)[:, None], -1)[:, 0]
-    if (behind > tokens.MARGIN).any():
+    if (behind > autoregressive.MARGIN).any():
         raise ParityError(
             f"Parity failed in {where}: torch and ONNX Runtime pick different tokens. Nothing was released."
         )
@@ -183,10 +183,10 @@ def _generation(release: Release, plan: Plan, torch: Backend, onnx: Backend) -> 
 def _picked(plan: Plan, torch: Backend, onnx: Backend) -> dict[str, Any]:
     """Torch follows ONNX Runtime's tokens, and must pick the same ones."""
     indices, total = np.arange(3), _length(plan, 2 * STEPS)
-    labels, free = generation.labels_for(plan, indices), np.full((3, total), tokens.FREE)
-    found = tokens.autoregress(onnx.run, plan, indices, SEED, labels, free, ALL)
+    labels, free = generation.labels_for(plan, indices), np.full((3, total), autoregressive.FREE)
+    found = autoregressive.autoregress(onnx.run, plan, indices, SEED, labels, free, ALL)
     fed = [np.zeros(3, np.int64), *found.T[:-1]]
-    reads = (tokens.read(backend.run, plan, labels, fed) for backend in (torch, onnx))
+    reads = (autoregressive.read(backend.run, plan, labels, fed) for backend in (torch, onnx))
     for position, ((_, left), (_, right)) in enumerate(zip(*reads, strict=True)):
         _compare_picks(f"generation, token {position}", left["logits"], right["logits"], indices, position)
     return {"samples": len(indices), "tokens": total}

@@ -13,8 +13,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from zoo import files
-from zoo.errors import SettingError
+from zoo.core import files
+from zoo.core.errors import SettingError
 from zoo.evaluation.source import own_of, subject_of
 from zoo.release import QUANTIZED, WEIGHTS, Release, parse
 from zoo.runtime import LoadedModel, OnnxBackend

@@ -8,13 +8,14 @@ from tempfile import TemporaryDirectory
 
 from safetensors.numpy import load_file
 
-from zoo import files, registry
-from zoo.errors import ExportError, ParityError
+from zoo import registry
+from zoo.core import files
+from zoo.core.errors import ExportError, ParityError
 from zoo.modules import of_release
+from zoo.modules.torch_backend import TorchBackend
 from zoo.release import WEIGHTS, Release, read
 from zoo.runtime import OnnxBackend
-from zoo.torch_backend import TorchBackend
-from zoo.training import runs
+from zoo.training import run_folder
 from zoo_export import onnx_graph, parity, uint8, writer
 
 MADE_ANEW = ("sha256", "files", "tied", "left_out", "parity", "samples", "uint8")
@@ -55,7 +56,7 @@ def _export(old: Release, folder: Path) -> Release:
     writer.assemble(folder, module, model, tasks, old.sample, about)
     if old.uint8:
         uint8.add(folder)
-    for name in {runs.METRICS, writer.PICTURE, writer.TEXTS, writer.SOUNDS} & old.files.keys():
+    for name in {run_folder.METRICS, writer.PICTURE, writer.TEXTS, writer.SOUNDS} & old.files.keys():
         shutil.copyfile(old.path(name), folder / name)  # another processor may round a pixel the other way
     writer.finish(
         folder, {**read(folder).manifest, **{key: old.manifest[key] for key in ("samples",) if key in old.manifest}}

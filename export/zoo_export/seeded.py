@@ -1,4 +1,4 @@
-"""The seeded noise of a release as ONNX nodes: what zoo/noise.py computes with numpy, bit for bit.
+"""The seeded noise of a release as ONNX nodes: what zoo/core/philox.py computes with numpy, bit for bit.
 
 ONNX Runtime multiplies and divides int64 and not uint64, so words of 32 bits are held in int64, and a product of two of
 them is computed in two halves that fit.
@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import onnx
 
-from zoo import noise
+from zoo.core import philox
 from zoo_export.nodes import Nodes, Value
 
 TABLE = "zoo.normal"
@@ -41,14 +41,14 @@ class Seeded:
         low = n.BitwiseAnd(seed, MASK)
         high = n.BitwiseAnd(n.Div(n.Sub(seed, low), 2**32), MASK)
         words = n.Reshape(n.Concat(*(n.Reshape(word, [1]) for word in (low, high)), axis=0), [1, 2, 1, 1])
-        keys = n.BitwiseAnd(n.Add(words, noise.STEPS[..., None].astype(np.int64)), MASK)
+        keys = n.BitwiseAnd(n.Add(words, philox.STEPS[..., None].astype(np.int64)), MASK)
         index = n.Add(n.Range(0, count, 1), first)
         return cls(nodes, keys, n.Reshape(index, [-1, 1]))
 
     def draw(
         self, distribution: Literal["normal", "uniform", "gumbel"], shape: tuple[int, ...], stream: int, step: Value = 0
     ) -> str:
-        """float32 (n, *shape), as :func:`zoo.noise.draw` gives it; `step` is a scalar."""
+        """float32 (n, *shape), as :func:`zoo.core.philox.draw` gives it; `step` is a scalar."""
         n, count = self.nodes.within(f"noise.{stream}"), math.prod(shape)
         words = n.Slice(self._words(n, stream, step, -(-count // 4)), [0], [count], [1])
         if distribution == "normal":
@@ -66,8 +66,8 @@ class Seeded:
         index, steps = (n.Unsqueeze(n.Expand(part, size), [0]) for part in (self.index, step))
         ends = np.stack(np.broadcast_arrays(np.int64(stream), np.arange(blocks))).reshape(2, 1, blocks)
         multiplied, added = n.Concat(index, steps, axis=0), n.Expand(ends, n.Concat([2], size, axis=0))
-        factors = noise.MULTIPLY.astype(np.int64).reshape(2, 1, 1)
-        for number in range(noise.ROUNDS):  # (c0, c2) and (c1, c3), each (2, n, blocks)
+        factors = philox.MULTIPLY.astype(np.int64).reshape(2, 1, 1)
+        for number in range(philox.ROUNDS):  # (c0, c2) and (c1, c3), each (2, n, blocks)
             upper, lower = n.Mul(multiplied, factors >> 16), n.Mul(multiplied, factors & 0xFFFF)
             high = n.Div(n.Add(upper, n.Div(lower, 2**16)), 2**16)
             low = n.BitwiseAnd(n.Add(n.Mul(n.BitwiseAnd(upper, 0xFFFF), 2**16), lower), MASK)

@@ -8,11 +8,11 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from zoo.derived import SAMPLES, check
-from zoo.errors import SettingError
+from zoo.contract.specs import Image, Spec
+from zoo.core.errors import SettingError
 from zoo.release import GENERATE, read
 from zoo.runtime import OnnxBackend
-from zoo.specs import Image, Spec
+from zoo.runtime.derived import SAMPLES, check
 from zoo_export import onnx_graph, writer
 from zoo_export.nodes import Nodes
 

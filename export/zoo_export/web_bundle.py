@@ -9,8 +9,8 @@ import json
 import shutil
 from pathlib import Path
 
-from zoo import files
-from zoo.errors import NotFoundError, SettingError
+from zoo.core import files
+from zoo.core.errors import NotFoundError, SettingError
 from zoo.release import read
 
 PAGE = Path(__file__).parent / "web"

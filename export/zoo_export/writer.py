@@ -11,18 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import files, pictures, show
-from zoo.data import wav
-from zoo.errors import ExportError, ParityError, unusable
-from zoo.evaluation import Figure, kept
+from zoo.contract.generation_plan import Plan
+from zoo.contract.specs import Audio, Image, LogMel, Sample, Text, to_json
+from zoo.core import files
+from zoo.core.errors import ExportError, ParityError, unusable
+from zoo.evaluation import Figure, measurements
+from zoo.media import display, wav
+from zoo.media import grid as pictures
 from zoo.modules import build, fold
-from zoo.plan import Plan
+from zoo.modules.torch_backend import TorchBackend
 from zoo.plugin import Model, Task
 from zoo.release import FORMAT, GENERATE, MANIFEST, WEIGHTS, parse, read, seal, verify
 from zoo.runtime import LoadedModel, OnnxBackend
-from zoo.specs import Audio, Image, LogMel, Sample, Text, to_json
-from zoo.torch_backend import TorchBackend
-from zoo.training import checkpoints, runs
+from zoo.training import checkpoints, run_folder
 
 try:
     import onnx
@@ -44,15 +45,15 @@ TEXT_LENGTH = 400
 
 def write(run: Path, folder: Path, checkpoint: str | None) -> None:
     """Write the release of a run's checkpoint into an empty folder."""
-    about, model, recipe, sample = runs.model_of(run)
-    held = checkpoints.read(run, checkpoint or runs.released(recipe))
+    about, model, recipe, sample = run_folder.model_of(run)
+    held = checkpoints.read(run, checkpoint or run_folder.released(recipe))
     module = build(model, recipe, sample, about["name"])
     checkpoints.load_module(checkpoints.weights(held), module)
     module = fold(module.eval())  # in training mode, reading a spectrally normalised weight would change it
     tasks = dict(model.tasks(module))
     if not tasks:
         raise ExportError(f"{about['name']} declares no tasks, so there is nothing to release.")
-    files.write(folder / runs.METRICS, runs.metrics(run, held.state.step))
+    files.write(folder / run_folder.METRICS, run_folder.metrics(run, held.state.step))
     assemble(folder, module, model, tasks, sample, _manifest(run, about, model, tasks, held))
 
 
@@ -127,16 +128,16 @@ def write_samples(folder: Path, model: LoadedModel) -> dict[str, Any]:
         any_length = plan is not None and "length" in plan.options
         texts = model.generate(1, seed=0, length=TEXT_LENGTH if any_length else None)
         files.write(folder / TEXTS, texts[0] + "\n")
-        image = show.picture(texts, x)
+        image = display.picture(texts, x)
         made = {"file": TEXTS, "seed": 0}
     else:
         layout = {"n": 64, "columns": 8, "gap": 1} if isinstance(x, Image) else {"n": 8, "columns": 2, "gap": 2}
         samples = model.generate(layout["n"], seed=0)
-        grid = show.picture(samples, x, layout["columns"], layout["gap"])
+        grid = display.picture(samples, x, layout["columns"], layout["gap"])
         image = pictures.enlarge(grid)
         made = {"file": PICTURE, "seed": 0, **layout, "scale": len(image) // len(grid)}
         if isinstance(x, (Audio, LogMel)):
-            files.write(folder / SOUNDS, wav.write(show.sounds(samples, x).reshape(-1), x.rate))
+            files.write(folder / SOUNDS, wav.write(display.sounds(samples, x).reshape(-1), x.rate))
         if isinstance(x, LogMel):
             made["sound"] = SOUNDS
         if isinstance(x, Audio):
@@ -160,7 +161,7 @@ def _figures(run: Path, about: Mapping[str, Any], model: Model, held: checkpoint
     A metric that has been tried since, and could not be taken, has no value: an older one is none of it.
     """
     split = f"{held.state.split or 'test'} samples of {about['data']['name']}"
-    failed = kept.failed(run, held.state.step)
+    failed = measurements.failed(run, held.state.step)
     watched = {
         measure.name: Figure(
             name=measure.name,
@@ -172,7 +173,7 @@ def _figures(run: Path, about: Mapping[str, Any], model: Model, held: checkpoint
         for measure in model.measures
         if measure.name in held.state.measures and measure.name not in failed
     }
-    return (watched | {figure.name: figure for figure in kept.read(run, held.state.step)}).values()
+    return (watched | {figure.name: figure for figure in measurements.read(run, held.state.step)}).values()
 
 
 def _manifest(

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import zoo
-from zoo import files
-from zoo.examples import example
+from zoo.contract.example_inputs import example
+from zoo.core import files
 from zoo.release import FORMAT, MANIFEST
 
 HERE = Path(__file__).parent

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from zoo import settings
 from zoo.benchmark import machine
-from zoo.benchmark.contestants import contestants
-from zoo.benchmark.figures import Benchmark, Started, first_on, ratio, rows
+from zoo.benchmark.backends import contestants
+from zoo.benchmark.results import Benchmark, Started, first_on, ratio, rows
 from zoo.benchmark.rounds import Cell, Rounds
 from zoo.benchmark.worker import GENERATE
-from zoo.devices import check_threads
-from zoo.errors import EvaluationError, NotFoundError, SettingError, suggest
+from zoo.contract import settings
+from zoo.core.devices import check_threads
+from zoo.core.errors import EvaluationError, NotFoundError, SettingError, suggest
 from zoo.release import Release, read
-from zoo.sources import find, spelt
+from zoo.release.resolve import find, spelt
 
 BATCHES = (1, 64)
 ROUNDS = 5

@@ -6,7 +6,7 @@ import os
 import platform
 from typing import Any
 
-from zoo.cgroups import cores
+from zoo.core.cgroups import cores
 
 
 def describe() -> dict[str, Any]:

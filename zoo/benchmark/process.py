@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from zoo.benchmark.contestants import Contestant
-from zoo.errors import EvaluationError
+from zoo.benchmark.backends import Contestant
+from zoo.core.errors import EvaluationError
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from zoo.benchmark.contestants import Contestant
-from zoo.benchmark.figures import LeftOut
+from zoo.benchmark.backends import Contestant
 from zoo.benchmark.machine import busy
 from zoo.benchmark.process import Process
-from zoo.errors import EvaluationError
-from zoo.progress import Progress
+from zoo.benchmark.results import LeftOut
+from zoo.core.errors import EvaluationError
+from zoo.core.progress import Progress
 
 LAP = 0.2
 """Seconds that a contestant computes for each task, batch and round."""

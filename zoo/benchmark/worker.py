@@ -18,7 +18,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from zoo.errors import one_line
+from zoo.core.errors import one_line
 
 GENERATE = "generate"
 """Beside the tasks: a batch of samples as people get them, their noise drawn and the result made ready."""
@@ -72,16 +72,16 @@ def _open(source: str, engine: str, device: Any, threads: int) -> Any:
     if engine != "torch-compiled":
         return zoo.load(source, backend="onnx" if engine == "onnx" else "torch", device=device, threads=threads)
     from zoo import modules, registry
-    from zoo.devices import torch_device
+    from zoo.core.devices import torch_device
     from zoo.release import read
+    from zoo.release.resolve import find
     from zoo.runtime import LoadedModel
-    from zoo.sources import find
 
     release = read(find(source))
     module = modules.of_release(release).to(torch_device(device))
     import torch
 
-    from zoo.torch_backend import TorchBackend
+    from zoo.modules.torch_backend import TorchBackend
 
     torch.set_num_threads(threads)
     torch._dynamo.config.recompile_limit = 4096  # each batch size has its own graph; past the limit torch runs eagerly
@@ -94,7 +94,7 @@ def _open(source: str, engine: str, device: Any, threads: int) -> Any:
 
 def call(model: Any, task: str, batch: int) -> Callable[[], object]:
     """One call of a task with a batch of plausible input, arrays in and arrays out, or of ``generate``."""
-    from zoo.examples import example
+    from zoo.contract.example_inputs import example
 
     if task == GENERATE:
         short = {"length": CHARACTERS} if "length" in model.release.plan.options else {}

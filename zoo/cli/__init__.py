@@ -10,21 +10,21 @@ from importlib import import_module
 import click
 
 COMMANDS = {
-    "demo": ("zoo.cli.make", "Train a small model and use it without torch, in a minute."),
-    "list": ("zoo.cli.look", "List models and their recipes."),
-    "info": ("zoo.cli.look", "Show a model, a recipe, or a release."),
-    "train": ("zoo.cli.make", "Train a model and write its release."),
+    "demo": ("zoo.cli.demo", "Train a small model and use it without torch, in a minute."),
+    "list": ("zoo.cli.list", "List models and their recipes."),
+    "info": ("zoo.cli.info", "Show a model, a recipe, or a release."),
+    "train": ("zoo.cli.train", "Train a model and write its release."),
     "evaluate": ("zoo.cli.evaluate", "Measure a model, each figure with its protocol and its interval."),
     "bench": ("zoo.cli.bench", "Measure how fast releases are, in torch and in ONNX Runtime."),
-    "export": ("zoo.cli.make", "Write the release of a run."),
+    "export": ("zoo.cli.export", "Write the release of a run."),
     "gallery": ("zoo.cli.gallery", "Write a page that shows every released model."),
-    "generate": ("zoo.cli.use", "Generate samples, without torch."),
-    "run": ("zoo.cli.use", "Run any task of a model on files, without torch."),
-    "verify": ("zoo.cli.use", "Check a release: hashes, graphs, samples."),
+    "generate": ("zoo.cli.generate", "Generate samples, without torch."),
+    "run": ("zoo.cli.run", "Run any task of a model on files, without torch."),
+    "verify": ("zoo.cli.verify", "Check a release: hashes, graphs, samples."),
     "data": ("zoo.cli.data", "List, get and look at data sets."),
-    "doctor": ("zoo.cli.look", "Check this installation and every plugin."),
-    "catalogue": ("zoo.cli.look", "Describe your models, and release their weights."),
-    "completion": ("zoo.cli.look", "Print the shell completion script."),
+    "doctor": ("zoo.cli.doctor", "Check this installation and every plugin."),
+    "catalogue": ("zoo.cli.catalogue", "Describe your models, and release their weights."),
+    "completion": ("zoo.cli.completion", "Print the shell completion script."),
 }
 
 
@@ -45,7 +45,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from zoo.errors import suggest
+            from zoo.core.errors import suggest
 
             ctx.fail(f"No command {args[0]!r}.{suggest(args[0], COMMANDS)} Run: zoo --help")
         return super().resolve_command(ctx, args)
@@ -70,7 +70,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line: errors that a person can mend are one line, and only a bug shows a traceback."""
-    from zoo.errors import ZooError
+    from zoo.core.errors import ZooError
 
     _print_anything()
     try:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from zoo import files
+from zoo.core import files
 
 
 class UserPath(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3
@@ -94,9 +94,9 @@ def complete_device(ctx: click.Context, param: click.Parameter, incomplete: str)
 
 def complete_task(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The tasks of the SOURCE that stands before, and what else it can do."""
-    from zoo import latent
     from zoo.release import read
-    from zoo.sources import find
+    from zoo.release.resolve import find
+    from zoo.sampling import latent
 
     try:
         release = read(find(ctx.params.get("source") or ""))
@@ -108,8 +108,9 @@ def complete_task(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 def complete_verb_setting(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """``KEY=`` for what can be set of the verb that is being run."""
-    from zoo import latent, settings
+    from zoo.contract import settings
     from zoo.runtime import LoadedModel
+    from zoo.sampling import latent
 
     words = os.environ.get("COMP_WORDS", "").split()  # click has not parsed TASK yet when an option is left open
     keys = [key for word in words if word in latent.VERBS for key in settings.keywords(getattr(LoadedModel, word))]
@@ -181,3 +182,9 @@ def hanging(label: str, text: str) -> str:
         return label + text
     lines = textwrap.wrap(text, width - len(label), break_long_words=False, break_on_hyphens=False)
     return label + f"\n{' ' * len(label)}".join(lines)
+
+
+def say_written(paths: list[Path]) -> None:
+    """Name the files that were written, one a line."""
+    for path in paths:
+        click.echo(f"{path} written")

@@ -10,15 +10,15 @@ from click.shell_completion import CompletionItem
 from zoo.cli.arguments import as_json, complete_source, print_json, table
 
 if TYPE_CHECKING:
-    from zoo.benchmark.contestants import Contestant
-    from zoo.benchmark.figures import Benchmark, Ratio
+    from zoo.benchmark.backends import Contestant
+    from zoo.benchmark.results import Benchmark, Ratio
 
 
 def complete_tasks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The tasks of the first SOURCE, and generate."""
     from zoo.benchmark.worker import GENERATE
     from zoo.release import read
-    from zoo.sources import find
+    from zoo.release.resolve import find
 
     try:
         names = [*read(find((ctx.params.get("sources") or [""])[0])).tasks, GENERATE]
@@ -29,7 +29,7 @@ def complete_tasks(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 def complete_engine(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Ways to run a release."""
-    from zoo.benchmark.contestants import ENGINES
+    from zoo.benchmark.backends import ENGINES
 
     return [CompletionItem(name, help=text) for name, text in ENGINES.items() if name.startswith(incomplete)]
 

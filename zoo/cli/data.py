@@ -58,8 +58,8 @@ def list_command(data_dir: Path | None, as_json: bool) -> None:
 @data_dir
 def get_command(names: tuple[str, ...], data_dir: Path | None) -> None:
     """Download the files of data sets that are not there, and check all of them against their hashes."""
-    from zoo.data import archives, data_folder, named, store
-    from zoo.progress import downloads
+    from zoo.core.progress import downloads
+    from zoo.data import archives, data_folder, download, named
 
     folder = data_folder(data_dir)
     sets = [named(name) for name in names]
@@ -67,10 +67,10 @@ def get_command(names: tuple[str, ...], data_dir: Path | None) -> None:
         there = known.place(folder) is not None
         files = dict.fromkeys(file for split in known.files for file in known.chosen(split, folder))
         for file in files:
-            (archives if file.inside else store).obtain(file, folder, downloads(quiet=False))
+            (archives if file.inside else download).obtain(file, folder, downloads(quiet=False))
         place = known.place(folder)
         if place is None:
-            from zoo.errors import missing
+            from zoo.core.errors import missing
 
             raise missing(known.package, "train", f"The data set {known.name!r}")
         checked = f", {len(files)} file{'s'[: len(files) > 1]} checked" if files else ""
@@ -145,8 +145,8 @@ def _print(about: dict[str, Any]) -> None:
 
 
 def _check_picture(path: Path, force: bool) -> None:
-    from zoo.errors import SettingError
-    from zoo.files import check_free, check_outside_releases
+    from zoo.core.errors import SettingError
+    from zoo.core.files import check_free, check_outside_releases
 
     check_outside_releases(path)
     check_free(path, force)
@@ -156,10 +156,13 @@ def _check_picture(path: Path, force: bool) -> None:
 
 def _write_picture(name: str, data_dir: Path | None, path: Path, force: bool) -> None:
     """The first samples to train on: 64 pictures, 8 sounds, or 400 characters."""
-    from zoo import data, files, pictures, show
-    from zoo.progress import downloads
+    from zoo import data
+    from zoo.core import files
+    from zoo.core.progress import downloads
+    from zoo.data.preview import first
+    from zoo.media import display, grid
 
     loaded = data.load(name, "train", data_dir=data_dir, progress=downloads(quiet=False))
-    samples, columns = show.first(loaded)
-    image = show.picture(samples, loaded.sample.x, columns, gap=2)
-    files.write(path, pictures.png(pictures.enlarge(image)), force)
+    samples, columns = first(loaded)
+    image = display.picture(samples, loaded.sample.x, columns, gap=2)
+    files.write(path, grid.png(grid.enlarge(image)), force)

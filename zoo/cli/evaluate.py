@@ -8,12 +8,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from zoo.cli.arguments import as_json, complete_data, complete_device, data_dir, print_json, source, table
-from zoo.cli.prepare import prepare
+from zoo.cli.cpu_tuning import prepare
 
 
 def complete_measure(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Families of measures, and measures."""
-    from zoo.evaluation.families import FAMILIES, OWN
+    from zoo.evaluation.metric_groups import FAMILIES, OWN
 
     names = [OWN, *FAMILIES, *(name for family in FAMILIES.values() for name in family.names)]
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
@@ -57,8 +57,8 @@ def evaluate_command(
     docs/measures.md says what each measure is.
     """
     prepare()
+    from zoo.contract.metric import cells, protocol_words
     from zoo.evaluation import evaluate
-    from zoo.evaluation.figures import cells, protocol_words
 
     found = evaluate(
         source, only=only, limit=limit, samples=samples, data=data, data_dir=data_dir, device=device,

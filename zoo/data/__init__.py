@@ -20,13 +20,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from zoo import files
-from zoo.data.dataset import DataSet, Options, Split
+from zoo.core import files
+from zoo.core.errors import DataError, SettingError, suggest
+from zoo.data.dataset import DataSet, Options, Split, resized
+from zoo.data.known_file import Progress
 from zoo.data.named import NamedSet
-from zoo.data.store import Progress
 from zoo.data.table import NAMED
-from zoo.errors import DataError, SettingError, suggest
-from zoo.images import ImageOptions, resized
+from zoo.media.images import ImageOptions
 
 __all__ = ["NAMED", "OWN", "DataSet", "absolute", "data_folder", "form", "load", "named"]
 
@@ -64,10 +64,11 @@ def load(
     """One split of a data set.
 
     `length` is the number of characters in a window of text; `seconds` the length of one sound, and `bands` its mel
-    bands (0 keeps the waveform). `size`, `fit` and `background` are those of :class:`zoo.images.ImageOptions`: images
-    become squares of `size` pixels a side (0: as they are), cut or padded. `progress` is called during a download with
-    the bytes that are done, the bytes in all (or None) and the name of the file. Raises :class:`DataError` for data
-    that is missing, damaged or of the wrong form, and :class:`SettingError` for an option out of range.
+    bands (0 keeps the waveform). `size`, `fit` and `background` are those of
+    :class:`zoo.media.images.ImageOptions`: images become squares of `size` pixels a side (0: as they are), cut or
+    padded. `progress` is called during a download with the bytes that are done, the bytes in all (or None) and the
+    name of the file. Raises :class:`DataError` for data that is missing, damaged or of the wrong form, and
+    :class:`SettingError` for an option out of range.
     """
     if split not in ("train", "test"):
         raise SettingError(f"A data set has no split {split!r}. Choose train or test.")
@@ -86,17 +87,17 @@ def load(
         return resized(made, images)
     kind, _, rest = name.partition(":")
     if kind == "folder" and rest:
-        from zoo.data import folder
+        from zoo.data import image_folder
 
-        return folder.own(rest, split, images)
+        return image_folder.own(rest, split, images)
     if kind == "text" and rest:
         from zoo.data import text
 
         return text.own(rest, split, length)
     if kind == "audio" and rest:
-        from zoo.data import sounds
+        from zoo.data import audio_folder
 
-        return sounds.own(rest, split, options)
+        return audio_folder.own(rest, split, options)
     raise DataError(_unknown(name))
 
 

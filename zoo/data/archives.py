@@ -1,7 +1,8 @@
 """Archives of published files, read in memory: no name inside one ever becomes a path on disk.
 
 An archive is known by what is inside, since everybody packs in their own way: a tar that is packed by gzip, bzip2 or xz
-or not at all, a zip, and the folder that was unpacked from it are the same. :func:`zoo.data.store.listing` says how.
+or not at all, a zip, and the folder that was unpacked from it are the same: see
+:func:`zoo.data.known_file.listing`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from zoo.data.store import Inside, KnownFile, Progress, fetched, listing, locate, unreadable
-from zoo.errors import DataError, one_line
+from zoo.core.errors import DataError, one_line, unreadable
+from zoo.data.download import fetched
+from zoo.data.known_file import Inside, KnownFile, Progress, listing, locate
 
 LARGEST = 2**30
 """Bytes that are unpacked of one archive, and bytes of an archive, at most."""

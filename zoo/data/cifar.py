@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.contract.specs import Image, Sample
+from zoo.core.errors import DataError
 from zoo.data import archives
-from zoo.data.dataset import DataSet, Options, Split, fingerprint, of_named
+from zoo.data.dataset import DataSet, Options, Split, fingerprint
+from zoo.data.download import obtain
 from zoo.data.named import NamedSet
-from zoo.data.store import obtain
-from zoo.errors import DataError
-from zoo.specs import Image, Sample
 
 RECORD = 1 + 3 * 32 * 32
 
@@ -34,7 +34,7 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
     parts = [parse(batch, name, len(known.classes)) for batch, name in zip(batches, wanted, strict=True)]
     x, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     sample = Sample(Image(3, 32, 32), len(known.classes))
-    return of_named(known, split, sample, x, labels, fingerprint(x, labels))
+    return known.data_set(split, sample, x, labels, fingerprint(x, labels))
 
 
 def parse(content: bytes, name: str, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -10,11 +10,11 @@ import io
 import numpy as np
 from PIL import Image as Pillow
 
+from zoo.contract.specs import Image, Sample
+from zoo.core.errors import DataError, one_line
 from zoo.data import archives
-from zoo.data.dataset import DataSet, Options, Split, fingerprint, of_named
+from zoo.data.dataset import DataSet, Options, Split, fingerprint
 from zoo.data.named import NamedSet
-from zoo.errors import DataError, one_line
-from zoo.specs import Image, Sample
 
 
 def load(known: NamedSet, split: Split, options: Options) -> DataSet:
@@ -45,4 +45,4 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
             ) from error
     labels = np.array([label for _, label, _ in found], np.int64)
     sample = Sample(Image(channels, height, width), len(known.classes))
-    return of_named(known, split, sample, x, labels, fingerprint(x, labels))
+    return known.data_set(split, sample, x, labels, fingerprint(x, labels))

@@ -8,16 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from zoo.contract.specs import Image, Sample, Text
 from zoo.data.stream import Stream
-from zoo.images import AS_THEY_ARE, ImageOptions
-from zoo.specs import Sample, Text
+from zoo.media.images import AS_THEY_ARE, ImageOptions, fitted
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from zoo.data.named import NamedSet
-    from zoo.data.store import Progress
+    from zoo.data.known_file import Progress
 
 Split = Literal["train", "test"]
 
@@ -95,23 +94,6 @@ class DataSet:
         return self.x.read(np.arange(len(self))) if isinstance(self.x, Stream) else self.x
 
 
-def of_named(
-    known: NamedSet, split: Split, sample: Sample, x: NDArray[Any], labels: NDArray[np.int64] | None, sha256: str
-) -> DataSet:
-    """One split of a named set, with what the table says of it."""
-    return DataSet(
-        name=known.name,
-        split=split,
-        sample=sample,
-        x=x,
-        labels=labels,
-        source=known.source,
-        licence=known.licence,
-        sha256=sha256,
-        classes=known.classes,
-    )
-
-
 def fingerprint(x: NDArray[Any], labels: NDArray[np.int64] | None) -> str:
     """The SHA-256 of arrays: of their types, their shapes and their bytes."""
     import numpy as np
@@ -121,3 +103,22 @@ def fingerprint(x: NDArray[Any], labels: NDArray[np.int64] | None) -> str:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def resized(data: DataSet, options: ImageOptions) -> DataSet:
+    """A data set of images, in memory, whose images were given a size; `sha256` stays that of the data as it was."""
+    import numpy as np
+
+    form = data.sample.x
+    if not options.size or not isinstance(form, Image) or (form.height, form.width) == (options.size, options.size):
+        return data
+    x = np.empty((len(data), form.channels, options.size, options.size), np.uint8)
+    for row, image in zip(x, data.array, strict=True):
+        for plane, given in zip(row, image, strict=True):
+            plane[:] = fitted(given, (options.size, options.size), options.fit, options)
+    return dataclasses.replace(
+        data,
+        x=x,
+        sample=dataclasses.replace(data.sample, x=Image(form.channels, options.size, options.size)),
+        source=data.source + options.describe(transparent=False),
+    )

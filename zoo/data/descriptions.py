@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from zoo.core.errors import missing
 from zoo.data.dataset import DataSet, Options, Split
 from zoo.data.named import NamedSet
 from zoo.data.text import of_content
-from zoo.errors import missing
 
 
 def load(known: NamedSet, split: Split, options: Options) -> DataSet:

@@ -20,8 +20,8 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
-from zoo.data.store import KnownFile, Progress, unpack
-from zoo.errors import DataError, one_line
+from zoo.core.errors import DataError, one_line, unreadable
+from zoo.data.known_file import KnownFile, Progress, locate, unpack
 
 if sys.platform != "win32":
     import fcntl
@@ -44,6 +44,24 @@ class _Part:
     file: BinaryIO
     locked: bool
     """It is FILE.part; otherwise it is one that only we know of."""
+
+
+def obtain(known: KnownFile, data_dir: Path, progress: Progress | None = None) -> bytes:
+    """The unpacked bytes of a known file that is no archive, from the data folder or else from the net."""
+    path = locate(known, data_dir)
+    return fetched(known, data_dir, progress) if path is None else _checked(path, known)
+
+
+def fetched(known: KnownFile, data_dir: Path, progress: Progress | None = None) -> bytes:
+    """The unpacked bytes of a known file that is not there, from the net; an archive's are its own."""
+    folder = data_dir / known.folders[0]
+    if not known.addresses:
+        raise DataError(
+            f"{known.name} is not there, and no address gives exactly that file, which has {known.expected}. "
+            f"Put {known.name} into {folder}, or set ZOO_DATA_DIR to a data folder that has it. {known.note}".rstrip()
+        )
+
+    return fetch(known, folder, progress)
 
 
 def fetch(
@@ -79,6 +97,21 @@ def fetch(
         f"{known.name} is not there and could not be downloaded from {told}{more}. "
         f"Put {known.name} into {folder}, or set ZOO_DATA_DIR to a data folder that has it."
     )
+
+
+def _checked(path: Path, known: KnownFile) -> bytes:
+    try:
+        with open(path, "rb") as file:  # a browser may have unpacked it, and kept the name
+            packed = known.packed and file.read(2) == b"\x1f\x8b"
+        content, found = unpack(path, known, packed)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if found != known.sha256:
+        raise DataError(
+            f"{str(path)!r} is not the right file: expected {known.expected}, found {found}. "
+            "Delete it (or move it away) and run again."
+        )
+    return content
 
 
 def _attempt(address: str, known: KnownFile, final: Path, timeout: float, progress: Progress | None) -> bytes:

@@ -6,12 +6,13 @@ import re
 
 import numpy as np
 
-from zoo.data import archives, audio, wav
-from zoo.data.dataset import DataSet, Options, Split, fingerprint, of_named
+from zoo.contract.specs import Sample
+from zoo.core.errors import DataError
+from zoo.data import archives
+from zoo.data.audio_folder import in_memory, of_waveforms
+from zoo.data.dataset import DataSet, Options, Split, fingerprint
 from zoo.data.named import NamedSet
-from zoo.data.sounds import in_memory, of_waveforms
-from zoo.errors import DataError
-from zoo.specs import Sample
+from zoo.media import mel, wav
 
 RATE = 8000
 TEST = 5
@@ -32,9 +33,9 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
         if (index < TEST) == (split == "test"):
             found.append((index, speaker, digit, held))
     found.sort(key=lambda item: item[:3])
-    spec = audio.form(RATE, options.seconds, options.bands)
+    spec = mel.form(RATE, options.seconds, options.bands)
     sounds = (wav.read(held, f"{digit}_{speaker}_{index}.wav")[1] for index, speaker, digit, held in found)
     waveforms = in_memory(sounds, len(found), spec)
     labels = np.array([digit for _, _, digit, _ in found], np.int64)
     x = of_waveforms(waveforms, spec)
-    return of_named(known, split, Sample(spec, len(known.classes)), x, labels, fingerprint(waveforms, labels))
+    return known.data_set(split, Sample(spec, len(known.classes)), x, labels, fingerprint(waveforms, labels))

@@ -8,11 +8,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.data.dataset import DataSet, Options, Split, of_named
+from zoo.contract.specs import Image, Sample
+from zoo.core.errors import DataError
+from zoo.data.dataset import DataSet, Options, Split
+from zoo.data.download import obtain
 from zoo.data.named import NamedSet
-from zoo.data.store import obtain
-from zoo.errors import DataError
-from zoo.specs import Image, Sample
 
 
 def load(known: NamedSet, split: Split, options: Options) -> DataSet:
@@ -22,8 +22,7 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
     digest = hashlib.sha256(images)
     digest.update(labels)
     channels, height, width = known.shape
-    return of_named(
-        known,
+    return known.data_set(
         split,
         Sample(Image(channels, height, width), len(known.classes)),
         parse_idx(images, 3, files[0].name)[:, None],  # (n, 28, 28) -> (n, 1, 28, 28)

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from zoo.data.dataset import Split
-from zoo.data.store import KnownFile, locate
+from zoo.contract.specs import Sample
+from zoo.data.dataset import DataSet, Split
+from zoo.data.known_file import KnownFile, locate
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Files = Mapping[Split, tuple[KnownFile, ...]]
 
@@ -73,10 +78,26 @@ class NamedSet:
     def place(self, data_dir: Path) -> str | None:
         """Where it is, or None where it is not; nothing is read."""
         if self.package:
-            from zoo.errors import installed
+            from zoo.core.errors import installed
 
             there = installed({"scikit-learn": "sklearn"}.get(self.package, self.package))
             return f"part of {self.package}" if there else None
         paths = [locate(known, data_dir) for split in ("train", "test") for known in self.chosen(split, data_dir)]
         folders = dict.fromkeys(str(path.parent) for path in paths if path)
         return ", ".join(folders) if all(paths) else None
+
+    def data_set(
+        self, split: Split, sample: Sample, x: NDArray[Any], labels: NDArray[np.int64] | None, sha256: str
+    ) -> DataSet:
+        """One split of it, with what is known of it."""
+        return DataSet(
+            name=self.name,
+            split=split,
+            sample=sample,
+            x=x,
+            labels=labels,
+            source=self.source,
+            licence=self.licence,
+            sha256=sha256,
+            classes=self.classes,
+        )

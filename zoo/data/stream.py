@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.cgroups import cores
+from zoo.core.cgroups import cores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,7 @@ class Stream:
     form: tuple[int, int, int]
     """(c, h, w)."""
     decode: Callable[[Path, Pixels], None]
-    """Reads one picture into uint8 (c, h, w); a :class:`zoo.errors.DataError` that names it if it is damaged."""
+    """Reads one picture into uint8 (c, h, w); a :class:`zoo.core.errors.DataError` that names it if it is damaged."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -42,7 +42,7 @@ class Stream:
     def read(self, indices: NDArray[np.int64]) -> Pixels:
         """The pictures at `indices`, int64 (b,), in that order: uint8 (b, c, h, w), contiguous and writable.
 
-        Raises :class:`zoo.errors.DataError` for the first that is damaged, and IndexError beyond the end.
+        Raises :class:`zoo.core.errors.DataError` for the first that is damaged, and IndexError beyond the end.
         """
         import numpy as np
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from zoo.data.known_file import Inside, KnownFile, listing
 from zoo.data.named import Files, NamedSet
-from zoo.data.store import Inside, KnownFile, listing
 
 _DIGITS = tuple(map(str, range(10)))
 _CLOTHES = (

@@ -11,13 +11,13 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import files
+from zoo.contract.specs import Sample, Text
+from zoo.core import files
+from zoo.core.errors import DataError, unreadable
 from zoo.data.dataset import DataSet, Options, Split
+from zoo.data.download import obtain
 from zoo.data.named import NamedSet
-from zoo.data.store import obtain, unreadable
-from zoo.errors import DataError
-from zoo.images import shown
-from zoo.specs import Sample, Text
+from zoo.media.images import shown
 
 LARGEST_VOCABULARY = 65_535
 

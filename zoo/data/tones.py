@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from zoo import noise
-from zoo.data import audio
-from zoo.data.dataset import DataSet, Options, Split, fingerprint, of_named
+from zoo.contract.specs import Sample
+from zoo.core import philox
+from zoo.data.audio_folder import in_memory, of_waveforms
+from zoo.data.dataset import DataSet, Options, Split, fingerprint
 from zoo.data.named import NamedSet
-from zoo.data.sounds import in_memory, of_waveforms
-from zoo.data.wav import to_int16
-from zoo.specs import Sample
+from zoo.media import mel
+from zoo.media.wav import to_int16
 
 RATE = 8000
 SECONDS = 1.0
@@ -23,7 +23,7 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
     """Tones of 150 to 600 Hz with three harmonics, of 0.3 to 1 s and a tenth to full loudness, by seeded numbers."""
     indices = np.arange(TRAIN) if split == "train" else np.arange(TRAIN, TRAIN + TEST)
     labels = indices % len(known.classes)
-    pitch, length, loudness, phase = noise.draw("uniform", (4,), 0, indices).astype(np.float64).T[:, :, None]
+    pitch, length, loudness, phase = philox.draw("uniform", (4,), 0, indices).astype(np.float64).T[:, :, None]
     time = np.arange(round(RATE * SECONDS)) / RATE
     part = time / (0.3 + 0.7 * length)  # of the tone that is over, (n, samples)
     octaves = 2 * pitch + np.array(GLIDES)[labels][:, None] * part
@@ -31,8 +31,8 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
     harmonics = sum(np.sin(times * angle) / times for times in (1, 2, 3)) / 2
     envelope = np.sin(np.pi * part.clip(0, 1))
     waveforms = to_int16(10 ** (loudness - 1) * envelope * harmonics)
-    spec = audio.form(RATE, options.seconds, options.bands)
+    spec = mel.form(RATE, options.seconds, options.bands)
     held = in_memory(waveforms, len(waveforms), spec)
     labels = labels.astype(np.int64)
     x = of_waveforms(held, spec)
-    return of_named(known, split, Sample(spec, len(known.classes)), x, labels, fingerprint(held, labels))
+    return known.data_set(split, Sample(spec, len(known.classes)), x, labels, fingerprint(held, labels))

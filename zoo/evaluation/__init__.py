@@ -17,13 +17,13 @@ A run's figures are kept in its ``measures.json`` and go into its release; measu
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.errors import MissingPackageError, ZooError, installed, missing, one_line
-from zoo.evaluation.figures import Figure
+from zoo.contract.metric import Figure
+from zoo.core.errors import MissingPackageError, ZooError, installed, missing, one_line
+from zoo.evaluation.result import Evaluation
 
 if TYPE_CHECKING:
     import torch
@@ -33,21 +33,6 @@ if TYPE_CHECKING:
     from zoo.plugin import Model, Recipe
 
 __all__ = ["Evaluation", "Figure", "at_end", "evaluate"]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What :func:`evaluate` found."""
-
-    name: str
-    """``model.recipe``."""
-    figures: Sequence[Figure]
-    left_out: Mapping[str, str]
-    """Why a family of measures was not taken, by its name."""
-    kept: Path | None
-    """The ``measures.json`` that has the figures now, for a run folder measured on its own data."""
-    firmer: tuple[str, ...] = ()
-    """Those of which it has, and keeps, a figure that rests on more samples."""
 
 
 def evaluate(

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.evaluation.figures import Figure
+from zoo.contract.metric import Figure
+from zoo.contract.specs import Score
+from zoo.evaluation.evaluated_model import DoesNotApply, Effort, Subject, apply, some
 from zoo.evaluation.pca import Pca
-from zoo.evaluation.subject import DoesNotApply, Effort, Subject, apply, some
-from zoo.show import shown
-from zoo.specs import Score
+from zoo.media.display import shown
 
 COMPONENTS = 32
 """Of PCA, where the model has no codes to say how many."""

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.evaluation.figures import Better, Figure
+from zoo.contract.generation_plan import Plan
+from zoo.contract.metric import Better, Figure
+from zoo.core.progress import Progress
+from zoo.evaluation.classifier import judge, words
+from zoo.evaluation.evaluated_model import BLOCK, DoesNotApply, Effort, Subject, some
 from zoo.evaluation.generation import how_many, plan_of
 from zoo.evaluation.intervals import of_samples
-from zoo.evaluation.judge import judge, words
-from zoo.evaluation.subject import BLOCK, DoesNotApply, Effort, Subject, some
-from zoo.plan import Plan
-from zoo.progress import Progress
+from zoo.media.display import shown
 from zoo.runtime import LoadedModel
-from zoo.show import shown
 
 LABEL = "label"
 """The input that is the class of a sample; a Label of another name is a code that training gave a meaning."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from zoo.evaluation.figures import Figure
+from zoo.contract.metric import Figure
+from zoo.contract.specs import Vector
+from zoo.evaluation.evaluated_model import DoesNotApply, Effort, Subject, apply, some
 from zoo.evaluation.intervals import of_samples
-from zoo.evaluation.subject import DoesNotApply, Effort, Subject, apply, some
-from zoo.show import shown
-from zoo.specs import Vector
+from zoo.media.display import shown
 
 
 def figures(subject: Subject, effort: Effort) -> list[Figure]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.evaluation.figures import Figure
-from zoo.evaluation.subject import DoesNotApply, Effort, Subject, apply, some
-from zoo.show import shown
-from zoo.specs import Label
+from zoo.contract.metric import Figure
+from zoo.contract.specs import Label
+from zoo.evaluation.evaluated_model import DoesNotApply, Effort, Subject, apply, some
+from zoo.media.display import shown
 
 WHOLE = "no interval: a figure of the samples as a whole"
 

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from zoo.errors import EvaluationError
-from zoo.evaluation.figures import Figure
+from zoo.contract.metric import Figure
+from zoo.core.errors import EvaluationError
+from zoo.core.progress import Progress
+from zoo.evaluation.evaluated_model import Effort, Subject
 from zoo.evaluation.intervals import of_samples
-from zoo.evaluation.subject import Effort, Subject
 from zoo.plugin import Measure, Recipe
-from zoo.progress import Progress
 from zoo.training import metrics
 from zoo.training.batches import Batches
 

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.contract.generation_plan import Plan
+from zoo.contract.metric import Better, Figure
+from zoo.contract.specs import Image
+from zoo.core.progress import Progress
 from zoo.evaluation import distances, inception
-from zoo.evaluation.families import FAMILIES
-from zoo.evaluation.figures import Better, Figure
+from zoo.evaluation.classifier import judge, words
+from zoo.evaluation.evaluated_model import BLOCK, DoesNotApply, Effort, Subject, some
 from zoo.evaluation.intervals import of_seeds
-from zoo.evaluation.judge import judge, words
-from zoo.evaluation.subject import BLOCK, DoesNotApply, Effort, Subject, some
-from zoo.plan import Plan
-from zoo.progress import Progress
-from zoo.show import shown
-from zoo.specs import Image
+from zoo.evaluation.metric_groups import FAMILIES
+from zoo.media.display import shown
 
 CALLS = 100
 """Where a picture takes more calls of a task, a tenth of the usual number is generated, unless told otherwise."""

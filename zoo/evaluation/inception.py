@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.errors import EvaluationError, one_line
-from zoo.evaluation.subject import DoesNotApply
+from zoo.core.errors import EvaluationError, one_line
+from zoo.evaluation.evaluated_model import DoesNotApply
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 ADDRESS = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{WEIGHTS}"

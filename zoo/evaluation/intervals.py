@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from zoo.evaluation.figures import Better, Figure
+from zoo.contract.metric import Better, Figure
 
 RESAMPLES = 1000
 BATCH = 16  # resamples in memory at once

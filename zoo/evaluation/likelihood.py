@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo import generation, tokens
+from zoo.contract.metric import Figure
+from zoo.contract.specs import Autoregressive, Text
+from zoo.core.progress import Progress
 from zoo.data import DataSet
-from zoo.evaluation.figures import Figure
+from zoo.evaluation.evaluated_model import DoesNotApply, Effort, Subject
 from zoo.evaluation.intervals import of_samples
-from zoo.evaluation.subject import DoesNotApply, Effort, Subject
-from zoo.generation import MOST_ROWS
-from zoo.progress import Progress
-from zoo.specs import Autoregressive, Text
+from zoo.sampling import autoregressive, generation
+from zoo.sampling.generation import MOST_ROWS
 
 Array = NDArray[Any]
 
@@ -31,7 +31,7 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
             done = min(start + MOST_ROWS, count)
             read = windows(subject.test, np.arange(start, done))
             labels = generation.labels_for(plan, np.arange(start, done))
-            steps = tokens.read(model.backend.run, plan, labels, read[:, :-1].T)
+            steps = autoregressive.read(model.backend.run, plan, labels, read[:, :-1].T)
             losses = [nats(outputs["logits"], after) for (_, outputs), after in zip(steps, read[:, 1:].T, strict=True)]
             found.append(np.mean(losses, axis=0))
             progress.update(done, {}, done)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from zoo.data import DataSet
-from zoo.evaluation.subject import some
+from zoo.evaluation.evaluated_model import some
 
 Array = NDArray[Any]
 

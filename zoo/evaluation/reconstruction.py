@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.evaluation.figures import Figure
+from zoo.contract.metric import Figure
+from zoo.evaluation.evaluated_model import DoesNotApply, Effort, Subject, some
 from zoo.evaluation.intervals import of_samples
 from zoo.evaluation.pca import Pca
-from zoo.evaluation.subject import DoesNotApply, Effort, Subject, some
 
 MOST = 100.0
 """dB: the PSNR of a picture that comes back without an error, which would be infinite."""
@@ -67,7 +67,7 @@ def ssim(left: Array, right: Array, quiet: bool = True) -> Array:
     import torch
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    from zoo.progress import Progress
+    from zoo.core.progress import Progress
 
     size = window(*left.shape[2:])
     found: list[Array] = []

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.evaluation.figures import Figure
+from zoo.contract.metric import Figure
+from zoo.evaluation.evaluated_model import DoesNotApply, Effort, Subject, apply, some
 from zoo.evaluation.intervals import of_samples, of_seeds
 from zoo.evaluation.pca import Pca
-from zoo.evaluation.subject import DoesNotApply, Effort, Subject, apply, some
-from zoo.show import shown
+from zoo.media.display import shown
 
 NEIGHBOURS = 5
 

@@ -8,20 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from zoo import data as datasets
-from zoo import modules, registry, runtime, settings
+from zoo import modules, registry, runtime
+from zoo.contract import settings
+from zoo.contract.metric import Figure
+from zoo.core.devices import fit_threads, torch_device
+from zoo.core.errors import DataError, EvaluationError, SettingError, ZooError
+from zoo.core.progress import downloads
 from zoo.data import DataSet
-from zoo.devices import fit_threads, torch_device
-from zoo.errors import DataError, EvaluationError, SettingError, ZooError
-from zoo.evaluation import Evaluation, kept
-from zoo.evaluation.families import FAMILIES, OWN, chosen
-from zoo.evaluation.figures import Figure
-from zoo.evaluation.jobs import Own, family_jobs, own_jobs, take
-from zoo.evaluation.subject import Effort, Subject, of_module, without
+from zoo.evaluation import measurements
+from zoo.evaluation.evaluated_model import Effort, Subject, of_module, without
+from zoo.evaluation.metric_groups import FAMILIES, OWN, chosen
+from zoo.evaluation.result import Evaluation
+from zoo.evaluation.runner import Own, family_jobs, own_jobs, take
 from zoo.plugin import Measure, Model, Recipe
-from zoo.progress import downloads
 from zoo.release import Release, read
+from zoo.release.resolve import find, run_folder
 from zoo.runtime import LoadedModel
-from zoo.sources import find, run_folder
 
 MOST_SAMPLES = 1_000_000
 
@@ -83,13 +85,13 @@ def measure(
 
     def keep(figures: Sequence[Figure]) -> None:
         if kept_at is not None:
-            firmer.extend(kept.merge(*kept_at, figures))
+            firmer.extend(measurements.merge(*kept_at, figures))
 
     with loaded.model:
         jobs = [] if isinstance(loaded.own, str) else own_jobs(loaded.own, subject, wanted, effort)
         figures, failed = take(jobs, keep)
         if kept_at is not None and failed:
-            kept.merge(*kept_at, (), failed)
+            measurements.merge(*kept_at, (), failed)
         others, left_out = take(family_jobs(subject, wanted, effort, _declared(loaded.own)), keep)
     figures, left_out = [*figures, *others], left_out | failed
     if isinstance(loaded.own, str):
@@ -105,7 +107,7 @@ def measure(
         raise EvaluationError(
             f"Nothing could be measured of {loaded.model.name}. {reasons or 'It declares no measures of its own'}."
         )
-    where = kept_at[0] / kept.MEASURES if kept_at else None
+    where = kept_at[0] / measurements.MEASURES if kept_at else None
     return Evaluation(loaded.model.name, figures, left_out, where, tuple(figure.name for figure in firmer))
 
 
@@ -133,7 +135,7 @@ def measure_quickly(
         jobs = family_jobs(subject, chosen((), ()), dataclasses.replace(QUICK, quiet=quiet), model.measures)
         figures += take(jobs, lambda _: None, Exception)[0]
     if figures or failed:
-        kept.merge(folder, step, figures, failed)
+        measurements.merge(folder, step, figures, failed)
     return figures, failed
 
 
@@ -143,7 +145,8 @@ def _declared(own: Own | str) -> tuple[Measure, ...]:
 
 def _of_run(run: Path, checkpoint: str | None, device: str) -> Loaded:
     """A run's checkpoint, run by torch."""
-    from zoo.training import checkpoints, runs
+    from zoo.training import checkpoints
+    from zoo.training import run_folder as runs
 
     about, model, recipe, sample = runs.model_of(run)
     held = checkpoints.read(run, checkpoint or runs.released(recipe))
@@ -219,7 +222,7 @@ def _splits(loaded: Loaded, data: str | None, data_dir: str | Path | None, quiet
 
 def _check_data(run: Path, name: str, training: DataSet, test: DataSet) -> None:
     """Raise :class:`TrainingError` where the data is no longer what the run was trained on."""
-    from zoo.training import runs
+    from zoo.training import run_folder as runs
 
     hint = f"To measure it on what is there now, and keep no figures: --data {name}"
     runs.check_data(run, runs.described(run), training, test, hint)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from zoo.evaluation.figures import Figure
-from zoo.evaluation.subject import DoesNotApply, Effort, Subject, apply, some
+from zoo.contract.metric import Figure
+from zoo.contract.specs import Image, Score, Text
+from zoo.evaluation.evaluated_model import DoesNotApply, Effort, Subject, apply, some
+from zoo.media.display import shown
 from zoo.release import THRESHOLD, USUAL
-from zoo.show import shown
-from zoo.specs import Image, Score, Text
 
 
 def figures(subject: Subject, effort: Effort) -> list[Figure]:

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo import files
-from zoo.errors import NotFoundError, SettingError
+from zoo.core import files
+from zoo.core.errors import NotFoundError, SettingError
 
 MARK = "gallery.json"
 """What the gallery shows, for scripts; a folder that has it is a gallery."""
@@ -50,8 +50,8 @@ def build(
     at `folder`, unless `force` and it is a gallery.
     """
     from zoo import data
+    from zoo.core.progress import Progress
     from zoo.gallery import entry, media, render
-    from zoo.progress import Progress
     from zoo.release import MANIFEST
 
     target = files.expand(folder)
@@ -81,7 +81,7 @@ def _found(sources: Sequence[str | Path]) -> dict[str, tuple[Path, str]]:
     """The release folder of each model, and what to load it by, by its name."""
     from zoo import registry
     from zoo.release import read
-    from zoo.sources import find, is_path
+    from zoo.release.resolve import find, is_path
 
     found: dict[str, tuple[Path, str]] = {}
     for source in sources or ("*",):

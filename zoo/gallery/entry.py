@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo import latent
-from zoo.catalogue import licence
-from zoo.evaluation.figures import Figure, from_json
+from zoo.contract.metric import Figure, from_json
+from zoo.contract.specs import Audio, Image, Text
+from zoo.core.progress import duration
 from zoo.gallery import media, speed
 from zoo.gallery.media import Back, Samples, Tests
 from zoo.gallery.speed import Speed
-from zoo.progress import duration
+from zoo.pipeline.catalogue import licence
 from zoo.release import Release
-from zoo.specs import Audio, Image, Text
+from zoo.sampling import latent
 
 WIDE = {"fid": ("fid",), "likelihood": ("iwae_100", "negative_elbo", "nll"), "mse": ("mse",), "accuracy": ("accuracy",)}
 """The figures that models are compared by, each the first of its names that a model has."""

@@ -11,12 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo import data as datasets
-from zoo import files, latent, noise, pictures, show
-from zoo.errors import ReleaseError
-from zoo.pictures import Pixels
+from zoo.contract.specs import Audio, Image, Label, LogMel, Sample
+from zoo.core import files, philox
+from zoo.core.errors import ReleaseError
+from zoo.data.preview import first
+from zoo.media import display
+from zoo.media import grid as pictures
+from zoo.media.grid import Pixels
 from zoo.release import Release, ReleasedTask
 from zoo.runtime import LoadedModel
-from zoo.specs import Audio, Image, Label, LogMel, Sample
+from zoo.sampling import latent
 
 FOLDER = "models"
 """Where the files of the models lie in a gallery, in a folder each."""
@@ -92,7 +96,7 @@ class Tests:
             data = datasets.load(name, "test", data_dir=self.folder, **form)
             count, _ = SHOWN[data.sample.x.kind]
             labels = None if data.labels is None else data.labels[:count]
-            self._read[key] = data.sample, show.first(data)[0][:count], labels
+            self._read[key] = data.sample, first(data)[0][:count], labels
         sample, x, labels = self._read[key]
         if sample.x != release.sample.x:
             self.without[release.name] = f"{name} has another form now"
@@ -146,7 +150,7 @@ def given_back(model: LoadedModel, tests: Tests, into: Path) -> tuple[Back, ...]
         else:
             caption = f"{what}, each above its reconstruction"
         rows.append(_through(model, way, seen, labels))
-        grid = pictures.stacks([show.frames(row, x) for row in rows], SHOWN[x.kind][1])
+        grid = pictures.stacks([display.frames(row, x) for row in rows], SHOWN[x.kind][1])
         path = into / f"{'-'.join(way)}.png"
         made.append(Back(caption, _placed(pictures.png(pictures.enlarge(grid)), path, caption, path)))
     return tuple(made)
@@ -179,9 +183,9 @@ def corrupted(x: Pixels, recipe: Mapping[str, Any]) -> tuple[Pixels, str]:
     level = float(level) if isinstance(level, (int, float)) and 0 < level <= 1 else LEVEL
     indices = np.arange(len(x))
     if kind not in ("masking", "salt-and-pepper"):
-        noisy = x / np.float32(255) + np.float32(level) * noise.draw("normal", x.shape[1:], SEED, indices)
+        noisy = x / np.float32(255) + np.float32(level) * philox.draw("normal", x.shape[1:], SEED, indices)
         return np.rint(noisy.clip(0, 1) * 255).astype(np.uint8), f"Gaussian noise of deviation {level:g}"
-    drawn = noise.draw("uniform", (*x.shape[1:3], *(1,) * (x.ndim - 3)), SEED, indices)
+    drawn = philox.draw("uniform", (*x.shape[1:3], *(1,) * (x.ndim - 3)), SEED, indices)
     white = drawn < (level / 2 if kind == "salt-and-pepper" else 0)
     words = "black or white" if kind == "salt-and-pepper" else "black"
     return np.where(drawn < level, np.where(white, np.uint8(255), np.uint8(0)), x), f"{level:.0%} of its pixels {words}"

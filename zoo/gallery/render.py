@@ -10,9 +10,9 @@ from html import escape
 from importlib.metadata import version
 from pathlib import Path
 
-from zoo import files
 from zoo.benchmark import machine
-from zoo.evaluation.figures import Figure, baseline_words, number, protocol_words, value_words
+from zoo.contract.metric import Figure, baseline_words, number, protocol_words, value_words
+from zoo.core import files
 from zoo.gallery.entry import Entry
 from zoo.gallery.media import Picture, Samples
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from zoo.benchmark.machine import busy
 from zoo.benchmark.worker import CHARACTERS, GENERATE, call, lap
+from zoo.contract.specs import Text
 from zoo.runtime import LoadedModel
-from zoo.specs import Text
 
 SECONDS = 0.5
 """For how long a model is called again and again, after a first call that does not count."""

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.contract.specs import Image, Text
+from zoo.core.errors import SettingError
 from zoo.data.stream import Stream
-from zoo.errors import SettingError
 from zoo.modules import mix
 from zoo.plugin import Batch, Recipe
-from zoo.specs import Image, Text
 
 if TYPE_CHECKING:
     from zoo.data import DataSet

@@ -23,10 +23,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
-from zoo import files
-from zoo.errors import NotFoundError, TrainingError, ZooError, one_line
-from zoo.training.average import Average
+from zoo.core import files
+from zoo.core.errors import NotFoundError, TrainingError, ZooError, one_line
 from zoo.training.distributed import put, whole
+from zoo.training.ema import Average
 
 FOLDER = "checkpoints"
 _NAME = re.compile(r"step-(\d{8,})\.safetensors")

@@ -7,7 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from zoo.errors import installed
+from zoo.core.errors import installed
 
 SMOOTH = 50
 """About so many points stay visible in a smoothed curve."""

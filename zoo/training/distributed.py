@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from zoo.errors import TrainingError, one_line
+from zoo.core.errors import TrainingError, one_line
 
 PATIENCE = timedelta(hours=2)
 """How long processes wait for the first one, which measures and writes alone."""

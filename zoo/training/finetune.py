@@ -12,14 +12,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from zoo import files
+from zoo.contract.specs import Sample
+from zoo.core import files
+from zoo.core.errors import ReleaseError, TrainingError, one_line
 from zoo.data import NAMED, DataSet
-from zoo.errors import ReleaseError, TrainingError, one_line
 from zoo.plugin import Model, Recipe
 from zoo.release import MANIFEST, read
-from zoo.sources import find, run_folder
-from zoo.specs import Sample
-from zoo.training import checkpoints, runs
+from zoo.release.resolve import find, run_folder
+from zoo.training import checkpoints
+from zoo.training import run_folder as runs
 from zoo.training.rows import Rows, differing
 
 
@@ -161,3 +162,22 @@ def _set(module: nn.Module, name: str, original: str, tensor: Tensor, rows: Sequ
         return False
     setattr(part, attribute, held)
     return True
+
+
+def check_origin(folder: Path, origin: Origin | None) -> dict[str, Any]:
+    """The weights that a run started from, as its description says; {} for a run that did not start from any.
+
+    Raises :class:`TrainingError` where `origin`, which --from gives now, is of another name.
+    """
+    recorded = runs.described(folder).get("from") or {}
+    if origin is not None and not recorded:
+        raise TrainingError(
+            f"{folder} started from fresh weights, and --from was given. Leave it out, or start anew with --force."
+        )
+    # After the comma is the step of a run, which may have gone on since.
+    if origin is not None and recorded["name"].partition(",")[0] != origin.name.partition(",")[0]:
+        raise TrainingError(
+            f"{folder} started from {recorded['name']}, and --from gives {origin.name}. "
+            "Give the same, or start anew with --force."
+        )
+    return dict(recorded)

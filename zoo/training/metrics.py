@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from zoo.errors import EvaluationError, PluginError, ZooError, one_line
+from zoo.core.errors import EvaluationError, PluginError, ZooError, one_line
 from zoo.modules import mix
 from zoo.plugin import Batch, Measure, Model, Recipe
 from zoo.registry import fault, split

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from zoo.errors import PluginError, one_line
+from zoo.core.errors import PluginError, one_line
 from zoo.modules import mix
 from zoo.plugin import AdamW, Batch, Objective, Recipe, RMSprop
 from zoo.training.distributed import World, shard

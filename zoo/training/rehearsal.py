@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from zoo import data, declarations, registry, tracing, typed
-from zoo.errors import DataError, ExportError, PluginError, SettingError, installed, one_line, suggest
-from zoo.examples import example
-from zoo.modules import build, fold, mix
+from zoo import data, registry
+from zoo.contract import typed
+from zoo.contract.example_inputs import example
+from zoo.contract.specs import Sample
+from zoo.core.errors import DataError, ExportError, PluginError, SettingError, one_line, suggest
+from zoo.modules import build, fold, mix, tracing
 from zoo.plugin import Batch, Model, Objective, Recipe, Task
-from zoo.registry import calling, fault, split
-from zoo.specs import Sample
+from zoo.registry import calling, declarations, fault, split
 from zoo.training import frozen, metrics
 from zoo.training.phases import moved
 from zoo.training.precision import autocast
+
+Trace = Callable[[nn.Module, Task, str], object]
+"""Makes the graph of a task, or raises :class:`ExportError`."""
 
 LONG = 500
 """Steps from which a run is worth the seconds that it takes to make each task's ONNX graph before it starts.
@@ -42,10 +46,11 @@ def rehearse(
     *,
     release: bool = True,
     graphs: bool | None = None,
+    trace: Trace = tracing.program,
 ) -> None:
     """Try what ``model.recipe`` declares on a fresh module; `batch`, on the device, is None to leave out objectives.
 
-    `graphs` says whether each task's graph is made too; by default it is for a `LONG` run. Raises
+    `graphs` says whether `trace` makes each task's graph too; by default it does for a `LONG` run. Raises
     :class:`PluginError` with the plugin's file and line, :class:`DataError` or :class:`SettingError` where it is the
     batch that is too small, and leaves out what a missing package would do.
     """
@@ -69,10 +74,10 @@ def rehearse(
                 _try_objective(plugin, name, objective, module, batch, recipe)
             module.zero_grad(set_to_none=True)
         module = fold(module.cpu().eval())
-        _try_tasks(plugin, model, module, sample, recipe.steps >= LONG if graphs is None else graphs)
+        _try_tasks(plugin, model, module, sample, recipe.steps >= LONG if graphs is None else graphs, trace)
 
 
-def tiny(plugin: str, *, graphs: bool) -> str:
+def tiny(plugin: str, *, graphs: bool, trace: Trace = tracing.program) -> str:
     """Rehearse a plugin's recipe ``tiny`` on examples of the form of its data; nothing is trained or downloaded.
 
     Returns why that is not possible on this machine, or ``""`` once it is done. Raises as :func:`rehearse` does.
@@ -91,7 +96,7 @@ def tiny(plugin: str, *, graphs: bool) -> str:
         progress=torch.zeros(()),
     )
     name, device = f"{plugin}.tiny", torch.device("cpu")
-    rehearse(name, model, recipe, sample, batch, device, graphs=graphs)
+    rehearse(name, model, recipe, sample, batch, device, graphs=graphs, trace=trace)
     metrics.check(name, model, build(model, recipe, sample, name).eval(), batch, recipe)
     return ""
 
@@ -231,7 +236,7 @@ def _alone(name: str, recipe: Recipe) -> DataError | SettingError:
     return DataError(f"{said}: the data has 1 sample to train on. Give it more data.")
 
 
-def _try_tasks(plugin: str, model: Model, module: nn.Module, sample: Sample, graphs: bool) -> None:
+def _try_tasks(plugin: str, model: Model, module: nn.Module, sample: Sample, graphs: bool, trace: Trace) -> None:
     """Run each task of a module in eval mode on the CPU, and make its graph where that is asked for or in doubt."""
     tasks = declarations.tasks(plugin, model, module)
     plan = declarations.plan(plugin, model, module, tasks, sample)
@@ -241,20 +246,10 @@ def _try_tasks(plugin: str, model: Model, module: nn.Module, sample: Sample, gra
         try:
             doubtful = tracing.try_out(module, task, key, states)
             if doubtful or graphs:
-                _trace(module, task, key)
+                trace(module, task, key)
         except ExportError as error:
             words = str(error)
             raise fault(plugin, words[:1].lower() + words[1:], error, task.method) from error
-
-
-def _trace(module: nn.Module, task: Task, key: str) -> None:
-    """The graph of a task by what is installed: ONNX's, or torch's own, which knows all but ONNX's operations."""
-    if installed("onnx") and installed("onnxscript"):
-        from zoo_export import onnx_graph
-
-        onnx_graph.trace(module, task, key)
-    else:
-        tracing.program(module, task, key)
 
 
 def _some(names: list[str]) -> str:

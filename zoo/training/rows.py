@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo.errors import PluginError
+from zoo.contract.specs import Sample, Text
+from zoo.core.errors import PluginError
 from zoo.modules import build
 from zoo.plugin import Model, Recipe
-from zoo.specs import Sample, Text
 
 SPARE = 0xF0000
 """The first of the code points that stand for nothing (Unicode's private use, plane 15)."""

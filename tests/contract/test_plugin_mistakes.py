@@ -1,0 +1,731 @@
+"""What a plugin's author gets wrong is one line with the plugin's file and line, before anything is written."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from PIL import Image
+
+import zoo
+from conftest import Refused, Shelf, contents, plugged, raises, slow
+from zoo import registry
+from zoo.core.errors import PluginError
+from zoo.modules import tracing
+from zoo.training import checkpoints, rehearsal
+
+SOUND = """
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+import zoo
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(zoo.Recipe):
+    latent: int = zoo.setting(2, "numbers in a code", least=1)
+
+
+class Net(nn.Module):
+    def __init__(self, recipe, sample):
+        super().__init__()
+        self.sample, self.latent = sample, recipe.latent
+        image = sample.form(zoo.Image)
+        size = image.channels * image.height * image.width
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(size, recipe.latent))
+        self.decoder = nn.Sequential(nn.Linear(recipe.latent, size), nn.Sigmoid(), nn.Unflatten(1, image.shape))
+
+    def encode(self, x):
+        return self.encoder(x)
+
+
+def loss(net, batch, recipe):
+    return {"mse": (net.decoder(net.encoder(batch.x)) - batch.x).square().mean()}
+
+
+def tasks(net):
+    image, code = net.sample.x, zoo.Vector((net.latent,))
+    return {
+        "encode": zoo.Task(net.encode, {"image": image}, {"code": code}),
+        "decode": zoo.Task(net.decoder, {"code": zoo.Noise((net.latent,))}, {"image": image}),
+    }
+
+
+mine = zoo.Model(
+    card=zoo.Card(title="Mine", summary="A linear one.", paper="https://example.org", citation="Nobody 2020"),
+    build=Net,
+    objectives=(zoo.Objective(loss),),
+    tasks=tasks,
+    generate=zoo.OneShot("decode"),
+    recipes={"tiny": Recipe(data="digits", steps=2, batch=8, precision="fp32")},
+)
+"""
+
+Plug = Callable[[str, str], tuple[Path, int]]
+
+
+@pytest.fixture
+def plug(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plug]:
+    """Installs the plugin `mine` with one thing replaced; returns its file, and the line of that."""
+    folder = tmp_path_factory.mktemp("plugin")
+
+    def install(old: str, new: str) -> tuple[Path, int]:
+        assert SOUND.count(old) == 1, old
+        before, after = SOUND.split(old)
+        sys.modules.pop("mine_plugin", None)
+        file = folder / "mine_plugin.py"
+        file.write_text(before + new + after)
+        importlib.invalidate_caches()
+        registry.forget()
+        return file, before.count("\n") + 1
+
+    with plugged(folder, mine="mine_plugin:mine"):
+        yield install
+    sys.modules.pop("mine_plugin", None)
+
+
+def test_the_sound_one_trains(plug: Plug, tmp_path: Path) -> None:
+    plug("import torch\n", "import torch\n")
+    assert zoo.train("mine.tiny", out=tmp_path / "run", release=False, quiet=True).steps == 2
+
+
+class Mistake(NamedTuple):
+    old: str
+    new: str
+    says: tuple[str, ...]
+    at: str | None = ""
+
+
+# By name. The line that is named has the text `at`: "" is the one that was replaced, None is none.
+
+CONTRACT = {
+    "a part that is named twice": Mistake(
+        "zoo.Objective(loss)",
+        'zoo.Objective(loss, params=("encoder", "encoder"))',
+        ("params = ('encoder', 'encoder')", "names 'encoder' twice"),
+    ),
+    "a form that no data has": Mistake(
+        "sample.form(zoo.Image)", "sample.form(zoo.Vector)", ("sample.form takes zoo.Image, zoo.Text",)
+    ),
+    "an input that is no spec": Mistake(
+        '{"image": image}, {"code": code}',
+        '{"image": (1, 8, 8)}, {"code": code}',
+        (
+            "Task: inputs['image'] is (1, 8, 8)",
+            "should be zoo.Image",
+            "Write zoo.Vector((1, 8, 8))",
+        ),
+    ),
+    "text for a spec": Mistake(
+        '{"code": code}),',
+        '{"code": "code"}),',
+        (
+            "Task: outputs['code'] is 'code'",
+            "zoo.Noise or",
+        ),
+    ),
+    "an int for a shape": Mistake(
+        "zoo.Vector((net.latent,))",
+        "zoo.Vector(8)",
+        ("Vector: shape is 8, and should be a tuple of integers. Write (8,).",),
+    ),
+    "a shape of 0": Mistake(
+        "zoo.Vector((net.latent,))",
+        "zoo.Vector((0,))",
+        (
+            "Vector: shape is (0,)",
+            "at least 1",
+        ),
+    ),
+    "ten channels": Mistake(
+        "zoo.Vector((net.latent,))",
+        "zoo.Image(10, 8, 8)",
+        (
+            "channels is 10",
+            "1 (grey) or 3 (colour)",
+            "zoo.Vector",
+        ),
+    ),
+    "a sample that is a vector": Mistake(
+        "image, code = net.sample.x",
+        "image, code = zoo.Sample(zoo.Vector((3,)))",
+        (
+            "Sample: x is a zoo.Vector",
+            "should be zoo.Image, zoo.Text, zoo.Audio or zoo.LogMel",
+        ),
+    ),
+    "one objective without a tuple": Mistake(
+        "(zoo.Objective(loss),)",
+        "zoo.Objective(loss)",
+        (
+            "Model: objectives is a zoo.Objective, and should be a tuple of zoo.Objective",
+            "Write (zoo.Objective(…),)",
+        ),
+        "mine = zoo.Model(",
+    ),
+    "text for a generation": Mistake(
+        'zoo.OneShot("decode")',
+        '"decode"',
+        (
+            "Model: generate is 'decode'",
+            "zoo.OneShot, zoo.Autoregressive",
+            "Write zoo.OneShot('decode')",
+        ),
+        "mine = zoo.Model(",
+    ),
+    "the class of a generation": Mistake(
+        'zoo.OneShot("decode")', "zoo.OneShot", ("generate is the class OneShot",), "mine = zoo.Model("
+    ),
+    "an optimiser of torch": Mistake(
+        "zoo.Objective(loss)",
+        "zoo.Objective(loss, optimiser=torch.optim.SGD)",
+        ("Objective: optimiser is the class SGD, and should be zoo.AdamW or zoo.RMSprop",),
+    ),
+    "the class of an optimiser": Mistake(
+        "zoo.Objective(loss)",
+        "zoo.Objective(loss, optimiser=zoo.AdamW)",
+        (
+            "is the class AdamW",
+            "Write AdamW(…)",
+        ),
+    ),
+    "parameters that are text": Mistake(
+        "zoo.Objective(loss)",
+        'zoo.Objective(loss, params="encoder")',
+        ("Objective: params is 'encoder', and should be a tuple of text. Write ('encoder',).",),
+    ),
+    "American spelling": Mistake(
+        "zoo.Objective(loss)",
+        "zoo.Objective(loss, optimizer=zoo.AdamW())",
+        (
+            "Objective has no field 'optimizer'",
+            "Did you mean 'optimiser'?",
+            "every",
+        ),
+    ),
+    "a loss that is no function": Mistake(
+        "zoo.Objective(loss)",
+        "zoo.Objective({})",
+        (
+            "loss is {}",
+            "should be a function",
+        ),
+    ),
+    "a number for a title": Mistake('title="Mine"', "title=3", ("Card: title is 3, and should be text",)),
+    "no card": Mistake(
+        'zoo.Card(title="Mine", summary="A linear one.", paper="https://example.org", citation="Nobody 2020")',
+        '"Mine"',
+        ("Model: card is 'Mine', and should be zoo.Card",),
+        "mine = zoo.Model(",
+    ),
+    "no tiny recipe": Mistake(
+        '"tiny"',
+        '"small"',
+        (
+            "Model: it has no recipe 'tiny'",
+            "There are: small",
+        ),
+        "mine = zoo.Model(",
+    ),
+    "a recipe with an odd name": Mistake(
+        'recipes={"tiny"',
+        'recipes={"a/b": Recipe(), "tiny"',
+        ("the recipe name 'a/b' is not allowed",),
+        "mine = zoo.Model(",
+    ),
+    "a recipe that is none": Mistake(
+        'Recipe(data="digits", steps=2, batch=8, precision="fp32")',
+        "dict(steps=2)",
+        ("Model: recipes['tiny'] is {'steps': 2}, and should be zoo.Recipe",),
+        "mine = zoo.Model(",
+    ),
+    "the class of a recipe": Mistake(
+        'Recipe(data="digits", steps=2, batch=8, precision="fp32")',
+        "Recipe",
+        (
+            "the class Recipe",
+            "Write Recipe(…)",
+        ),
+        "mine = zoo.Model(",
+    ),
+    "a recipe class that is no dataclass": Mistake(
+        "@dataclass(frozen=True, kw_only=True)\n",
+        "\n",
+        (
+            "the class Recipe",
+            "Write @dataclass(frozen=True, kw_only=True)",
+        ),
+        '"tiny"',
+    ),
+    "a recipe with an unknown field": Mistake(
+        "steps=2,",
+        "step=2,",
+        (
+            "Recipe has no field 'step'",
+            "Did you mean 'steps'?",
+        ),
+    ),
+    "a recipe field of another type": Mistake(
+        "steps=2,", 'steps="2",', ("steps = '2' is not an integer of at least 1",)
+    ),
+    "a recipe field that cannot be set": Mistake(
+        'latent: int = zoo.setting(2, "numbers in a code", least=1)',
+        "latent: int | None = None",
+        (
+            "the field 'latent' is of the type an integer or None",
+            "int, float, bool, str",
+        ),
+        '"tiny"',
+    ),
+    "an import that fails": Mistake(
+        "import torch\n",
+        "import torchh\n",
+        (
+            "zoo-tests 1.0 cannot be imported",
+            "torchh",
+        ),
+    ),
+    "a syntax error": Mistake("class Net(nn.Module):", "class Net(nn.Module:", ("SyntaxError",)),
+    "an error at the import": Mistake("import zoo\n", "import zoo\n1 / 0\n", ("ZeroDivisionError",), "1 / 0"),
+    "no model": Mistake(
+        "mine = zoo.Model(",
+        "mine = dict(",
+        (
+            "mine_plugin:mine of zoo-tests 1.0 is {",
+            "should be a zoo.Model",
+        ),
+        None,
+    ),
+}
+# In the module and its objectives.
+MODULE = {
+    "a lazy layer": Mistake(
+        "nn.Linear(size, recipe.latent))",
+        "nn.LazyLinear(recipe.latent))",
+        ("the layer 'encoder.1' (LazyLinear) is lazy",),
+        "class Net(nn.Module)",
+    ),
+    "a buffer of float64": Mistake(
+        "self.sample, self.latent = sample, recipe.latent",
+        "self.sample, self.latent = sample, recipe.latent; self.register_buffer('scale', torch.ones(3).double())",
+        ("the buffer 'scale' is float64, and must be float32",),
+        "class Net(nn.Module)",
+    ),
+    "parameters of float64": Mistake(
+        "nn.Linear(recipe.latent, size)",
+        "nn.Linear(recipe.latent, size).double()",
+        ("the parameter 'decoder.0.weight' is float64",),
+        "class Net(nn.Module)",
+    ),
+    "no module": Mistake(
+        "build=Net", "build=lambda recipe, sample: {}", ("build returns {}, and should return a torch.nn.Module",)
+    ),
+    "a build that fails": Mistake(
+        "image = sample.form(zoo.Image)",
+        "image = sample.form(zoo.Image); recipe.depth",
+        (
+            "mine.tiny cannot be built for image data of shape (1, 8, 8)",
+            "no attribute 'depth'",
+        ),
+    ),
+    "no such submodule": Mistake(
+        "zoo.Objective(loss)",
+        'zoo.Objective(loss, params=("encodr",))',
+        ("params = ('encodr',), and Net has no submodule 'encodr'. Did you mean 'encoder'?",),
+        "def loss(",
+    ),
+    "a learning rate of 0": Mistake(
+        "zoo.Objective(loss)",
+        "zoo.Objective(loss, optimiser=zoo.AdamW(lr=0.0))",
+        ("has the learning rate 0.0, and must have one above 0",),
+        "def loss(",
+    ),
+    "no such learning rate": Mistake(
+        "zoo.Objective(loss)",
+        'zoo.Objective(loss, optimiser=zoo.AdamW(lr="lrr"))',
+        (
+            "lr = 'lrr'",
+            "Did you mean 'lr'?",
+        ),
+        "def loss(",
+    ),
+    "a loss that is a tensor": Mistake(
+        'return {"mse": (net.decoder(net.encoder(batch.x)) - batch.x).square().mean()}',
+        "return (net.decoder(net.encoder(batch.x)) - batch.x).square().mean()",
+        ("the loss 'loss' returns a tensor of shape (): it must return named scalar tensors, such as {'mse': …}",),
+        "def loss(",
+    ),
+    "a term that is no scalar": Mistake(
+        ".square().mean()",
+        ".square().mean((1, 2, 3))",
+        (
+            "returns mse of shape (8,)",
+            "named scalar tensors",
+            "Take its mean",
+        ),
+        "def loss(",
+    ),
+    "a term that is a number": Mistake(
+        ".square().mean()",
+        ".square().mean().item()",
+        (
+            "returns mse = ",
+            "named scalar tensors",
+        ),
+        "def loss(",
+    ),
+    "a loss that moves nothing": Mistake(
+        ".square().mean()", ".square().mean().detach()", ("does not depend on any parameter",), "def loss("
+    ),
+    "a loss that fails": Mistake(
+        "net.decoder(net.encoder(batch.x))",
+        "net.decoder(batch.x)",
+        ("the loss 'loss' fails at step 0 on a batch of (8, 1, 8, 8)",),
+    ),
+    "a projection that fails": Mistake(
+        "zoo.Objective(loss)", "zoo.Objective(loss, after=lambda net, recipe: net.clip())", ("no attribute 'clip'",)
+    ),
+}
+# In tasks and generation.
+FINISH = {
+    "a function finish without the recipe": Mistake(
+        "mine = zoo.Model(",
+        "def fit(net, batches):\n    pass\n\n\nmine = zoo.Model(finish=fit,",
+        ("finish(module, batches, recipe) cannot be called so: too many positional arguments",),
+        "def fit",
+    ),
+    "a function finish that wants more": Mistake(
+        "mine = zoo.Model(",
+        "def fit(net, batches, recipe, step):\n    pass\n\n\nmine = zoo.Model(finish=fit,",
+        ("finish(module, batches, recipe) cannot be called so: missing a required argument: 'step'",),
+        "def fit",
+    ),
+}
+TASKS = {
+    "a task that mixes the batch": Mistake(
+        "return self.encoder(x)",
+        "return self.encoder(x) + x.mean()",
+        ("task 'encode' gives an item another 'code' alone than beside others", "must not mix"),
+        "def encode",
+    ),
+    "a task that changes what it is given": Mistake(
+        "return self.encoder(x)",
+        "return self.encoder(x.mul_(0.5))",
+        ("task 'encode' changes its input 'image' in place",),
+        "def encode",
+    ),
+    "a task that keeps something": Mistake(
+        "return self.encoder(x)",
+        "self.calls = getattr(self, 'calls', 0) + 1; return self.encoder(x) + self.calls",
+        ("task 'encode' gives another 'code' when it is called again",),
+        "def encode",
+    ),
+    "noise": Mistake(
+        "return self.encoder(x)",
+        "return self.encoder(x) + torch.randn(len(x), 2)",
+        (
+            "task 'encode' draws random numbers (randn)",
+            "a zoo.Noise",
+        ),
+    ),
+    "noise of a generator of its own": Mistake(
+        "return self.encoder(x)",
+        "return self.encoder(x) + torch.rand(len(x), 2, generator=torch.Generator().manual_seed(0))",
+        ("task 'encode' draws random numbers (rand)",),
+    ),
+    "noise in a layer": Mistake(
+        "return self.encoder(x)", "return nn.functional.dropout(self.encoder(x), 0.5)", ("draws random numbers",)
+    ),
+    "a course that depends on values": Mistake(
+        "return self.encoder(x)",
+        "return self.encoder(x) if x.sum() > 0 else -self.encoder(x)",
+        (
+            "task 'encode' does not export to ONNX",
+            "torch.where",
+        ),
+    ),
+    "another rank": Mistake(
+        "return self.encoder(x)",
+        "return self.encoder(x)[:, None]",
+        ("task 'encode': output 'code' is float32 (3, 1, 2) for a batch of 3; declared is float32 (3, 2)",),
+        "def encode(",
+    ),
+    "no batch": Mistake(
+        "return self.encoder(x)",
+        "return self.encoder(x).sum(0)",
+        (
+            "'code' is float32 (2,)",
+            "declared is",
+        ),
+        "def encode(",
+    ),
+    "another branch for one": Mistake(
+        "return self.encoder(x)",
+        "return self.encoder(x).squeeze(0)",
+        ("'code' is float32 (2,) for a batch of 1",),
+        "def encode(",
+    ),
+    "another type": Mistake(
+        "return self.encoder(x)", "return self.encoder(x).double()", ("'code' is float64 (3, 2)",), "def encode("
+    ),
+    "two outputs": Mistake(
+        "return self.encoder(x)",
+        "return self.encoder(x), x",
+        ("declares the outputs ['code']; it returns 2 tensors",),
+        "def encode(",
+    ),
+    "a dict": Mistake(
+        "return self.encoder(x)",
+        'return {"code": self.encoder(x)}',
+        (
+            "task 'encode' returns {'code': tensor",
+            "must return a tensor",
+        ),
+        "def encode(",
+    ),
+    "a task that fails": Mistake(
+        "return self.encoder(x)",
+        "return self.encoder(x.flatten(1)[:, 1:])",
+        ("task 'encode' fails at the layer 'encoder.1' (Linear)",),
+    ),
+    "a taken name": Mistake(
+        '"encode":',
+        '"save":',
+        (
+            "the task 'save' has a name that is not allowed",
+            "Taken are backend, close, generate",
+        ),
+        "def tasks(net)",
+    ),
+    "a keyword": Mistake(
+        '"encode":',
+        '"import":',
+        (
+            "the task 'import'",
+            "a keyword of Python",
+        ),
+        "def tasks(net)",
+    ),
+    "an odd name": Mistake(
+        '"encode":',
+        '"Encode it":',
+        (
+            "the task 'Encode it'",
+            "lower-case letters",
+        ),
+        "def tasks(net)",
+    ),
+    "an odd name of an input": Mistake(
+        '"image": image}, {"code": code}', '"my image": image}, {"code": code}', ("input or output 'my image'",)
+    ),
+    "one name on both sides": Mistake(
+        '{"code": code}),', '{"image": code}),', ("Task: image is an input and an output",)
+    ),
+    "no inputs": Mistake('{"image": image}, {"code": code}', '{}, {"code": code}', ("Task: it has no inputs",)),
+    "a list of tasks": Mistake(
+        '    return {\n        "encode"',
+        '    return [] and {\n        "encode"',
+        ("the function 'tasks' returns []",),
+        "def tasks(net)",
+    ),
+    "tasks that fail": Mistake(
+        "image, code = net.sample.x",
+        "image, code = net.form",
+        (
+            "the function 'tasks', which declares the tasks, fails",
+            "'form'",
+        ),
+    ),
+    "a task that is none": Mistake(
+        'zoo.Task(net.encode, {"image": image}, {"code": code})',
+        "net.encode",
+        ("the task 'encode' is the function encode",),
+        "def tasks(net)",
+    ),
+    "no tasks": Mistake(
+        '    return {\n        "encode"',
+        '    return {}\n    {\n        "encode"',
+        (
+            "declares no tasks",
+            "--no-release",
+        ),
+        "def tasks(net)",
+    ),
+    "a generation without its task": Mistake(
+        'zoo.OneShot("decode")',
+        'zoo.OneShot("decodr")',
+        (
+            "cannot generate",
+            "'decodr', which is not there. Did you mean 'decode'?",
+        ),
+        "def tasks(net)",
+    ),
+    "a generation that fails": Mistake(
+        'zoo.OneShot("decode")',
+        "lambda net: net.plan",
+        (
+            "which says how it generates, fails",
+            "no attribute 'plan'",
+        ),
+    ),
+    "a generation that is text": Mistake(
+        'zoo.OneShot("decode")',
+        'lambda net: "decode"',
+        (
+            "generate gives 'decode'",
+            "zoo.OneShot",
+        ),
+    ),
+    "an input that is not drawn": Mistake(
+        "zoo.Noise((net.latent,))",
+        "code",
+        (
+            "cannot generate",
+            "the input 'code' is neither noise nor a label",
+        ),
+        "def tasks(net)",
+    ),
+    "another number of classes": Mistake(
+        'zoo.OneShot("decode")',
+        'zoo.Iterative("decode", alphas=(0.9, 0.5), steps=2)',
+        ("it takes x, of shape [1, 8, 8]",),
+        "def tasks(net)",
+    ),
+}
+GENERATE = 'generate=zoo.OneShot("decode"),'
+
+
+def measured(measures: str) -> str:
+    return f"{GENERATE} measures=({measures},),"
+
+
+MEASURES = {
+    "two measures of one name": Mistake(
+        GENERATE,
+        measured('zoo.Measure("m", loss, "", "p"), zoo.Measure("m", loss, "", "p")'),
+        ("two of its measures are called 'm'",),
+        "mine = zoo.Model(",
+    ),
+    "a measure without a name": Mistake(
+        GENERATE, measured('zoo.Measure("", loss, "", "p")'), ("the name '' is not allowed",)
+    ),
+    "a measure of no samples": Mistake(
+        GENERATE, measured('zoo.Measure("m", loss, "", "p", limit=0)'), ("limit = 0 of 'm' must be at least 1",)
+    ),
+    "a mean over the batch": Mistake(
+        GENERATE,
+        measured('zoo.Measure("m", lambda net, batch, recipe: batch.x.mean(), "", "p")'),
+        ("mine.tiny cannot be measured: The metric 'm' gave () for a batch of 5", "A mean is over all axes but"),
+    ),
+    "a measure that fails": Mistake(
+        GENERATE,
+        measured('zoo.Measure("m", lambda net, batch, recipe: 1 / 0, "", "p")'),
+        ("mine.tiny cannot be measured: The metric 'm' fails: ZeroDivisionError",),
+    ),
+}
+CASES = CONTRACT | MODULE | FINISH | TASKS | MEASURES
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_line_before_anything_is_written(case: str, plug: Plug, tmp_path: Path) -> None:
+    mistake = CASES[case]
+    file, line = plug(mistake.old, mistake.new)
+    if mistake.at:
+        line = next(number for number, text in enumerate(file.read_text().split("\n"), 1) if mistake.at in text)
+    where = str(file) if mistake.at is None else f"{file}, line {line}"
+    with raises(PluginError, f"Plugin 'mine' ({where}): ", *mistake.says):
+        zoo.train("mine.tiny", out=tmp_path / "run", quiet=True)
+    assert contents(tmp_path) == {}
+
+
+def test_what_zoo_doctor_tries_are_the_measures_too(plug: Plug) -> None:
+    mistake = MEASURES["a mean over the batch"]
+    file, line = plug(mistake.old, mistake.new)
+    with raises(PluginError, f"Plugin 'mine' ({file}, line {line}): mine.tiny cannot be measured", "gave () for"):
+        rehearsal.tiny("mine", graphs=False)
+
+
+def test_the_command_says_the_same(plug: Plug, refused: Refused) -> None:
+    file, line = plug("return self.encoder(x)", "return self.encoder(x)[:, None]")
+    refused("train", "mine.tiny", says=("Plugin 'mine' (", f"{file}, line {line - 1}", "output 'code'"))
+
+
+def test_a_long_run_makes_its_graphs_before_it_starts(plug: Plug, tmp_path: Path) -> None:
+    """ONNX has no Bessel functions, which torch alone does not know."""
+    file, line = plug("return self.encoder(x)", "return torch.special.bessel_j0(self.encoder(x))")
+    with raises(PluginError, f"Plugin 'mine' ({file}, line {line - 1}): task 'encode' does not export to ONNX"):
+        zoo.train("mine.tiny", out=tmp_path / "run", set={"steps": rehearsal.LONG}, quiet=True)
+    assert contents(tmp_path) == {}
+
+
+def test_without_the_packages_of_onnx_torch_alone_finds_out(
+    plug: Plug, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo_export.installed", lambda package: False)
+    plug("return self.encoder(x)", "return self.encoder(x) if x.sum() > 0 else -self.encoder(x)")
+    with raises(PluginError, "task 'encode' does not export to ONNX", "its course depends on values"):
+        zoo.train("mine.tiny", out=tmp_path / "run", release=False, quiet=True)
+
+
+@pytest.mark.parametrize("model", ["vae", *slow("sngan", "vq-vae")])
+def test_a_run_is_the_same_to_the_bit_without(
+    model: str, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With spectral norm, batch norm, noise, and buffers that a loss changes."""
+    monkeypatch.setattr("zoo.training.trainer_state.rehearse", lambda *args, **options: None)
+    run = zoo.train(f"{model}.tiny", out=tmp_path / "run", release=False, quiet=True)
+    left, right = (checkpoints.read(folder).tensors for folder in (run.folder, shelf.run(model)))
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[key], right[key]) for key in left)
+
+
+def test_finish_that_fails(plug: Plug, tmp_path: Path) -> None:
+    file, line = plug("build=Net,", "build=Net, finish=lambda net, batches, recipe: net.fit(batches),")
+    with raises(PluginError, f"Plugin 'mine' ({file}, line {line}): the function 'finish' of mine.tiny fails", "'fit'"):
+        zoo.train("mine.tiny", out=tmp_path / "run", quiet=True)
+
+
+# Data that a model cannot be trained on
+
+
+def images(folder: Path, count: int, size: int) -> str:
+    folder.mkdir()
+    for number in range(count):
+        Image.new("L", (size, size), 40 * number).save(folder / f"{number}.png")
+    return f"folder:{folder}"
+
+
+def test_batch_norm_on_one_sample(refused: Refused, tmp_path: Path) -> None:
+    two = images(tmp_path / "two", 2, 8)
+    says = ("dcgan.tiny has batch norm, which needs at least 2 samples in a batch", "the data has 1 sample to train on")
+    refused("train", "dcgan.tiny", "--data", two, says=says)
+
+
+def test_batch_norm_on_batches_of_one(refused: Refused) -> None:
+    refused("train", "dcgan.tiny", "--set", "batch=1", says=("batch norm", "there is 1. Set batch=2 or more."))
+    accumulated = ("--set", "batch=4", "--set", "accumulate=4")
+    refused("train", "dcgan.tiny", *accumulated, says=("there is 1 in each of 4 parts", "accumulate=1"))
+
+
+def test_images_of_one_pixel(refused: Refused, tmp_path: Path) -> None:
+    data = images(tmp_path / "small", 8, 1)
+    says = ("ddpm.tiny cannot be built", "images of 1×1 pixels are one cell of the coarser stage", "larger images")
+    refused("train", "ddpm.tiny", "--data", data, says=says)
+
+
+def test_a_mask_may_change_the_course_and_an_index_may_not() -> None:
+    """What may is made a graph before step 0, which takes seconds."""
+    form = zoo.Vector((2,))
+    ways = {"index": lambda x: x[:, torch.tensor([1, 0])], "mask": lambda x: x + 0 * x[x > 0].sum()}
+    doubtful = {
+        key: tracing.try_out(torch.nn.Identity(), zoo.Task(way, {"x": form}, {"y": form}), key)
+        for key, way in ways.items()
+    }
+    assert doubtful == {"index": False, "mask": True}

@@ -1,0 +1,159 @@
+"""``zoo data list``, ``get`` and ``info``, and the guide to the data sets."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from conftest import Command, Refused, python
+from zoo.data import NAMED, OWN
+from zoo.data.known_file import locate
+
+REAL = os.environ.get("ZOO_DATA_DIR")
+GUIDE = (Path(__file__).parents[2] / "docs" / "data.md").read_text("utf-8")
+
+
+@pytest.fixture(autouse=True)
+def no_data_dir(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ZOO_DATA_DIR", raising=False)
+
+
+def test_list(zoo_command: Command, tmp_path: Path) -> None:
+    for name, content in (("shakespeare/input.txt", b"not even the right one"), ("fsdd/other.tar.gz", b"")):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(content)
+    rows = json.loads(zoo_command("data", "list", "--json", "--data-dir", tmp_path).stdout)
+    assert [row["name"] for row in rows] == list(NAMED)
+    found = {row["name"]: row for row in rows}
+    assert found["cifar10"] == {
+        "name": "cifar10",
+        "kind": "image",
+        "title": NAMED["cifar10"].title,
+        "train": 50_000,
+        "test": 10_000,
+        "shape": [3, 32, 32],
+        "classes": 10,
+        "licence": NAMED["cifar10"].licence,
+        "where": None,
+    }
+    assert found["shakespeare"]["where"] == str(tmp_path / "shakespeare")  # no data is read
+    assert found["fsdd"]["where"] is None
+    assert found["digits"]["where"] == "part of scikit-learn"
+    lines = zoo_command("data", "list", env={"ZOO_DATA_DIR": str(tmp_path)}).stdout.splitlines()
+    assert [line.split()[0] for line in lines[1 : len(NAMED) + 1]] == list(NAMED)
+    assert lines[-1].startswith(f"Data folder: {tmp_path}. Your own: folder:DIR")
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["info", "cifar10"], ["--help"]])
+def test_looking_at_data_imports_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys, zoo.cli\n"
+        f"sys.argv = ['zoo', 'data', *{arguments!r}]\n"
+        "try: zoo.cli.main()\n"
+        "except SystemExit as done: assert not done.code, done.code\n"
+        "print([name for name in ('torch', 'numpy', 'sklearn', 'PIL', 'onnxruntime') if name in sys.modules])"
+    )
+    assert python(code).splitlines()[-1] == "[]"
+
+
+def test_info(zoo_command: Command, tmp_path: Path) -> None:
+    about = json.loads(zoo_command("data", "info", "cifar10", "--data-dir", tmp_path, "--json").stdout)
+    assert about["classes"][9] == "truck"
+    assert about["where"] is None
+    assert about["loader"] == "tried on small files of the same format"
+    assert [file["name"] for file in about["files"]][:2] == ["cifar-10-binary.tar.gz", "data_batch_1.bin"]
+    assert about["files"][0]["looked for in"] == [str(tmp_path / "cifar10"), str(tmp_path)]
+    text = zoo_command("data", "info", "mnist", "--data-dir", tmp_path).stdout
+    for part in (*NAMED["mnist"].files["train"], *NAMED["mnist"].files["test"]):
+        assert f"SHA-256 of the unpacked bytes: {part.sha256}" in text
+    assert "doi.org/10.1109/5.726791" in text
+
+
+def test_a_picture_of_a_set(zoo_command: Command, tmp_path: Path) -> None:
+    for name in ("digits", "descriptions"):
+        done = zoo_command("data", "info", name, "-o", f"{name}.png")
+        assert done.stdout.endswith(f"{name}.png written\n")
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            assert min(picture.size) > 200
+            assert len(set(picture.convert("L").tobytes())) > 10
+
+
+@pytest.mark.parametrize("name", [name for name in NAMED if NAMED[name].kind == "audio" or "mnist" in name])
+def test_a_picture_of_a_published_set(name: str, zoo_command: Command, tmp_path: Path) -> None:
+    if not REAL or NAMED[name].place(Path(REAL)) is None:
+        pytest.skip(f"set ZOO_DATA_DIR to a folder with {name}")
+    assert zoo_command("data", "info", name, "-o", "a.png", "--data-dir", REAL).returncode == 0
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size[0] >= 400
+
+
+def test_a_set_that_a_formula_makes_is_always_there(zoo_command: Command, tmp_path: Path) -> None:
+    assert zoo_command("data", "get", "tones").stdout == "tones: part of zoo (was there)\n"
+    about = json.loads(zoo_command("data", "info", "tones", "--data-dir", tmp_path, "--json").stdout)
+    assert about["where"] == "part of zoo"
+    assert about["files"] == []
+
+
+def test_get(zoo_command: Command, tmp_path: Path) -> None:
+    assert zoo_command("data", "get", "digits", "descriptions").stdout == (
+        "digits: part of scikit-learn (was there)\ndescriptions: part of scikit-learn (was there)\n"
+    )
+
+
+def test_what_is_refused(refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused("data", "get", "mnits", says=("No data set named 'mnits'", "Did you mean 'mnist'?"))
+    refused("data", "get", "folder:pics", says=("'folder:pics' is your own data", "Name one of digits"))
+    refused("data", "info", "nothing", says=("No data set named 'nothing'",))
+    refused("data", "get", says=("Missing argument 'NAME…'", "zoo data get --help"))
+    refused("data", "lsit", says=("No such command 'lsit'",))
+    refused(
+        "data", "get", "digits", "fsdd", "--data-dir", tmp_path,
+        says=("fsdd-recordings.tar.gz", f"Put fsdd-recordings.tar.gz into {tmp_path / 'fsdd'}", "or set ZOO_DATA_DIR"),
+    )  # fmt: skip
+    refused("data", "info", "digits", "-o", "a.jpg", says=("'a.jpg' ends in '.jpg'", "must end in .png"))
+    (tmp_path / "a.png").touch()
+    refused("data", "info", "digits", "-o", "a.png", says=("a.png exists already", "--force"))
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    refused("data", "get", "digits", says=("needs scikit-learn", "pip install 'genzoo[train]'"))
+
+
+def test_names_are_completed(zoo_command: Command) -> None:
+    for words, found in (("zoo data get fas", "fashion-mnist"), ("zoo train vae.tiny --data aud", "audio:")):
+        env = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1), "_ZOO_COMPLETE": "bash_complete"}
+        assert found in zoo_command(env=env).stdout
+
+
+def test_the_guide_has_every_set() -> None:
+    """docs/data.md holds the table of the sets, made from the one in the code."""
+    made = [
+        "| name | what | train + test | shape | classes | licence | tried on |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for known in NAMED.values():
+        tried = "the published files" if known.proven else "small files of the format"
+        cells = (f"`{known.name}`", known.title, known.size, known.form, len(known.classes), known.licence, tried)
+        made.append("| " + " | ".join(map(str, cells)) + " |")
+    assert "\n".join(made) in GUIDE, "put this table into docs/data.md:\n" + "\n".join(made)
+    for known in NAMED.values():
+        for file in (*known.every_file, *(file for files in known.unpacked.values() for file in files)):
+            assert f"`{file.name}`" in GUIDE
+            assert all(folder in GUIDE for folder in file.folders)
+    for form, *_ in OWN.values():
+        assert form in GUIDE
+
+
+def test_a_file_is_found_in_each_of_its_folders(tmp_path: Path) -> None:
+    for known in NAMED.values():
+        for file in known.every_file:
+            for folder in file.folders:
+                path = tmp_path / folder / file.name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+                assert locate(file, tmp_path) == path
+                path.unlink()
+            assert locate(file, tmp_path) is None

@@ -1,0 +1,310 @@
+"""The same weights and seeds in Node and in a browser: ``zoo export --format web``, used as a person would."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import zoo
+from browsers import CHROMIUM, RUNTIME, browser, javascript, node
+from conftest import MODELS, Refused, Shelf, contents, few, flip, raises, slow
+from zoo.contract.specs import Text
+from zoo.core import philox
+from zoo.core.errors import NotFoundError
+from zoo.release import Release, read, verify
+from zoo.runtime import derived
+from zoo.sampling.autoregressive import Picking
+from zoo_export import web_bundle
+
+# The bundle
+
+
+@pytest.fixture(scope="module")
+def npm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files of the npm package, of which a bundle only knows the hashes."""
+    package = tmp_path_factory.mktemp("onnxruntime-web")
+    (package / "dist").mkdir()
+    for name in web_bundle.RUNTIME:
+        (package / "dist" / name).write_text(f"// {name}\n")
+    return package
+
+
+def test_a_bundle_has_the_release_the_page_and_the_runtime(shelf: Shelf, npm: Path, tmp_path: Path) -> None:
+    before = contents(shelf.release("vae"))
+    folder = zoo.export(shelf.release("vae"), tmp_path / "site", format="web", runtime=npm)
+    assert contents(shelf.release("vae")) == before == contents(folder / "model")
+    assert verify(read(folder / "model")) > 5
+    about = json.loads((folder / "runtime.json").read_text())
+    assert about["base"] == "ort/"
+    for entry in about["files"]:
+        content = (folder / "ort" / entry["name"]).read_bytes()
+        assert entry["integrity"] == "sha384-" + base64.b64encode(hashlib.sha384(content).digest()).decode()
+    page = (folder / "index.html").read_text("utf-8")
+    assert "<h1>vae.tiny</h1>" in page
+    assert "@" not in page
+    for link in ("style.css", "page.js"):
+        assert f'"{link}"' in page
+        assert (folder / link).is_file()
+
+
+def test_without_a_runtime_the_address_is_pinned(shelf: Shelf, tmp_path: Path) -> None:
+    folder = zoo.export(shelf.release("vae"), tmp_path / "site", format="web")
+    about = json.loads((folder / "runtime.json").read_text())
+    assert about["base"].endswith(f"onnxruntime-web@{web_bundle.VERSION}/dist/")
+    assert {entry["name"]: entry["integrity"] for entry in about["files"]} == web_bundle.RUNTIME
+    assert not (folder / "ort").exists()
+
+
+@node
+def test_the_pinned_hashes_are_those_of_the_package() -> None:
+    assert json.loads((RUNTIME / "package.json").read_text())["version"] == web_bundle.VERSION
+    for name, integrity in web_bundle.RUNTIME.items():
+        digest = hashlib.sha384((RUNTIME / "dist" / name).read_bytes()).digest()
+        assert integrity == "sha384-" + base64.b64encode(digest).decode()
+
+
+def test_what_cannot_be_bundled(shelf: Shelf, npm: Path, refused: Refused, tmp_path: Path) -> None:
+    site = ("--to", "site", "--format", "web")
+    refused("export", "features.digits", *site, says=("features.digits neither generates nor reconstructs",))
+    (tmp_path / "empty").mkdir()
+    says = ("empty is not the npm package onnxruntime-web", "npm install onnxruntime-web@")
+    refused("export", shelf.release("vae"), *site, "--runtime", "empty", says=says)
+    refused("export", shelf.release("vae"), "--to", "x", "--runtime", npm, says=("is for --format web",))
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "mine.txt").write_text("mine")
+    refused("export", shelf.release("vae"), *site, "--force", says=("has no runtime.json, so --force does not",))
+
+
+def test_a_bundle_is_replaced_by_force_alone(shelf: Shelf, npm: Path, tmp_path: Path) -> None:
+    for model in ("vae", "ae"):
+        folder = zoo.export(shelf.release(model), tmp_path / "site", format="web", runtime=npm, force=model == "ae")
+    assert read(folder / "model").name == "ae.tiny"
+    with raises(NotFoundError, "nowhere is not the npm package"):
+        zoo.export(shelf.release("vae"), folder, format="web", runtime=tmp_path / "nowhere", force=True)
+    assert read(folder / "model").name == "ae.tiny"
+
+
+# In Node
+
+
+@node
+@pytest.mark.parametrize("model_name", few(MODELS, "vae"))
+def test_node_gives_the_samples_of_python(model_name: str, shelf: Shelf) -> None:
+    """For every registered model that generates: ONNX Runtime for Node, and for browsers, against Python's."""
+    release = read(shelf.release(model_name))
+    plan = release.plan
+    if plan is None:
+        return
+    given = derived.feeds(plan, seed=2**64 - 2, first=2**32 - 8, n=5)
+    if isinstance(release.sample.x, Text):
+        prompt = np.array([3, 1, 2])
+        picking = Picking(0.7, 6, 0.9)
+        given = derived.feeds(plan, seed=2**64 - 2, first=9, n=5, prompt=prompt, length=30, picking=picking)
+    in_node(release, given)
+
+
+@node
+@pytest.mark.parametrize(
+    ("model", "asked"),
+    [
+        ("dots", {"picking": Picking(0.7, 4, 0.9)}),
+        *slow(("cells", {}), ("mist", {"steps": 7, "eta": 0.5})),
+    ],
+)
+def test_node_gives_the_samples_of_many_steps(model: str, asked: dict[str, Any], stepwise: Mapping[str, Path]) -> None:
+    release = read(stepwise[model] / "release")
+    assert release.plan is not None
+    in_node(release, derived.feeds(release.plan, seed=2**64 - 2, first=2**32 - 8, n=5, **asked))
+
+
+def in_node(release: Release, given: Mapping[str, NDArray[Any]]) -> None:
+    """Both runtimes of Node give what Python's does."""
+    spelled = {
+        name: [str(array.dtype), array.shape, [str(item) for item in array.reshape(-1)]]
+        for name, array in given.items()
+    }
+    wanted = zoo.runtime.OnnxBackend(release, "cpu").call(release.generate, given, [derived.SAMPLES])[derived.SAMPLES]
+    for made in javascript("node.mjs", release.folder, json.dumps(spelled)).values():
+        assert made["dims"] == list(wanted.shape)
+        found, exact = np.reshape(made["data"], wanted.shape), wanted.dtype == np.int64
+        np.testing.assert_allclose(found, wanted, rtol=0 if exact else derived.RTOL, atol=0 if exact else derived.ATOL)
+
+
+@node
+def test_the_page_draws_the_noise_of_python(tmp_path: Path) -> None:
+    table = [float(value) for value in philox.normal_table()[::257]]
+    code = f"""
+        import {{ draw, philox }} from {json.dumps(str(web_bundle.PAGE / "noise.js"))};
+        const table = new Float32Array({json.dumps(philox.normal_table().tolist())});
+        const seed = 2n ** 64n - 1n;
+        const known = philox(2n ** 64n - 1n, [2n ** 32n - 1n, 2n ** 32n - 1n, 2n ** 32n - 1n, 2n ** 32n - 1n]);
+        console.log(JSON.stringify({{
+            known: known.map(Number), uniform: [...draw("uniform", 7, seed, 4294967295, 1)],
+            normal: [...draw("normal", 7, seed, 3, 0, table)],
+        }}));
+    """
+    (tmp_path / "draw.mjs").write_text(code)
+    drawn = javascript(str(tmp_path / "draw.mjs"))
+    assert table[0] < -4
+    assert drawn["known"] == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]  # published with Random123
+    assert drawn["uniform"] == philox.draw("uniform", (7,), 2**64 - 1, np.array([2**32 - 1]), 1)[0].tolist()
+    assert drawn["normal"] == philox.draw("normal", (7,), 2**64 - 1, np.array([3]))[0].tolist()
+
+
+# In a browser
+
+Browse = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def browse(tmp_path: Path) -> Iterator[Browse]:
+    """Serves a folder on this machine, and plays a scenario of ``tests/web/browser.mjs`` there."""
+    servers = []
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    def play(folder: Path, scenario: str, *arguments: object) -> dict[str, Any]:
+        handler = functools.partial(Quiet, directory=str(folder))
+        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{servers[-1].server_port}/"
+        return javascript("browser.mjs", CHROMIUM, url, scenario, *arguments)
+
+    yield play
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def bundle(release: Path, folder: Path) -> Path:
+    return zoo.export(release, folder, format="web", runtime=RUNTIME)
+
+
+def levels(picture: dict[str, Any]) -> NDArray[np.int64]:
+    """A grey picture of the page: (h, w)."""
+    return np.array(picture["data"]).reshape(picture["height"], picture["width"], 4)[..., 0]
+
+
+@browser
+@pytest.mark.parametrize("model", ["vae", *slow("dcgan", "ae")])
+def test_the_page_gives_the_samples_of_python(model: str, shelf: Shelf, browse: Browse, tmp_path: Path) -> None:
+    seen = browse(bundle(shelf.release(model), tmp_path / "site"), "generate")
+    wanted = zoo.load(shelf.release(model)).generate(5, seed=2**64 - 1, first=3)
+    assert [picture["label"] for picture in seen["samples"]] == [f"Sample {i} of seed {2**64 - 1}" for i in range(3, 8)]
+    assert np.abs(np.stack([*map(levels, seen["samples"])]) - wanted).max() <= 1
+    assert seen["wrong"] == f"The seed {2**64} is too large: it must be below 2^64."
+    assert seen["said"] == []
+
+
+@browser
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*slow("fp16"), "int8"])
+def test_the_page_runs_narrow_numbers(kind: Literal["fp16", "int8"], browse: Browse, tmp_path: Path) -> None:
+    site = zoo.export("vae.digits", tmp_path / "site", format="web", runtime=RUNTIME, quantize=kind, quiet=True)
+    seen = browse(site, "generate")
+    wanted = zoo.load(site / "model").generate(5, seed=2**64 - 1, first=3)
+    assert np.abs(np.stack([*map(levels, seen["samples"])]) - wanted).mean() <= 1
+    assert seen["said"] == []
+
+
+@browser
+@pytest.mark.parametrize(
+    ("model", "fields", "asked"),
+    [
+        *slow(
+            ("dots", {"Label": "7", "Temperature": "0.6", "Top k": "3"}, {"label": 7, "temperature": 0.6, "top_k": 3})
+        ),
+        ("mist", {"Steps": "6", "Noise on the way": "0.5"}, {"steps": 6, "eta": 0.5}),
+    ],
+)
+def test_the_page_offers_what_applies(
+    model: str,
+    fields: dict[str, str],
+    asked: dict[str, Any],
+    stepwise: Mapping[str, Path],
+    browse: Browse,
+    tmp_path: Path,
+) -> None:
+    seen = browse(
+        bundle(stepwise[model] / "release", tmp_path / "site"), "options", json.dumps({"How many": "3", **fields})
+    )
+    wanted = zoo.load(stepwise[model] / "release").generate(3, **asked)
+    assert seen["status"] == ""
+    assert np.abs(np.stack([*map(levels, seen["samples"])]) - wanted).max() <= 1
+    assert seen["hidden"] == (model == "dots")
+    assert seen["said"] == []
+
+
+@browser
+@pytest.mark.slow
+def test_the_page_walks_through_the_codes(shelf: Shelf, browse: Browse, tmp_path: Path) -> None:
+    seen = browse(bundle(shelf.release("vae"), tmp_path / "site"), "walk")
+    model = zoo.load(shelf.release("vae"))
+    code = philox.draw("normal", (2,), 0, np.array([2]))
+    assert np.abs(levels(seen["middle"][0]) - model.decode(np.zeros((1, 2), np.float32))[0]).max() <= 1
+    assert np.abs(levels(seen["started"][0]) - model.generate(1, seed=0, first=2)[0]).max() <= 1
+    moved = model.decode(code + np.array([[0.8, 0]], np.float32))[0].astype(int)  # 80 steps of 0.01
+    assert np.abs(levels(seen["moved"][0]) - moved).max() <= 2  # a slider stands at multiples of its step
+    assert seen["said"] == []
+
+
+@browser
+def test_the_page_reconstructs_what_is_chosen_and_drawn(shelf: Shelf, browse: Browse, tmp_path: Path) -> None:
+    picture = np.kron(np.arange(0, 256, 64, dtype=np.uint8).reshape(2, 2), np.ones((4, 4), np.uint8))
+    Image.fromarray(picture).save(tmp_path / "picture.png")
+    seen = browse(bundle(shelf.release("ae"), tmp_path / "site"), "reconstruct", tmp_path / "picture.png")
+    model = zoo.load(shelf.release("ae"))
+    by_python = model.reconstruct(picture)[0]
+    assert np.abs(levels(seen["chosen"][0]) - by_python).mean() < 3  # the page enlarges it, and makes it small again
+    black = model.reconstruct(np.zeros((8, 8), np.uint8))[0]
+    assert np.abs(levels(seen["cleared"][0]) - black).max() <= 1
+    assert np.abs(levels(seen["drawn"][0]) - black).max() > 1
+    assert seen["said"] == []
+
+
+@browser
+@pytest.mark.slow
+def test_the_page_completes_a_text(gpt: Path, browse: Browse, tmp_path: Path) -> None:
+    seen = browse(bundle(gpt, tmp_path / "site"), "complete")
+    wanted = zoo.load(gpt).generate(1, seed=7, prompt="the ", length=40, temperature=0.8, top_k=5)
+    assert seen["status"] == ""
+    assert seen["text"] == wanted[0]
+    assert 'The character "é" is not one of the' in seen["wrong"]
+    assert seen["said"] == []
+
+
+@browser
+@pytest.mark.slow
+def test_the_page_fits_phones_and_takes_both_colour_schemes(shelf: Shelf, browse: Browse, tmp_path: Path) -> None:
+    seen = browse(bundle(shelf.release("vae"), tmp_path / "site"), "look", tmp_path)
+    grounds = set()
+    for name in ("phone light", "phone dark", "desktop light", "desktop dark"):
+        assert seen[name]["wide"] <= 0, name
+        assert seen[name]["unlabelled"] == 0
+        assert seen[name]["unnamed"] == 0
+        grounds.add(seen[name]["ground"])
+    assert len(grounds) == 2
+
+
+@browser
+@pytest.mark.parametrize("name", ["model/generate.onnx", *slow("model/model.safetensors", "ort/ort.wasm.min.mjs")])
+def test_the_page_refuses_a_file_that_was_altered(name: str, shelf: Shelf, browse: Browse, tmp_path: Path) -> None:
+    folder = bundle(shelf.release("vae"), tmp_path / "site")
+    flip(folder / name)
+    seen = browse(folder, "status")
+    assert seen["ready"] == "failed"
+    assert f"{Path(name).name} is damaged or altered: it has another hash" in seen["status"]

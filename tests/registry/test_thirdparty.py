@@ -1,0 +1,336 @@
+"""Plugins of other distributions: one that does all that the built-in ones do, and broken ones that hurt nobody."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+import zoo
+from conftest import Command, Shelf, one_error, patch_registry, python
+from zoo import registry
+from zoo.cli import main
+from zoo.core.errors import PluginError, ZooError
+from zoo.training import checkpoints
+
+PROJECT = Path(__file__).parents[1] / "thirdparty"
+NAME = "zoo-thirdparty-example"
+
+BROKEN = {  # by model name: what its module does, and what zoo says of it
+    "raises": ("raise RuntimeError('full moon')", "RuntimeError: full moon"),
+    "lacks": ("import a_package_that_nobody_has", "No module named 'a_package_that_nobody_has'"),
+    "exits": ("import sys; sys.exit(3)", "SystemExit: 3"),
+    "garbled": ("model = (", "SyntaxError"),
+    "empty": ("", "has no attribute 'model'"),
+    "other": ("model = 42", "is 42, and should be a zoo.Model"),
+}
+DEADLY = {  # what only a process of its own survives, and the row in zoo doctor
+    "dies": ("import os; os._exit(7)", "ended the process with exit code 7"),
+    "hangs": ("import time; time.sleep(600)", "took more than 5 s and was stopped"),
+}
+SOUND = "from zoo_thirdparty_example.sparse import sparse as model"
+
+
+def environment(*folders: Path) -> dict[str, str]:
+    """Variables of a process that has the distributions in these folders installed."""
+    return {"PYTHONPATH": os.pathsep.join(map(str, folders))}
+
+
+def install(folder: Path, distribution: str, model: str, code: str, catalogue: str | None = None) -> None:
+    """Put a distribution into a folder, as pip does: a package, and the metadata that names its entry point."""
+    stem = distribution.replace("-", "_")
+    package = f"{stem}_package"
+    files = {
+        f"{package}/__init__.py": code,
+        f"{stem}-1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n",
+        f"{stem}-1.0.dist-info/entry_points.txt": f"[{registry.GROUP}]\n{model} = {package}:model\n",
+    }
+    if catalogue is not None:
+        files[f"{package}/{registry.CATALOGUE}"] = catalogue
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder into which the wheel of the example is unpacked."""
+    folder = tmp_path_factory.mktemp("example")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=PROJECT, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def run(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of ``zoo train sparse.tiny``."""
+    folder = tmp_path_factory.mktemp("runs")
+    command = [sys.executable, "-m", "zoo", "train", "sparse.tiny", "--checkpoint-every", "20"]
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, **environment(example)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "runs" / "sparse.tiny"
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every broken distribution."""
+    folder = tmp_path_factory.mktemp("broken")
+    for model, (code, _) in (BROKEN | DEADLY).items():
+        install(folder, f"brings-{model}", model, code)
+    install(folder, "no-catalogue", "unindexed", SOUND)
+    install(folder, "bad-catalogue", "misindexed", SOUND, "models: [")
+    install(folder, "left-twin", "twin", SOUND)
+    install(folder, "right-twin", "twin", SOUND)
+    install(folder, "impostor", "vae", SOUND)
+    install(folder, "half-removed", "nameless", SOUND)
+    (folder / "half_removed-1.0.dist-info" / "METADATA").unlink()
+    return folder
+
+
+@pytest.fixture
+def among_broken(broken: Path, example: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process has the broken distributions, too."""
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(str(example))
+        patch.syspath_prepend(str(broken))
+        registry.forget()
+        yield
+    registry.forget()
+
+
+# The example
+
+
+def test_list_describes_it(example: Path, zoo_command: Command) -> None:
+    rows = json.loads(zoo_command("list", "sparse", "--json", env=environment(example)).stdout)
+    assert [row["name"] for row in rows] == ["sparse.digits", "sparse.tiny"]
+    for row in rows:
+        assert (row["title"], row["distribution"], row["note"]) == ("Sparse autoencoder", NAME, "")
+        assert "reconstruct" in row["tasks"]
+
+
+@pytest.mark.slow
+def test_its_catalogue_is_up_to_date(example: Path, zoo_command: Command) -> None:
+    file = PROJECT / "zoo_thirdparty_example" / registry.CATALOGUE
+    build = ("catalogue", "build", "--distribution", NAME, "--check", "-o", file)
+    done = zoo_command(*build, env=environment(example))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_verify_proves_it_again(example: Path, run: Path, zoo_command: Command) -> None:
+    found = json.loads(zoo_command("verify", run, "--json", env=environment(example)).stdout)
+    assert found["ok"]
+    assert "torch and ONNX Runtime agree on every task" in found["parity"]
+
+
+@pytest.mark.slow
+def test_verify_without_the_plugin_checks_the_rest(run: Path, zoo_command: Command) -> None:
+    found = json.loads(zoo_command("verify", run, "--json").stdout)
+    assert found["ok"]
+    assert "the plugin is not installed" in found["parity"]
+
+
+@pytest.mark.slow
+def test_generates_the_same_without_torch_and_the_plugin(example: Path, run: Path, tmp_path: Path) -> None:
+    generate = "import numpy, zoo; numpy.save(sys.argv[3], zoo.load(sys.argv[1], backend=sys.argv[2]).generate(70))"
+    python(generate, run, "onnx", tmp_path / "onnx.npy", block=["torch", "zoo_thirdparty_example"])
+    python(f"sys.path.insert(0, {str(example)!r})\n{generate}", run, "torch", tmp_path / "torch.npy")
+    left, right = (np.load(tmp_path / name).astype(int) for name in ("onnx.npy", "torch.npy"))
+    assert left.shape == right.shape == (70, 8, 8)
+    assert left.std() > 1
+    assert np.abs(left - right).max() <= 1
+
+
+@pytest.mark.slow
+def test_spectral_norm_is_folded(run: Path) -> None:
+    """A release holds the plain weight W / σ, σ = uᵀWv, that the trained module computes with."""
+    released = load_file(run / "release" / "model.safetensors")
+    assert not [name for name in released if "parametrizations" in name]
+    trained = checkpoints.read(run).tensors
+    w, u, v = (trained[f"module.dictionary.parametrizations.weight.{name}"] for name in ("original", "0._u", "0._v"))
+    torch.testing.assert_close(released["dictionary.weight"], w / (u @ w @ v), rtol=1e-6, atol=0)
+
+
+@pytest.mark.slow
+def test_whoever_may_read_the_card_may_read_the_weights(run: Path) -> None:
+    modes = {path.name: path.stat().st_mode for path in (run / "release").iterdir()}
+    assert modes == dict.fromkeys(modes, modes["README.md"])
+
+
+@pytest.mark.slow
+def test_module_of_a_release_has_plain_weights(example: Path, run: Path) -> None:
+    code = "print(*zoo.load_module(sys.argv[1]).state_dict())"
+    names = python(f"sys.path.insert(0, {str(example)!r})\nimport zoo\n{code}", run).split()
+    assert sorted(names) == ["dictionary.bias", "dictionary.weight", "encoder.1.bias", "encoder.1.weight", "scale"]
+
+
+@pytest.mark.slow
+def test_weights_are_released_with_its_package(example: Path, run: Path, tmp_path: Path, zoo_command: Command) -> None:
+    """``zoo catalogue release`` writes them into a copy of the package; that alone lists, loads and verifies them."""
+    site = shutil.copytree(example, tmp_path / "site")
+    done = zoo_command("catalogue", "release", run, "--checkpoint", "last", env=environment(site))
+    assert done.returncode == 0, done.stderr
+    folder = site / "zoo_thirdparty_example" / "releases" / "sparse.tiny"
+    assert str(folder) in done.stdout
+    assert (folder / "model.safetensors").read_bytes() == (run / "release" / "model.safetensors").read_bytes()
+    (row,) = json.loads(zoo_command("list", "sparse", "--pretrained", "--json", env=environment(site)).stdout)
+    assert row["name"] == "sparse.tiny"
+    code = "print(zoo.load('sparse.tiny').generate(3).shape)"
+    printed = python(f"sys.path.insert(0, {str(site)!r})\nimport zoo\n{code}", block=["torch"], cwd=tmp_path)
+    assert printed.strip() == "(3, 8, 8)"
+    again = zoo_command("catalogue", "release", run, env=environment(site))
+    one_error(again, str(folder), "exists already and was kept", "--force")
+
+
+@pytest.mark.slow
+def test_torch_without_the_plugin_says_what_to_install(run: Path) -> None:
+    with pytest.raises(ZooError, match=r"sparse.*zoo-thirdparty-example"):
+        zoo.load(run, backend="torch")
+
+
+# Among broken ones
+
+
+def test_list_goes_on(broken: Path, example: Path, zoo_command: Command) -> None:
+    done = zoo_command("list", "--json", env=environment(broken, example))
+    assert (done.returncode, done.stderr) == (0, "")
+    notes = {row["name"]: row["note"] for row in json.loads(done.stdout)}
+    assert notes["ae.tiny"] == notes["sparse.tiny"] == ""
+    assert all(notes[model] == "not indexed" for model in (*BROKEN, *DEADLY, "unindexed", "nameless"))
+    assert notes["misindexed"].startswith("not indexed (")
+    assert "cannot be read" in notes["misindexed"]
+    assert notes["twin"] == "claimed by left-twin and right-twin: uninstall one of them"
+    assert notes["vae"] == "claimed by genzoo and impostor: uninstall one of them"
+
+
+@pytest.mark.slow
+def test_other_models_go_on(broken: Path, shelf: Shelf, zoo_command: Command) -> None:
+    with_broken = environment(broken)
+    assert zoo_command("generate", shelf.run("vae"), env=with_broken).returncode == 0
+    done = zoo_command("train", "ae.tiny", "--set", "steps=1", "--no-release", env=with_broken)
+    assert done.returncode == 0, done.stderr
+
+
+BAD_ENTRIES: list[Callable[[dict[str, Any]], object]] = [
+    lambda entry: entry.clear(),
+    lambda entry: entry.pop("summary"),
+    lambda entry: entry.update(title=3),
+    lambda entry: entry.update(tasks=["encode"]),
+    lambda entry: entry.update(settings={"atoms": 3}),
+    lambda entry: entry["settings"]["atoms"].pop("default"),
+    lambda entry: entry.update(recipes={"tiny": 3}),
+    lambda entry: entry["recipes"]["tiny"].pop("data"),
+    lambda entry: entry["recipes"]["tiny"].update(data=3),
+    lambda entry: entry["recipes"]["tiny"].update(a_field_of_a_newer_zoo=3),
+]
+BAD_CATALOGUES = ["", "[]", "models: [", "\0", "format: 9\nmodels: {}", "format: 1", "format: 1\nmodels: {a: 3}"]
+
+
+@pytest.mark.parametrize("damage", [*BAD_ENTRIES, *BAD_CATALOGUES], ids=range(len(BAD_ENTRIES) + len(BAD_CATALOGUES)))
+@pytest.mark.usefixtures("among_broken")
+def test_a_damaged_catalogue(
+    damage: str | Callable[[dict[str, Any]], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """List and info go on, and say less of that model."""
+    if not isinstance(damage, str):
+        content = yaml.safe_load((PROJECT / "zoo_thirdparty_example" / registry.CATALOGUE).read_text("utf-8"))
+        damage(content["models"]["sparse"])
+        damage = yaml.safe_dump(content | {"models": {"misindexed": content["models"]["sparse"]}})
+    file, where = tmp_path / registry.CATALOGUE, registry.catalogue_path
+    file.write_text(damage)
+    patch_registry(monkeypatch, catalogue_path=lambda name: file if name == "bad-catalogue" else where(name))
+    assert "ae.tiny" in registry.list_models()
+    assert registry.list_models("misindexed*")
+    for name in ("misindexed", "misindexed.tiny"):
+        monkeypatch.setattr(sys, "argv", ["zoo", "info", name])
+        with contextlib.suppress(SystemExit):
+            main()
+
+
+@pytest.mark.parametrize("model", ["unindexed", "misindexed"])
+@pytest.mark.usefixtures("among_broken")
+def test_a_model_without_a_catalogue_works(model: str) -> None:
+    assert registry.load_recipe(f"{model}.tiny")[1].steps == 20
+
+
+@pytest.mark.parametrize("model", BROKEN)
+@pytest.mark.usefixtures("among_broken")
+def test_asking_for_a_broken_one_says_why(model: str) -> None:
+    with pytest.raises(PluginError) as caught:
+        zoo.train(f"{model}.tiny")
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    for words in (repr(model), f"brings-{model} 1.0", BROKEN[model][1]):
+        assert words in message
+    assert "zoo doctor" not in message
+    package = f"brings_{model}_package{os.sep}__init__.py"
+    assert f"{package}, line 1)" in message or (f"{package})" in message and model in ("empty", "other"))
+
+
+@pytest.mark.parametrize(("model", "claims"), [("twin", "left-twin and right-twin"), ("vae", "genzoo and impostor")])
+@pytest.mark.usefixtures("among_broken")
+def test_a_name_that_two_claim_names_both(model: str, claims: str) -> None:
+    with pytest.raises(PluginError, match=f"'{model}' is claimed by {claims}: uninstall one of them"):
+        zoo.train(f"{model}.tiny")
+
+
+def test_a_broken_one_is_one_line_at_the_command_line(broken: Path, zoo_command: Command) -> None:
+    one_error(zoo_command("train", "exits.tiny", env=environment(broken)), "brings-exits", "SystemExit: 3")
+    one_error(zoo_command("info", "vae.tiny", env=environment(broken)), "genzoo and impostor")
+
+
+@pytest.fixture(scope="module")
+def doctor(broken: Path, example: Path) -> dict[str, Any]:
+    """What ``zoo doctor --json`` says among broken plugins."""
+    command = [sys.executable, "-m", "zoo", "doctor", "--timeout", "5", "--json"]
+    variables = {**os.environ, **environment(broken, example)}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+    found = json.loads(done.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("garbled", "brings_garbled_package/__init__.py, line 1)"),
+        *((model, words) for model, (_, words) in (BROKEN | DEADLY).items()),
+        ("twin", "claimed by left-twin and right-twin"),
+        ("vae", "claimed by genzoo and impostor"),
+    ],
+)
+def test_doctor_says_what_is_wrong(doctor: dict[str, Any], name: str, words: str) -> None:
+    (row,) = [row for row in doctor["findings"] if row["kind"] == "plugin" and row["name"] == name]
+    assert not row["ok"]
+    assert words in row["text"]
+
+
+@pytest.mark.slow
+def test_doctor_looks_at_catalogues(doctor: dict[str, Any]) -> None:
+    rows = {row["name"]: row for row in doctor["findings"] if row["kind"] == "catalogue"}
+    assert rows[NAME]["ok"]
+    assert rows["no-catalogue"]["ok"]
+    assert "zoo catalogue build" in rows["no-catalogue"]["text"]
+    assert not rows["bad-catalogue"]["ok"]
+    assert "cannot be read" in rows["bad-catalogue"]["text"]

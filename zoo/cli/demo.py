@@ -1,0 +1,23 @@
+"""The command ``zoo demo``: train a small model and use it without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from zoo.cli.arguments import (
+    DIR,
+)
+from zoo.cli.cpu_tuning import prepare
+
+
+@click.command("demo", epilog="Example:  zoo demo --to demo")
+@click.option("--to", default="demo", show_default=True, type=DIR, metavar="DIR", help="Where.")
+@click.option("--force", is_flag=True, help="Replace an earlier demo there.")
+def demo_command(to: Path, force: bool) -> None:
+    """Train vae.digits, prove its release, and sample from it in a process without torch. Takes about a minute."""
+    prepare()
+    from zoo.tools.demo import demo
+
+    demo(to, force)

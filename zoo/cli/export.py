@@ -1,0 +1,110 @@
+"""The command ``zoo export``: write the release of a run."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from zoo.cli.arguments import (
+    DIR,
+    complete_data,
+    complete_source,
+    data_dir,
+    table,
+)
+from zoo.cli.cpu_tuning import prepare
+
+
+@click.command("export", epilog="Example:  zoo export runs/vae.digits --to releases/vae.digits --checkpoint best")
+@click.argument("source", shell_complete=complete_source)
+@click.option("--to", required=True, type=DIR, metavar="DIR", help="The release folder to write.")
+@click.option(
+    "--checkpoint",
+    metavar="WHICH",
+    help="last, best or a step of a run.  [default: what it releases]",
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["release", "web"]),
+    default="release",
+    show_default=True,
+    help="web: a static folder with a page that runs the model in a browser.",
+)
+@click.option(
+    "--runtime",
+    type=DIR,
+    metavar="DIR",
+    help="For web: the npm package onnxruntime-web.  [default: a pinned address, by its hashes]",
+)
+@click.option("--uint8", is_flag=True, help="Add graphs that take and give pictures as bytes, for any client.")
+@click.option(
+    "--quantize", type=click.Choice(["fp16", "int8"]), help="A smaller release; what it loses is measured and bounded."
+)
+@click.option(
+    "--quantize-loss", type=float, metavar="X",
+    help="For --quantize: the part of itself by which a metric may get worse.  [default: the recipe's, a tenth]",
+)  # fmt: skip
+@click.option(
+    "--data", metavar="SET", shell_complete=complete_data,
+    help="For --quantize: what to calibrate and measure on.  [default: the model's own data]",
+)  # fmt: skip
+@data_dir
+@click.option("--force", is_flag=True, help="Replace the release that is there, with all that it had.")
+def export_command(
+    source: str,
+    to: Path,
+    checkpoint: str | None,
+    kind: Literal["release", "web"],
+    runtime: Path | None,
+    uint8: bool,
+    quantize: Literal["fp16", "int8"] | None,
+    quantize_loss: float | None,
+    data: str | None,
+    data_dir: Path | None,
+    force: bool,
+) -> None:
+    """Write the release of a run, proven to give the same in torch and ONNX Runtime; or copy a release.
+
+    A mismatch is an error, and then nothing is written. So is a quantised release that loses more than --quantize-loss
+    or its recipe allows. docs/export.md says what each option makes.
+    """
+    if quantize:
+        prepare()
+    import zoo
+    from zoo.contract.metric import loss_words
+    from zoo.release import QUANTIZED, read
+
+    folder = zoo.export(
+        source,
+        to,
+        checkpoint=checkpoint,
+        uint8=uint8,
+        quantize=quantize,
+        quantize_loss=quantize_loss,
+        data=data,
+        data_dir=data_dir,
+        format=kind,
+        runtime=runtime,
+        force=force,
+    )
+    place = shlex.quote(str(folder) if folder.is_absolute() else f"./{folder}")
+    release = read(folder / "model" if kind == "web" else folder)
+    if QUANTIZED in release.manifest:
+        made = release.manifest[QUANTIZED]
+        rows = [
+            (loss["name"], f"{loss['float']:.4g}", f"{loss['quantized']:.4g}", loss_words(loss), loss["unit"])
+            for loss in made["losses"]
+        ]
+        table([("MEASURE", "FLOAT", made["kind"].upper(), "WORSE", "UNIT"), *rows])
+        click.echo(f"Graphs and weights: {made['bytes']['quantized']:,} bytes in place of {made['bytes']['float']:,}.")
+    if kind == "web":
+        click.echo(
+            f"{folder} written. Next:  python -m http.server --directory {place}   and open http://localhost:8000"
+        )
+        return
+    look = "info" if release.generation is None else "generate"
+    click.echo(f"{folder} written. Next:  zoo verify {place}   zoo {look} {place}")

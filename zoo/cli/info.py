@@ -1,0 +1,183 @@
+"""The command ``zoo info``: show a model, a recipe or a release."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.cli.arguments import as_json, complete_name, hanging, print_json
+
+if TYPE_CHECKING:
+    from zoo.contract.metric import Figure
+    from zoo.release import Release
+
+
+@click.command("info", epilog="Example:  zoo info vae.mnist")
+@click.argument("name", shell_complete=complete_name)
+@as_json
+def info_command(name: str, as_json: bool) -> None:
+    """Show a model (vae), a recipe (vae.mnist), or a run or release folder."""
+    from zoo.release import resolve
+
+    about = _about_release(name) if resolve.is_path(name) else _about_name(name)
+    if as_json:
+        print_json(about)
+        return
+    width = max(len(key) for key in about)
+    for key, value in about.items():
+        if isinstance(value, dict) and value:
+            click.echo(click.style(key, bold=True))
+            inner = max((len(str(part)) for part in value), default=0)
+            for part, text in value.items():
+                label = f"  {str(part).ljust(inner)}  "
+                if isinstance(text, dict) and text.keys() == {"value", "help"}:
+                    label, text = f"{label}{_words(text['value']):<12}  ", text["help"]
+                click.echo(hanging(label, _words(text)))
+        else:
+            line = hanging(f"{key.ljust(width)}  ", _words(value))
+            click.echo(click.style(line[:width], bold=True) + line[width:])
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(part)}" for key, part in value.items()) or "-"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_words(part) for part in value) or "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _about_name(name: str) -> dict[str, Any]:
+    """What the static catalogue says of a model or of one of its recipes."""
+    from zoo import registry
+    from zoo.contract import settings
+    from zoo.plugin import Recipe
+
+    model, recipe = registry.split(name)
+    plugin = registry.find(model)
+    listed = registry.catalogue(plugin.distribution)
+    described = listed.models.get(model)
+    origin = f"{plugin.distribution} {plugin.version}"
+    if described is None:
+        why = listed.problem or "its catalogue does not list it"
+        note = f"not indexed: {why}. In its project, run: zoo catalogue build"
+        return {"name": model, "from": origin, "note": note}
+    if recipe and recipe not in described["recipes"]:
+        raise registry.no_recipe(model, recipe, described["recipes"])
+    about = {
+        "name": name,
+        "title": described["title"],
+        "summary": described["summary"],
+        "paper": f"{described['citation']}, {described['paper']}",
+        "from": origin,
+        "tasks": described["tasks"],
+    }
+    if not recipe:
+        return about | {"recipes": {f"{model}.{key}": fields for key, fields in described["recipes"].items()}}
+    values: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Recipe)}
+    helps = {
+        field.name: f"{field.metadata['help']} ({settings.describe(Recipe, field.name)})"
+        for field in dataclasses.fields(Recipe)
+    }
+    for key, entry in described["settings"].items():
+        values[key], helps[key] = entry["default"], f"{entry['help']} ({entry.get('type', '')})"
+    if name in listed.releases:
+        about |= _abilities(name)
+    return about | {
+        "recipe": {
+            key: {"value": value, "help": helps.get(key, "")}
+            for key, value in (values | described["recipes"][recipe]).items()
+        },
+        **_about_weights(name, listed.releases.get(name)),
+    }
+
+
+def _about_weights(name: str, entry: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Where released weights come from, and what was measured of them."""
+    from zoo.contract.metric import from_catalogue
+    from zoo.core.progress import duration
+
+    if entry is None:
+        return {"weights": f"not released; zoo train {name} makes them"}
+    made = entry["training"]
+    return {
+        "weights": {
+            "licence": entry["licence"],
+            "bytes": f"{entry['bytes']:,}",
+            "data": f"{entry['data']['name']} ({entry['data']['licence']})",
+            "trained": f"{made['steps']:,} steps in {duration(made['seconds'])} on {made['device']}",
+            "seed": made["seed"],
+            "commit": made["commit"],
+            "manifest": entry["manifest_sha256"],
+            "parity": f"torch and ONNX Runtime differ by at most {entry['parity']:.1e}",
+        },
+        "measures": {figure.name: _figure_words(figure) for figure in map(from_catalogue, entry["measures"])},
+    }
+
+
+def _figure_words(figure: Figure) -> str:
+    from zoo.contract.metric import baseline_words, protocol_words, value_words
+
+    beside = f"; beside {baseline_words(figure)}" if figure.baseline else ""
+    return f"{value_words(figure)} {figure.unit}{beside}; {protocol_words(figure)}"
+
+
+def _abilities(name: str) -> dict[str, Any]:
+    """What released weights can do beside their tasks."""
+    from zoo.core.errors import ZooError
+    from zoo.release import read
+    from zoo.release.resolve import find
+
+    try:
+        return _beside(read(find(name)))
+    except ZooError:  # loading them says what is wrong
+        return {"verbs": {}}
+
+
+def _beside(release: Release) -> dict[str, Any]:
+    """What a release can do beside its tasks: how it generates, and its verbs."""
+    from zoo.sampling import latent
+
+    return {**({"generates": release.plan.words} if release.plan else {}), "verbs": latent.verbs(release)}
+
+
+def _about_release(source: str) -> dict[str, Any]:
+    """What a release's manifest says."""
+    from zoo.contract.metric import from_json
+    from zoo.release import QUANTIZED, read
+    from zoo.release.resolve import find
+
+    release = read(find(source))
+    manifest = release.manifest
+    return {
+        "name": release.name,
+        "folder": str(release.folder),
+        "title": manifest.get("card", {}).get("title", ""),
+        "tasks": {
+            name: f"{', '.join(task.inputs)} → {', '.join(task.outputs)}" for name, task in release.tasks.items()
+        },
+        **_beside(release),
+        "measures": {figure.name: _figure_words(figure) for figure in map(from_json, manifest["measures"])},
+        **({QUANTIZED: _about_quantized(manifest[QUANTIZED])} if QUANTIZED in manifest else {}),
+        "recipe": manifest.get("recipe", {}),
+        "files": {name: f"{entry.get('bytes', 0):,} bytes" for name, entry in manifest["files"].items()},
+    }
+
+
+def _about_quantized(made: Mapping[str, Any]) -> dict[str, Any]:
+    """What a quantised release is made of, and what it lost."""
+    from zoo.contract.metric import loss_words
+
+    return {
+        "kind": made["kind"],
+        "of": f"the release whose manifest has the SHA-256 {made['of']}",
+        "bytes": f"{made['bytes']['quantized']:,} in place of {made['bytes']['float']:,}",
+        "losses": {
+            loss["name"]: f"{loss['quantized']:.4g} in place of {loss['float']:.4g} {loss['unit']} ({loss_words(loss)})"
+            for loss in made["losses"]
+        },
+    }

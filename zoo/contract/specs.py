@@ -1,0 +1,281 @@
+"""What goes in and out of a task, and how a sample is generated: closed sets of values.
+
+A spec is the form of ONE item, the batch axis left out. The trainer, the exporter, the runtime and the
+manifest all read the same values, so a tool works on a model that it has never seen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeVar
+
+from zoo.contract.typed import Checked, shown
+from zoo.core.errors import PluginError, ReleaseError
+
+LARGEST = 2**28  # elements of one item: what a manifest may ask for, so that none can ask for all memory
+LONGEST = 2**16  # characters of a text: each is a step, so that none can ask for days
+
+
+class _Form(Checked):
+    """Base of what has a size: every integer in its fields is at least 1."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            for size in value if isinstance(value, tuple) else (value,):
+                if type(size) is int and size < 1:
+                    raise PluginError(f"{type(self).__name__}: {field.name} is {shown(value)}, and must be at least 1.")
+
+
+@dataclass(frozen=True)
+class Image(_Form):
+    """A picture. Graphs: float32 (channels, height, width) in [0, 1]. Runtime: uint8 (h, w), or (h, w, 3) in colour."""
+
+    channels: int
+    height: int
+    width: int
+    kind: ClassVar[str] = "image"
+    plural: ClassVar[str] = "pictures"
+    dtype: ClassVar[str] = "float32"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.channels not in (1, 3):
+            raise PluginError(
+                f"Image: channels is {shown(self.channels)}, and must be 1 (grey) or 3 (colour). "
+                "Anything else is a zoo.Vector((channels, height, width))."
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.channels, self.height, self.width)
+
+
+@dataclass(frozen=True)
+class Text(_Form):
+    """Characters. Graphs: int64 (length,), each an index into `vocabulary`. Runtime: str."""
+
+    vocabulary: str
+    length: int
+    kind: ClassVar[str] = "text"
+    plural: ClassVar[str] = "text"
+    dtype: ClassVar[str] = "int64"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.vocabulary:
+            raise PluginError("Text: vocabulary is empty, and must have each character that a text may have.")
+
+    @property
+    def classes(self) -> int:
+        return len(self.vocabulary)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.length,)
+
+
+@dataclass(frozen=True)
+class Audio(_Form):
+    """A sound of `samples` at `rate` Hz, one channel. Graphs, runtime: float32 (samples,) in [-1, 1]. Files: .wav."""
+
+    rate: int
+    samples: int
+    kind: ClassVar[str] = "audio"
+    plural: ClassVar[str] = "sounds"
+    dtype: ClassVar[str] = "float32"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.samples,)
+
+
+@dataclass(frozen=True)
+class LogMel(_Form):
+    """A sound as the log power of `bands` mel bands, low first. Graphs and runtime: float32 (bands, frames) in [0, 1].
+
+    0 is -80 dB, 1 a full-scale sine. Frames are of `window` samples, `hop` apart: samples // hop of them
+    (:func:`zoo.media.mel.log_mel` has the formula).
+    """
+
+    rate: int
+    samples: int
+    bands: int
+    window: int
+    hop: int
+    kind: ClassVar[str] = "log-mel"
+    plural: ClassVar[str] = "sounds as spectrograms (recipe field bands)"
+    dtype: ClassVar[str] = "float32"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.bands, self.samples // self.hop)
+
+
+@dataclass(frozen=True)
+class Vector(_Form):
+    """Numbers of any shape: a code, logits, a cache. `dtype` is float32 or int64."""
+
+    shape: tuple[int, ...]
+    dtype: Literal["float32", "int64"] = "float32"
+    kind: ClassVar[str] = "vector"
+
+
+@dataclass(frozen=True)
+class Label(_Form):
+    """A class, or a token: int64 in [0, classes). `shape` is () for one label an item."""
+
+    classes: int
+    shape: tuple[int, ...] = ()
+    kind: ClassVar[str] = "label"
+    dtype: ClassVar[str] = "int64"
+
+
+@dataclass(frozen=True)
+class Noise(_Form):
+    """Randomness as an input: float32, standard normal, or uniform in [0, 1)."""
+
+    shape: tuple[int, ...]
+    distribution: Literal["normal", "uniform"] = "normal"
+    kind: ClassVar[str] = "noise"
+    dtype: ClassVar[str] = "float32"
+
+
+@dataclass(frozen=True)
+class Score(Checked):
+    """One float32 an item; the higher, the stranger the item is to the model."""
+
+    shape: ClassVar[tuple[int, ...]] = ()
+    kind: ClassVar[str] = "score"
+    dtype: ClassVar[str] = "float32"
+
+
+SampleSpec = Image | Text | Audio | LogMel
+"""What a data set can hold, and a model can model."""
+
+S = TypeVar("S", Image, Text, Audio, LogMel)
+
+Spec = SampleSpec | Vector | Label | Noise | Score
+SPECS: dict[str, type[Spec]] = {spec.kind: spec for spec in (Image, Text, Audio, LogMel, Vector, Label, Noise, Score)}
+
+
+@dataclass(frozen=True)
+class Sample(Checked):
+    """What one item of a data set is: its form, and the number of classes (0 where it has no labels)."""
+
+    x: SampleSpec
+    classes: int = 0
+
+    def form(self, spec: type[S]) -> S:
+        """The form of an item, for a model that is made for such data only, as in `sample.form(zoo.Image)`.
+
+        Raises ValueError, which says what the data is, if it is no `spec`, and :class:`PluginError` where `spec` is
+        the form of no data set.
+        """
+        if not hasattr(spec, "plural"):
+            raise PluginError(f"sample.form takes zoo.Image, zoo.Text, zoo.Audio or zoo.LogMel, and got {shown(spec)}.")
+        if not isinstance(self.x, spec):
+            raise ValueError(f"it models {spec.plural}, and this data is {self.x.kind}")
+        return self.x
+
+
+@dataclass(frozen=True)
+class OneShot(Checked):
+    """One call of `task`: its `Noise` inputs are drawn, its `Label` inputs given (default: index % classes)."""
+
+    task: str
+    kind: ClassVar[str] = "one-shot"
+
+
+@dataclass(frozen=True)
+class Autoregressive(Checked):
+    """Token by token. `task` takes ``token`` (a Label) and states; it gives ``logits`` and each state X as ``next_X``.
+
+    States start as zeros, token 0 is fed first and is no part of the sample, and each next token is
+    argmax(logits / temperature + Gumbel noise) (Gumbel-max sampling; Maddison et al. 2014, https://arxiv.org/abs/1411.0030).
+    """
+
+    task: str
+    shape: tuple[int, ...] = ()
+    """The grid that a sample's tokens fill, row by row; () for text, which has any length."""
+    kind: ClassVar[str] = "autoregressive"
+
+
+@dataclass(frozen=True)
+class Chain(Checked):
+    """A grid of tokens, and then one call of `task`, whose first input is that grid: a `Label` of its shape.
+
+    The further inputs of `task` are given as in :class:`OneShot`; the stream of its first noise is 1.
+    """
+
+    tokens: Autoregressive
+    task: str
+    kind: ClassVar[str] = "chain"
+
+
+@dataclass(frozen=True)
+class Iterative(Checked):
+    """Noise made a sample step by step: DDIM (Song et al. 2021, eq. 12, https://arxiv.org/abs/2010.02502).
+
+    `task` takes ``x``, a Vector of the sample's shape, and ``time``, a Label of T classes; it gives ``noise``, the ε in
+    x = √ᾱ x₀ + √(1 − ᾱ) ε, where x₀ is the sample from [0, 1] stretched to [-1, 1]. η = 1 is DDPM (Ho et al. 2020).
+    """
+
+    task: str
+    alphas: tuple[float, ...]
+    """ᾱ at time 0, 1, … T − 1: falling, between 0 and 1."""
+    steps: int
+    """Calls of `task` for a sample, evenly spread over time, unless told otherwise."""
+    eta: float = 0.0
+    kind: ClassVar[str] = "iterative"
+
+
+Generation = OneShot | Autoregressive | Chain | Iterative
+GENERATIONS: dict[str, type[Generation]] = {value.kind: value for value in (OneShot, Autoregressive, Chain, Iterative)}
+
+
+def to_json(value: Spec | Generation) -> dict[str, Any]:
+    """The JSON object for a spec or a generation, as it stands in a manifest."""
+    fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return {"kind": value.kind, **{k: to_json(v) if isinstance(v, Autoregressive) else v for k, v in fields.items()}}
+
+
+def spec_from_json(value: Any, where: str) -> Spec:
+    """The spec that a manifest's JSON object declares; a :class:`ReleaseError` that names `where` if it is none."""
+    spec: Spec = _from_json(value, SPECS, where)
+    if any(size < 1 for size in spec.shape) or math.prod(spec.shape) > LARGEST:
+        raise ReleaseError(f"{where} has the shape {list(spec.shape)}, which is not usable.")
+    if isinstance(spec, Text) and spec.length > LONGEST:
+        raise ReleaseError(f"{where} has texts of {spec.length} characters; at most {LONGEST} are usable.")
+    if isinstance(spec, Label) and spec.classes > LARGEST:
+        raise ReleaseError(f"{where} has labels of {str(spec.classes)[:40]} classes; at most {LARGEST} are usable.")
+    if isinstance(spec, LogMel) and not spec.hop <= spec.window <= LARGEST // max(spec.shape):
+        raise ReleaseError(f"{where} has windows of {spec.window} and hops of {spec.hop}, which are not usable.")
+    return spec
+
+
+def generation_from_json(value: Any, where: str) -> Generation:
+    """The generation that a manifest's JSON object declares; :class:`ReleaseError` that names `where` if none."""
+    generation: Generation = _from_json(value, GENERATIONS, where)
+    return generation
+
+
+def _from_json(value: Any, kinds: Mapping[str, Any], where: str) -> Any:
+    if not isinstance(value, dict) or not isinstance(value.get("kind"), str) or value["kind"] not in kinds:
+        raise ReleaseError(f"{where} is {str(value)[:80]!r}; its kind must be one of {', '.join(kinds)}.")
+    cls = kinds[value["kind"]]
+    given = {key: tuple(v) if isinstance(v, list) else v for key, v in value.items() if key != "kind"}
+    if cls is Chain and "tokens" in given:
+        given["tokens"] = _from_json(given["tokens"], {Autoregressive.kind: Autoregressive}, f"{where}: tokens")
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    wanted = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
+    if not wanted <= given.keys() <= fields.keys():
+        raise ReleaseError(f"{where} has the fields {sorted(given)}; a {value['kind']} has {sorted(fields)}.")
+    try:
+        return cls(**given)
+    except PluginError as error:
+        raise ReleaseError(f"{where} is not usable: {error}") from error

@@ -1,0 +1,25 @@
+"""What counts as a number where people give one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from zoo.core.errors import SettingError
+
+
+def is_integer(value: object) -> bool:
+    """Whether a value is a whole number, of Python or of numpy, and no truth value."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a real number, of Python or of numpy, and no truth value."""
+    return is_integer(value) or isinstance(value, (float, np.floating))
+
+
+def check_count(name: str, value: Any, least: int) -> None:
+    """Raise :class:`SettingError` for what is no integer of at least so much."""
+    if not is_integer(value) or value < least:
+        raise SettingError(f"{name} = {value!r} is not an integer of at least {least}.")

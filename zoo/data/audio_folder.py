@@ -1,0 +1,67 @@
+"""audio:DIR: the user's own WAV files, all of one sampling rate; :mod:`zoo.data.folder_scan` says how they lie.
+
+Stereo is mixed down, longer sounds are cut, shorter ones padded with silence at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.contract.specs import Audio, LogMel, Sample
+from zoo.core.errors import DataError
+from zoo.data import folder_scan
+from zoo.data.dataset import DataSet, Options, Split, fingerprint
+from zoo.media import mel, wav
+
+SOUNDS = folder_scan.Sort(kind="audio", one="sound", endings=(".wav",))
+
+
+def own(given: str, split: Split, options: Options) -> DataSet:
+    """One split of the sounds in a folder."""
+    found = folder_scan.find(given, SOUNDS)
+    rate = _common_rate(found.every)
+    spec = mel.form(rate, options.seconds, options.bands)
+    paths = found.paths(split)
+    waveforms = in_memory((wav.read(path, str(path))[1] for path in paths), len(paths), spec)
+    labels = found.labels(split)
+    return DataSet(
+        name=f"audio:{found.name}",
+        split=split,
+        sample=Sample(spec, classes=len(found.classes)),
+        x=of_waveforms(waveforms, spec),
+        labels=labels,
+        source=f"The user's own folder of sounds {found.name!r}",
+        licence="unknown",
+        sha256=fingerprint(waveforms, labels),
+        classes=found.class_names,
+        note=found.note,
+    )
+
+
+def _common_rate(paths: Sequence[Path]) -> int:
+    """The sampling rate that all sounds have. Reads their headers only."""
+    rate = wav.rate_of(paths[0])
+    for path in paths:
+        if (other := wav.rate_of(path)) != rate:
+            raise DataError(
+                f"Sounds must have one sampling rate: {str(paths[0])!r} has {rate} Hz and {str(path)!r} has "
+                f"{other} Hz. Resample or remove the odd ones."
+            )
+    return rate
+
+
+def in_memory(sounds: Iterable[NDArray[np.int16]], count: int, spec: Audio | LogMel) -> NDArray[np.int16]:
+    """Sounds of any length as int16 (n, samples)."""
+    waveforms = np.empty((count, spec.samples), np.int16)
+    for row, sound in zip(waveforms, sounds, strict=True):
+        row[:] = mel.fit(sound, spec.samples)
+    return waveforms
+
+
+def of_waveforms(waveforms: NDArray[np.int16], spec: Audio | LogMel) -> NDArray[np.int16] | NDArray[np.float32]:
+    """What a data set holds of them: int16 (n, samples), or float32 (n, bands, frames)."""
+    return mel.log_mel(waveforms, spec) if isinstance(spec, LogMel) else waveforms

@@ -1,0 +1,149 @@
+"""folder:DIR: the user's own images, of one size or made so; :mod:`zoo.data.folder_scan` says how the files are found.
+
+Images that are all grey have 1 channel, otherwise all have 3; :func:`zoo.media.images.pixels` says how they are read.
+Where both splits together would take more memory than :func:`zoo.core.memory.limit`, they are read as they are needed:
+`x` is a :class:`zoo.data.stream.Stream`.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from zoo.contract.specs import Image, Sample
+from zoo.core import memory
+from zoo.core.errors import DataError, one_line, unreadable
+from zoo.data import folder_scan
+from zoo.data.dataset import DataSet, Split, fingerprint
+from zoo.data.stream import Stream
+from zoo.media import images
+from zoo.media.images import ImageOptions
+
+LARGEST_SIDE = 4096
+"""Pixels of a side, at most, of images that are not resized."""
+
+IMAGES = folder_scan.Sort(kind="folder", one="image", endings=images.ENDINGS)
+
+
+def own(given: str, split: Split, options: ImageOptions = images.AS_THEY_ARE) -> DataSet:
+    """One split of the images in a folder."""
+    most = memory.limit()
+    found = folder_scan.find(given, IMAGES)
+    paths, labels = found.paths(split), found.labels(split)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of odd metadata
+        form, transparent = _common_form(found.every, options)
+        if len(found.every) * math.prod(form) > most:
+            x: NDArray[np.uint8] | Stream = Stream(paths, form, partial(decode, options=options))
+        else:
+            x = _in_memory(paths, form, options)
+    done = options.describe(transparent=transparent)
+    return DataSet(
+        name=f"folder:{found.name}",
+        split=split,
+        sample=Sample(Image(*form), classes=len(found.classes)),
+        x=x,
+        labels=labels,
+        source=f"The user's own folder of images {found.name!r}{done}",
+        licence="unknown",
+        sha256=found.fingerprint(split, (*form, *([done] if done else [])))
+        if isinstance(x, Stream)
+        else fingerprint(x, labels),
+        classes=found.class_names,
+        note=found.note,
+    )
+
+
+class _Form(NamedTuple):
+    """What all images of a folder have in common."""
+
+    shape: tuple[int, int, int]
+    """(channels, height, width)."""
+    transparent: bool
+    """Whether any of them is."""
+
+
+def _common_form(paths: list[Path], options: ImageOptions) -> _Form:
+    """The form that all images have, once they are resized. Reads their headers only."""
+    first, size, grey, transparent = paths[0], (0, 0), True, False
+    for path in paths:
+        with _opened(path) as image:
+            found = images.size_of(image)
+            if not options.size and max(found) > LARGEST_SIDE:
+                raise DataError(_too_large(path))
+            if path == first:
+                size = found
+            if not options.size and found != size:
+                raise DataError(
+                    f"Images must have one size: {str(first)!r} is {size[0]}x{size[1]} and {str(path)!r} is "
+                    f"{found[0]}x{found[1]} pixels. Make all of them squares of one size with --set size=64 (cut; "
+                    "--set fit=pad pads them), or remove the odd ones."
+                )
+            grey = grey and images.is_grey(image, options)
+            transparent = transparent or images.is_transparent(image)
+    width, height = (options.size, options.size) if options.size else size
+    padded = bool(options.size) and options.fit == "pad"
+    return _Form(((1 if grey and (options.is_grey or not padded) else 3), height, width), transparent)
+
+
+def _in_memory(paths: list[Path], form: tuple[int, int, int], options: ImageOptions) -> NDArray[np.uint8]:
+    """uint8 (n, c, h, w)."""
+    shape = (len(paths), *form)
+    try:
+        x = np.empty(shape, np.uint8)
+    except MemoryError as error:
+        raise DataError(
+            f"{shape[0]:,} images of {form[2]}x{form[1]} pixels need {math.prod(shape):,} bytes of memory: too many. "
+            "Set ZOO_MEMORY to less, so that they are read as they are needed."
+        ) from error
+    for path, row in zip(paths, x, strict=True):
+        decode(path, row, options)
+    return x
+
+
+def decode(path: Path, into: NDArray[np.uint8], options: ImageOptions = images.AS_THEY_ARE) -> None:
+    """Read one image into uint8 (c, h, w); :class:`DataError` if it is damaged or no longer of that size."""
+    channels, height, width = into.shape
+    with _opened(path) as image:
+        size = images.size_of(image)
+        if not options.size and size != (width, height):
+            raise DataError(
+                f"{str(path)!r} is now {size[0]}x{size[1]} pixels, and was {width}x{height}. "
+                "Put it back, or start again."
+            )
+        pixels = images.pixels(image, channels, str(path), options)
+        into[:] = pixels if channels == 1 else pixels.transpose(2, 0, 1)  # (h, w, 3) -> (3, h, w)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Pillow.Image]:
+    """An image, opened; whatever goes wrong while it is read becomes a :class:`DataError` that names it."""
+    try:
+        with Pillow.open(path, formats=images.formats()) as image:
+            yield image
+    except (DataError, MemoryError):
+        raise
+    except Pillow.DecompressionBombError as error:
+        raise DataError(_too_large(path)) from error
+    except PermissionError as error:
+        raise unreadable(path, error) from error
+    except Exception as error:  # Pillow's readers raise many kinds on damaged files
+        raise DataError(
+            f"{str(path)!r} is damaged or no image ({one_line(error)[:200]}). Replace it or remove it."
+        ) from error
+
+
+def _too_large(path: Path) -> str:
+    return (
+        f"{str(path)!r} is larger than {LARGEST_SIDE}x{LARGEST_SIDE} pixels. Resize all images with --set size=64 or "
+        "so, or remove it."
+    )

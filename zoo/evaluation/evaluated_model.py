@@ -1,0 +1,151 @@
+"""What is measured, and how much is spent on it: a model that runs, its data, and the sizes of the subsets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.contract.specs import Generation, Image, Noise, Sample, Text, Vector
+from zoo.core.errors import EvaluationError
+from zoo.core.progress import Progress
+from zoo.data import DataSet
+from zoo.media.display import shown
+from zoo.modules.torch_backend import TorchBackend
+from zoo.plugin import Task
+from zoo.release import Release, ReleasedTask
+from zoo.runtime import LoadedModel
+
+Array = NDArray[Any]
+
+BLOCK = 500
+"""Pictures between two words of progress."""
+
+
+class DoesNotApply(EvaluationError):
+    """A family of measures has nothing to measure here; its text says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How much is spent. Pictures are drawn with seed 0 where a subset is taken."""
+
+    limit: int | None = None
+    """Test samples; None takes all of them, and for a slow measure what it says itself."""
+    samples: int | None = None
+    """Generated samples; None takes as many as there are test pictures, at most `most`."""
+    most: int = 10_000
+    seeds: int = 3
+    """Seeds of what is generated, and of k-means."""
+    fit: int = 10_000
+    """Training pictures on which probes, k-NN and PCA are fitted."""
+    reference: int | None = None
+    """Training pictures with which generated ones are compared; None takes all of them."""
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained model with the two splits of its data. A class left out of training is in `whole` alone."""
+
+    model: LoadedModel
+    training: DataSet
+    test: DataSet
+    whole: DataSet
+    """The test split with the class that was left out."""
+    leave_out: int = -1
+    """The class left out of training, or -1."""
+
+    @property
+    def data(self) -> str:
+        """The data set in a protocol's words."""
+        return self.test.name if self.leave_out < 0 else f"{self.test.name} without class {self.leave_out}"
+
+    @cached_property
+    def picture(self) -> Image:
+        """The form of its pictures; :class:`DoesNotApply` for text and sounds."""
+        x = self.model.release.sample.x
+        if not isinstance(x, Image):
+            kind = "text" if isinstance(x, Text) else "sounds"
+            raise DoesNotApply(f"it models {kind}, and this is measured on pictures")
+        return x
+
+    @cached_property
+    def code(self) -> Vector | None:
+        """The form of its codes, where it has a task ``encode`` from a picture to a vector of floats."""
+        task = self.model.release.tasks.get("encode")
+        if task is None or list(task.inputs.values()) != [self.model.release.sample.x]:
+            return None
+        made = next(iter(task.outputs.values()))
+        return made if isinstance(made, Vector) and made.dtype == "float32" else None
+
+    @cached_property
+    def way(self) -> tuple[str, ...]:
+        """The tasks, one after the other, that give a picture back; () where there are none."""
+        tasks, x = self.model.release.tasks, self.model.release.sample.x
+        if "reconstruct" in tasks and _one(tasks["reconstruct"].inputs) == x:
+            return ("reconstruct",)
+        back = tasks.get("decode")
+        if self.code is None or back is None or next(iter(back.outputs.values())) != x:
+            return ()
+        taken = _one(back.inputs)
+        return ("encode", "decode") if isinstance(taken, (Vector, Noise)) and taken.shape == self.code.shape else ()
+
+    def reconstruct(self, x: Array, quiet: bool) -> Array:
+        """Pictures, uint8 (n, c, h, w), as the model gives them back: float32 in [0, 1] of the same shape."""
+        value = shown(x)
+        for task in self.way:
+            value = apply(self.model, task, value, quiet)
+        return hidden(value).astype(np.float32) / np.float32(255)
+
+
+def of_module(
+    name: str, module: Any, tasks: Mapping[str, Task], generation: Generation | None, sample: Sample
+) -> LoadedModel:
+    """A module in memory as a loaded model, run by torch."""
+    declared = {key: ReleasedTask("", task.inputs, task.outputs) for key, task in tasks.items()}
+    release = Release(Path(), {}, name, sample, declared, generation, "", {}, {})
+    return LoadedModel(release, TorchBackend.of_module(module, tasks))
+
+
+def apply(model: LoadedModel, task: str, x: Array, quiet: bool) -> Array:
+    """A task's first output on a whole array, block by block, with progress."""
+    parts = []
+    with Progress(f"{model.name}: {task}", len(x), unit="samples", quiet=quiet) as progress:
+        for start in range(0, len(x), BLOCK):
+            made = model.run(task, x[start : start + BLOCK])
+            parts.append(next(iter(made.values())) if isinstance(made, dict) else made)
+            done = min(start + BLOCK, len(x))
+            progress.update(done, {}, done)
+    return np.concatenate(parts)
+
+
+def hidden(x: Array) -> Array:
+    """The way back from :func:`zoo.media.display.shown`, of pictures."""
+    return x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
+
+
+def without(data: DataSet, label: int) -> DataSet:
+    """A data set without the samples of a class."""
+    if label < 0:
+        return data
+    if data.labels is None:
+        raise EvaluationError(f"Class {label} was left out of training, and {data.name} has no labels to tell it by.")
+    return data.take(np.flatnonzero(data.labels != label))
+
+
+def some(data: DataSet, count: int | None) -> DataSet:
+    """`count` samples of a data set of pictures, drawn with seed 0 and in its order; all where it has no more."""
+    if count is None or count >= len(data):
+        return data
+    return data.take(np.sort(np.random.default_rng(0).permutation(len(data))[:count]))
+
+
+def _one(specs: Mapping[str, Any]) -> Any:
+    """The only spec, or None."""
+    return next(iter(specs.values())) if len(specs) == 1 else None

@@ -1,0 +1,119 @@
+"""Samples and results as files: pictures as one grid, sounds, text, arrays, JSON. The path's ending says which."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo.contract.specs import Audio, Image, LogMel, SampleSpec, Spec, Text
+from zoo.core import files
+from zoo.core.errors import SettingError
+from zoo.media import display, grid, wav
+
+ENDINGS = {
+    "image": (".png", ".npy"),
+    "text": (".txt",),
+    "audio": (".wav", ".png", ".npy"),
+    "log-mel": (".png", ".wav", ".npy"),
+}
+"""How samples of a kind may be written; the first is the default."""
+
+NUMBERS = (".npy", ".json")
+"""How everything else may be written."""
+
+
+def endings(spec: Spec | None) -> tuple[str, ...]:
+    """The endings that files of a form may have."""
+    return ENDINGS.get(spec.kind, NUMBERS) if spec is not None else NUMBERS
+
+
+def paths(path: Path, count: int, first: int = 0) -> list[Path]:
+    """The files that `count` samples are written to: a .wav file holds one sound, the others hold all."""
+    if path.suffix != ".wav" or count == 1:
+        return [path]
+    return [path.with_stem(f"{path.stem}-{first + index}") for index in range(count)]
+
+
+def check(path: Path, spec: Spec | None, force: bool, count: int = 1, first: int = 0) -> None:
+    """Raise unless the path is free, ends as it must, and is not inside a release, which never changes."""
+    files.check_outside_releases(path)
+    if path.suffix not in endings(spec):
+        allowed = " or ".join(endings(spec))
+        ending = f"ends in {path.suffix!r}" if path.suffix else "has no ending"
+        raise SettingError(f"{str(path)!r} {ending}; it must end in {allowed}.")
+    for part in paths(path, count, first):
+        files.check_free(part, force)
+
+
+def save(
+    value: Any, path: Path, spec: Spec | None, *, force: bool = False, first: int = 0, columns: int | None = None
+) -> list[Path]:
+    """Write what a task or :meth:`~zoo.runtime.LoadedModel.generate` gave, a batch of the form `spec`, and say where.
+
+    Sounds in .wav files are numbered from `first` on where there are several; `columns` is the width of a grid of
+    pictures. Raises :class:`SettingError` for an ending that the form cannot have, :class:`ExistsError` for a file
+    that is there, unless `force`.
+    """
+    if not hasattr(value, "__len__") or len(value) == 0:
+        raise SettingError(f"There is nothing to write to {str(path)!r}: no sample was given.")
+    if columns is not None and (type(columns) is not int or columns < 1):
+        raise SettingError(f"columns = {columns!r} is not an integer of at least 1.")
+    if columns is not None:
+        columns = min(columns, len(value))
+    check(path, spec, force, len(value), first)
+    found = paths(path, len(value), first)
+    if path.suffix == ".wav":
+        assert isinstance(spec, (Audio, LogMel))
+        contents: list[bytes | str] = [wav.write(sound, spec.rate) for sound in display.sounds(value, spec)]
+    elif path.suffix == ".png":
+        assert isinstance(spec, (Image, Audio, LogMel))
+        contents = [grid.png(grid.enlarge(display.picture(value, spec, columns)))]
+    elif path.suffix == ".txt":
+        contents = ["\n\n".join(value) + "\n"]
+    elif path.suffix == ".json":
+        contents = [as_json(value) + "\n"]
+    elif isinstance(value, dict):
+        raise SettingError(f"These are {', '.join(value)}; write them to a .json file.")
+    else:
+        buffer = io.BytesIO()
+        np.save(buffer, value, allow_pickle=False)
+        contents = [buffer.getvalue()]
+    return [files.write(part, content, force) for part, content in zip(found, contents, strict=True)]
+
+
+def as_json(value: Any) -> str:
+    """An array, a list of str, or a dict of these, as JSON."""
+    return json.dumps(value, default=lambda array: array.tolist())
+
+
+def as_samples(value: Any, specs: Iterable[Spec]) -> tuple[Any, SampleSpec | None]:
+    """A value with a batch axis, and the first of some forms of samples that it has; None where it has none of them."""
+    if isinstance(value, str):
+        value = [value]
+    elif not isinstance(value, dict) and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+        value = np.asarray(value)
+        if value.dtype.kind not in "biuf":
+            raise SettingError(f"What was given to save holds {value.dtype}, which is neither numbers nor text.")
+    for spec in specs:
+        if isinstance(spec, Text) and isinstance(value, list):
+            return value, spec
+        if isinstance(spec, (Image, Audio, LogMel)) and isinstance(value, np.ndarray):
+            shape = _item(spec)
+            if value.dtype.kind == ("u" if isinstance(spec, Image) else "f") and shape in (
+                value.shape,
+                value.shape[1:],
+            ):
+                return value.reshape(-1, *shape), spec
+    return value, None
+
+
+def _item(spec: Image | Audio | LogMel) -> tuple[int, ...]:
+    """The shape in which people hold one sample."""
+    if not isinstance(spec, Image):
+        return spec.shape
+    return (spec.height, spec.width) if spec.channels == 1 else (spec.height, spec.width, spec.channels)

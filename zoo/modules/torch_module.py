@@ -1,0 +1,105 @@
+"""From a model to its torch module: fresh (:func:`build`), or with the weights of a release (:func:`load_module`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from zoo import registry
+from zoo.contract import settings, typed
+from zoo.core.errors import NotFoundError, PluginError, ReleaseError, one_line, unusable
+
+try:
+    import torch
+except ImportError as error:
+    raise unusable(error, "torch", "train", "The torch side of a model") from error
+
+import hashlib
+
+from safetensors.torch import load_file
+from torch import nn
+from torch.nn.utils import parametrize
+
+from zoo.contract.specs import Sample
+from zoo.plugin import Model, Recipe
+from zoo.release import Release, read
+from zoo.release.resolve import find
+
+
+def mix(*parts: object) -> int:
+    """A 63-bit seed for torch out of several values: a run's seed, a step, a phase, a purpose."""
+    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def build(model: Model, recipe: Recipe, sample: Sample, name: str) -> nn.Module:
+    """A fresh module with the weights of the recipe's seed; :class:`PluginError` if the plugin cannot make it."""
+    try:
+        with torch.random.fork_rng(devices=[]):  # the caller's generator stays as it is
+            torch.manual_seed(mix(recipe.seed, "weights"))
+            module: object = model.build(recipe, sample)
+    except PluginError as error:  # of a declaration
+        raise registry.fault(registry.split(name)[0], str(error), error, model.build) from error
+    except Exception as error:
+        form = f"{sample.x.kind} data of shape {sample.x.shape}"
+        said = f"{name} cannot be built for {form}: {one_line(error)[:200]}. Try other data or settings"
+        if isinstance(error, ValueError):  # what the model says to a user, as `Sample.form` does
+            raise PluginError(f"{said}; ZOO_DEBUG=1 shows where.") from error
+        raise registry.fault(registry.split(name)[0], said, error, model.build) from error
+    if not isinstance(module, nn.Module):
+        raise registry.fault(
+            registry.split(name)[0],
+            f"build returns {typed.shown(module)}, and should return a torch.nn.Module",
+            model.build,
+        )
+    return module
+
+
+def fold(module: nn.Module) -> nn.Module:
+    """Turn every parametrised weight, such as a spectrally normalised one, into the plain weight that it stands for."""
+    for part in list(module.modules()):
+        if parametrize.is_parametrized(part):
+            for name in list(part.parametrizations):  # type: ignore[arg-type]
+                parametrize.remove_parametrizations(part, name, leave_parametrized=True)
+    return module
+
+
+def load_module(source: str | Path) -> nn.Module:
+    """The ``torch.nn.Module`` of a release, with its weights, in eval mode on the CPU, for fine-tuning.
+
+    The release's plugin must be installed. Parts that no task uses, such as a GAN's critic, are not in a release
+    and come with fresh weights; parametrisations such as spectral norm come folded into plain weights. What calling
+    the module takes and gives is its plugin's choice: docs/training.md has a table of those that come with zoo.
+    """
+    return of_release(read(find(source)))
+
+
+def of_release(release: Release) -> nn.Module:
+    """The module of a release. Raises :class:`ReleaseError` where its weights do not fit the installed plugin."""
+    path = release.weights()
+    name, origin = registry.split(release.name)[0], release.manifest["plugin"]
+    if name not in registry.plugins():
+        raise NotFoundError(
+            f"The plugin of {name!r} is not installed, and torch needs it. It comes with {origin.get('distribution')} "
+            f"{origin.get('version')}; ONNX Runtime does without."
+        )
+    model = registry.load(name)
+    recipe = settings.from_json(type(next(iter(model.recipes.values()))), release.manifest["recipe"])
+    module = fold(build(model, recipe, release.sample, release.name).eval())
+    try:
+        tensors = load_file(path)
+    except Exception as error:
+        raise ReleaseError(f"{path} cannot be read: {one_line(error)}.") from error
+    tensors |= {alias: tensors[name] for alias, name in release.manifest.get("tied", {}).items() if name in tensors}
+    wanted = module.state_dict()
+    left_out = set(release.manifest.get("left_out", ()))
+    wrong = [name for name in tensors if not name.startswith("zoo.") and name not in wanted]
+    wrong += [name for name in wanted if name not in tensors and name not in left_out]
+    wrong += [name for name in wanted if name in tensors and wanted[name].shape != tensors[name].shape]
+    if wrong:
+        plugin = release.manifest.get("plugin", {})
+        raise ReleaseError(
+            f"The weights in {release.folder} do not fit the installed plugin (first: {wrong[0]}): "
+            f"they were made by {plugin.get('distribution')} {plugin.get('version')}."
+        )
+    module.load_state_dict({name: tensor for name, tensor in tensors.items() if name in wanted}, strict=False)
+    return module.eval()

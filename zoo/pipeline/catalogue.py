@@ -1,0 +1,232 @@
+"""Writes a distribution's ``registry.yaml`` from its code and its released weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import zoo_export
+from zoo import registry
+from zoo.contract import settings
+from zoo.core import files
+from zoo.core.errors import NotFoundError, PluginError, one_line, suggest
+from zoo.pipeline import tables
+from zoo.plugin import Model, Recipe
+from zoo.registry import schema
+from zoo.release import MANIFEST, read
+from zoo.release.resolve import RECIPE, find, is_path
+from zoo.training.run_folder import described as described_run
+
+RELEASES = "releases"
+"""The folder, inside an import package, that holds the weights released with it."""
+
+HEADER = "# Made by `zoo catalogue build` from the code and the releases. Do not edit.\n"
+
+
+def build(distribution: str) -> str:
+    """The text of ``registry.yaml`` for the installed models of a distribution; imports every one of them."""
+    own = models_of(distribution)
+    content: dict[str, Any] = {
+        "format": schema.FORMAT,
+        "distribution": distribution,
+        "index": None,
+        "models": {name: describe(name, registry.load(name)) for name in own},
+        "releases": releases(own),
+    }
+    problem = schema.problem_of(content)
+    if problem:
+        raise PluginError(f"The catalogue of {distribution} {problem}.")
+    content["index"] = schema.index_of(content)
+    return HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
+
+
+def models_of(distribution: str) -> list[str]:
+    """The installed models of a distribution. Raises :class:`NotFoundError` for one that has none."""
+    own = [
+        name
+        for name, claims in registry.plugins().items()
+        if any(plugin.distribution == distribution for plugin in claims)
+    ]
+    if not own:
+        known = {plugin.distribution for claims in registry.plugins().values() for plugin in claims}
+        raise NotFoundError(
+            f"No installed distribution named {distribution!r} brings models.{suggest(distribution, known)} "
+            "Install it first: pip install -e ."
+        )
+    return own
+
+
+def describe(name: str, model: Model) -> dict[str, Any]:
+    """A model's entry: card, tasks, own settings, and what each recipe changes."""
+    recipe_class = type(model.recipes["tiny"])
+    return {
+        **dataclasses.asdict(model.card),
+        "tasks": tasks(name, model),
+        "settings": {
+            field.name: {
+                "default": _plain(field.default),
+                "type": settings.describe(recipe_class, field.name),
+                "help": field.metadata.get("help", ""),
+            }
+            for field in dataclasses.fields(recipe_class)
+            if field.name not in {base.name for base in dataclasses.fields(Recipe)}
+        },
+        "recipes": {key: recipe_entry(recipe) for key, recipe in model.recipes.items()},
+    }
+
+
+def tasks(name: str, model: Model) -> dict[str, str]:
+    """Each task as "inputs → outputs", read off the module of the recipe ``tiny``."""
+    from zoo import data
+    from zoo.modules import build as build_module
+
+    recipe = model.recipes["tiny"]
+    sample = data.load(recipe.data, "train", **data.form(vars(recipe))).sample
+    module = build_module(model, recipe, sample, f"{name}.tiny")
+    return {key: f"{', '.join(task.inputs)} → {', '.join(task.outputs)}" for key, task in model.tasks(module).items()}
+
+
+def recipe_entry(recipe: Recipe) -> dict[str, Any]:
+    """The data set of a recipe, and the fields that differ from the defaults."""
+    changed = {
+        field.name: _plain(getattr(recipe, field.name))
+        for field in dataclasses.fields(recipe)
+        if getattr(recipe, field.name) != field.default
+    }
+    return {"data": recipe.data, **changed}
+
+
+def releases(models: list[str]) -> dict[str, dict[str, Any]]:
+    """The weights that are in the packages of these models, by name."""
+    return {
+        folder.name: {
+            "package": folder.parents[1].name,
+            "folder": f"{RELEASES}/{folder.name}",
+            "manifest_sha256": files.sha256(folder / MANIFEST),
+            "bytes": sum(path.stat().st_size for path in folder.iterdir()),
+            **described(read(folder).manifest),
+        }
+        for folder in release_folders(models)
+    }
+
+
+def release_folders(models: list[str]) -> list[Path]:
+    """The folders of the weights that are in the packages of these models, in order of their names."""
+    packages = {registry.package_folder(registry.find(name).value) for name in models} - {None}
+    found = [path.parent for package in packages if package for path in package.glob(f"{RELEASES}/*/{MANIFEST}")]
+    for folder in found:
+        if (name := read(folder).name) != folder.name:
+            raise PluginError(f"{folder / MANIFEST} is the release of {name!r}: name its folder so.")
+    return sorted(found, key=lambda folder: folder.name)
+
+
+def described(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What a catalogue says of weights beside where they are, from their manifest."""
+    made, parity = manifest["provenance"], manifest["parity"]
+    return {
+        "licence": licence(manifest["plugin"]["distribution"]),
+        "data": {key: made["data"][key] for key in ("name", "licence", "sha256")},
+        "training": {key: made[key] for key in ("seconds", "device", "commit")}
+        | {"steps": made["step"], "seed": manifest["recipe"]["seed"]},
+        "parity": rounded(max(gap for rows in parity["tasks"].values() for gap in rows.values())),
+        "measures": [_figure(figure) for figure in manifest["measures"]],
+    }
+
+
+def _figure(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A measure without what is empty, its numbers rounded to four digits."""
+    numbers = {key: rounded(entry[key]) for key in ("value", "low", "high") if entry.get(key) is not None}
+    words = {key: entry[key] for key in ("unit", "better", "protocol", "interval") if entry.get(key)}
+    beside = entry.get("baseline")
+    return {
+        "name": entry["name"],
+        **numbers,
+        **words,
+        **({"beside": {"name": beside["name"], "value": rounded(beside["value"])}} if beside else {}),
+    }
+
+
+def rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def licence(distribution: str) -> str:
+    """The licence of a distribution, which its weights have too; "unknown" where it is not installed, or says none."""
+    from importlib.metadata import PackageNotFoundError, metadata
+
+    try:
+        held = dict(metadata(distribution).items())  # type: ignore[attr-defined]
+    except (PackageNotFoundError, ValueError):
+        return "unknown"
+    return str(held.get("License-Expression") or held.get("License") or "unknown")
+
+
+def write(distribution: str, path: Path | None = None, check: bool = False) -> tuple[Path, bool]:
+    """Write ``registry.yaml``, the model table of a README beside it, and its ``docs/models.md``, if they are there.
+
+    Returns its path, and whether one was stale. With `check` nothing is written.
+    """
+    target = path or registry.catalogue_path(distribution)
+    if target is None:
+        raise NotFoundError(f"{distribution} has no package folder to write a catalogue into. Say where with -o.")
+    wanted = {target: build(distribution)}
+    content = registry.parse(wanted[target])
+    readme, models = target.parent / "README.md", target.parent / "docs" / "models.md"
+    try:
+        if readme.is_file():
+            wanted[readme] = tables.readme(readme.read_text("utf-8"), content)
+        if models.is_file():
+            wanted[models] = tables.models(content)
+        stale = [file for file, text in wanted.items() if not file.is_file() or file.read_text("utf-8") != text]
+    except (OSError, ValueError) as error:
+        raise NotFoundError(f"{target} cannot be read: {one_line(error)}.") from error
+    if not check:
+        for file in stale:
+            files.write(file, wanted[file])
+        registry.forget()
+    return target, bool(stale)
+
+
+def release(
+    source: str | Path, *, checkpoint: str | None = None, force: bool = False, quiet: bool = False
+) -> tuple[Path, Path]:
+    """Release weights with the distribution of their model, and write its ``registry.yaml`` and tables anew.
+
+    `source` is a run folder, of which `checkpoint` is taken as :func:`zoo.export` does, or a release folder. Its
+    release is written to ``PACKAGE/releases/MODEL.RECIPE``. Returns that folder, and the path of the catalogue.
+    Raises :class:`ZooError`, and writes nothing then.
+    """
+    name = _name(source)
+    plugin = registry.find(registry.split(name)[0])
+    package = registry.package_folder(plugin.value)
+    if package is None:
+        raise NotFoundError(
+            f"{plugin.distribution} has {plugin.value!r} in a single file, and releases need a folder. "
+            "Make it a package."
+        )
+    recipe, recipes = registry.split(name)[1], registry.load(plugin.name).recipes
+    if recipe not in recipes:
+        raise registry.no_recipe(plugin.name, recipe, recipes)
+    build(plugin.distribution)  # if that fails, before anything is written
+    folder = zoo_export.export(source, package / RELEASES / name, checkpoint=checkpoint, force=force, quiet=quiet)
+    registry.forget()
+    return folder, write(plugin.distribution)[0]
+
+
+def _name(source: str | Path) -> str:
+    """The name ``model.recipe`` of a run folder or of a release."""
+    folder = Path(source).expanduser()
+    if is_path(source) and (folder / RECIPE).is_file():
+        return str(described_run(folder)["name"])
+    return read(find(source)).name
+
+
+def _plain(value: Any) -> Any:
+    """A field's value as YAML writes it."""
+    plain: Any = json.loads(json.dumps(value))
+    return plain

@@ -1,0 +1,53 @@
+"""What a module of a plugin declares, checked: its tasks, their names and how it generates. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from zoo.contract import names, typed
+from zoo.contract.generation_plan import Plan
+from zoo.contract.specs import Generation
+from zoo.core.errors import suggest
+from zoo.registry import calling, fault
+
+if TYPE_CHECKING:
+    from zoo.plugin import Model, Sample, Task
+
+
+def tasks(plugin: str, model: Model, module: Any) -> Mapping[str, Task]:
+    """The tasks of a module by name; :class:`PluginError` where they are none, or have names that are not allowed."""
+    from zoo.plugin import Task
+
+    with calling(plugin, f"the function {typed.name_of(model.tasks)!r}, which declares the tasks,", model.tasks):
+        found: Any = model.tasks(module)
+    if not isinstance(found, Mapping):
+        returns = f"the function {typed.name_of(model.tasks)!r} returns {typed.shown(found)}"
+        raise fault(
+            plugin, f"{returns}, and should return the tasks by name, {{'encode': zoo.Task(…), …}}", model.tasks
+        )
+    for name, task in found.items():
+        if problem := names.task_problem(name):
+            raise fault(plugin, f"the task {name!r} {problem}", model.tasks)
+        if not isinstance(task, Task):
+            raise fault(plugin, f"the task {name!r} is {typed.shown(task)}, and should be a zoo.Task", model.tasks)
+    return dict(found)
+
+
+def plan(plugin: str, model: Model, module: Any, tasks: Mapping[str, Task], sample: Sample) -> Plan | None:
+    """How the module generates, None where it does not; :class:`PluginError` where its tasks do not fit that."""
+    if model.generate is None:
+        return None
+    with calling(
+        plugin, f"the function {typed.name_of(model.generate)!r}, which says how it generates,", model.generate
+    ):
+        value = model.generation(module)
+    subjects = (model.generate, model.tasks) if callable(model.generate) else (model.tasks,)
+    if not isinstance(value, Generation):
+        kinds = typed.describe(Generation)
+        raise fault(plugin, f"generate gives {typed.shown(value)}, and should give {kinds}", *subjects)
+    found = Plan(value, tasks, sample)
+    if wrong := found.problem():
+        near = next((f".{suggest(name, tasks)}" for name in found.uses if name not in tasks), "")
+        raise fault(plugin, f"the model cannot generate: {wrong}{near}", *subjects)
+    return found

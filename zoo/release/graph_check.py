@@ -1,0 +1,148 @@
+"""What is checked of a graph beside its hash: it reads the release's weights alone, and is what its task declares.
+
+The first is read from the file itself (https://protobuf.dev/programming-guides/encoding, with the field numbers of
+https://github.com/onnx/onnx/blob/main/onnx/onnx.proto), since ONNX Runtime takes any file that lies beside a graph.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from zoo.contract.specs import Spec
+from zoo.core.errors import ReleaseError, one_line
+from zoo.release import WEIGHTS, ReleasedTask
+
+_INSIDE: Mapping[str, Mapping[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+"""The messages that may hold external data, by the message around them and their field in it."""
+
+_EXTERNAL = 13  # the field of a tensor that says where its data is: keys and values
+_DEEP = 100  # messages within messages: what protobuf's own readers allow
+_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)"}
+
+
+def offsets(weights: Path) -> dict[str, tuple[int, int]]:
+    """Where in a safetensors file each tensor lies, by name: offset and length in bytes.
+
+    Raises :class:`ReleaseError` for a file that safetensors does not read.
+    """
+    from safetensors import safe_open
+
+    try:
+        with safe_open(weights, "numpy"):  # checks that the header describes the whole file, and nothing beyond it
+            pass
+        with open(weights, "rb") as file:
+            (size,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(size))
+    except Exception as error:  # SafetensorError among them, which is an Exception and no more
+        raise ReleaseError(f"{weights} is damaged: {one_line(error)}. Get the release again.") from error
+    return {
+        name: (8 + size + entry["data_offsets"][0], entry["data_offsets"][1] - entry["data_offsets"][0])
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
+
+
+def check_file(path: Path, content: bytes, tensors: frozenset[tuple[int, int]]) -> None:
+    """Raise :class:`ReleaseError` for a graph that is no ONNX, or reads anything but tensors of the release's weights.
+
+    `content` is that of the file, and `tensors` are the offset and the length of each.
+    """
+    try:
+        references = [*_references(memoryview(content), "model", 0)]
+    except (ValueError, IndexError) as error:
+        raise ReleaseError(f"{path} is no ONNX graph, or damaged. Get the release again.") from error
+    for reference in references:
+        location = reference.get(b"location", b"")
+        if location != WEIGHTS.encode():
+            raise ReleaseError(
+                f"{path} has data in {location[:80]!r}, and may only read {WEIGHTS}. Get the release again."
+            )
+        offset, length = (reference.get(key, b"") for key in (b"offset", b"length"))
+        if (
+            not (offset.isdigit() and length.isdigit() and len(offset + length) < 40)
+            or (
+                int(offset),
+                int(length),
+            )
+            not in tensors
+        ):
+            raise ReleaseError(f"{path} reads what is no tensor of {WEIGHTS}. Get the release again.")
+
+
+def check_form(path: Path, task: ReleasedTask, session: Any) -> None:
+    """Raise :class:`ReleaseError` unless what an open graph takes and gives is what its task declares."""
+    takes = {value.name: value for value in session.get_inputs()}
+    gives = {value.name: value for value in session.get_outputs()}
+    sides = ((takes, task.inputs), (gives, task.outputs))
+    if takes.keys() != task.inputs.keys() or not all(
+        name in found and _fits(found[name], spec) for found, specs in sides for name, spec in specs.items()
+    ):
+        raise ReleaseError(f"{path} takes or gives something else than the manifest declares. Get the release again.")
+
+
+def _fits(value: Any, spec: Spec) -> bool:
+    """Whether a tensor of a graph is a batch, of any size, of what a spec declares."""
+    return (
+        bool(value.shape)
+        and not isinstance(value.shape[0], int)
+        and tuple(value.shape[1:]) == spec.shape
+        and value.type == _TYPES[spec.dtype]
+    )
+
+
+def _references(content: memoryview, kind: str, depth: int) -> Iterator[dict[bytes, bytes]]:
+    """What each tensor with external data says of it, by key. ValueError or IndexError for what is no message."""
+    if depth > _DEEP:
+        raise ValueError("too deep")
+    if kind == "tensor":
+        entries = [dict(_fields(part)) for field, part in _fields(content) if field == _EXTERNAL]
+        if entries:  # of a key or a value that comes twice, the last counts
+            yield {bytes(entry.get(1, b"")): bytes(entry.get(2, b"")) for entry in entries}
+        return
+    for field, part in _fields(content):
+        if field in _INSIDE[kind]:
+            yield from _references(part, _INSIDE[kind][field], depth + 1)
+
+
+def _fields(content: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """The number and the bytes of every field of a message that is itself a message, or text."""
+    at = 0
+    while at < len(content):
+        tag, at = _varint(content, at)
+        if tag & 7 == 2:
+            size, at = _varint(content, at)
+            if size > len(content) - at:
+                raise ValueError("cut short")
+            yield tag >> 3, content[at : at + size]
+            at += size
+        elif tag & 7 == 0:
+            _, at = _varint(content, at)
+        elif tag & 7 in (1, 5):
+            at += 8 if tag & 7 == 1 else 4
+        else:
+            raise ValueError("no such type")
+
+
+def _varint(content: memoryview, at: int) -> tuple[int, int]:
+    """The number that stands at a place, and the place after it."""
+    value = shift = 0
+    while True:
+        byte = content[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value & 0xFFFFFFFFFFFFFFFF, at
+        if shift > 63:
+            raise ValueError("too long a number")

@@ -1,0 +1,350 @@
+"""A release on disk: reads its manifest, checks every file against its SHA-256, and says what it holds.
+
+    vae.mnist/
+      manifest.json        what it is, and the SHA-256 of every other file
+      model.safetensors    the weights, once
+      encode.onnx …        graphs whose external data lies inside model.safetensors
+      samples.png          README.md
+      metrics.jsonl        how its training went
+
+A manifest names a plugin, and never code to import.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from zoo.contract import names
+from zoo.contract.generation_plan import Plan
+from zoo.contract.specs import Generation, LogMel, Sample, SampleSpec, Spec, generation_from_json, spec_from_json
+from zoo.core import files
+from zoo.core.errors import NotFoundError, ReleaseError
+
+FORMAT = 1
+"""The version of the release format; a change that an older zoo would misread adds one (docs/format.md)."""
+
+MANIFEST = "manifest.json"
+_LARGEST = 2**24
+"""Bytes of a manifest, at most."""
+
+WEIGHTS = "model.safetensors"
+GENERATE = "generate"
+"""The key of the graph that generates as a whole."""
+
+QUANTIZED = "quantized"
+"""The key of what is said of a release in narrow numbers: what it is made of, and what it lost."""
+
+THRESHOLD, USUAL = "score_threshold", 0.99
+"""The measure that says which scores are strange, and the share of test samples below it."""
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_LAYOUTS = {".png": ("n", "columns", "gap", "scale"), ".wav": ("n",), ".txt": ()}
+"""What is said of the file of samples beside its seed, by ending."""
+
+_SHOWN = {"image": ".png", "log-mel": ".png", "audio": ".wav", "text": ".txt"}
+"""The ending of the file of samples, by their kind."""
+
+
+@dataclass(frozen=True)
+class ReleasedTask:
+    """A task as a release holds it: its graph's file name, and its inputs and outputs by name."""
+
+    graph: str
+    inputs: Mapping[str, Spec]
+    outputs: Mapping[str, Spec]
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release folder whose manifest has been read. Make one with :func:`read`."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    name: str
+    sample: Sample
+    tasks: Mapping[str, ReleasedTask]
+    generation: Generation | None
+    generate: str
+    """The file name of the graph that generates as a whole, from a seed; empty where there is none."""
+    uint8: Mapping[str, str]
+    """By the name of a task, or ``generate``: the file name of its graph for pictures as uint8 (n, h, w, channels)."""
+    files: Mapping[str, str]
+    """SHA-256 by file name."""
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """Its generation with the tasks that it calls; None where it does not generate."""
+        return None if self.generation is None else Plan(self.generation, self.tasks, self.sample)
+
+    @property
+    def background(self) -> str:
+        """The colour behind the transparent pixels of what it was trained on, and so of what it is given."""
+        colour = self.manifest.get("recipe", {}).get("background")  # a module in memory has no manifest
+        return colour if isinstance(colour, str) else "white"
+
+    def path(self, name: str) -> Path:
+        """The path of one of its files, checked against its SHA-256 just now; :class:`ReleaseError` if altered."""
+        path = self.folder / name
+        if name not in self.files:
+            raise ReleaseError(f"{self.folder}: {name} is not in the manifest.")
+        if not path.is_file():  # a link may lead to a device, or to nothing
+            raise ReleaseError(f"{path} is missing. Get the release again.")
+        self._check(path, files.sha256(path))
+        return path
+
+    def content(self, name: str) -> bytes:
+        """The bytes of one of its files, checked against its SHA-256; :class:`ReleaseError` if altered."""
+        content = self.path(name).read_bytes()
+        self._check(self.folder / name, hashlib.sha256(content).hexdigest())
+        return content
+
+    def _check(self, path: Path, found: str) -> None:
+        if found != self.files[path.name]:
+            linked = f" (a link to {path.resolve()})" if path.is_symlink() else ""
+            raise ReleaseError(
+                f"{path}{linked} is damaged or altered: expected SHA-256 {self.files[path.name]}, found {found}. "
+                "Get the release again."
+            )
+
+    def weights(self) -> Path:
+        """The path of its weights for torch, checked; :class:`ReleaseError` if altered, or for narrow numbers."""
+        made = self.manifest.get(QUANTIZED)
+        if made is not None:
+            raise ReleaseError(
+                f"{self.folder} is in {made['kind']} and has no weights for torch; the release of {self.name} that it "
+                f"was made of has them (SHA-256 of its manifest: {made['of']})."
+            )
+        return self.path(WEIGHTS)
+
+
+def read(folder: Path) -> Release:
+    """The release in `folder`. Raises :class:`ReleaseError` for one that is damaged or of a newer format."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise NotFoundError(f"{folder} is no release: it has no {MANIFEST}.")
+    if path.stat().st_size > _LARGEST:
+        raise ReleaseError(f"{path} is damaged: it has {path.stat().st_size:,} bytes. Get the release again.")
+    try:
+        manifest = json.loads(path.read_text("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
+        json.dumps(manifest, ensure_ascii=False).encode()  # half of a surrogate pair is no text, and cannot be shown
+    except (ValueError, RecursionError, OSError) as error:
+        raise ReleaseError(
+            f"{path} is damaged: it is not JSON ({str(error).splitlines()[0]}). Get the release again."
+        ) from error
+    release = parse(folder, manifest)
+    expected, found = manifest.get("sha256"), seal(manifest)["sha256"]
+    if expected != found:
+        raise ReleaseError(
+            f"{path} is damaged or altered: expected SHA-256 {str(expected)[:64]}, found {found}. "
+            "Get the release again."
+        )
+    return release
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object in which no key stands twice, since readers differ in which one they take."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def seal(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with the SHA-256 of its own content: its JSON with sorted keys and no spaces, without `sha256`."""
+    content = {key: value for key, value in manifest.items() if key != "sha256"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return {**content, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def parse(folder: Path, manifest: Any) -> Release:
+    """The release that a manifest declares; :class:`ReleaseError` where it does not keep to the format."""
+    where = str(folder / MANIFEST)
+    if not isinstance(manifest, dict):
+        raise ReleaseError(f"{where} is damaged: it is not a JSON object. Get the release again.")
+    version = manifest.get("format")
+    if type(version) is int and version > FORMAT:
+        raise ReleaseError(
+            f"{where} has format {version}, and this zoo reads up to {FORMAT}. Run: pip install --upgrade genzoo"
+        )
+    if type(version) is not int or version != FORMAT:
+        raise ReleaseError(f"{where} is damaged: format is {str(version)[:40]!r}, not {FORMAT}. Get the release again.")
+
+    listed = {
+        _file_name(name, where): _text(_get(entry, "sha256", str, where), where)
+        for name, entry in _get(manifest, "files", dict, where).items()
+    }
+    tasks = {
+        name: _task(name, entry, f"{where}: task {name!r}")
+        for name, entry in _get(manifest, "tasks", dict, where).items()
+    }
+    whole, uint8 = _graphs(manifest, tasks, where)
+    for name in (WEIGHTS, *(task.graph for task in tasks.values()), *whole, *uint8.values()):
+        if name not in listed:
+            raise ReleaseError(f"{where} is damaged: {name} is not among its files. Get the release again.")
+    _check_details(manifest, where)
+    generation = manifest.get("generation")
+    sample = _get(manifest, "sample", dict, where)
+    classes = sample.get("classes", 0)
+    x = spec_from_json(sample.get("x"), f"{where}: sample")
+    if not isinstance(x, SampleSpec) or type(classes) is not int or classes < 0:
+        raise ReleaseError(
+            f"{where} is damaged: its sample is neither picture nor text nor sound. Get the release again."
+        )
+    release = Release(
+        folder=folder,
+        manifest=manifest,
+        name=_model_name(manifest.get("name"), where),
+        sample=Sample(x, classes),
+        tasks=tasks,
+        generation=None if generation is None else generation_from_json(generation, f"{where}: generation"),
+        generate=whole[0] if whole else "",
+        uint8=uint8,
+        files=listed,
+    )
+    wrong = "" if release.plan is None else release.plan.problem()
+    if wrong:
+        raise ReleaseError(f"{where} is damaged: {wrong}.")
+    made = manifest.get("samples", {})
+    for key, ending in (("file", _SHOWN[x.kind]), ("sound", ".wav" if isinstance(x, LogMel) else None)):
+        if key in made and Path(str(made[key])).suffix != ending:
+            raise ReleaseError(f"{where}: samples of {x.kind} are in {str(made[key])[:80]!r}, which cannot be.")
+    return release
+
+
+def _graphs(
+    manifest: Mapping[str, Any], tasks: Mapping[str, ReleasedTask], where: str
+) -> tuple[list[str], dict[str, str]]:
+    """The file name of the graph that generates, if there is one, and those of the graphs for uint8 by task."""
+    whole = [_get(manifest, GENERATE, str, where)] if GENERATE in manifest else []
+    uint8 = _get(manifest, "uint8", dict, where) if "uint8" in manifest else {}
+    if (whole and manifest.get("generation") is None) or not uint8.keys() <= {*tasks, *([GENERATE] if whole else ())}:
+        raise ReleaseError(f"{where} is damaged: it has graphs for what it has not. Get the release again.")
+    return [_graph_name(name, where) for name in whole], {
+        task: _graph_name(_text(name, where), where) for task, name in uint8.items()
+    }
+
+
+def _check_details(manifest: Mapping[str, Any], where: str) -> None:
+    """Raise :class:`ReleaseError` unless what tools read beside the tasks has the right types."""
+    for part, keys in (("card", ("title", "summary", "paper", "citation")), ("plugin", ("distribution", "version"))):
+        entry = _get(manifest, part, dict, where)
+        for key in keys:
+            _get(entry, key, str, f"{where}: {part}")
+    for part in ("recipe", "provenance", "tied"):
+        _get(manifest, part, dict, where)
+    for measure in _get(manifest, "measures", list, where):
+        for key, kind in (("name", str), ("value", (int, float)), ("unit", str), ("protocol", str)):
+            _get(measure, key, kind, f"{where}: measures")
+        _check_figure(measure, f"{where}: measures")
+    for name in (*_get(manifest, "left_out", list, where), *manifest["tied"].values()):
+        _text(name, f"{where}: left_out or tied")
+    for name, entry in manifest["files"].items():
+        _get(entry, "bytes", int, f"{where}: {name}")
+    if "parity" in manifest:
+        for task, rows in _get(_get(manifest, "parity", dict, where), "tasks", dict, f"{where}: parity").items():
+            for batch in _get({task: rows}, task, dict, f"{where}: parity"):
+                _get(rows, batch, (int, float), f"{where}: parity: {task}")
+    if QUANTIZED in manifest:
+        _check_quantized(_get(manifest, QUANTIZED, dict, where), f"{where}: {QUANTIZED}")
+    if "samples" in manifest:
+        made = _get(manifest, "samples", dict, where)
+        ending = Path(_get(made, "file", str, f"{where}: samples")).suffix
+        for key in ("seed", *_LAYOUTS.get(ending, ())):
+            least = 0 if key in ("seed", "gap") else 1
+            if not least <= _get(made, key, int, f"{where}: samples") <= 4096:
+                raise ReleaseError(f"{where}: samples has {key} = {made[key]}, which is out of range.")
+
+
+def _check_quantized(entry: Mapping[str, Any], where: str) -> None:
+    """Raise :class:`ReleaseError` unless what tools read of a quantised release has the right types."""
+    for key in ("kind", "of"):
+        _text(_get(entry, key, str, where), where)
+    for loss in _get(entry, "losses", list, where):
+        for key, kind in (("name", str), ("unit", str), ("float", (int, float)), ("quantized", (int, float))):
+            _get(loss, key, kind, f"{where}: losses")
+        _get(loss, "loss", (int, float), f"{where}: losses")
+    for side in ("float", "quantized"):
+        _get(_get(entry, "bytes", dict, where), side, int, f"{where}: bytes")
+
+
+def _check_figure(measure: Mapping[str, Any], where: str) -> None:
+    """Raise :class:`ReleaseError` unless what a measure may have beside its value has the right types."""
+    for key, kind in (("low", (int, float)), ("high", (int, float)), ("interval", str), ("better", str)):
+        if measure.get(key) is not None:
+            _get(measure, key, kind, where)
+    if measure.get("baseline") is not None:
+        _get(measure["baseline"], "name", str, where)
+        _get(measure["baseline"], "value", (int, float), where)
+
+
+def verify(release: Release) -> int:
+    """Check every file of a release against its SHA-256 and return how many there are.
+
+    Raises :class:`ReleaseError` for the first file that is missing, altered, or not in the manifest.
+    """
+    for path in sorted(release.folder.iterdir()):
+        if path.name != MANIFEST and path.name not in release.files:
+            raise ReleaseError(f"{path} is not in the manifest. Remove it, or get the release again.")
+    for name in release.files:
+        release.path(name)
+    return len(release.files)
+
+
+def _get(value: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:
+    found = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(found, kind):
+        raise ReleaseError(f"{where} is damaged: {key} is missing or not of the right type. Get the release again.")
+    return found
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise ReleaseError(f"{where} is {str(value)[:40]!r}, and should be text. Get the release again.")
+    return value
+
+
+def _model_name(name: Any, where: str) -> str:
+    if not names.BOTH.fullmatch(_text(name, f"{where}: name")):
+        raise ReleaseError(f"{where} has the name {name[:80]!r}, which is not allowed.")
+    return str(name)
+
+
+def _file_name(name: str, where: str) -> str:
+    if not _FILE_NAME.fullmatch(name):
+        raise ReleaseError(f"{where} lists the file name {name[:80]!r}, which is not allowed.")
+    return name
+
+
+def _graph_name(name: str, where: str) -> str:
+    if not name.endswith(".onnx"):  # ONNX Runtime reads files of other endings as other formats
+        raise ReleaseError(f"{where} has the graph {name[:80]!r}, which is no .onnx file. Get the release again.")
+    return _file_name(name, where)
+
+
+def _task(name: str, entry: Any, where: str) -> ReleasedTask:
+    if problem := names.task_problem(name):
+        raise ReleaseError(f"{where} {problem}.")
+    specs = {
+        side: {
+            _text(key, where): spec_from_json(value, f"{where}, {key!r}")
+            for key, value in _get(entry, side, dict, where).items()
+        }
+        for side in ("inputs", "outputs")
+    }
+    if not specs["inputs"] or not specs["outputs"]:
+        raise ReleaseError(f"{where} has no inputs or no outputs. Get the release again.")
+    for key in (*specs["inputs"], *specs["outputs"]):
+        if problem := names.argument_problem(key):
+            raise ReleaseError(f"{where}: the input or output {key[:80]!r} {problem}.")
+    return ReleasedTask(_graph_name(_text(entry.get("graph"), where), where), specs["inputs"], specs["outputs"])

@@ -1,0 +1,141 @@
+"""In-painting: what a mask covers is picked token by token, or filled in by reconstructing again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.contract.generation_plan import Plan
+from zoo.contract.specs import Audio, Chain, Image, LogMel, Spec, Text, Vector
+from zoo.core import philox
+from zoo.core.arguments import check_count
+from zoo.core.errors import SettingError
+from zoo.media.convert import from_batch, to_batch
+from zoo.release import Release
+from zoo.sampling import generation
+from zoo.sampling.autoregressive import FREE, Run
+from zoo.sampling.generation import labelled, labels_in
+
+Array = NDArray[Any]
+
+
+def inpaint(
+    run: Run,
+    release: Release,
+    x: Any,
+    mask: Any,
+    *,
+    steps: int,
+    seed: int,
+    label: Any,
+) -> Any:
+    """See :meth:`zoo.runtime.LoadedModel.inpaint`."""
+    check_count("steps", steps, 1)
+    philox.checked(seed, 0, 1)
+    plan = _sampled(release)
+    way = _repeated(release) if plan is None else ("encode",)
+    if way is None:
+        instead = " A text is completed by generate(prompt=…)." if isinstance(release.sample.x, Text) else ""
+        raise SettingError(f"{release.name} cannot inpaint: no task of it reconstructs pictures or sounds.{instead}")
+    (name, spec), *_ = release.tasks[way[0]].inputs.items()
+    given = to_batch(x, spec, name, release.background)
+    count = len(given)
+    labels = labelled(
+        labels_in(release.tasks[way[0]]) if plan is None else plan.labels(),
+        count,
+        label,
+        np.arange(count) if plan else None,
+    )
+    missing = _mask(mask, spec)
+    if len(missing) not in (1, len(given)):
+        raise SettingError(f"There are {len(missing)} masks for {len(given)} inputs: give one, or one for each.")
+    missing = np.broadcast_to(missing, given.shape)
+    if plan is not None:
+        return from_batch(_picked(run, plan, given, missing, seed, labels), spec)
+    axes = tuple(range(2 if isinstance(spec, Image) else 1, given.ndim))  # a picture's channels have means of their own
+    if missing.all(axes).any():
+        raise SettingError("The mask covers all of a sample, so there is nothing to go by. Leave a part uncovered.")
+    filled = np.where(missing, given.mean(axes, keepdims=True, where=~missing), given)
+    for _ in range(steps):
+        made = filled.astype(np.float32)
+        for task in way:
+            feeds = {next(iter(release.tasks[task].inputs)): made, **labels}
+            made = next(iter(run(task, feeds).values()))
+        filled = np.where(missing, made, given)
+    return from_batch(filled, spec)
+
+
+def verbs(release: Release) -> dict[str, str]:
+    """How a model can in-paint, in words, if it can."""
+    if _sampled(release) is not None:
+        return {"inpaint": "sample, mask → what the mask covers, picked token by token (seed, label)"}
+    way = _repeated(release)
+    if way is None:
+        return {}
+    label = " (label)" if labels_in(release.tasks[way[0]]) else ""
+    return {"inpaint": f"sample, mask → what the mask covers, filled in{label}"}
+
+
+def _repeated(release: Release) -> tuple[str, ...] | None:
+    """The tasks that, one after the other, make pictures or sounds of such of the same form, and of labels or none."""
+    for way in (("reconstruct",), ("encode", "decode")):
+        if any(task not in release.tasks for task in way):
+            continue
+        (_, spec), *others = release.tasks[way[0]].inputs.items()
+        made: Mapping[str, Spec] = {"": spec}
+        for task in way:
+            (_, taken), *beside = release.tasks[task].inputs.items()
+            if beside != others or not _same(taken, next(iter(made.values()))):
+                break
+            made = release.tasks[task].outputs
+        else:
+            fits = dict(others) == labels_in(release.tasks[way[0]]) and next(iter(made.values())) == spec
+            if fits and isinstance(spec, (Image, Audio, LogMel)):
+                return way
+    return None
+
+
+def _same(taken: Spec, made: Spec) -> bool:
+    """Whether what was made can be taken: the same numbers, whether they are called a code or noise."""
+    return (taken.shape, taken.dtype) == (made.shape, made.dtype)
+
+
+def _sampled(release: Release) -> Plan | None:
+    """How tokens are picked that are the pixels: encode gives a token a pixel, and the generation picks such tokens.
+
+    None for other models, and so for those whose grid is coarser than the picture.
+    """
+    plan, encode, x = release.plan, release.tasks.get("encode"), release.sample.x
+    if plan is None or not isinstance(plan.value, Chain) or not isinstance(x, Image) or encode is None:
+        return None
+    grid = plan.tasks[plan.value.task].inputs[plan.grid]
+    fits = [*encode.inputs.values()] == [x] and next(iter(encode.outputs.values())) == grid and plan.gives == x
+    return plan if fits and grid.shape == (x.height, x.width) else None
+
+
+def _picked(run: Run, plan: Plan, given: Array, missing: Array, seed: int, labels: Mapping[str, Array]) -> Array:
+    """Pictures (n, c, h, w) whose missing pixels are picked in order, those that are known being fed as they come."""
+    seed, _, _ = philox.checked(seed, 0, len(given))
+    ((name, _),), (grid,) = plan.tasks["encode"].inputs.items(), [*plan.tasks["encode"].outputs][:1]
+    known = np.where(missing[:, 0], FREE, run("encode", {name: given})[grid])
+    made = np.empty_like(given)
+    size = generation.rows(*(plan.tasks[task] for task in plan.uses))
+    for start in range(0, len(given), size):
+        part = slice(start, start + size)
+        indices, classes = np.arange(len(given))[part], {key: value[part] for key, value in labels.items()}
+        _, made[part] = generation.chain(run, plan, indices, seed, classes, given=known[part])
+    return np.where(missing, made, given)
+
+
+def _mask(mask: Any, spec: Spec) -> NDArray[np.bool_]:
+    """A mask as a batch that fits a batch of the spec: True where it covers."""
+    if isinstance(spec, Image):
+        covered = to_batch(mask, Image(1, spec.height, spec.width), "mask", "black")  # (n, 1, h, w)
+    else:
+        covered = to_batch(mask, Vector(spec.shape), "mask")
+    if covered.any() and covered.max() < 0.5:  # a byte of 1 is nearly black
+        raise SettingError("The mask is not white anywhere, only dark. Give 255 where it covers, or booleans.")
+    return covered >= 0.5
