@@ -21,7 +21,7 @@ help:
 	@echo "make clean   remove .venv and what the demo wrote"
 
 demo: $(VENV)/.demo
-	@$(BIN)/zoo demo --to demo --force
+	@$(BIN)/zoo demo -o demo --force
 
 test slow: export PYTHONDONTWRITEBYTECODE = # else each of the processes that tests start would compile zoo anew
 test: $(VENV)/.test check

@@ -56,7 +56,7 @@ def zoo(
     python: str, name: str, device: str, whole: int, label: str, *options: str, env: Mapping[str, str] | None = None
 ) -> Contestant:
     """`zoo train`, as a person calls it, without checkpoints on the way."""
-    command = [python, "-m", "zoo", "train", name, "--no-release", "--device", device, "--out", "{folder}/run"]
+    command = [python, "-m", "zoo", "train", name, "--no-release", "--device", device, "--output", "{folder}/run"]
     return Contestant(
         name=label,
         command=[*command, "--set", f"steps={whole}", "--checkpoint-every", "1000000", *options],

@@ -75,17 +75,17 @@ def info(folder: Path) -> None:
 
 def copy(folder: Path) -> None:
     with room() as to:
-        command("export", str(folder), "--to", str(to))
+        command("export", str(folder), "-o", str(to))
 
 
 def uint8(folder: Path) -> None:
     with room() as to:
-        command("export", str(folder), "--to", str(to), "--uint8")
+        command("export", str(folder), "-o", str(to), "--uint8")
 
 
 def web(folder: Path) -> None:
     with room() as to:
-        command("export", str(folder), "--to", str(to), "--format", "web")
+        command("export", str(folder), "-o", str(to), "--format", "web")
 
 
 USES: dict[str, Callable[[Path], None]] = {

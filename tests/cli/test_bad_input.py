@@ -157,9 +157,9 @@ def test_nothing_is_written_into_a_release(release: Path, refused: Refused) -> N
     words = ("inside the release", "never changes")
     refused("generate", release, "-o", release / "new.png", says=words)
     refused("generate", release, "-o", release / "sub" / "new.png", says=words)
-    refused("export", release, "--to", release / "copy", says=words)
-    refused("train", "ae.tiny", "--out", release / "run", says=words)
-    refused("demo", "--to", release / "demo", says=words)
+    refused("export", release, "-o", release / "copy", says=words)
+    refused("train", "ae.tiny", "-o", release / "run", says=words)
+    refused("demo", "-o", release / "demo", says=words)
 
 
 # Inputs of a task
@@ -359,7 +359,7 @@ def test_a_run_without_a_release(run: Path, refused: Refused) -> None:
 def test_a_folder_that_is_neither(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     refused("generate", "other", says=("other is neither a run folder nor a release folder", "recipe.json", MANIFEST))
-    refused("export", "other", "--to", "new", says=("other is neither",))
+    refused("export", "other", "-o", "new", says=("other is neither",))
 
 
 # Packages that are not installed
@@ -381,7 +381,7 @@ def without(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[st
     ("package", "extra", "command"),
     [
         ("torch", "train", ("train", "vae.tiny")),
-        ("torch", "train", ("export", "run", "--to", "new")),
+        ("torch", "train", ("export", "run", "-o", "new")),
         ("torch", "train", ("generate", "run", "--backend", "torch")),
         ("onnxruntime", "cpu", ("generate", "run")),
         ("onnxruntime", "cpu", ("verify", "run")),
@@ -419,7 +419,7 @@ def test_export_without_what_it_needs(
 ) -> None:
     monkeypatch.delitem(sys.modules, "zoo_export.writer", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
-    refused("export", run, "--to", "new", says=(f"needs {package}", f"pip install 'genzoo[{extra}]'"))
+    refused("export", run, "-o", "new", says=(f"needs {package}", f"pip install 'genzoo[{extra}]'"))
 
 
 def test_load_module_without_torch(release: Path) -> None:
@@ -447,7 +447,7 @@ def test_cuda_is_not_there(release: Path, refused: Refused) -> None:
 
 @no_cuda
 def test_a_run_is_not_replaced_for_a_device_that_is_not_there(run: Path, refused: Refused) -> None:
-    refused("train", "ae.tiny", "--out", run, "--force", "--device", "cuda:7", says=("'cuda:7' was asked for",))
+    refused("train", "ae.tiny", "-o", run, "--force", "--device", "cuda:7", says=("'cuda:7' was asked for",))
 
 
 # Outputs that are there already
@@ -489,8 +489,8 @@ def test_force_replaces_a_file_but_no_folder(
 def test_an_output_that_cannot_be_written(release: Path, refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     refused("generate", release, "-o", "file/out.png", says=("file/out.png could not be written",))
-    refused("export", release, "--to", "file/new", says=("file/new cannot be made", "file is a file"))
-    refused("train", "ae.tiny", "--out", "file/run", says=("file/run could not be made", "--out"))
+    refused("export", release, "-o", "file/new", says=("file/new cannot be made", "file is a file"))
+    refused("train", "ae.tiny", "-o", "file/run", says=("file/run could not be made", "--output"))
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
@@ -512,10 +512,15 @@ def test_export_keeps_what_is_there(release: Path, refused: Refused, tmp_path: P
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "precious.txt").write_text("mine")
     for there in ("folder", release, "folder/precious.txt"):
-        refused("export", release, "--to", there, says=("exists already and was kept", "--force"))
+        refused("export", release, "-o", there, says=("exists already and was kept", "--force"))
     for there in ("folder", "folder/precious.txt", "."):
         refused(
-            "export", release, "--to", there, "--force", says=("has no manifest.json, so --force does not replace it",)
+            "export",
+            release,
+            "--output",
+            there,
+            "--force",
+            says=("has no manifest.json, so --force does not replace it",),
         )
 
 
@@ -527,11 +532,11 @@ def test_export_with_force_replaces_a_release(release: Path, shelf: Shelf, tmp_p
 
 
 def test_train_keeps_what_is_there(run: Path, refused: Refused, tmp_path: Path) -> None:
-    refused("train", "ae.tiny", "--out", run, says=("run holds a run already", "--resume", "--force", "--out"))
+    refused("train", "ae.tiny", "-o", run, says=("run holds a run already", "--resume", "--force", "--output"))
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "precious.txt").write_text("mine")
-    refused("train", "ae.tiny", "--out", "folder", "--force", says=("folder exists already, is no run", "--out"))
-    refused("train", "ae.tiny", "--out", "folder/precious.txt", "--force", says=("is a file, and a run is a folder",))
+    refused("train", "ae.tiny", "-o", "folder", "--force", says=("folder exists already, is no run", "--output"))
+    refused("train", "ae.tiny", "-o", "folder/precious.txt", "--force", says=("is a file, and a run is a folder",))
 
 
 @pytest.mark.parametrize(

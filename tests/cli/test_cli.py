@@ -29,12 +29,23 @@ def test_list_filters_and_json(zoo_call: Command) -> None:
     rows = json.loads(zoo_call("list", "--json").stdout)
     names = [row["name"] for row in rows]
     assert {"ae.mnist", "vae.mnist", "dcgan.digits", "chargpt.shakespeare"} <= set(names)
-    assert names == zoo.list_models()
+    assert names == [name for name in zoo.list_models() if not name.endswith(".tiny")]
+    every = json.loads(zoo_call("list", "--all", "--json").stdout)
+    assert [row["name"] for row in every] == zoo.list_models()
     models = registry.parse((Path(__file__).parents[2] / registry.CATALOGUE).read_text("utf-8"))["models"]
     encoders = {row["model"] for row in json.loads(zoo_call("list", "--task", "encode", "--json").stdout)}
     assert encoders == {name for name, entry in models.items() if "encode" in entry["tasks"]} >= {"ae", "vae"}
-    mnist = [line.split()[0] for line in zoo_call("list", "*.mnist").stdout.splitlines()[1:]]
-    assert mnist == [f"{name}.mnist" for name in sorted(models) if "mnist" in models[name]["recipes"]]
+    mnist = [line.split()[:2] for line in zoo_call("list", "*.mnist").stdout.splitlines()[1:]]
+    released = zoo.list_models("*.mnist", pretrained=True)
+    assert mnist == [
+        [name, "mnist*" if f"{name}.mnist" in released else "mnist"]
+        for name in sorted(models)
+        if "mnist" in models[name]["recipes"]
+    ]
+    (line,) = zoo_call("list", "vae.*").stdout.splitlines()[1:]
+    assert {"digits*", "mnist*", "mnist-beta4"} < set(line.split())
+    assert "tiny" not in line
+    assert zoo_call("list", "vae.tiny").stdout.splitlines()[1].split()[:2] == ["vae", "tiny"]
     one_error(zoo_call("list", "nothing*"), "No model matches 'nothing*'", "zoo list")
     one_error(zoo_call("list", "--task", "encoder"), "No model has the task 'encoder'", "Did you mean", "reconstruct")
     one_error(zoo_call("list", "--data", "mars"), "No model has the data set 'mars'", "cifar10-jpeg")
@@ -152,7 +163,7 @@ def test_verify_says_what_it_checked(zoo_call: Command, shelf: Shelf) -> None:
 def test_export_of_a_step_of_the_best_and_of_a_release(zoo_call: Command, shelf: Shelf, tmp_path: Path) -> None:
     run = shelf.run("vae")
     older = checkpoints.steps(run)[-2]
-    assert zoo_call("export", run, "--to", "older", "--checkpoint", str(older)).returncode == 0
+    assert zoo_call("export", run, "-o", "older", "--checkpoint", str(older)).returncode == 0
     assert read(tmp_path / "older").manifest["provenance"]["step"] == older
     assert zoo.export(run, tmp_path / "best", checkpoint="best") == tmp_path / "best"
     copied = zoo.export(tmp_path / "best", tmp_path / "copy")

@@ -77,7 +77,7 @@ def test_two_runs_at_one_place_by_two_spellings(first: str, home: Path, zoo_call
 
 
 def test_a_folder_that_is_called_so(home: Path, zoo_call: Command) -> None:
-    zoo_call("train", "ae.tiny", "--set", "steps=1", "--set", "seed=3", "--out", "./~/a", cwd=Path.cwd())
+    zoo_call("train", "ae.tiny", "--set", "steps=1", "--set", "seed=3", "-o", "./~/a", cwd=Path.cwd())
     assert seed(Path.cwd() / "~" / "a") == 3
     assert find("./~/a") == Path.cwd() / "~" / "a" / "release"
     assert not list(home.iterdir())
@@ -105,9 +105,9 @@ def test_commands_that_write(home: Path, shelf: Shelf, zoo_call: Command) -> Non
     for arguments, made in (
         (("generate", shelf.run("vae"), "-n", "1", "-o", "~/a.png"), "a.png"),
         (("run", source, "reconstruct", "~/digit0.png", "-o", "~/b.npy"), "b.npy"),
-        (("run", source, "interpolate", "~/digit0.png", "~/digit1.png", "-o", "~/c.png"), "c.png"),
-        (("export", source, "--to", "~/release"), "release/manifest.json"),
-        (("gallery", source, "--to", "~/site", "--data-dir", "~/none"), "site/index.html"),
+        (("interpolate", source, "~/digit0.png", "~/digit1.png", "-o", "~/c.png"), "c.png"),
+        (("export", source, "-o", "~/release"), "release/manifest.json"),
+        (("gallery", source, "-o", "~/site", "--data-dir", "~/none"), "site/index.html"),
         (("data", "info", "digits", "--data-dir", "~/none", "-o", "~/d.png"), "d.png"),
     ):
         digits(home)
@@ -123,11 +123,11 @@ def test_commands_that_read(home: Path, shelf: Shelf, refused: Refused) -> None:
     refused("train", "ae.tiny", "--data", "folder:~/nowhere", says=("nowhere", "does not exist"))
     refused("train", "ae.tiny", "--from", "~/nowhere", says=(home / "nowhere", "does not exist"))
     refused("train", "ae.tiny", "--out=", says=("'' is no path",))
-    web = ("export", shelf.run("vae"), "--to", "site", "--format", "web", "--runtime", "~/npm")
+    web = ("export", shelf.run("vae"), "-o", "site", "--format", "web", "--runtime", "~/npm")
     refused(*web, says=(home / "npm", "is not the npm package"))
     (home / "demo" / "vae.digits").mkdir(parents=True)
     (home / "demo" / "vae.digits" / "recipe.json").touch()
-    refused("demo", "--to", "~/demo", says=(home / "demo", "earlier demo"))
+    refused("demo", "-o", "~/demo", says=(home / "demo", "earlier demo"))
     (home / "registry.yaml").mkdir()
     build = ("catalogue", "build", "--distribution", "genzoo", "-o", "~/registry.yaml")
     refused(*build, says=(home / "registry.yaml",))

@@ -466,12 +466,12 @@ def test_data_that_is_not_there(refused: Refused, shelf: Shelf, tmp_path: Path) 
 def test_measures_that_are_damaged(text: str, refused: Refused, run: Path) -> None:
     (run / measurements.MEASURES).write_text(text)
     refused("evaluate", run, "--only", "mse", "--limit", "5", says=(measurements.MEASURES, "is damaged", "Remove it"))
-    refused("export", run, "--to", "release", says=(measurements.MEASURES, "is damaged", "Remove it"))
+    refused("export", run, "-o", "release", says=(measurements.MEASURES, "is damaged", "Remove it"))
 
 
 def test_measures_of_a_newer_zoo(refused: Refused, run: Path) -> None:
     (run / measurements.MEASURES).write_text('{"format": 2, "steps": {}}')
-    refused("export", run, "--to", "release", says=(measurements.MEASURES, "newer zoo", "pip install --upgrade genzoo"))
+    refused("export", run, "-o", "release", says=(measurements.MEASURES, "newer zoo", "pip install --upgrade genzoo"))
 
 
 @pytest.mark.parametrize("package", ["torch", "sklearn", "torchmetrics"])

@@ -148,7 +148,7 @@ def test_a_graph_that_generates_something_else_is_not_released(
 ) -> None:
     run, draw = shelf.run(model), Seeded.draw
     monkeypatch.setattr(Seeded, "draw", lambda self, kind, shape, stream, step=0: draw(self, kind, shape, 9, step))
-    refused("export", run, "--to", "new", says=("Parity failed", "generate.onnx gives"))
+    refused("export", run, "-o", "new", says=("Parity failed", "generate.onnx gives"))
 
 
 # Picking tokens
@@ -231,7 +231,7 @@ def test_a_graph_for_bytes_that_gives_something_else_is_refused(
 ) -> None:
     release, name = shelf.release("vae"), Nodes.name
     monkeypatch.setattr(Nodes, "name", lambda self, value: name(self, 250.0 if value == 255.0 else value))
-    refused("export", release, "--to", "new", "--uint8", says=("Parity failed", ".uint8.onnx gives"))
+    refused("export", release, "-o", "new", "--uint8", says=("Parity failed", ".uint8.onnx gives"))
 
 
 def test_a_release_without_pictures_has_none() -> None:

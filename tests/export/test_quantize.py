@@ -212,7 +212,7 @@ def test_what_a_person_reads(digits: Mapping[str, Path], capsys: pytest.CaptureF
 
 
 def test_the_command_shows_what_is_lost(tmp_path: Path) -> None:
-    done = CliRunner().invoke(export_command, ["vae.digits", "--to", str(tmp_path / "small"), "--quantize", "fp16"])
+    done = CliRunner().invoke(export_command, ["vae.digits", "-o", str(tmp_path / "small"), "--quantize", "fp16"])
     assert done.exit_code == 0, done.output
     rows = [line.split() for line in done.stdout.splitlines()]
     assert rows[0] == ["MEASURE", "FLOAT", "FP16", "WORSE", "UNIT"]
@@ -325,12 +325,12 @@ def test_a_model_without_an_error_may_make_a_small_one(
 
 
 def test_the_bound_is_given_at_export(rotations: Mapping[str, Path], refused: Refused, tmp_path: Path) -> None:
-    export = ("export", rotations["rotation"], "--to", "small", "--quantize", "int8", "--quantize-loss")
+    export = ("export", rotations["rotation"], "-o", "small", "--quantize", "int8", "--quantize-loss")
     words = ("reconstruction_error is", "worse by more than 1e-05", "quantize_loss = 0.01 was allowed", "written")
     line = refused(*export, "0.01", says=words)
     accepted = line.rpartition("--quantize-loss ")[2]
     done = CliRunner().invoke(
-        export_command, [*map(str, export[1:2]), "--to", str(tmp_path / "small"), *export[4:], accepted]
+        export_command, [*map(str, export[1:2]), "-o", str(tmp_path / "small"), *export[4:], accepted]
     )
     assert done.exit_code == 0, done.output
     assert read(tmp_path / "small").manifest["quantized"]["bound"] == float(accepted)
@@ -381,7 +381,7 @@ def test_a_model_that_is_destroyed_is_refused(refused: Refused) -> None:
         "quantize_loss = 0.1",
         "Nothing was written",
     )
-    refused("export", "vae.digits", "--to", "small", "--quantize", "int8", says=words)
+    refused("export", "vae.digits", "-o", "small", "--quantize", "int8", says=words)
 
 
 @pytest.mark.usefixtures("spoilt")
@@ -390,7 +390,7 @@ def test_without_a_measure_the_tasks_may_not_differ_by_more(
 ) -> None:
     monkeypatch.setattr(losses, "SHOWN", ())
     words = ("no metric applies, task 'encode' differs by", "quantize_loss = 0.1", "Nothing was written")
-    refused("export", shelf.release("vae"), "--to", "small", "--quantize", "int8", says=words)
+    refused("export", shelf.release("vae"), "-o", "small", "--quantize", "int8", says=words)
 
 
 def test_the_recipe_sets_the_bound(shelf: Shelf) -> None:
@@ -416,26 +416,26 @@ def test_a_graph_that_cannot_be_made_so(shelf: Shelf, refused: Refused, monkeypa
     monkeypatch.setattr(narrow.quantization, "quantize_dynamic", fail)
     for kind, model, task in (("fp16", "vae", "encode"), ("int8", "vae", "encode"), ("int8", "chargpt", "step")):
         words = (f"Task {task!r} cannot be made {kind}: RuntimeError: no such kernel", "Nothing was written")
-        refused("export", shelf.release(model), "--to", "new", "--quantize", kind, says=words)
+        refused("export", shelf.release(model), "-o", "new", "--quantize", kind, says=words)
 
 
 def test_options_that_do_not_fit(digits: Mapping[str, Path], shelf: Shelf, refused: Refused, tmp_path: Path) -> None:
-    refused("export", "vae.digits", "--to", "new", "--quantize", "int4", says=("int4", "fp16", "int8"))
+    refused("export", "vae.digits", "-o", "new", "--quantize", "int4", says=("int4", "fp16", "int8"))
     with raises(SettingError, "quantize = 'int4' is not one of fp16, int8"):
         quantised("vae.digits", tmp_path / "new", "int4")
     words = ("data = 'digits' is for quantising alone", "--quantize int8")
-    refused("export", "vae.digits", "--to", "new", "--data", "digits", says=words)
+    refused("export", "vae.digits", "-o", "new", "--data", "digits", says=words)
     words = ("quantize_loss = 0.2 is for quantising alone", "--quantize int8")
-    refused("export", "vae.digits", "--to", "new", "--quantize-loss", "0.2", says=words)
+    refused("export", "vae.digits", "-o", "new", "--quantize-loss", "0.2", says=words)
     for value in ("-1", "nan", "inf"):
         words = (f"quantize_loss = {float(value)} is not a number of at least 0",)
-        refused("export", "vae.digits", "--to", "new", "--quantize", "int8", "--quantize-loss", value, says=words)
+        refused("export", "vae.digits", "-o", "new", "--quantize", "int8", "--quantize-loss", value, says=words)
     words = ("vae.digits is in int8 already", "made of")
-    refused("export", digits["int8"], "--to", "new", "--quantize", "fp16", says=words)
+    refused("export", digits["int8"], "-o", "new", "--quantize", "fp16", says=words)
     words = ("No data set named 'nothing'",)
-    refused("export", "vae.digits", "--to", "new", "--quantize", "int8", "--data", "nothing", says=words)
+    refused("export", "vae.digits", "-o", "new", "--quantize", "int8", "--data", "nothing", says=words)
     words = ("descriptions does not fit vae.digits",)
-    refused("export", "vae.digits", "--to", "new", "--quantize", "int8", "--data", "descriptions", says=words)
+    refused("export", "vae.digits", "-o", "new", "--quantize", "int8", "--data", "descriptions", says=words)
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime", "torchmetrics"])
@@ -444,7 +444,7 @@ def test_without_what_it_needs(package: str, refused: Refused, monkeypatch: pyte
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     words = (f"needs {package}", "pip install 'genzoo[")
-    refused("export", "vae.digits", "--to", "new", "--quantize", "int8", says=words)
+    refused("export", "vae.digits", "-o", "new", "--quantize", "int8", says=words)
     with raises(MissingPackageError, package):
         quantised("vae.digits", Path("new"), "fp16")
 

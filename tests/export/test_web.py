@@ -76,12 +76,12 @@ def test_the_pinned_hashes_are_those_of_the_package() -> None:
 
 
 def test_what_cannot_be_bundled(shelf: Shelf, npm: Path, refused: Refused, tmp_path: Path) -> None:
-    site = ("--to", "site", "--format", "web")
+    site = ("-o", "site", "--format", "web")
     refused("export", "features.digits", *site, says=("features.digits neither generates nor reconstructs",))
     (tmp_path / "empty").mkdir()
     says = ("empty is not the npm package onnxruntime-web", "npm install onnxruntime-web@")
     refused("export", shelf.release("vae"), *site, "--runtime", "empty", says=says)
-    refused("export", shelf.release("vae"), "--to", "x", "--runtime", npm, says=("is for --format web",))
+    refused("export", shelf.release("vae"), "-o", "x", "--runtime", npm, says=("is for --format web",))
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "mine.txt").write_text("mine")
     refused("export", shelf.release("vae"), *site, "--force", says=("has no runtime.json, so --force does not",))

@@ -229,7 +229,7 @@ def test_a_template_is_filled_once() -> None:
 
 def test_data_that_are_not_there_leave_pictures_out(altered: Altered, zoo_call: Command, tmp_path: Path) -> None:
     source = altered(lambda manifest: manifest["recipe"].update(data="mnist"))
-    done = zoo_call("gallery", source, "--to", "site", "--data-dir", tmp_path)
+    done = zoo_call("gallery", source, "-o", "site", "--data-dir", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "site written: 1 model." in done.stdout
     line = done.stderr.splitlines()[-1]
@@ -347,22 +347,22 @@ def test_noise_is_what_it_is_called(shape: tuple[int, ...]) -> None:
 def test_a_gallery_is_replaced_by_force_alone(four: Path, shelf: Shelf, refused: Refused, tmp_path: Path) -> None:
     shutil.copytree(four, tmp_path / "site")
     source = shelf.release("ae")
-    refused("gallery", source, "--to", "site", says=("site exists already", "--force"))
+    refused("gallery", source, "-o", "site", says=("site exists already", "--force"))
     gallery.build(tmp_path / "site", [source], force=True, quiet=True)
     assert [given["id"] for given in page_of(tmp_path / "site").all("article")] == ["ae.tiny"]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("mine")
-    refused("gallery", source, "--to", "mine", "--force", says=("has no gallery.json, so --force does not",))
-    refused("gallery", source, "--to", source / "site", says=("inside the release",))
+    refused("gallery", source, "-o", "mine", "--force", says=("has no gallery.json, so --force does not",))
+    refused("gallery", source, "-o", source / "site", says=("inside the release",))
 
 
 def test_what_cannot_be_shown(shelf: Shelf, release: Path, refused: Refused, tmp_path: Path) -> None:
-    refused("gallery", "--to", "site", "nothing*", says=("No released model matches 'nothing*'", "--pretrained"))
-    refused("gallery", "--to", "site", "vea.digits", says=("Did you mean 'vae'?",))
-    refused("gallery", "--to", "site", "vae.mnist-beta4", says=("No weights are released under 'vae.mnist-beta4'",))
-    refused("gallery", "--to", "site", "./nowhere", says=("nowhere",))
-    refused("gallery", "--to", "site", shelf.release("vae"), release, says=("are both vae.tiny", "Leave one out"))
-    refused("gallery", "vae.digits", says=("Missing option '--to'",))
+    refused("gallery", "-o", "site", "nothing*", says=("No released model matches 'nothing*'", "--pretrained"))
+    refused("gallery", "-o", "site", "vea.digits", says=("Did you mean 'vae'?",))
+    refused("gallery", "-o", "site", "vae.mnist-beta4", says=("No weights are released under 'vae.mnist-beta4'",))
+    refused("gallery", "-o", "site", "./nowhere", says=("nowhere",))
+    refused("gallery", "-o", "site", shelf.release("vae"), release, says=("are both vae.tiny", "Leave one out"))
+    refused("gallery", "vae.digits", says=("Missing option '-o' / '--output'",))
     with raises(SettingError, "are both vae.tiny"):
         gallery.build(tmp_path / "site", [release, shelf.release("vae")], quiet=True)
     with raises(NotFoundError, "No released model matches"):
@@ -379,8 +379,8 @@ def test_a_source_that_is_given_twice_is_shown_once(tmp_path: Path) -> None:
 def test_a_damaged_release_leaves_nothing(release: Path, four: Path, refused: Refused, tmp_path: Path) -> None:
     flip(release / "samples.png")
     before = contents(four)
-    refused("gallery", "vae.digits", release, "--to", "site", says=("samples.png is damaged or altered",))
-    refused("gallery", release, "--to", four, "--force", says=("samples.png is damaged or altered",))
+    refused("gallery", "vae.digits", release, "-o", "site", says=("samples.png is damaged or altered",))
+    refused("gallery", release, "-o", four, "--force", says=("samples.png is damaged or altered",))
     assert contents(four) == before
 
 
@@ -398,7 +398,7 @@ def test_samples_that_are_no_png(kind: str, altered: Altered, release: Path, tmp
 
 def test_a_gallery_needs_nothing_of_training(tmp_path: Path) -> None:
     """Without scikit-learn the digits are not there either, which the command says."""
-    code = "import sys; sys.argv = ['zoo', 'gallery', 'vae.digits', '--to', 'site']\nfrom zoo.cli import main; main()"
+    code = "import sys; sys.argv = ['zoo', 'gallery', 'vae.digits', '-o', 'site']\nfrom zoo.cli import main; main()"
     assert "site written: 1 model." in python(code, block=TRAINING, cwd=tmp_path)
     assert len(page_of(tmp_path / "site").all("img")) == 1
 

@@ -198,9 +198,9 @@ def test_what_is_trained_on_resized_images_says_so(tmp_path: Path, zoo_call: Com
     folder = several(tmp_path / "pics")
     (folder / "notes.txt").write_text("no image")
     Pillow.fromarray(np.full((5, 5, 4), 128, np.uint8)).save(folder / "9.png")
-    one_error(zoo_call("train", "vae.tiny", "--data", f"folder:{folder}", "--out", "run"), "--set size=64")
+    one_error(zoo_call("train", "vae.tiny", "--data", f"folder:{folder}", "-o", "run"), "--set size=64")
     settings = ("--set", "size=8", "--set", "fit=pad", "--set", "background=black", "--set", "steps=2")
-    done = zoo_call("train", "vae.tiny", "--data", f"folder:{folder}", "--out", "run", *settings)
+    done = zoo_call("train", "vae.tiny", "--data", f"folder:{folder}", "-o", "run", *settings)
     assert done.returncode == 0, done.stderr
     assert "1 file is no image that can be read, by its ending, and was left out: 'notes.txt'" in done.stderr
     manifest = json.loads((tmp_path / "run" / "release" / "manifest.json").read_text())
@@ -247,7 +247,7 @@ def test_names_that_are_not_utf8(tmp_path: Path, zoo_call: Command) -> None:
     assert data.classes == ("c\\xe9", "d")
     assert len(data) == 10
     out = root / "run"
-    line = one_error(zoo_call("train", "vae.tiny", "--out", str(out)), "not UTF-8", "--out")
+    line = one_error(zoo_call("train", "vae.tiny", "-o", str(out)), "not UTF-8", "--output")
     assert line.encode()
     assert not out.exists()
 
@@ -255,7 +255,7 @@ def test_names_that_are_not_utf8(tmp_path: Path, zoo_call: Command) -> None:
 @pytest.mark.slow
 def test_training_on_names_that_are_not_utf8(tmp_path: Path, zoo_call: Command) -> None:
     root = not_utf8(tmp_path)
-    train = ("train", "vae.tiny", "--data", f"folder:{root}", "--out", "run", "--set", "steps=2")
+    train = ("train", "vae.tiny", "--data", f"folder:{root}", "-o", "run", "--set", "steps=2")
     done = zoo_call(*train)
     assert done.returncode == 0, done.stderr
     for path in ("run/recipe.json", "run/release/manifest.json", "run/release/README.md"):

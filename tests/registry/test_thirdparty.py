@@ -120,7 +120,7 @@ def among_broken(broken: Path, example: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_list_describes_it(example: Path, zoo_command: Command) -> None:
-    rows = json.loads(zoo_command("list", "sparse", "--json", env=environment(example)).stdout)
+    rows = json.loads(zoo_command("list", "sparse", "--all", "--json", env=environment(example)).stdout)
     assert [row["name"] for row in rows] == ["sparse.digits", "sparse.tiny"]
     for row in rows:
         assert (row["title"], row["distribution"], row["note"]) == ("Sparse autoencoder", NAME, "")
@@ -211,7 +211,7 @@ def test_torch_without_the_plugin_says_what_to_install(run: Path) -> None:
 
 
 def test_list_goes_on(broken: Path, example: Path, zoo_command: Command) -> None:
-    done = zoo_command("list", "--json", env=environment(broken, example))
+    done = zoo_command("list", "--all", "--json", env=environment(broken, example))
     assert (done.returncode, done.stderr) == (0, "")
     notes = {row["name"]: row["note"] for row in json.loads(done.stdout)}
     assert notes["ae.tiny"] == notes["sparse.tiny"] == ""

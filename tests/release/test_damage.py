@@ -39,7 +39,7 @@ def test_an_altered_file_is_found_whoever_reads_it(
     says = (name, "damaged or altered", f"expected SHA-256 {expected}", f"found {files.sha256(release / name)}")
     refused("verify", release, says=says)
     refused("generate", release, says=says)
-    refused("export", release, "--to", "copy", says=says)
+    refused("export", release, "-o", "copy", says=says)
     with raises(ReleaseError, *says):
         zoo.load(release).generate()
 
@@ -88,7 +88,7 @@ def test_links_to_the_right_content(blobs: str, shelf: Shelf, tmp_path: Path, zo
     with zoo.load(release, backend="torch") as model:
         model.generate()
     assert zoo_call("verify", release).returncode == 0
-    assert zoo_call("export", release, "--to", "real").returncode == 0
+    assert zoo_call("export", release, "-o", "real").returncode == 0
     assert not [path for path in (tmp_path / "real").iterdir() if path.is_symlink()]
     assert zoo_call("verify", "./real").returncode == 0
 
@@ -102,7 +102,7 @@ def test_an_onnx_runtime_that_refuses_links(release: Path, refused: Refused, mon
         raise RuntimeError("External data path escapes model directory")
 
     monkeypatch.setattr("onnxruntime.InferenceSession", refuse)
-    refused("generate", release, says=("escapes model directory", f"zoo export {release} --to DIR"))
+    refused("generate", release, says=("escapes model directory", f"zoo export {release} -o DIR"))
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, "decode.onnx"])
@@ -118,7 +118,7 @@ def test_a_link_to_other_content(name: str, release: Path, refused: Refused, tmp
 def test_a_file_too_many(release: Path, refused: Refused) -> None:
     (release / "extra.bin").write_bytes(b"x")
     refused("verify", release, says=("extra.bin is not in the manifest", "Remove it"))
-    refused("export", release, "--to", "copy", says=("extra.bin is not in the manifest",))
+    refused("export", release, "-o", "copy", says=("extra.bin is not in the manifest",))
 
 
 def test_samples_that_the_weights_do_not_give(release: Path, refused: Refused) -> None:

@@ -254,7 +254,7 @@ def test_a_graph_that_generates_something_else_is_not_released(
 ) -> None:
     run, draw = stepwise[name], Seeded.draw
     monkeypatch.setattr(Seeded, "draw", lambda self, kind, shape, stream, step=0: draw(self, kind, shape, 9, step))
-    refused("export", run, "--to", "new", says=("Parity failed", "generate.onnx gives"))
+    refused("export", run, "-o", "new", says=("Parity failed", "generate.onnx gives"))
 
 
 @pytest.mark.parametrize("name", few(MODELS, "dots", "mist"))
@@ -389,8 +389,8 @@ def test_the_rest_of_a_picture_is_picked_given_what_is_known(stepwise: Mapping[s
 def test_in_painting_on_the_command_line(zoo_call: Command, stepwise: Mapping[str, Path], tmp_path: Path) -> None:
     for name, pixels in (("a", PICTURES[0]), ("mask", MASK.astype(np.uint8) * 255)):
         Pillow.fromarray(pixels).save(tmp_path / f"{name}.png")
-    settings = ("--set", "seed=5", "--set", "label=3", "-o", "made.npy")
-    done = zoo_call("run", stepwise["dots"], "inpaint", "a.png", "mask.png", *settings)
+    settings = ("--seed", "5", "--label", "3", "-o", "made.npy")
+    done = zoo_call("inpaint", stepwise["dots"], "a.png", "mask.png", *settings)
     assert done.returncode == 0, done.stderr
     with zoo.load(stepwise["dots"]) as model:
         assert np.array_equal(np.load(tmp_path / "made.npy"), model.inpaint(PICTURES[0], MASK, seed=5, label=3))

@@ -197,16 +197,16 @@ def close(left: Path, right: Path) -> None:
 @pytest.mark.parametrize("model", ["plain", "critic"])
 def test_two_processes_learn_as_one(model: str, train: Train, tmp_path: Path) -> None:
     """One phase, and two with a gradient penalty: half of the batch in each process, or all of it in one."""
-    train(1, f"{model}.tiny", "--out", "one", "--no-release")
-    train(2, f"{model}.tiny", "--out", "two", "--no-release")
+    train(1, f"{model}.tiny", "-o", "one", "--no-release")
+    train(2, f"{model}.tiny", "-o", "two", "--no-release")
     close(tmp_path / "one", tmp_path / "two")
 
 
 def test_two_processes_draw_what_two_parts_draw(train: Train, tmp_path: Path) -> None:
     """A share of a batch has its own noise, whoever computes it; only the running statistics of BatchNorm differ."""
     options = ("vae.tiny", "--no-release", "--precision", "fp32")
-    train(2, *options, "--out", "two")
-    train(1, *options, "--out", "parts", "--set", "accumulate=2")
+    train(2, *options, "-o", "two")
+    train(1, *options, "-o", "parts", "--set", "accumulate=2")
     for one, other in zip(curve(tmp_path / "two"), curve(tmp_path / "parts"), strict=True):
         assert one == pytest.approx(other, rel=1e-4)
 
@@ -214,7 +214,7 @@ def test_two_processes_draw_what_two_parts_draw(train: Train, tmp_path: Path) ->
 @pytest.mark.parametrize("model", ["vae", "dcgan"])
 def test_two_processes_train_and_release(model: str, train: Train, tmp_path: Path) -> None:
     """That the processes hold the same bits is checked at each checkpoint; it is the first one that writes."""
-    done = train(2, f"{model}.tiny", "--out", "run", "--set", "ema=0.9")
+    done = train(2, f"{model}.tiny", "-o", "run", "--set", "ema=0.9")
     assert "in 2 processes" in done.stderr
     assert "BatchNorm takes its statistics from each process's own share" in done.stderr
     assert done.stdout.count("Trained") == 1
@@ -230,8 +230,8 @@ def test_frozen_weights_stay_frozen_in_two_processes(
     model: str, option: str, part: str, train: Train, tmp_path: Path
 ) -> None:
     settings = ("--no-release", "--set", "ema=0.9", "--set", "clip=0.1")
-    train(1, f"{model}.tiny", "--out", "one", *settings)
-    train(2, f"{model}.tiny", "--out", "two", *settings, option)
+    train(1, f"{model}.tiny", "-o", "one", *settings)
+    train(2, f"{model}.tiny", "-o", "two", *settings, option)
     close(tmp_path / "one", tmp_path / "two")
     one, two = (checkpoints.read(tmp_path / run).tensors for run in ("one", "two"))
     fresh = [name for name in one if name.startswith((f"module.{part}", f"ema.{part}"))]
@@ -244,7 +244,7 @@ def test_frozen_weights_stay_frozen_in_two_processes(
 
 
 def test_processes_that_drift_apart_are_stopped(train: Train, tmp_path: Path) -> None:
-    done = train(2, "drifting.tiny", "--out", "run", expect=1)
+    done = train(2, "drifting.tiny", "-o", "run", expect=1)
     assert "Error: The processes hold different weights" in done.stderr
     assert not checkpoints.steps(tmp_path / "run")
 
@@ -258,17 +258,17 @@ def test_processes_that_drift_apart_are_stopped(train: Train, tmp_path: Path) ->
 )
 def test_split_weights_learn_as_whole_ones(settings: tuple[str, ...], train: Train, tmp_path: Path) -> None:
     options = ("chargpt.tiny", "--precision", "fp32", "--no-release", *settings)
-    train(1, *options, "--out", "one")
-    train(2, *options, "--out", "two", "--shard")
+    train(1, *options, "-o", "one")
+    train(2, *options, "-o", "two", "--shard")
     close(tmp_path / "one", tmp_path / "two")
 
 
 def test_split_weights_go_on_where_they_stopped(train: Train, tmp_path: Path) -> None:
     options = ("chargpt.tiny", "--shard", "--no-release", "--set", "ema=0.9", "--checkpoint-every", "8")
-    train(2, *options, "--out", "whole")
-    train(2, *options, "--out", "cut")
+    train(2, *options, "-o", "whole")
+    train(2, *options, "-o", "cut")
     checkpoints.path_of(tmp_path / "cut", 20).unlink()
-    train(2, *options, "--out", "cut", "--resume")
+    train(2, *options, "-o", "cut", "--resume")
     left, right = (checkpoints.read(tmp_path / run).tensors for run in ("whole", "cut"))
     assert all(torch.equal(left[name], right[name]) for name in left)
 
@@ -288,9 +288,13 @@ def test_a_model_with_several_phases_is_not_split(train: Train) -> None:
 def test_two_processes_are_stopped_and_go_on(plugins: Path, train: Train, tmp_path: Path) -> None:
     """SIGTERM to torchrun reaches both; they agree on the step, write its checkpoint, and go on from it exactly."""
     options = ("critic.tiny", "--set", "steps=800", "--no-release", "--checkpoint-every", "800")
-    train(2, *options, "--out", "whole")
+    train(2, *options, "-o", "whole")
     with subprocess.Popen(
-        command(2, *options, "--out", "cut"), cwd=tmp_path, env=environment(plugins), stderr=subprocess.PIPE, text=True
+        command(2, *options, "-o", "cut"),
+        cwd=tmp_path,
+        env=environment(plugins),
+        stderr=subprocess.PIPE,
+        text=True,
     ) as training:
         metrics = tmp_path / "cut" / run_folder.METRICS
         while training.poll() is None and not (metrics.is_file() and metrics.stat().st_size):
@@ -300,6 +304,6 @@ def test_two_processes_are_stopped_and_go_on(plugins: Path, train: Train, tmp_pa
     assert re.search(r"Error: Terminated at step \d+\. The checkpoint is", said), said
     (step,) = checkpoints.steps(tmp_path / "cut")
     assert 0 < step < 800
-    train(2, *options, "--out", "cut", "--resume")
+    train(2, *options, "-o", "cut", "--resume")
     left, right = (checkpoints.read(tmp_path / run).tensors for run in ("whole", "cut"))
     assert all(torch.equal(left[name], right[name]) for name in left)

@@ -80,7 +80,7 @@ def test_what_is_said_of_characters_is_kept(tmp_path: Path, zoo_call: Command) -
     (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dög\n" * 10)
     done = zoo_call(
         "train", "chargpt.tiny", "--from", str(first.folder), "--data", f"text:{tmp_path / 'text.txt'}",
-        "--set", "steps=1", "--no-release", "--out", "run",
+        "--set", "steps=1", "--no-release", "-o", "run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     said = "28 of 29 characters kept, 1 fresh: 'ö'"

@@ -33,7 +33,17 @@ from zoo_export import onnx_graph
 
 
 STEPS = rehearsal.LONG - 1  # a longer one makes its graphs first
-LONG = ("train", "ae.tiny", "--set", f"steps={STEPS}", "--checkpoint-every", str(STEPS), "--no-release", "--out", "run")
+LONG = (
+    "train",
+    "ae.tiny",
+    "--set",
+    f"steps={STEPS}",
+    "--checkpoint-every",
+    str(STEPS),
+    "--no-release",
+    "--output",
+    "run",
+)
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -100,7 +110,7 @@ def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(
     options = ("train", f"{model}.tiny", "--set", f"steps={steps}", "--checkpoint-every", "20", "--no-release")
     zoo.train(f"{model}.tiny", set={"steps": steps}, out="whole", checkpoint_every=20, release=False, quiet=True)
     for kill in range(2):
-        command = [sys.executable, "-m", "zoo", *options, "--out", "run", *(["--resume"] if kill else [])]
+        command = [sys.executable, "-m", "zoo", *options, "-o", "run", *(["--resume"] if kill else [])]
         before = checkpoints.steps(Path("run"))[-1:]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as training:
             while training.poll() is None and checkpoints.steps(Path("run"))[-1:] == before:
@@ -109,7 +119,7 @@ def test_a_run_that_is_killed_goes_on_as_if_it_had_not_been(
             training.kill()
         assert training.returncode == -signal.SIGKILL
         assert 0 < checkpoints.steps(Path("run"))[-1] < steps
-    monkeypatch.setattr(sys, "argv", ["zoo", *options, "--out", "run", "--resume"])
+    monkeypatch.setattr(sys, "argv", ["zoo", *options, "-o", "run", "--resume"])
     main()
     assert equal(weights(Path("run")), weights(Path("whole")))
     left, right = (lines(Path(run)) for run in ("run", "whole"))
@@ -124,7 +134,7 @@ def lines(run: Path) -> list[dict[str, Any]]:
 
 FULL = """
 mount -t tmpfs -o size={size}k none small || exit 77
-{python} -m zoo train vae.tiny --out small/run --no-release --checkpoint-every 2 {more}
+{python} -m zoo train vae.tiny -o small/run --no-release --checkpoint-every 2 {more}
 code=$?
 cp -r small/run kept
 exit $code
@@ -166,12 +176,12 @@ def test_a_disk_that_is_full_when_a_checkpoint_is_written(tmp_path: Path, monkey
     [("latent=8", "latent = 4", "8"), ("hidden=8,8", "hidden = (16,)", "(8, 8)"), ("steps=40", "steps = 20", "40")],
 )
 def test_resume_with_another_recipe(setting: str, was: str, now: str, run: Path, refused: Refused) -> None:
-    resume = ("train", "ae.tiny", "--out", run, "--resume")
+    resume = ("train", "ae.tiny", "-o", run, "--resume")
     refused(*resume, "--set", setting, says=("run was started with", was, f"is {now}", "--force"))
 
 
 def test_resume_as_another_model(run: Path, refused: Refused) -> None:
-    refused("train", "vae.tiny", "--out", run, "--resume", says=("run", "ae.tiny", "vae.tiny"))
+    refused("train", "vae.tiny", "-o", run, "--resume", says=("run", "ae.tiny", "vae.tiny"))
 
 
 def test_resume_on_other_data(run: Path, refused: Refused) -> None:
@@ -181,7 +191,7 @@ def test_resume_on_other_data(run: Path, refused: Refused) -> None:
     refused(
         "train",
         "ae.tiny",
-        "--out",
+        "--output",
         run,
         "--resume",
         says=("run was trained on other data: the train split of digits", "--force"),
@@ -193,7 +203,7 @@ def test_resume_with_another_test_split(run: Path, refused: Refused) -> None:
     described["data"]["test_sha256"] = "0" * 64
     (run / "recipe.json").write_text(json.dumps(described))
     says = ("run was measured on other data: the test split of digits", "--force")
-    refused("train", "ae.tiny", "--out", run, "--resume", says=says)
+    refused("train", "ae.tiny", "-o", run, "--resume", says=says)
 
 
 @pytest.mark.parametrize("damage", [cut, flip, scramble, empty])
@@ -204,7 +214,7 @@ def test_a_damaged_checkpoint(
     before = weights(run)
     last = checkpoints.path_of(run, 20)
     damage(last)
-    refused("export", run, "--to", "new", says=(f"{last} is damaged", "--checkpoint 18"))
+    refused("export", run, "-o", "new", says=(f"{last} is damaged", "--checkpoint 18"))
     zoo.train("ae.tiny", out=run, resume=True, release=False, quiet=True)
     assert f"{last} is damaged" in capsys.readouterr().err
     assert last.with_name(f"{last.name}.damaged").is_file()
@@ -215,22 +225,22 @@ def test_no_checkpoint_that_is_sound(run: Path, refused: Refused) -> None:
     cut(checkpoints.path_of(run, 18))
     flip(checkpoints.path_of(run, 20))
     says = ("No checkpoint of", "is sound", f"{checkpoints.path_of(run, 20)} is damaged", "--force")
-    refused("train", "ae.tiny", "--out", run, "--resume", says=says)
+    refused("train", "ae.tiny", "-o", run, "--resume", says=says)
 
 
 def test_a_checkpoint_that_is_not_there(run: Path, refused: Refused, shelf: Shelf) -> None:
-    refused("export", run, "--to", "new", "--checkpoint", "7", says=("run has no checkpoint '7'", "last, best, 18, 20"))
-    best = ("export", shelf.run("dcgan"), "--to", "new", "--checkpoint", "best")
+    refused("export", run, "-o", "new", "--checkpoint", "7", says=("run has no checkpoint '7'", "last, best, 18, 20"))
+    best = ("export", shelf.run("dcgan"), "-o", "new", "--checkpoint", "best")
     refused(*best, says=("has no best checkpoint: none has a value of the metric that chooses it", "--checkpoint last"))
     shutil.rmtree(run / "checkpoints")
-    refused("export", run, "--to", "new", says=("run holds no checkpoint",))
+    refused("export", run, "-o", "new", says=("run holds no checkpoint",))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '{"format": "x"}', "[" * 100_000])
 def test_a_damaged_recipe_file(content: str, run: Path, refused: Refused) -> None:
     (run / "recipe.json").write_text(content)
-    refused("train", "ae.tiny", "--out", run, "--resume", says=("recipe.json is damaged", "--force"))
-    refused("export", run, "--to", "new", says=("recipe.json is damaged",))
+    refused("train", "ae.tiny", "-o", run, "--resume", says=("recipe.json is damaged", "--force"))
+    refused("export", run, "-o", "new", says=("recipe.json is damaged",))
 
 
 @pytest.mark.parametrize(
@@ -253,7 +263,7 @@ def test_a_recipe_file_with_wrong_values(wrong: dict[str, Any], run: Path) -> No
 def test_a_run_of_a_newer_zoo(run: Path, refused: Refused) -> None:
     described = json.loads((run / "recipe.json").read_text())
     (run / "recipe.json").write_text(json.dumps(described | {"format": 2, "zoo": "9.0"}))
-    refused("export", run, "--to", "new", says=("newer zoo (9.0)", "pip install --upgrade genzoo"))
+    refused("export", run, "-o", "new", says=("newer zoo (9.0)", "pip install --upgrade genzoo"))
 
 
 def test_a_loss_that_is_not_finite(refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -264,7 +274,7 @@ def test_a_loss_that_is_not_finite(refused: Refused, monkeypatch: pytest.MonkeyP
 
 def test_two_trainings_in_one_folder(refused: Refused, tmp_path: Path) -> None:
     with run_folder.lock(tmp_path / "runs" / "ae.tiny"):
-        refused("train", "ae.tiny", says=("runs/ae.tiny", "being trained by another process", "--out"))
+        refused("train", "ae.tiny", says=("runs/ae.tiny", "being trained by another process", "--output"))
     assert not list(tmp_path.iterdir())
 
 
@@ -425,14 +435,14 @@ def test_a_graph_that_computes_something_else_is_not_released(
 ) -> None:
     run = shelf.run("vae")
     monkeypatch.setattr(onnx_graph, "trace", off_by(1e-3, task))
-    refused("export", run, "--to", "new", says=("Parity failed", f"task '{task}'", "0.001", "Nothing was"))
+    refused("export", run, "-o", "new", says=("Parity failed", f"task '{task}'", "0.001", "Nothing was"))
 
 
 def test_a_text_graph_that_computes_something_else_is_not_released(
     gpt: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnx_graph, "trace", off_by(1e-2, "step"))
-    refused("export", gpt, "--to", "new", says=("Parity failed", "task 'step'", "Nothing was released"))
+    refused("export", gpt, "-o", "new", says=("Parity failed", "task 'step'", "Nothing was released"))
 
 
 def test_a_run_whose_release_fails_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

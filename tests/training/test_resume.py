@@ -20,7 +20,7 @@ from conftest import Command, Refused, Shelf, few, one_error, raises, slow
 from zoo.core.errors import ExistsError, TrainingError
 from zoo.training import checkpoints, run_folder
 
-OPTIONS = ("ae.tiny", "--set", "steps=3", "--checkpoint-every", "2", "--out", "run", "--no-release")
+OPTIONS = ("ae.tiny", "--set", "steps=3", "--checkpoint-every", "2", "-o", "run", "--no-release")
 COMMAND = ("train", *OPTIONS, "--resume")
 
 
@@ -99,7 +99,7 @@ def test_other_things_are_kept(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "run" / "mine.txt").touch()
     refused(*COMMAND, says=("run exists already, is no run, and was kept",))
     (tmp_path / "file").touch()
-    refused("train", "ae.tiny", "--out", "file", "--resume", says=("file is a file, and a run is a folder",))
+    refused("train", "ae.tiny", "-o", "file", "--resume", says=("file is a file, and a run is a folder",))
 
 
 def test_one_s_own_files_stay_in_a_run_that_starts_again(whole: Path, tmp_path: Path) -> None:

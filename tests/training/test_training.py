@@ -403,7 +403,7 @@ def test_starting_from_a_run_takes_the_checkpoint_that_it_releases(
     assert taken.sha256 == files.sha256(checkpoints.path_of(run, older))
     damaged = checkpoints.path_of(run, older)
     damaged.write_bytes(damaged.read_bytes()[:-7])
-    with raises(TrainingError, "is damaged", f"Name a release instead: zoo export {run} --to DIR"):
+    with raises(TrainingError, "is damaged", f"Name a release instead: zoo export {run} -o DIR"):
         finetune.origin(run)
 
 
@@ -509,7 +509,7 @@ def test_a_compiled_run_learns_as_an_eager_one(tmp_path: Path, zoo_command: Comm
     if shutil.which("g++") is None:
         pytest.skip("torch.compile needs a C++ compiler (g++)")
     eager = train("ae.tiny", tmp_path / "eager", precision="fp32")
-    options = ("--compile", "--precision", "fp32", "--no-release", "--out", "compiled")
+    options = ("--compile", "--precision", "fp32", "--no-release", "-o", "compiled")
     assert zoo_command("train", "ae.tiny", *options, timeout=300).returncode == 0
     compiled = [json.loads(line) for line in (tmp_path / "compiled" / run_folder.METRICS).read_text().splitlines()]
     for left, right in zip(eager, compiled, strict=True):

@@ -15,6 +15,8 @@ from click.shell_completion import CompletionItem
 
 from zoo.core import files
 
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
 
 class UserPath(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3
     """The path of a ``"file"`` or a ``"dir"``, with a leading ``~`` expanded: the type of every option of that kind."""
@@ -93,28 +95,15 @@ def complete_device(ctx: click.Context, param: click.Parameter, incomplete: str)
 
 
 def complete_task(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The tasks of the SOURCE that stands before, and what else it can do."""
+    """The tasks of the SOURCE that stands before."""
     from zoo.release import read
     from zoo.release.resolve import find
-    from zoo.sampling import latent
 
     try:
         release = read(find(ctx.params.get("source") or ""))
     except Exception:
         return []
-    helps = dict.fromkeys(release.tasks, "") | latent.verbs(release)
-    return [CompletionItem(name, help=text or None) for name, text in helps.items() if name.startswith(incomplete)]
-
-
-def complete_verb_setting(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """``KEY=`` for what can be set of the verb that is being run."""
-    from zoo.contract import settings
-    from zoo.runtime import LoadedModel
-    from zoo.sampling import latent
-
-    words = os.environ.get("COMP_WORDS", "").split()  # click has not parsed TASK yet when an option is left open
-    keys = [key for word in words if word in latent.VERBS for key in settings.keywords(getattr(LoadedModel, word))]
-    return [CompletionItem(f"{key}=") for key in keys if key.startswith(incomplete)]
+    return [CompletionItem(name) for name in release.tasks if name.startswith(incomplete)]
 
 
 def source(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,7 +111,27 @@ def source(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("source", shell_complete=complete_source)(function)
 
 
-def output(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+class _Aliased(click.Option):
+    """An option that has older spellings, which are taken and not shown."""
+
+    def __init__(self, *args: Any, aliases: Sequence[str] = (), **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._aliases = aliases
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        shown, self.opts = self.opts, [*self.opts, *self._aliases]
+        super().add_to_parser(parser, ctx)
+        self.opts = shown
+
+
+def output_folder(name: str, help: str, alias: str, **options: Any) -> Decorator:
+    """``-o FOLDER`` as the argument `name` of a command; `alias` is an older spelling of it."""
+    return click.option(
+        "-o", "--output", name, cls=_Aliased, aliases=[alias], type=DIR, metavar="DIR", help=help, **options
+    )
+
+
+def output(help: str) -> Decorator:
     """``-o FILE`` and ``--force``."""
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -140,10 +149,14 @@ def backend(function: Callable[..., Any]) -> Callable[..., Any]:
         show_default=True,
         metavar="DEVICE",
         shell_complete=complete_device,
-        help="auto, cpu or cuda; never a silent CPU.",
+        help="auto, cpu or cuda, which fails rather than falling back to the CPU.",
     )(function)
     return click.option(
-        "--backend", type=click.Choice(["onnx", "torch"]), default="onnx", show_default=True, help="What computes."
+        "--backend",
+        type=click.Choice(["onnx", "torch"]),
+        default="onnx",
+        show_default=True,
+        help="What runs the model: ONNX Runtime, or torch.",
     )(function)
 
 
@@ -153,7 +166,7 @@ data_dir = click.option(
     envvar="ZOO_DATA_DIR",
     show_envvar=True,
     metavar="DIR",
-    help="Where named data sets lie.",
+    help="The folder that holds named data sets.",
 )
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")

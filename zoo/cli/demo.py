@@ -6,14 +6,12 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.arguments import (
-    DIR,
-)
+from zoo.cli.arguments import output_folder
 from zoo.cli.cpu_tuning import prepare
 
 
-@click.command("demo", epilog="Example:  zoo demo --to demo")
-@click.option("--to", default="demo", show_default=True, type=DIR, metavar="DIR", help="Where.")
+@click.command("demo", epilog="Example:  zoo demo -o demo")
+@output_folder("to", "The folder for the run and the images.", "--to", default="demo", show_default=True)
 @click.option("--force", is_flag=True, help="Replace an earlier demo there.")
 def demo_command(to: Path, force: bool) -> None:
     """Train vae.digits, prove its release, and sample from it in a process without torch. Takes about a minute."""

@@ -13,14 +13,15 @@ from zoo.cli.arguments import (
     complete_data,
     complete_source,
     data_dir,
+    output_folder,
     table,
 )
 from zoo.cli.cpu_tuning import prepare
 
 
-@click.command("export", epilog="Example:  zoo export runs/vae.digits --to releases/vae.digits --checkpoint best")
+@click.command("export", epilog="Example:  zoo export runs/vae.digits -o releases/vae.digits --checkpoint best")
 @click.argument("source", shell_complete=complete_source)
-@click.option("--to", required=True, type=DIR, metavar="DIR", help="The release folder to write.")
+@output_folder("to", "The release folder to write.", "--to", required=True)
 @click.option(
     "--checkpoint",
     metavar="WHICH",

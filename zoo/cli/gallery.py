@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.arguments import DIR, complete_source, data_dir
+from zoo.cli.arguments import complete_source, data_dir, output_folder
 
 
-@click.command("gallery", epilog="Example:  zoo gallery '*.mnist' --to site")
+@click.command("gallery", epilog="Example:  zoo gallery '*.mnist' -o site")
 @click.argument("sources", nargs=-1, metavar="[SOURCE]…", shell_complete=complete_source)
-@click.option("--to", required=True, type=DIR, metavar="DIR", help="The folder to write.")
+@output_folder("to", "The folder to write.", "--to", required=True)
 @data_dir
 @click.option("--force", is_flag=True, help="Replace the gallery that is there.")
 def gallery_command(sources: tuple[str, ...], to: Path, data_dir: Path | None, force: bool) -> None:

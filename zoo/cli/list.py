@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import click
 
@@ -14,21 +15,32 @@ from zoo.cli.arguments import as_json, complete_data, complete_name, print_json,
 @click.option("--pretrained", is_flag=True, help="Only names whose weights are released.")
 @click.option("--task", metavar="TASK", help="Only models that have this task, such as encode.")
 @click.option("--data", metavar="SET", shell_complete=complete_data, help="Only recipes for this data set.")
+@click.option("--all", "everything", is_flag=True, help="The recipes called tiny too, which are for tests.")
 @as_json
-def list_command(pattern: str, pretrained: bool, task: str | None, data: str | None, as_json: bool) -> None:
-    """List models and their recipes; PATTERN is a wildcard such as 'vae*' or '*.mnist'."""
+def list_command(
+    pattern: str, pretrained: bool, task: str | None, data: str | None, everything: bool, as_json: bool
+) -> None:
+    """List models and their recipes; PATTERN is a wildcard such as 'vae*' or '*.mnist'.
+
+    A model with a recipe has a name such as vae.mnist. Recipes with a * have released weights.
+    """
     from zoo import registry
     from zoo.core.errors import NotFoundError
 
     rows = registry.rows(pattern, pretrained=pretrained, task=task, data=data)
+    if not everything and "tiny" not in pattern:
+        rows = [row for row in rows if row.pretrained or not row.name.endswith(".tiny")]
     if as_json:
         print_json([dataclasses.asdict(row) for row in rows])
         return
     if not rows:
         filtered = " and the filters" if pretrained or task or data else ""
         raise NotFoundError(f"No model matches {pattern!r}{filtered}. Run: zoo list")
-    cells = [("NAME", "DATA", "WEIGHTS", "TASKS", "MODEL")]
-    for row in rows:
-        weights = "released" if row.pretrained else "-"
-        cells.append((row.name, row.data or "-", weights, " ".join(row.tasks) or "-", row.title or f"({row.note})"))
+    cells = [("MODEL", "RECIPES (* RELEASED)", "TASKS", "TITLE")]
+    for model, group in itertools.groupby(rows, lambda row: row.model):
+        row, *others = group
+        recipes = " ".join(
+            one.name.removeprefix(f"{model}.") + "*" * one.pretrained for one in (row, *others) if not one.note
+        )
+        cells.append((model, recipes or "-", " ".join(row.tasks) or "-", row.title or f"({row.note})"))
     table(cells)

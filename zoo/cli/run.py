@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import click
 
 from zoo.cli.arguments import (
     backend,
     complete_task,
-    complete_verb_setting,
     output,
     say_written,
     source,
 )
 from zoo.core import files
 
-if TYPE_CHECKING:
-    from zoo.runtime import LoadedModel
 
-
-@click.command("run", epilog="Example:  zoo run vae.digits interpolate a.png b.png -o between.png")
+@click.command("run", epilog="Example:  zoo run vae.digits reconstruct a.png b.png -o again.png")
 @source
 @click.argument("task", shell_complete=complete_task)
 @click.argument("inputs", nargs=-1, metavar="[INPUT]…", type=click.Path())
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="KEY=VALUE",
-    shell_complete=complete_verb_setting,
-    help="For what is no task: steps, dimension, low, high, seed, method, label.",
-)
 @click.option("--fit", type=click.Choice(["crop", "pad"]), help="Cut or pad images of another size, and resize them.")
 @output("A .png, .wav, .npy or .json file.  [default: pictures TASK.png, sounds TASK.wav, the rest JSON, printed]")
 @backend
@@ -40,7 +28,6 @@ def run_command(
     source: str,
     task: str,
     inputs: tuple[str, ...],
-    assignments: tuple[str, ...],
     fit: Literal["crop", "pad"] | None,
     output: Path | None,
     force: bool,
@@ -51,12 +38,6 @@ def run_command(
 
     For a task with one input, all files together are its batch. For a task with several, give one .npy file for each,
     in order.
-
-    \b
-    Beside its tasks, a model may have (zoo info SOURCE):
-      interpolate A B                 from A to B; a number is a sample of a seed
-      traverse [A] --set dimension=D  one number of A's code, from low to high
-      inpaint A MASK                  what is white in MASK, filled in, or picked
     """
     import zoo
     from zoo.contract.specs import Image, Score
@@ -68,15 +49,9 @@ def run_command(
 
     with zoo.load(source, backend=backend, device=device) as model:  # type: ignore[arg-type]
         if task in latent.VERBS:
-            if fit:
-                raise SettingError(f"--fit is for tasks, and {task} is none. Resize its images first.")
-            _run_verb(model, task, inputs, assignments, output, force)
-            return
+            raise SettingError(f"{task} is a command of its own. Run: zoo {task} {source} …")
         if task not in model.tasks:
-            has = ", ".join((*model.tasks, *latent.verbs(model.release)))
-            raise NotFoundError(f"{model.name} has no task {task!r}. It has: {has}.")
-        if assignments:
-            raise SettingError(f"{task} has no settings. Leave --set {assignments[0]} out.")
+            raise NotFoundError(f"{model.name} has no task {task!r}. It has: {', '.join(model.tasks)}.")
         declared = model.release.tasks[task]
         specs = list(declared.inputs.values())
         if fit and not any(isinstance(spec, Image) for spec in specs):
@@ -109,37 +84,6 @@ def run_command(
         click.echo(save.as_json(result))
     else:
         say_written(save.save(result, output, gives, force=force))
-
-
-def _run_verb(
-    model: LoadedModel,
-    verb: str,
-    inputs: tuple[str, ...],
-    assignments: tuple[str, ...],
-    output: Path | None,
-    force: bool,
-) -> None:
-    """Interpolate, traverse or in-paint, and write the samples."""
-    import inspect
-
-    from zoo.contract.settings import options
-    from zoo.core.errors import SettingError
-    from zoo.media import save
-
-    method = getattr(model, verb)
-    values: list[Any] = [files.expand(text) for text in inputs]
-    for place, text in enumerate(inputs):
-        if text.isdecimal() and len(text) < 20 and not values[place].exists():  # the index of a sample
-            values[place] = int(text)
-    settings = options(method, assignments)
-    taken = [one for one in inspect.signature(method).parameters.values() if one.kind is not one.KEYWORD_ONLY]
-    if not sum(one.default is one.empty for one in taken) <= len(values) <= len(taken):
-        names = [one.name if one.default is one.empty else f"[{one.name}]" for one in taken]
-        raise SettingError(_takes(verb, names, len(values)))
-    x = model.release.sample.x
-    output = output or Path(f"{verb}{save.endings(x)[0]}")
-    columns = None if verb == "inpaint" else settings["steps"]
-    say_written(save.save(method(*values, **settings), output, x, force=force, columns=columns))
 
 
 def _takes(task: str, names: list[str], given: int) -> str:

@@ -10,19 +10,19 @@ from pathlib import Path
 import click
 
 from zoo.cli.arguments import (
-    DIR,
     complete_data,
     complete_device,
     complete_name,
     complete_setting,
     complete_source,
     data_dir,
+    output_folder,
     table,
 )
 from zoo.cli.cpu_tuning import prepare
 
 
-@click.command("train", epilog="Example:  zoo train vae.digits --set steps=500 --set latent=4 --out runs/small")
+@click.command("train", epilog="Example:  zoo train vae.digits --set steps=500 --set latent=4 -o runs/small")
 @click.argument("name", shell_complete=complete_name)
 @click.option(
     "--data",
@@ -39,7 +39,7 @@ from zoo.cli.cpu_tuning import prepare
     "--from", "start", metavar="SOURCE", shell_complete=complete_source,
     help="Start from the weights of a released name, a run folder or a release folder.",
 )  # fmt: skip
-@click.option("--out", type=DIR, metavar="DIR", help="The run folder.  [default: runs/NAME]")
+@output_folder("out", "The run folder.  [default: runs/NAME]", "--out")
 @click.option(
     "--resume",
     is_flag=True,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
-import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 from zoo.contract import typed
 from zoo.core.errors import PluginError, SettingError, suggest
@@ -81,41 +80,6 @@ def parse(cls: type[DataclassInstance], assignments: Iterable[str]) -> dict[str,
             raise SettingError(f"{key} = {text!r} is not {describe(cls, key)}.")
         values[key] = value
     return values
-
-
-def keywords(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The arguments of a function that are given by name alone."""
-    parameters = inspect.signature(function).parameters.values()
-    return {one.name: one for one in parameters if one.kind is one.KEYWORD_ONLY}
-
-
-def options(function: Callable[..., Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """``["steps=5"]`` as the keyword-only arguments of a function, the others with their defaults.
-
-    Raises :class:`SettingError` as :func:`parse` does, and for one that has no default and is left out.
-    """
-    name, taken = function.__name__, keywords(function)
-    hints = {key: _given(hint) for key, hint in get_type_hints(function).items()}
-    values = {key: one.default for key, one in taken.items() if one.default is not one.empty}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise SettingError(f"{assignment!r} is not KEY=VALUE. Example: --set {next(iter(taken))}=8")
-        if key not in taken:
-            raise SettingError(f"{name} has no setting {key!r}.{suggest(key, taken)} It has: {', '.join(taken)}.")
-        value = _from_text(text, hints[key])
-        if value is _NO:
-            raise SettingError(f"{key} = {text!r} is not {_words(hints[key])}.")
-        values[key] = value
-    missing = next((key for key in taken if key not in values), None)
-    if missing is not None:
-        raise SettingError(f"{name} needs {missing}, {_words(hints[missing])}. Add: --set {missing}=VALUE")
-    return values
-
-
-def _given(hint: Any) -> Any:
-    """The type of a value that is given in words: of several, the first, which is not None."""
-    return get_args(hint)[0] if get_origin(hint) in (Union, types.UnionType) else hint
 
 
 def known(cls: type[DataclassInstance], key: str) -> None:

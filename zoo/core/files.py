@@ -58,7 +58,7 @@ def check_utf8(path: Path) -> None:
         str(path.absolute()).encode("utf-8")
     except UnicodeEncodeError as error:
         raise ZooError(
-            f"{str(path.absolute())!r} is not UTF-8, and ONNX Runtime cannot open such a path. Choose another --out."
+            f"{str(path.absolute())!r} is not UTF-8, and ONNX Runtime cannot open such a path. Choose another --output."
         ) from error
 
 

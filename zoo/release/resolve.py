@@ -87,7 +87,7 @@ def find(source: str | Path) -> Path:
         return path / RELEASE
     if (path / RECIPE).is_file():
         raise NotFoundError(
-            f"The run {path} has no release yet. Finish it (zoo train … --resume), or run: zoo export {path} --to DIR"
+            f"The run {path} has no release yet. Finish it (zoo train … --resume), or run: zoo export {path} -o DIR"
         )
     if (path / "model" / MANIFEST).is_file():  # what zoo export --format web writes
         raise NotFoundError(f"{path} is a page, and its release is in {path / 'model'}. Give that folder.")

@@ -116,7 +116,7 @@ class OnnxBackend:
                 raise DeviceError(
                     f"CUDA was asked for and cannot run {path.name}: {_reason(error)}. Use --device cpu."
                 ) from error
-            real = f" Its files are links; for real ones: zoo export {path.parent} --to DIR" if linked else ""
+            real = f" Its files are links; for real ones: zoo export {path.parent} -o DIR" if linked else ""
             raise ReleaseError(f"{path} cannot be loaded by ONNX Runtime: {_reason(error)}.{real}") from error
         if self._device == "cuda" and CUDA not in session.get_providers():
             raise DeviceError("CUDA was asked for, and ONNX Runtime cannot use it on this machine. Use --device cpu.")

@@ -29,7 +29,9 @@ def demo(folder: Path, force: bool) -> None:
     run = folder / NAME
     files.check_outside_releases(folder / NAME)
     if (run / RECIPE).is_file() and not force:
-        raise ExistsError(f"{run} is there from an earlier demo, and it was kept. Add --force, or choose another --to.")
+        raise ExistsError(
+            f"{run} is there from an earlier demo, and was kept. Add --force, or choose another --output."
+        )
     for name in (SAMPLES, PAIRS):
         files.check_free(folder / name, force)
     print(f"1. Train {NAME} on 1,500 real handwritten digits, and write its release.", flush=True)
@@ -37,7 +39,7 @@ def demo(folder: Path, force: bool) -> None:
         trained = train(NAME, out=run, force=force)
     except TrainingError as error:
         if getattr(error, "exit_code", 0):  # stopped from outside
-            raise type(error)(f"The demo was stopped. Start it again: zoo demo --to {folder} --force") from error
+            raise type(error)(f"The demo was stopped. Start it again: zoo demo -o {folder} --force") from error
         raise
     for figure in trained.figures[:1]:
         print(f"   {figure.name} {value_words(figure)} {figure.unit} on the test digits, {trained.seconds:.0f} s.")

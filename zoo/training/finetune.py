@@ -63,7 +63,7 @@ def origin(source: str | Path) -> Origin:
     folder = run_folder(source)
     if folder is not None and checkpoints.steps(folder):
         about, _, recipe, sample = runs.model_of(folder)
-        hint = f"Name a release instead: zoo export {source} --to DIR"
+        hint = f"Name a release instead: zoo export {source} -o DIR"
         held = checkpoints.read(folder, runs.released(recipe), hint)
         path = checkpoints.path_of(folder, held.state.step)
         name, classes = f"{about['name']}, step {held.state.step}", _classes(about["data"], sample)

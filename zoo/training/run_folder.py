@@ -49,15 +49,15 @@ def check_free(folder: Path, force: bool) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise ExistsError(f"{folder} is a file, and a run is a folder. Choose another --out.")
+        raise ExistsError(f"{folder} is a file, and a run is a folder. Choose another --output.")
     if _is_untouched(folder):
         return
     if not (folder / RECIPE).is_file():
-        raise ExistsError(f"{folder} exists already, is no run, and was kept. Choose another --out.")
+        raise ExistsError(f"{folder} exists already, is no run, and was kept. Choose another --output.")
     if not force:
         raise ExistsError(
             f"{folder} holds a run already, and it was kept. "
-            "Go on with --resume, replace it with --force, or choose another --out."
+            "Go on with --resume, replace it with --force, or choose another --output."
         )
 
 
@@ -95,12 +95,12 @@ def lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / LOCK, "a")  # noqa: SIM115 (held until the run ends)
     except OSError as error:
-        raise ZooError(f"{folder} could not be made: {error.strerror or error}. Choose another --out.") from error
+        raise ZooError(f"{folder} could not be made: {error.strerror or error}. Choose another --output.") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise TrainingError(f"{folder} is being trained by another process. Choose another --out.") from error
+            raise TrainingError(f"{folder} is being trained by another process. Choose another --output.") from error
         if not os.path.exists(folder / LOCK) or os.stat(folder / LOCK).st_ino != os.fstat(file.fileno()).st_ino:
             raise TrainingError(f"{folder} was just left by another process. Try again.")
         try:
@@ -121,7 +121,7 @@ def clear(folder: Path) -> None:
             if old.name != LOCK:
                 shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
     except OSError as error:
-        raise ZooError(f"{folder} could not be cleared: {error.strerror or error}. Choose another --out.") from error
+        raise ZooError(f"{folder} could not be cleared: {error.strerror or error}. Choose another --output.") from error
 
 
 def start(
@@ -158,7 +158,7 @@ def start(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / SAMPLES).mkdir(exist_ok=True)
     except OSError as error:
-        raise ZooError(f"{folder} could not be made: {error.strerror or error}. Choose another --out.") from error
+        raise ZooError(f"{folder} could not be made: {error.strerror or error}. Choose another --output.") from error
     files.write(folder / RECIPE, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -215,7 +215,7 @@ def check_same(folder: Path, name: str, recipe: Recipe, data: DataSet, test: Dat
     """Raise :class:`TrainingError` where a resumed run would differ from the one in the folder."""
     about = described(folder)
     if about["name"] != name:
-        raise TrainingError(f"{folder} is a run of {about['name']}, not of {name}. Choose another --out.")
+        raise TrainingError(f"{folder} is a run of {about['name']}, not of {name}. Choose another --output.")
     begun = settings.from_json(type(recipe), about["recipe"])  # of an older zoo: what it lacks has its default
     for field in dataclasses.fields(recipe):
         key, value = field.name, getattr(recipe, field.name)

@@ -196,5 +196,5 @@ class TrainingRun:
             last = "There is no checkpoint" if self.world.first else "Process 0 names the last good checkpoint"
         raise TrainingError(
             f"{self.name} stopped at step {step}: {what} is not finite. {last}. "
-            "Start again with a lower lr or clip=1, and --force or another --out; --from takes weights from a run."
+            "Start again with a lower lr or clip=1, and --force or another --output; --from takes weights from a run."
         )
