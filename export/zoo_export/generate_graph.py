@@ -41,7 +41,7 @@ def of(plan: Plan, graphs: Mapping[str, onnx.ModelProto]) -> onnx.ModelProto:
     own = [*whole.graph.node]
     del whole.graph.node[:]
     nodes, labels = Nodes(), plan.labels()
-    count = nodes.Squeeze(nodes.Shape(next(iter(labels)), end=1), [0]) if labels else "count"
+    count = nodes.Squeeze(nodes.batch(next(iter(labels))), [0]) if labels else "count"
     seeded = Seeded.of(nodes, "seed", "first", count)
     outputs = [_value(SAMPLES, _type(plan.gives), ["batch", *plan.gives.shape])]
     if isinstance(plan.value, OneShot):
@@ -105,7 +105,7 @@ def _tokens(plan: Plan, seeded: Seeded, own: Sequence[onnx.NodeProto]) -> str:
     nodes, task, states = seeded.nodes, plan.tasks[plan.tokens.task], plan.states()
     token = task.inputs["token"]
     assert isinstance(token, Label)
-    batch = nodes.Shape(seeded.index, end=1)
+    batch = nodes.batch(seeded.index)
     start = [nodes.Expand(0, batch)]
     for spec in states.values():
         zero = np.zeros((), spec.dtype)
@@ -170,7 +170,7 @@ def _steps(plan: Plan, seeded: Seeded, own: Sequence[onnx.NodeProto]) -> None:
     value, shape = plan.value, plan.sample.x.shape
     assert isinstance(value, Iterative)
     nodes, times, one = seeded.nodes, len(value.alphas), 1.0
-    batch = nodes.Shape(seeded.index, end=1)
+    batch = nodes.batch(seeded.index)
     steps = nodes.Min(nodes.Max("steps", 1), times)
     nodes.initialisers.append(onnx.numpy_helper.from_array(table(value), ALPHAS))
 

@@ -49,6 +49,10 @@ class Nodes:
 
         return add
 
+    def batch(self, x: Value) -> str:
+        """How many items `x` has along its first axis, int64 (1,)."""
+        return str(self.Slice(self.Shape(x), np.array([0]), np.array([1])))
+
     def name(self, value: Value) -> str:
         """The name of a tensor; a constant is added once."""
         if isinstance(value, str):

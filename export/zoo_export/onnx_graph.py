@@ -134,6 +134,7 @@ def clean(model: onnx.ModelProto) -> onnx.ModelProto:
     del model.metadata_props[:]
     standard.constants_as_initialisers(model.graph)
     standard.resize_to_sizes(model)
+    standard.whole_shapes(model.graph)
     standard.name_nodes(model.graph)
     del model.graph.value_info[:]
     model.graph.name, model.graph.doc_string = "task", ""

@@ -62,7 +62,7 @@ class Seeded:
 
     def _words(self, n: Nodes, stream: int, step: Value, blocks: int) -> str:
         """Philox4x32-10 (Salmon et al. 2011): int64 (n, 4 · blocks), each below 2³²."""
-        size = n.Concat(n.Shape(self.index, end=1), [blocks], axis=0)
+        size = n.Concat(n.batch(self.index), [blocks], axis=0)
         index, steps = (n.Unsqueeze(n.Expand(part, size), [0]) for part in (self.index, step))
         ends = np.stack(np.broadcast_arrays(np.int64(stream), np.arange(blocks))).reshape(2, 1, blocks)
         multiplied, added = n.Concat(index, steps, axis=0), n.Expand(ends, n.Concat([2], size, axis=0))

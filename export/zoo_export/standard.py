@@ -130,6 +130,33 @@ def resize_to_sizes(model: onnx.ModelProto) -> None:
     drop_unused(model.graph)
 
 
+def whole_shapes(graph: GraphProto) -> None:
+    """Make each Shape that takes a part of a shape, as opsets from 15 on have it, one of all of it, and a Slice.
+
+    ONNX Runtime's symbolic shape inference does not know the attributes `start` and `end` before version 1.31.
+    """
+    nodes: list[NodeProto] = []
+    for node in graph.node:
+        for body in bodies(node):
+            whole_shapes(body)
+        limits = {attribute.name: attribute.i for attribute in node.attribute} if node.op_type == "Shape" else {}
+        nodes.append(node)
+        if not limits:
+            continue
+        del node.attribute[:]
+        if "end" not in limits and not limits.get("start"):
+            continue
+        (part,), layer = node.output, node.name.rpartition("/")[0]
+        whole, *ends = (f"{part}.{word}" for word in ("whole", "start", "end"))
+        for name, value in zip(ends, (limits.get("start", 0), limits.get("end", np.iinfo(np.int64).max)), strict=True):
+            graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), name))
+        node.output[0] = whole
+        name = f"{layer}/Slice" if layer else "Slice"
+        nodes.append(onnx.helper.make_node("Slice", [whole, *ends], [part], name))
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
 def drop_unused(graph: GraphProto) -> None:
     """Drop initialisers that nothing reads."""
     read = {value.name for value in graph.output} | set(_read(graph))

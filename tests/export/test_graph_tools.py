@@ -151,6 +151,7 @@ def test_every_node_has_a_name_and_no_constant_is_a_node(name: str) -> None:
         assert len(set(names)) == len(names), file
         assert not [node.name for node in nodes if node.op_type in ("Constant", "CastLike", "SequenceAt")], file
         assert not [found for found in names if found.startswith("/") or "\\" in found or "node_" in found], file
+        assert not [node.name for node in nodes if node.op_type == "Shape" and node.attribute], file
         assert not model.functions
 
 
