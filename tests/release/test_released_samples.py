@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
+from PIL import Image
 
 from conftest import RELEASED
 
-_spec = importlib.util.spec_from_file_location(
-    "released_samples", Path(__file__).parents[1] / "released" / "samples.py"
-)
-assert _spec is not None
-assert _spec.loader is not None
-samples = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(samples)
+
+def script(name: str) -> ModuleType:
+    """A script of ``tests/released`` as a module."""
+    spec = importlib.util.spec_from_file_location(f"released_{name}", Path(__file__).parents[1] / f"released/{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+samples, picture = script("samples"), script("picture")
 
 
 def test_a_seed_gives_what_it_gave(released: str) -> None:
@@ -33,3 +40,9 @@ def test_what_differs_is_told() -> None:
         "a/generate: differs by up to 2 levels"
     ]
     assert len(samples.differences({"a/score": np.array([1.1], np.float32), "b": np.zeros(1)}, kept)) == 2
+
+
+def test_the_readme_shows_samples_of_released_models() -> None:
+    with Image.open(picture.FILE) as shown:
+        pixels = np.asarray(shown).astype(int)
+    assert np.abs(pixels - picture.picture()).max() <= 2, "run: python tests/released/picture.py --write"
