@@ -2,9 +2,9 @@
 
     ZOO_DATA_DIR=DIR python benchmarks/denoising.py SOURCE [--limit 1000]
 
-The first test pictures get the noise of the recipe that SOURCE was trained with, and all are given the same, as bytes.
+The first test images get the noise of the recipe that SOURCE was trained with, and all are given the same, as bytes.
 The filters are scikit-image's (pip install scikit-image), each at the settings of its grid that do best on these very
-pictures, which favours them. PSNR is the mean over pictures.
+images, which favours them. PSNR is the mean over images.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ STRENGTHS = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 def filters(deviation: float) -> Mapping[str, Callable[[Array], Array]]:
-    """Each filter of one picture, (h, w) in [0, 1], by its name and settings."""
+    """Each filter of one image, (h, w) in [0, 1], by its name and settings."""
 
     def by_median(size: int) -> Callable[[Array], Array]:
-        return lambda picture: np.asarray(median(picture, np.ones((size, size))))
+        return lambda image: np.asarray(median(image, np.ones((size, size))))
 
     def by_means(patch: int, strength: float) -> Callable[[Array], Array]:
-        return lambda picture: np.asarray(
-            denoise_nl_means(picture, patch, 9, h=strength * deviation, sigma=deviation, fast_mode=True)
+        return lambda image: np.asarray(
+            denoise_nl_means(image, patch, 9, h=strength * deviation, sigma=deviation, fast_mode=True)
         )
 
     found = {f"median, {size}×{size}": by_median(size) for size in (3, 5, 7)}
@@ -56,15 +56,15 @@ def filters(deviation: float) -> Mapping[str, Callable[[Array], Array]]:
     return found
 
 
-def quality(pictures: Array, clean: Array) -> float:
-    """The mean PSNR in decibels of pictures, (n, h, w) in [0, 1]."""
-    return float(psnr(np.square(pictures.clip(0, 1) - clean).mean((1, 2))).mean())
+def quality(images: Array, clean: Array) -> float:
+    """The mean PSNR in decibels of images, (n, h, w) in [0, 1]."""
+    return float(psnr(np.square(images.clip(0, 1) - clean).mean((1, 2))).mean())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", help="a released name, a run folder or a release folder")
-    parser.add_argument("--limit", type=int, default=1000, help="test pictures")
+    parser.add_argument("--limit", type=int, default=1000, help="test images")
     asked = parser.parse_args()
     with zoo.load(asked.source) as model:
         recipe = model.release.manifest["recipe"]

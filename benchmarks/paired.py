@@ -2,7 +2,7 @@
 
     ZOO_DATA_DIR=DIR python benchmarks/paired.py iwae.mnist vae.mnist iwae_100 [--limit N]
 
-Both see the same pictures, binarised by the same random numbers, so that what pictures differ in is not in the
+Both see the same images, binarised by the same random numbers, so that what images differ in is not in the
 interval of the difference. Released names; MEASURE is one that both models declare.
 """
 

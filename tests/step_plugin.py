@@ -22,7 +22,7 @@ class Recipe(zoo.Recipe):
 
 
 class Grid(nn.Module):
-    """p(token | those before it, label), of the grey levels of cells; decoded to pictures of as many."""
+    """p(token | those before it, label), of the grey levels of cells; decoded to images of as many."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
@@ -48,8 +48,8 @@ class Grid(nn.Module):
         return self.logits(seen, position.clamp(max=self.size - 1), label), position + 1, seen
 
     def decode(self, tokens: Tensor) -> Tensor:
-        picture = tokens[:, None].float() / (LEVELS - 1)
-        return picture.repeat_interleave(self.cell, 2).repeat_interleave(self.cell, 3)
+        image = tokens[:, None].float() / (LEVELS - 1)
+        return image.repeat_interleave(self.cell, 2).repeat_interleave(self.cell, 3)
 
     def shaded(self, tokens: Tensor, z: Tensor, label: Tensor, u: Tensor) -> Tensor:
         """The same, with noise on each cell: its decoder uses every input that a chain's may have."""
@@ -58,7 +58,7 @@ class Grid(nn.Module):
 
 
 def token_loss(net: Grid, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    """The token at one place of each picture, given those before it."""
+    """The token at one place of each image, given those before it."""
     tokens = net.encode(batch.x).flatten(1)
     place = torch.randint(net.size, (len(tokens),), device=tokens.device)
     before = torch.arange(net.size, device=tokens.device) < place[:, None]

@@ -89,7 +89,7 @@ except SystemExit as done: assert not done.code, done.code
         ["list"],
         ["info", str(release)],
         ["generate", str(release), "-n", "4", "-o", "a.png"],
-        ["run", str(release), "encode", str(_picture(tmp_path))],
+        ["run", str(release), "encode", str(_image(tmp_path))],
         ["verify", str(release)],
         ["doctor"],
     ):
@@ -102,7 +102,7 @@ def test_python_m_zoo_is_the_command() -> None:
     assert done.stdout.startswith("zoo ")
 
 
-def _picture(folder: Path) -> Path:
+def _image(folder: Path) -> Path:
     from PIL import Image
 
     path = folder / "digit.png"

@@ -53,7 +53,7 @@ class Batch:
     """What an objective and a measure are given."""
 
     x: Tensor
-    """Pictures: float32 (b, c, h, w) in [0, 1]. Text: int64 (b, length). Sounds: float32 (b, samples) in [-1, 1], or
+    """Images: float32 (b, c, h, w) in [0, 1]. Text: int64 (b, length). Sounds: float32 (b, samples) in [-1, 1], or
     (b, bands, frames) in [0, 1]."""
     labels: Tensor
     """int64 (b,); zeros where the data set has none."""
@@ -199,7 +199,7 @@ class Model(Checked):
     recipes: Mapping[str, Recipe]
     """By name. One is called ``tiny`` and trains in a second or two."""
     generate: Generation | Callable[[Any], Generation] | None = None
-    """``generate(module)`` where it depends on the module, as a grid of tokens does on the size of the pictures."""
+    """``generate(module)`` where it depends on the module, as a grid of tokens does on the size of the images."""
     measures: tuple[Measure, ...] = ()
     """The first one without a `limit` chooses the checkpoint called "best". One that has the name of a metric that zoo
     takes of any model, such as mse or fid, is the metric of that name of this model, everywhere."""

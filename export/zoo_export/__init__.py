@@ -1,4 +1,4 @@
-"""From a trained run to a release: ONNX graphs over one weights file, the proof, the picture and the card.
+"""From a trained run to a release: ONNX graphs over one weights file, the proof, the image and the card.
 
 Writing a release needs torch, onnx and onnxruntime; copying one needs none of them.
 """
@@ -44,7 +44,7 @@ def export(
     """Write the release of a run folder, or a copy of a release, into the folder `to`, and return that.
 
     `checkpoint` is "last", "best" or a step, for run folders; without it, what the run itself releases. `uint8` adds
-    graphs that take and give pictures as they lie in files. `quantize` makes the release smaller, in float16 or in 8
+    graphs that take and give images as they lie in files. `quantize` makes the release smaller, in float16 or in 8
     bits, and measures what it lost; `quantize_loss` is the part of itself by which a metric may get worse, that of the
     recipe unless given; `data` and `data_dir` say on what, the model's own data unless given. `format`
     "web" puts a page around it, which runs it with ONNX Runtime for browsers: from `runtime`, the folder of the npm

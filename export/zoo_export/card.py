@@ -133,7 +133,7 @@ def _sides(specs: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _spec(spec: Mapping[str, Any]) -> str:
     if spec["kind"] == "image":
-        return f"picture {spec['height']}×{spec['width']}" + (" in colour" if spec["channels"] == 3 else "")
+        return f"image {spec['height']}×{spec['width']}" + (" in colour" if spec["channels"] == 3 else "")
     if spec["kind"] == "text":
         return f"text of {spec['length']} characters"
     if spec["kind"] == "audio":

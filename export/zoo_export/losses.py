@@ -1,4 +1,4 @@
-"""What a release loses by narrow numbers: its measures beside those of the float release, sizes, and rough speeds."""
+"""What a release loses by quantisation: its measures beside those of the float release, sizes, and rough speeds."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Nodes:
 
     def batch(self, x: Value) -> str:
         """How many items `x` has along its first axis, int64 (1,)."""
-        return str(self.Slice(self.Shape(x), np.array([0]), np.array([1])))
+        return str(self.Gather(self.Shape(x), np.array([0])))
 
     def name(self, value: Value) -> str:
         """The name of a tensor; a constant is added once."""

@@ -30,7 +30,7 @@ STEPS = 8
 def prove(release: Release, torch: Backend, onnx: OnnxBackend) -> dict[str, Any]:
     """Run every task on both backends at batches 1, 3 and 64, and the generation; return the worst differences.
 
-    Raises :class:`ParityError` for the first output that is further off than atol 1e-5 + rtol 1e-4, any picture by
+    Raises :class:`ParityError` for the first output that is further off than atol 1e-5 + rtol 1e-4, any image by
     more than one level, any pick of a token whose margin exceeds 1e-4, or any graph around the tasks that differs.
     """
     return compare(release, torch, onnx) | {"graphs": derived.check(release, onnx)}
@@ -141,7 +141,7 @@ def _check_form(where: str, spec: Spec, batch: int, array: Array) -> None:
     if isinstance(spec, (Image, Audio, LogMel)):
         least = -1 if isinstance(spec, Audio) else 0
         if not (array.min() >= least - ATOL and array.max() <= 1 + ATOL):
-            what = {"image": "a picture", "audio": "a sound", "log-mel": "a spectrogram"}[spec.kind]
+            what = {"image": "an image", "audio": "a sound", "log-mel": "a spectrogram"}[spec.kind]
             raise ParityError(
                 f"Parity failed in {where}: {what} has values from {array.min():.3g} to {array.max():.3g}, "
                 f"and must lie in [{least}, 1]. Nothing was released."

@@ -1,4 +1,4 @@
-"""From a float release to one in narrow numbers: its graphs, its one weights file, and what was lost."""
+"""From a float release to a quantised one: its graphs, its one weights file, and what was lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zoo.core.errors import SettingError
 from zoo.evaluation.source import own_of, subject_of
 from zoo.release import QUANTIZED, WEIGHTS, Release, parse
 from zoo.runtime import LoadedModel, OnnxBackend
-from zoo_export import calibration, generate_graph, losses, narrow, onnx_graph, uint8
+from zoo_export import calibration, generate_graph, losses, low_precision, onnx_graph, uint8
 from zoo_export.card import model_card
 from zoo_export.writer import finish, hashes, write_samples
 
@@ -98,11 +98,11 @@ def _write_graphs(release: Release, folder: Path, kind: Kind, feeds: Mapping[str
     for name, task in release.tasks.items():
         graph = onnx.load(release.path(task.graph))
         if kind == "fp16":
-            graph = narrow.half(graph, name)
+            graph = low_precision.half(graph, name)
         elif plan is not None and plan.tokens is not None and plan.tokens.task == name:
-            graph = narrow.dynamic(graph, name)
+            graph = low_precision.dynamic(graph, name)
         else:
-            graph = narrow.static(graph, name, feeds[name])
+            graph = low_precision.static(graph, name, feeds[name])
             calibrated.append(name)
         onnx_graph.take_out(graph, {}, tensors)
         graphs[task.graph] = graph
@@ -118,6 +118,6 @@ def _write_graphs(release: Release, folder: Path, kind: Kind, feeds: Mapping[str
 
 
 def _bytes(folder: Path, release: Release) -> int:
-    """The size of the weights and of the graphs of a release; those for pictures as bytes are left out."""
+    """The size of the weights and of the graphs of a release; those for images as bytes are left out."""
     names = {WEIGHTS, *(task.graph for task in release.tasks.values()), release.generate} - {""}
     return sum((folder / name).stat().st_size for name in names)

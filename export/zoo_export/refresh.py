@@ -56,7 +56,7 @@ def _export(old: Release, folder: Path) -> Release:
     writer.assemble(folder, module, model, tasks, old.sample, about)
     if old.uint8:
         uint8.add(folder)
-    for name in {run_folder.METRICS, writer.PICTURE, writer.TEXTS, writer.SOUNDS} & old.files.keys():
+    for name in {run_folder.METRICS, writer.IMAGE, writer.TEXTS, writer.SOUNDS} & old.files.keys():
         shutil.copyfile(old.path(name), folder / name)  # another processor may round a pixel the other way
     writer.finish(
         folder, {**read(folder).manifest, **{key: old.manifest[key] for key in ("samples",) if key in old.manifest}}

@@ -131,7 +131,7 @@ def resize_to_sizes(model: onnx.ModelProto) -> None:
 
 
 def whole_shapes(graph: GraphProto) -> None:
-    """Make each Shape that takes a part of a shape, as opsets from 15 on have it, one of all of it, and a Slice.
+    """Make each Shape of a part of a shape, as opsets from 15 on have it, one of all of it and a Gather or Slice.
 
     ONNX Runtime's symbolic shape inference does not know the attributes `start` and `end` before version 1.31.
     """
@@ -147,12 +147,13 @@ def whole_shapes(graph: GraphProto) -> None:
         if "end" not in limits and not limits.get("start"):
             continue
         (part,), layer = node.output, node.name.rpartition("/")[0]
-        whole, *ends = (f"{part}.{word}" for word in ("whole", "start", "end"))
-        for name, value in zip(ends, (limits.get("start", 0), limits.get("end", np.iinfo(np.int64).max)), strict=True):
-            graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), name))
-        node.output[0] = whole
-        name = f"{layer}/Slice" if layer else "Slice"
-        nodes.append(onnx.helper.make_node("Slice", [whole, *ends], [part], name))
+        start, end = limits.get("start", 0), limits.get("end", np.iinfo(np.int64).max)
+        kind, places = ("Gather", [start]) if end == start + 1 else ("Slice", [start, end])
+        names = [f"{part}.{number}" for number in range(len(places))]
+        for name, place in zip(names, places, strict=True):
+            graph.initializer.append(numpy_helper.from_array(np.array([place], np.int64), name))
+        node.output[0] = f"{part}.whole"
+        nodes.append(onnx.helper.make_node(kind, [node.output[0], *names], [part], f"{layer}/{kind}".lstrip("/")))
     del graph.node[:]
     graph.node.extend(nodes)
 

@@ -1,4 +1,4 @@
-"""A graph that takes and gives pictures as they lie in files: uint8, height × width × channels."""
+"""A graph that takes and gives images as they lie in files: uint8, height × width × channels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zoo_export.nodes import Nodes
 def add(folder: Path) -> None:
     """Add such graphs to a release that was just written, proven against those that are there.
 
-    Raises :class:`SettingError` for a release without pictures.
+    Raises :class:`SettingError` for a release without images.
     """
     release = read(folder)
     backend = OnnxBackend(release, "cpu")
@@ -37,7 +37,7 @@ def add(folder: Path) -> None:
             added[name] = f"{name}.uint8.onnx"
             onnx_graph.write(folder / added[name], graph)
     if not added:
-        raise SettingError(f"{release.name} has no pictures in or out. Leave --uint8 out.")
+        raise SettingError(f"{release.name} has no images in or out. Leave --uint8 out.")
     writer.finish(folder, {**release.manifest, "uint8": added})
     backend = OnnxBackend(read(folder), "cpu")
     check(read(folder), backend)
@@ -45,18 +45,18 @@ def add(folder: Path) -> None:
 
 
 def of(graph: onnx.ModelProto, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> onnx.ModelProto | None:
-    """The graph with every picture, of the names in `inputs` and `outputs`, uint8 (batch, h, w, c); None without any.
+    """The graph with every image, of the names in `inputs` and `outputs`, uint8 (batch, h, w, c); None without any.
 
     In: v / 255. Out: round(255 · clip(v, 0, 1)), halves to even.
     """
-    pictures = {name: spec for name, spec in (inputs | outputs).items() if isinstance(spec, Image)}  # type: ignore[operator]
-    if not pictures:
+    images = {name: spec for name, spec in (inputs | outputs).items() if isinstance(spec, Image)}  # type: ignore[operator]
+    if not images:
         return None
     whole = onnx.ModelProto()
     whole.CopyFrom(graph)
     before, after = Nodes("zoo.in."), Nodes("zoo.out.")
-    _rename(whole.graph, {name: f"zoo.float.{name}" for name in pictures})
-    for name in pictures:
+    _rename(whole.graph, {name: f"zoo.float.{name}" for name in images})
+    for name in images:
         inside = f"zoo.float.{name}"
         if name in inputs:
             scaled = before.Div(before.Cast(name, to=TensorProto.FLOAT), 255.0)
@@ -70,8 +70,8 @@ def of(graph: onnx.ModelProto, inputs: Mapping[str, Spec], outputs: Mapping[str,
     whole.graph.initializer.extend([*before.initialisers, *after.initialisers])
     for values in (whole.graph.input, whole.graph.output):
         for value in values:
-            if value.name in pictures:
-                spec = pictures[value.name]
+            if value.name in images:
+                spec = images[value.name]
                 batch = value.type.tensor_type.shape.dim[0].dim_param
                 shape = [batch, spec.height, spec.width, spec.channels]
                 value.CopyFrom(helper.make_tensor_value_info(value.name, TensorProto.UINT8, shape))

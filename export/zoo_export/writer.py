@@ -1,4 +1,4 @@
-"""Writes a release folder: weights, graphs, proof, picture, card and manifest, all or nothing."""
+"""Writes a release folder: weights, graphs, proof, image, card and manifest, all or nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoo.core import files
 from zoo.core.errors import ExportError, ParityError, unusable
 from zoo.evaluation import Figure, measurements
 from zoo.media import display, wav
-from zoo.media import grid as pictures
+from zoo.media import grid as grids
 from zoo.modules import build, fold
 from zoo.modules.torch_backend import TorchBackend
 from zoo.plugin import Model, Task
@@ -37,7 +37,7 @@ except ImportError as error:
 from zoo_export import generate_graph, onnx_graph, parity
 from zoo_export.card import model_card
 
-PICTURE = "samples.png"
+IMAGE = "samples.png"
 TEXTS = "samples.txt"
 SOUNDS = "samples.wav"
 TEXT_LENGTH = 400
@@ -120,7 +120,7 @@ def _stored_names(state: Mapping[str, Any]) -> dict[str, str]:
 
 
 def write_samples(folder: Path, model: LoadedModel) -> dict[str, Any]:
-    """Write the picture of samples with seed 0, by ONNX Runtime, and the text or sound; return how they were made."""
+    """Write the image of samples with seed 0, by ONNX Runtime, and the text or sound; return how they were made."""
     x = model.release.sample.x
     made: dict[str, Any]
     if isinstance(x, Text):
@@ -128,21 +128,21 @@ def write_samples(folder: Path, model: LoadedModel) -> dict[str, Any]:
         any_length = plan is not None and "length" in plan.options
         texts = model.generate(1, seed=0, length=TEXT_LENGTH if any_length else None)
         files.write(folder / TEXTS, texts[0] + "\n")
-        image = display.picture(texts, x)
+        image = display.image(texts, x)
         made = {"file": TEXTS, "seed": 0}
     else:
         layout = {"n": 64, "columns": 8, "gap": 1} if isinstance(x, Image) else {"n": 8, "columns": 2, "gap": 2}
         samples = model.generate(layout["n"], seed=0)
-        grid = display.picture(samples, x, layout["columns"], layout["gap"])
-        image = pictures.enlarge(grid)
-        made = {"file": PICTURE, "seed": 0, **layout, "scale": len(image) // len(grid)}
+        grid = display.image(samples, x, layout["columns"], layout["gap"])
+        image = grids.enlarge(grid)
+        made = {"file": IMAGE, "seed": 0, **layout, "scale": len(image) // len(grid)}
         if isinstance(x, (Audio, LogMel)):
             files.write(folder / SOUNDS, wav.write(display.sounds(samples, x).reshape(-1), x.rate))
         if isinstance(x, LogMel):
             made["sound"] = SOUNDS
         if isinstance(x, Audio):
             made = {"file": SOUNDS, "seed": 0, "n": layout["n"]}
-    files.write(folder / PICTURE, pictures.png(image))
+    files.write(folder / IMAGE, grids.png(image))
     return made
 
 

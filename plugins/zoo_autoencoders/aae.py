@@ -1,7 +1,7 @@
 """Adversarial autoencoder.
 
 Makhzani et al. 2016, "Adversarial autoencoders", https://arxiv.org/abs/1511.05644: a discriminator of codes, not of
-pictures, makes them standard normal.
+images, makes them standard normal.
 """
 
 from __future__ import annotations

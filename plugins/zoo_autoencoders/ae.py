@@ -22,14 +22,14 @@ from zoo_autoencoders.reconstruction import from_codes, squared_error
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
-    hidden: tuple[int, ...] = zoo.setting((256, 64), "sizes of the hidden layers, from picture to code", least=1)
+    hidden: tuple[int, ...] = zoo.setting((256, 64), "sizes of the hidden layers, from image to code", least=1)
     latent: int = zoo.setting(32, "numbers in a code", least=1)
     penalty: float = zoo.setting(1e-3, "λ, the weight of ‖E(x)‖² in the loss", least=0)
     parts: int = zoo.setting(30, "Gaussians in the mixture that is fitted to the codes", least=1)
 
 
 class Autoencoder(Codec, FittedPrior):
-    """E: picture to code; D: code to picture; and a mixture of Gaussians over codes, fitted after training."""
+    """E: image to code; D: code to image; and a mixture of Gaussians over codes, fitted after training."""
 
     def __init__(self, sample: zoo.Sample, latent: int, encoder: nn.Module, decoder: nn.Module, parts: int) -> None:
         super().__init__(sample, latent, encoder, decoder)
@@ -55,7 +55,7 @@ def _layers(sizes: tuple[int, ...]) -> list[nn.Module]:
 
 
 def loss(ae: Autoencoder, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    """‖x − D(E(x))‖² + λ‖E(x)‖², summed over pixels and code, mean over pictures."""
+    """‖x − D(E(x))‖² + λ‖E(x)‖², summed over pixels and code, mean over images."""
     code = ae.encode(batch.x)
     error = squared_error(ae.decode(code), batch.x)
     return {"reconstruction": error.mean(), "penalty": recipe.penalty * code.square().sum(1).mean()}

@@ -19,7 +19,7 @@ from zoo_autoencoders.gaussian import divergence
 
 
 class CVAE(nn.Module):
-    """q(z|x, label) and p(x|z, label): the label comes as planes of the picture and as numbers beside z."""
+    """q(z|x, label) and p(x|z, label): the label comes as planes of the image and as numbers beside z."""
 
     def __init__(self, recipe: nets.Recipe, sample: zoo.Sample) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Denoising autoencoder.
 
 Vincent et al. 2008, "Extracting and composing robust features with denoising autoencoders",
-https://doi.org/10.1145/1390156.1390294: the code of a picture with noise is decoded to the picture without it.
+https://doi.org/10.1145/1390156.1390294: the code of an image with noise is decoded to the image without it.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from zoo_autoencoders.reconstruction import squared_error
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(nets.Recipe):
-    noise: Literal["gaussian", "masking", "salt-and-pepper"] = zoo.setting("gaussian", "how pictures are corrupted")
+    noise: Literal["gaussian", "masking", "salt-and-pepper"] = zoo.setting("gaussian", "how images are corrupted")
     level: float = zoo.setting(
         0.5, "gaussian: the deviation; else the share of pixels made 0, or 0 or 1", above=0, most=1
     )
 
 
 def corrupt(images: Tensor, noise: str, level: float) -> Tensor:
-    """q(x̃|x): pictures, (b, c, h, w) in [0, 1], with noise on every pixel or on a share of them.
+    """q(x̃|x): images, (b, c, h, w) in [0, 1], with noise on every pixel or on a share of them.
 
-    Pictures with Gaussian noise are cut to [0, 1]. A pixel is masked, or made black or white, in all channels at once.
+    Images with Gaussian noise are cut to [0, 1]. A pixel is masked, or made black or white, in all channels at once.
     Masking is that of the paper, section 2.3; the others are in Vincent et al. 2010, section 3.3
     (https://jmlr.org/papers/v11/vincent10a.html).
     """
@@ -47,7 +47,7 @@ def loss(ae: nets.Codec, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tenso
 
 
 def psnr_denoised(ae: nets.Codec, batch: zoo.Batch, recipe: Recipe) -> Tensor:
-    """10 log10(1 / MSE) of each picture that was corrupted and denoised, in decibels."""
+    """10 log10(1 / MSE) of each image that was corrupted and denoised, in decibels."""
     denoised = ae.reconstruct(corrupt(batch.x, recipe.noise, recipe.level))
     return -10 * (denoised - batch.x).square().mean((1, 2, 3)).log10()
 
@@ -67,7 +67,7 @@ digits, mnist, tiny = nets.bases(Recipe)
 denoising_ae = zoo.Model(
     card=zoo.Card(
         title="Denoising autoencoder",
-        summary="Takes the noise out of a picture, and learns a code on the way that noise changes little.",
+        summary="Takes the noise out of an image, and learns a code on the way that noise changes little.",
         paper="https://doi.org/10.1145/1390156.1390294",
         citation="Vincent et al. 2008",
     ),
@@ -75,7 +75,7 @@ denoising_ae = zoo.Model(
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
     measures=(
-        zoo.Measure("psnr_denoised", psnr_denoised, "dB", "the recipe's noise on test pictures, taken out", "higher"),
+        zoo.Measure("psnr_denoised", psnr_denoised, "dB", "the recipe's noise on test images, taken out", "higher"),
     ),
     recipes={
         "digits": replace(digits, level=0.25),

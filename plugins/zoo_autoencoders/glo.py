@@ -1,4 +1,4 @@
-"""Generative latent optimisation: a decoder trained together with one free code for each picture.
+"""Generative latent optimisation: a decoder trained together with one free code for each image.
 
 Bojanowski et al. 2018, "Optimizing the latent space of generative networks", https://arxiv.org/abs/1707.05776. There is
 no encoder and no discriminator; a mixture of Gaussians is fitted to the codes, from which new ones are drawn.
@@ -20,13 +20,13 @@ from zoo_autoencoders.mixture import FittedPrior, Mixture, fit_prior
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(nets.Recipe):
-    pictures: int = zoo.setting(60000, "codes: at least as many as the data set has pictures", least=1)
+    pictures: int = zoo.setting(60000, "codes: at least as many as the data set has images", least=1)
     parts: int = zoo.setting(30, "Gaussians in the mixture that is fitted to the codes", least=1)
-    levels: int = zoo.setting(3, "levels of the Laplacian pyramid by which pictures are compared", least=1, most=8)
+    levels: int = zoo.setting(3, "levels of the Laplacian pyramid by which images are compared", least=1, most=8)
 
 
 class GLO(FittedPrior):
-    """A code for each training picture, a decoder, and a mixture of Gaussians over codes, fitted after training."""
+    """A code for each training image, a decoder, and a mixture of Gaussians over codes, fitted after training."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
@@ -64,9 +64,9 @@ def pyramid(images: Tensor, levels: int) -> list[Tensor]:
 
 
 def loss(glo: GLO, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    """Σ_j 2^(2j) |L_j(x) − L_j(D(z))|₁, L_j level j of the Laplacian pyramid, z the picture's own code (eq. 3)."""
+    """Σ_j 2^(2j) |L_j(x) − L_j(D(z))|₁, L_j level j of the Laplacian pyramid, z the image's own code (eq. 3)."""
     if len(glo.codes.weight) <= int(batch.index.max()):
-        raise ValueError(f"there are {len(glo.codes.weight)} codes and more pictures: set pictures to their number")
+        raise ValueError(f"there are {len(glo.codes.weight)} codes and more images: set pictures to their number")
     made, real = (pyramid(x, recipe.levels) for x in (glo.decode(glo.codes(batch.index)), batch.x))
     return {
         f"level_{j}": 4**j * (a - b).abs().flatten(1).sum(1).mean()
@@ -84,12 +84,12 @@ digits, mnist, tiny = nets.bases(Recipe)
 glo = zoo.Model(
     card=zoo.Card(
         title="Generative latent optimisation",
-        summary="A decoder trained with a free code for each picture: a generator without encoder or discriminator.",
+        summary="A decoder trained with a free code for each image: a generator without encoder or discriminator.",
         paper="https://arxiv.org/abs/1707.05776",
         citation="Bojanowski et al. 2018",
     ),
     build=GLO,
-    objectives=(zoo.Objective(loss, after=project),),  # a code moves for some ten steps after its picture came
+    objectives=(zoo.Objective(loss, after=project),),  # a code moves for some ten steps after its image came
     tasks=tasks,
     generate=zoo.OneShot("draw"),
     finish=fit_prior,

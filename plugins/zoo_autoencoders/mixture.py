@@ -73,7 +73,7 @@ class FittedPrior(nn.Module):
         raise NotImplementedError
 
     def draw(self, noise: Tensor, pick: Tensor) -> tuple[Tensor, Tensor]:
-        """A picture and its code, of the mixture, for standard normal noise and a uniform number that picks a part."""
+        """An image and its code, of the mixture, for standard normal noise and a uniform number that picks a part."""
         code = self.prior(noise, pick)
         return self.decode(code), code
 

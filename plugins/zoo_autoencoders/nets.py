@@ -15,7 +15,7 @@ import zoo
 class Recipe(zoo.Recipe):
     latent: int = zoo.setting(32, "numbers in a code", least=1)
     width: int = zoo.setting(32, "channels of the first convolution; the second has twice as many", least=1)
-    blocks: int = zoo.setting(1, "residual blocks where the picture is smallest, in each network", least=0)
+    blocks: int = zoo.setting(1, "residual blocks where the image is smallest, in each network", least=0)
 
 
 R = TypeVar("R", bound=Recipe)
@@ -58,7 +58,7 @@ class Residual(nn.Module):
 
 
 class Crop(nn.Module):
-    """The upper left corner of pictures, (b, c, height, width)."""
+    """The upper left corner of images, (b, c, height, width)."""
 
     def __init__(self, height: int, width: int) -> None:
         super().__init__()

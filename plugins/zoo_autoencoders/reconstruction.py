@@ -20,5 +20,5 @@ def mse(module: Any, batch: zoo.Batch, recipe: zoo.Recipe) -> Tensor:
 
 
 from_codes = zoo.Measure(
-    "reconstruction_error", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"
+    "reconstruction_error", mse, "per pixel, on [0, 1]", "reconstruction of test images from their codes"
 )

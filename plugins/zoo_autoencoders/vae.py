@@ -40,7 +40,7 @@ class VAE(nets.Variational):
         self.binary = recipe.likelihood == "bernoulli"
 
     def observe(self, images: Tensor) -> Tensor:
-        """What p(x|z) is a distribution of: pictures binarised at random, or as they are."""
+        """What p(x|z) is a distribution of: images binarised at random, or as they are."""
         return torch.bernoulli(images) if self.binary else images
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ def iwae_100(vae: VAE, batch: zoo.Batch, recipe: Recipe) -> Tensor:
     return iwae(vae, batch.x, 100)
 
 
-PROTOCOL = "pictures dynamically binarised, unless the likelihood is logistic"
+PROTOCOL = "images dynamically binarised, unless the likelihood is logistic"
 
 optimiser = zoo.AdamW(weight_decay=0.05)
 digits, mnist, tiny = nets.bases(Recipe)

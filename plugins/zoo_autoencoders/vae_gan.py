@@ -27,7 +27,7 @@ class Recipe(nets.Recipe):
 
 
 class Discriminator(nn.Module):
-    """Picture to features, (b, n), and logit of being real, (b, 1)."""
+    """Image to features, (b, n), and logit of being real, (b, 1)."""
 
     def __init__(self, image: zoo.Image, width: int) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ digits, mnist, tiny = nets.bases(Recipe)
 vae_gan = zoo.Model(
     card=zoo.Card(
         title="VAE with a learned similarity",
-        summary="A VAE whose reconstructions a discriminator compares and judges: codes as of a VAE, sharper pictures.",
+        summary="A VAE whose reconstructions a discriminator compares and judges: codes as of a VAE, sharper images.",
         paper="https://arxiv.org/abs/1512.09300",
         citation="Larsen et al. 2016",
     ),
@@ -104,7 +104,7 @@ vae_gan = zoo.Model(
     generate=zoo.OneShot("decode"),
     measures=(
         zoo.Measure(
-            "reconstruction_error", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from the mean of z"
+            "reconstruction_error", mse, "per pixel, on [0, 1]", "reconstruction of test images from the mean of z"
         ),
     ),
     recipes={

@@ -97,13 +97,13 @@ class VQVAE(nn.Module):
         """The nearest vectors (eq. 1): int64 (b, h, w)."""
         return self.distances(self.vectors(x)).argmin(-1)
 
-    def picture(self, z: Tensor) -> Tensor:
+    def image(self, z: Tensor) -> Tensor:
         """(b, h, w, dimensions) to the mean of p(x|z), not yet clipped."""
         _, height, width = self.sample.x.shape
         return self.decoder(z.permute(0, 3, 1, 2))[:, :, :height, :width].float()  # (b, c, h, w)
 
     def decode(self, codes: Tensor) -> Tensor:
-        return self.picture(F.embedding(codes, self.codebook)).clamp(0, 1)
+        return self.image(F.embedding(codes, self.codebook)).clamp(0, 1)
 
     def reconstruct(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))
@@ -122,7 +122,7 @@ class VQVAE(nn.Module):
 
         Gradients reach the encoder straight through the codes; the codebook and the prior get none.
         """
-        return self.picture(self.quantise(self.vectors(x))[2])
+        return self.image(self.quantise(self.vectors(x))[2])
 
     def score(self, x: Tensor) -> Tensor:
         """−log p of the codes, in nats."""
@@ -152,11 +152,11 @@ def loss(vq_vae: VQVAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor
     """Eq. 3: ‖x − D(z)‖² + β‖z_e − sg[e]‖², means over numbers; its middle term is what the averages minimise."""
     z = vq_vae.vectors(batch.x)  # (b, h, w, dimensions)
     codes, e, through = vq_vae.quantise(z)
-    picture = vq_vae.picture(through)
+    image = vq_vae.image(through)
     if vq_vae.training:
         vq_vae.learn(z.detach().flatten(0, 2), codes.flatten(), recipe.memory)
     return {
-        "reconstruction": F.mse_loss(picture, batch.x),
+        "reconstruction": F.mse_loss(image, batch.x),
         "commitment": recipe.commitment * F.mse_loss(z, e),
     }
 
@@ -189,7 +189,7 @@ def generation(vq_vae: VQVAE) -> zoo.Chain:
 vq_vae = zoo.Model(
     card=zoo.Card(
         title="VQ-VAE",
-        summary="Pictures as a small grid of codes from a learnt codebook, and a PixelCNN that draws new grids.",
+        summary="Images as a small grid of codes from a learnt codebook, and a PixelCNN that draws new grids.",
         paper="https://arxiv.org/abs/1711.00937",
         citation="van den Oord, Vinyals & Kavukcuoglu 2017",
     ),
@@ -202,7 +202,7 @@ vq_vae = zoo.Model(
     generate=generation,
     measures=(
         from_codes,
-        zoo.Measure("prior_nll", prior_nll, "nats per image", "of a picture's codes"),
+        zoo.Measure("prior_nll", prior_nll, "nats per image", "of an image's codes"),
     ),
     recipes={
         "digits": Recipe(

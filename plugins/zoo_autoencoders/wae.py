@@ -1,7 +1,7 @@
 """Wasserstein autoencoder, with the maximum mean discrepancy.
 
-Tolstikhin et al. 2018, "Wasserstein auto-encoders", https://arxiv.org/abs/1711.01558: codes of all pictures together
-are made standard normal, where a VAE makes those of each picture so.
+Tolstikhin et al. 2018, "Wasserstein auto-encoders", https://arxiv.org/abs/1711.01558: codes of all images together
+are made standard normal, where a VAE makes those of each image so.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ digits, mnist, tiny = nets.bases(Recipe)
 wae = zoo.Model(
     card=zoo.Card(
         title="Wasserstein autoencoder",
-        summary="An autoencoder whose codes are, all together, normal: sharper pictures than a VAE's, and samples.",
+        summary="An autoencoder whose codes are, all together, normal: sharper images than a VAE's, and samples.",
         paper="https://arxiv.org/abs/1711.01558",
         citation="Tolstikhin et al. 2018",
     ),

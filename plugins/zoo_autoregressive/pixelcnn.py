@@ -1,4 +1,4 @@
-"""Gated PixelCNN on grey pictures: exact likelihoods, and pictures drawn pixel by pixel.
+"""Gated PixelCNN on grey images: exact likelihoods, and images drawn pixel by pixel.
 
 Van den Oord et al. 2016, "Conditional image generation with PixelCNN decoders", https://arxiv.org/abs/1606.05328.
 """
@@ -17,20 +17,20 @@ from zoo_autoregressive.gated import GatedPixelCNN
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
-    levels: int = zoo.setting(2, "grey levels of a pixel; 2: pictures are binarised at random in training", least=2)
+    levels: int = zoo.setting(2, "grey levels of a pixel; 2: images are binarised at random in training", least=2)
     width: int = zoo.setting(64, "channels of each stack", least=1)
     layers: int = zoo.setting(6, "layers of both stacks, after the first", least=1)
     reach: int = zoo.setting(7, "rows above, and columns to either side, that the first layer sees", least=1)
-    conditional: bool = zoo.setting(False, "model pictures given their label, and draw them with a label")
+    conditional: bool = zoo.setting(False, "model images given their label, and draw them with a label")
 
 
 class PixelCNN(GatedPixelCNN):
-    """p(picture) = Π p(pixel | pixels above, and left of it in its row), with `levels` values a pixel."""
+    """p(image) = Π p(pixel | pixels above, and left of it in its row), with `levels` values a pixel."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         image = sample.form(zoo.Image)
         if image.channels != 1:
-            raise ValueError(f"it models grey pictures, and these have {image.channels} channels")
+            raise ValueError(f"it models grey images, and these have {image.channels} channels")
         if recipe.conditional and not sample.classes:
             raise ValueError("conditional takes labels, and this data has none")
         super().__init__(
@@ -51,12 +51,12 @@ class PixelCNN(GatedPixelCNN):
         return tokens[:, None].float() / (self.classes - 1)
 
     def score(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """−log p of the rounded picture, in nats."""
+        """−log p of the rounded image, in nats."""
         return self.nll(self.encode(x), label)
 
 
 def nll(pixelcnn: PixelCNN, batch: zoo.Batch, recipe: Recipe) -> Tensor:
-    """−log p in nats a picture, (b,): of two levels drawn with the pixels as probabilities, of more the nearest."""
+    """−log p in nats an image, (b,): of two levels drawn with the pixels as probabilities, of more the nearest."""
     x = torch.bernoulli(batch.x) if recipe.levels == 2 else batch.x
     return pixelcnn.nll(pixelcnn.encode(x), batch.labels)
 

@@ -2,7 +2,7 @@
 
 Ho, Jain & Abbeel 2020, "Denoising diffusion probabilistic models", https://arxiv.org/abs/2006.11239, with the cosine
 schedule of Nichol & Dhariwal 2021, "Improved denoising diffusion probabilistic models",
-https://arxiv.org/abs/2102.09672. x₀ is the picture stretched from [0, 1] to [-1, 1]; samples are drawn in few steps by
+https://arxiv.org/abs/2102.09672. x₀ is the image stretched from [0, 1] to [-1, 1]; samples are drawn in few steps by
 Song, Meng & Ermon 2021, "Denoising diffusion implicit models", https://arxiv.org/abs/2010.02502.
 """
 
@@ -25,7 +25,7 @@ class Recipe(zoo.Recipe):
     width: int = zoo.setting(64, "channels of the finer of two stages; the coarser has twice as many", least=1)
     patch: int = zoo.setting(1, "side of the squares of pixels that are one cell of the finer stage", least=1)
     # T and both ends of the linear schedule are those of Ho et al., section 4.
-    times: int = zoo.setting(1000, "steps T from a picture to noise", least=2, most=10_000)
+    times: int = zoo.setting(1000, "steps T from an image to noise", least=2, most=10_000)
     schedule: Literal["cosine", "linear"] = zoo.setting("cosine", "how the noise grows with time")
     dropout: float = zoo.setting(0.0, "chance of a feature to be left out in training", least=0, most=0.9)
     sigma: float = zoo.setting(0.2, "standard deviation, on [0, 1], of the noise that denoise takes out", above=0)
@@ -148,7 +148,7 @@ class DDPM(nn.Module):
         return self.predict(x, time)
 
     def denoise(self, x: Tensor) -> Tensor:
-        """x₀ in one step (eq. 15), of pictures with normal noise of deviation `sigma`, cut to [0, 1]."""
+        """x₀ in one step (eq. 15), of images with normal noise of deviation `sigma`, cut to [0, 1]."""
         stretched, alpha_bar = 2 * x - 1, self.schedule[self.denoising_time]
         timesteps = torch.full(x.shape[:1], self.denoising_time, device=x.device)
         noise = self.predict(math.sqrt(alpha_bar) * stretched, timesteps)
@@ -163,7 +163,7 @@ class DDPM(nn.Module):
 
 
 def noisy(ddpm: DDPM, images: Tensor, time: Tensor, noise: Tensor) -> Tensor:
-    """x_t = √ᾱ_t x₀ + √(1 − ᾱ_t) ε (Ho et al., eq. 4), of pictures in [0, 1]."""
+    """x_t = √ᾱ_t x₀ + √(1 − ᾱ_t) ε (Ho et al., eq. 4), of images in [0, 1]."""
     held = ddpm.alphas[time][:, None, None, None]
     return held.sqrt() * (2 * images - 1) + (1 - held).sqrt() * noise
 
@@ -200,7 +200,7 @@ def generation(ddpm: DDPM) -> zoo.Iterative:
 ddpm = zoo.Model(
     card=zoo.Card(
         title="Denoising diffusion probabilistic model",
-        summary="A small U-Net that finds the noise in a picture; noise becomes a sample in a few dozen steps.",
+        summary="A small U-Net that finds the noise in an image; noise becomes a sample in a few dozen steps.",
         paper="https://arxiv.org/abs/2006.11239",
         citation="Ho, Jain & Abbeel 2020",
     ),
@@ -210,7 +210,7 @@ ddpm = zoo.Model(
     generate=generation,
     measures=(
         zoo.Measure(
-            "simple_loss", simple_loss, "per pixel", "squared error of the noise on [-1, 1], one time a picture, evenly"
+            "simple_loss", simple_loss, "per pixel", "squared error of the noise on [-1, 1], one time an image, evenly"
         ),
     ),
     recipes={

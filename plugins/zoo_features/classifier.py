@@ -1,4 +1,4 @@
-"""Residual classifier, whose features tell how alike two sets of pictures are.
+"""Residual classifier, whose features tell how alike two sets of images are.
 
 He, Zhang, Ren & Sun 2016, "Deep residual learning for image recognition", https://arxiv.org/abs/1512.03385: the
 small ResNet of section 4.2, three stages of 3×3 convolutions and a global average. That average is the feature
@@ -46,7 +46,7 @@ class Block(nn.Module):
 
 
 class Classifier(nn.Module):
-    """p(label | picture)."""
+    """p(label | image)."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(self.size, sample.classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """The average of the last stage over the picture, (b, size)."""
+        """The average of the last stage over the image, (b, size)."""
         return self.body(2 * x - 1).mean((2, 3))
 
     def classify(self, x: Tensor) -> Tensor:
@@ -100,14 +100,14 @@ def tasks(net: Classifier) -> Mapping[str, zoo.Task]:
 features = zoo.Model(
     card=zoo.Card(
         title="Residual classifier",
-        summary="A small classifier whose features tell how close generated pictures are to real ones.",
+        summary="A small classifier whose features tell how close generated images are to real ones.",
         paper="https://arxiv.org/abs/1512.03385",
         citation="He et al. 2016",
     ),
     build=Classifier,
     objectives=(zoo.Objective(loss, optimiser=zoo.AdamW(weight_decay=0.05)),),
     tasks=tasks,
-    measures=(zoo.Measure("accuracy", accuracy, "share", "the likeliest class of each test picture", "higher"),),
+    measures=(zoo.Measure("accuracy", accuracy, "share", "the likeliest class of each test image", "higher"),),
     recipes={
         "digits": Recipe(data="digits", precision="fp32", steps=600, batch=100, lr=3e-3, warmup=50, decay="cosine"),
         "mnist": Recipe(data="mnist", stride=2, steps=3500, lr=3e-3, warmup=200, decay="cosine"),

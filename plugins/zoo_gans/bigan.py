@@ -1,8 +1,8 @@
 """Bidirectional GAN: a GAN with an encoder.
 
 Donahue, Krähenbühl & Darrell 2017, "Adversarial feature learning", https://arxiv.org/abs/1605.09782, and Dumoulin et
-al. 2017, "Adversarially learned inference", https://arxiv.org/abs/1606.00704: the discriminator tells a picture with
-its code, (x, E(x)), from a code with its picture, (G(z), z). Where it cannot, E and G are each other's inverse.
+al. 2017, "Adversarially learned inference", https://arxiv.org/abs/1606.00704: the discriminator tells an image with
+its code, (x, E(x)), from a code with its image, (G(z), z). Where it cannot, E and G are each other's inverse.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Recipe(nets.Recipe):
 
 
 class BiGAN(nn.Module):
-    """E: picture to z; G: z to picture; D: both to logit of being E's."""
+    """E: image to z; G: z to image; D: both to logit of being E's."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ def tasks(bigan: BiGAN) -> Mapping[str, zoo.Task]:
 bigan = zoo.Model(
     card=zoo.Card(
         title="Bidirectional GAN",
-        summary="A GAN with an encoder that is trained with it: codes of pictures, and pictures given back.",
+        summary="A GAN with an encoder that is trained with it: codes of images, and images given back.",
         paper="https://arxiv.org/abs/1605.09782",
         citation="Donahue, Krähenbühl & Darrell 2017",
     ),

@@ -1,7 +1,7 @@
 """Conditional GAN: the generator is told which class to make.
 
 Mirza & Osindero 2014, "Conditional generative adversarial nets", https://arxiv.org/abs/1411.1784. The generator has the
-label beside its noise, as there; the discriminator judges picture and label together by projection (Miyato & Koyama
+label beside its noise, as there; the discriminator judges image and label together by projection (Miyato & Koyama
 2018, "cGANs with projection discriminator", https://arxiv.org/abs/1802.05637).
 """
 
@@ -19,7 +19,7 @@ from zoo_gans.nets import Recipe
 
 
 class CGAN(nn.Module):
-    """G: z and label to picture; D: picture and label to logit of being real together."""
+    """G: z and label to image; D: image and label to logit of being real together."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Generative adversarial network, dense.
 
-Goodfellow et al. 2014, "Generative adversarial nets", https://arxiv.org/abs/1406.2661: a generator G makes pictures of
+Goodfellow et al. 2014, "Generative adversarial nets", https://arxiv.org/abs/1406.2661: a generator G makes images of
 noise, a discriminator D tells them from real ones, and each is trained against the other.
 
 The networks called D give the logit l of the chance that an image is real, D = σ(l). So −log D = softplus(−l), and

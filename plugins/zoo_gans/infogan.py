@@ -2,11 +2,11 @@
 
 Chen et al. 2016, "InfoGAN: interpretable representation learning by information maximizing generative adversarial
 nets", https://arxiv.org/abs/1606.03657. Part of the noise is a code: a class c and a few continuous numbers, here
-called style. A network Q must read the code off the picture, so the generator has to make it show. Q has a body of its
+called style. A network Q must read the code off the image, so the generator has to make it show. Q has a body of its
 own here, where the paper has it share the discriminator's.
 
 What it finds need not be classes that people know. With the recipe field `invariance`, which is not in the paper, Q
-also has to say the same of a real picture and of the same one distorted (Ji, Henriques & Vedaldi 2019, "Invariant
+also has to say the same of a real image and of the same one distorted (Ji, Henriques & Vedaldi 2019, "Invariant
 information clustering", https://arxiv.org/abs/1807.06653): slant, size, place and weight are then no classes. No label
 is used.
 """
@@ -38,12 +38,12 @@ class Recipe(nets.Recipe):
     # λ = 1 for a class, and less for continuous numbers, whose information is a differential entropy (section 6).
     information: float = zoo.setting(1.0, "λ, the weight of the information about the class", least=0)
     style_information: float = zoo.setting(0.1, "the weight of the information about the style", least=0)
-    invariance: float = zoo.setting(0.0, "weight of the information that Q has of distorted pictures", least=0)
+    invariance: float = zoo.setting(0.0, "weight of the information that Q has of distorted images", least=0)
     onset: float = zoo.setting(0.2, "part of the run after which the information counts", above=0, most=1)
 
 
 class InfoGAN(nn.Module):
-    """G: z, class and style to picture; D: picture to logit of being real; Q: picture to class and style."""
+    """G: z, class and style to image; D: image to logit of being real; Q: image to class and style."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
@@ -90,9 +90,9 @@ class InfoGAN(nn.Module):
 def information(
     infogan: InfoGAN, x: Tensor, code: Tensor, given: Tensor, done: Tensor, recipe: Recipe
 ) -> dict[str, Tensor]:
-    """−λ L_I(G, Q) of pictures, but for the entropy of the code: −log Q(c|x) (eq. 5), the style Gaussian, deviation 1.
+    """−λ L_I(G, Q) of images, but for the entropy of the code: −log Q(c|x) (eq. 5), the style Gaussian, deviation 1.
 
-    λ is 0 until the onset, so that the code does not settle before there are pictures, and as long in growing.
+    λ is 0 until the onset, so that the code does not settle before there are images, and as long in growing.
     """
     logits, style = infogan.encode(x)
     part = (done / recipe.onset - 1).clamp(0, 1)
@@ -103,7 +103,7 @@ def information(
 
 
 def distorted(x: Tensor) -> Tensor:
-    """Each picture with strokes thicker or thinner, turned by up to 20°, slanted, scaled, moved, and bent a little."""
+    """Each image with strokes thicker or thinner, turned by up to 20°, slanted, scaled, moved, and bent a little."""
     weight = 2 * torch.rand(len(x), 1, 1, 1, device=x.device) - 1
     thicker, thinner = F.max_pool2d(x, 3, 1, 1), -F.max_pool2d(-x, 3, 1, 1)
     x = x + weight.clamp(min=0) * (thicker - x) + (-0.7 * weight).clamp(min=0) * (thinner - x)
@@ -119,14 +119,14 @@ def distorted(x: Tensor) -> Tensor:
 
 
 def common(logits: Tensor, others: Tensor) -> Tensor:
-    """I(c, c′) of the classes of each picture and of its twin, in nats (Ji et al. 2019, eq. 3)."""
+    """I(c, c′) of the classes of each image and of its twin, in nats (Ji et al. 2019, eq. 3)."""
     joint = logits.softmax(1).T @ others.softmax(1) / len(logits)  # P(c, c′), eq. 2: (codes, codes)
     joint = ((joint + joint.T) / 2).clamp(min=1e-6)  # either image may come first; a logarithm of 0 is none
     return (joint * (joint / (joint.sum(1, keepdim=True) * joint.sum(0))).log()).sum()
 
 
 def recogniser_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Terms:
-    """−λ L_I(G, Q), for Q (eq. 6), and what it should say of distorted pictures."""
+    """−λ L_I(G, Q), for Q (eq. 6), and what it should say of distorted images."""
     z, code, style = infogan.draw(len(batch.x), batch.x.device)
     made = infogan.decode(z, code, style).detach()
     terms = information(infogan, made, code, style, batch.progress, recipe)
@@ -146,14 +146,14 @@ def generator_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Terms:
 
 
 def mutual_information(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Tensor:
-    """log Q(c|G(z, c)) + H(c), whose mean is at most the information of picture and class, log `codes` (eq. 4)."""
+    """log Q(c|G(z, c)) + H(c), whose mean is at most the information of image and class, log `codes` (eq. 4)."""
     z, code, given = infogan.draw(len(batch.x), batch.x.device)
     logits, _ = infogan.encode(infogan.decode(z, code, given))
     return math.log(infogan.codes) - F.cross_entropy(logits, code, reduction="none")
 
 
 def finish(infogan: InfoGAN, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
-    """Take the statistics of the generator, and those that Q has on pictures of the data."""
+    """Take the statistics of the generator, and those that Q has on images of the data."""
     kept = list(islice(batches, nets.STATISTICS))
     nets.take_statistics(infogan.generator, lambda batch: nets.fake(infogan, batch), kept)
     nets.take_statistics(infogan.recogniser, lambda batch: infogan.encode(batch.x), kept)

@@ -1,7 +1,7 @@
 """What the GANs share: DCGAN's networks in parts, the pair of a generator and a discriminator, and its tasks.
 
 The networks are those of Radford, Metz & Chintala 2016 (https://arxiv.org/abs/1511.06434), of three stages that double
-or halve a picture's sides. Their pictures are in tanh's [-1, 1]; a module's `decode` gives them in [0, 1].
+or halve an image's sides. Their images are in tanh's [-1, 1]; a module's `decode` gives them in [0, 1].
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Recipe(zoo.Recipe):
 
 
 class GAN(nn.Module):
-    """A generator G: z to picture, and a discriminator D: picture to one number."""
+    """A generator G: z to image, and a discriminator D: image to one number."""
 
     def __init__(self, sample: zoo.Sample, latent: int, generator: nn.Module, discriminator: nn.Module) -> None:
         super().__init__()
@@ -55,12 +55,12 @@ class GAN(nn.Module):
 
 
 def fake(gan: Any, batch: zoo.Batch) -> Tensor:
-    """As many generated pictures as the batch has real ones."""
+    """As many generated images as the batch has real ones."""
     return gan.decode(*gan.draw(len(batch.x), batch.x.device))
 
 
 def unstretched(x: Tensor, form: Any) -> Tensor:
-    """Pictures of a form, in [0, 1], of what a generator gives: in [-1, 1], and up to 7 pixels larger."""
+    """Images of a form, in [0, 1], of what a generator gives: in [-1, 1], and up to 7 pixels larger."""
     return (x[:, :, : form.height, : form.width] + 1) / 2
 
 
@@ -70,7 +70,7 @@ def grid(form: zoo.Image, width: int) -> tuple[int, int, int]:
 
 
 def generator(inputs: int, form: zoo.Image, width: int) -> nn.Sequential:
-    """From `inputs` numbers to a picture in [-1, 1]."""
+    """From `inputs` numbers to an image in [-1, 1]."""
     channels, height, side = grid(form, width)
     layers: list[nn.Module] = [
         nn.Linear(inputs, channels * height * side, bias=False),
@@ -83,9 +83,9 @@ def generator(inputs: int, form: zoo.Image, width: int) -> nn.Sequential:
 
 
 def body(form: zoo.Image, width: int, norm: Literal["batch", "spectral", "none"] = "batch") -> tuple[nn.Module, ...]:
-    """From a picture in [-1, 1] to :func:`features` numbers, each layer normalised as `norm` says.
+    """From an image in [-1, 1] to :func:`features` numbers, each layer normalised as `norm` says.
 
-    The last one of its three convolutions sees all of a small picture: with two, strokes are right and digits wrong.
+    The last one of its three convolutions sees all of a small image: with two, strokes are right and digits wrong.
     """
     layers: list[nn.Module] = []
     inputs = form.channels
@@ -127,7 +127,7 @@ def take_statistics(net: nn.Module, call: Callable[[Any], object], batches: Iter
         norm.momentum = None  # the mean over all calls
         norm.train()
     for batch in islice(batches, STATISTICS):
-        if len(batch.x) > 1:  # one picture has no variance
+        if len(batch.x) > 1:  # one image has no variance
             call(batch)
     for norm, momentum in zip(norms, before, strict=True):
         norm.momentum = momentum

@@ -1,7 +1,7 @@
 """Wasserstein GAN, with weight clipping.
 
 Arjovsky, Chintala & Bottou 2017, "Wasserstein generative adversarial networks", https://arxiv.org/abs/1701.07875
-(algorithm 1): the critic gives a number without bounds, and its mean difference between real and generated pictures
+(algorithm 1): the critic gives a number without bounds, and its mean difference between real and generated images
 estimates their Wasserstein distance as long as its weights are kept small.
 """
 

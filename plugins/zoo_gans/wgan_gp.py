@@ -1,8 +1,8 @@
 """Wasserstein GAN with a gradient penalty.
 
 Gulrajani et al. 2017, "Improved training of Wasserstein GANs", https://arxiv.org/abs/1704.00028 (algorithm 1): the
-critic's slope is held near 1 between real and generated pictures, in place of clipped weights. The penalty is of each
-picture by itself, so the critic has no BatchNorm (section 4). It takes 2 steps for one of G, where the paper has 5, so
+critic's slope is held near 1 between real and generated images, in place of clipped weights. The penalty is of each
+image by itself, so the critic has no BatchNorm (section 4). It takes 2 steps for one of G, where the paper has 5, so
 that G takes more of them in the same time.
 """
 

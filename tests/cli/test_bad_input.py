@@ -129,8 +129,8 @@ def test_data_that_the_model_cannot_take(refused: Refused) -> None:
 
 
 @pytest.mark.parametrize("name", ["ae.tiny", "vae.tiny", "dcgan.tiny"])
-def test_pictures_models_on_text(name: str, tmp_path: Path) -> None:
-    with raises(PluginError, name, "models pictures", "text"):
+def test_images_models_on_text(name: str, tmp_path: Path) -> None:
+    with raises(PluginError, name, "models images", "text"):
         zoo.train(name, data="descriptions", out=tmp_path / "run", quiet=True)
 
 
@@ -165,7 +165,7 @@ def test_nothing_is_written_into_a_release(release: Path, refused: Refused) -> N
 # Inputs of a task
 
 
-def picture(path: Path, size: tuple[int, int]) -> Path:
+def image(path: Path, size: tuple[int, int]) -> Path:
     Image.new("L", size).save(path)
     return path
 
@@ -185,37 +185,37 @@ def array(path: Path, value: Any, **options: Any) -> Path:
 
 
 def test_an_unknown_task(release: Path, refused: Refused, tmp_path: Path) -> None:
-    small = picture(tmp_path / "small.png", (8, 8))
+    small = image(tmp_path / "small.png", (8, 8))
     refused("run", release, "encdoe", small, says=("vae.tiny has no task 'encdoe'", "encode, decode, reconstruct"))
 
 
-def test_a_picture_of_the_wrong_size(release: Path, refused: Refused, tmp_path: Path) -> None:
-    wide = picture(tmp_path / "wide.png", (16, 8))
+def test_a_image_of_the_wrong_size(release: Path, refused: Refused, tmp_path: Path) -> None:
+    wide = image(tmp_path / "wide.png", (16, 8))
     refused("run", release, "encode", wide, says=("wide.png is 16×8 pixels", "takes 8×8", "Resize"))
     huge = claims_to_be_huge(tmp_path / "huge.png")
     refused("run", release, "encode", huge, says=("huge.png is 12000×12000 pixels",))
 
 
-def test_a_picture_that_cannot_be_read(release: Path, refused: Refused, tmp_path: Path) -> None:
+def test_a_image_that_cannot_be_read(release: Path, refused: Refused, tmp_path: Path) -> None:
     refused("run", release, "encode", "nosuch.png", says=("nosuch.png does not exist",))
-    refused("run", release, "encode", release, says=("release is a folder, and takes the name of a picture",))
-    half = picture(tmp_path / "half.png", (8, 8))
+    refused("run", release, "encode", release, says=("release is a folder, and takes the name of an image",))
+    half = image(tmp_path / "half.png", (8, 8))
     half.write_bytes(half.read_bytes()[:44])
-    refused("run", release, "reconstruct", half, says=("half.png is no picture", "damaged"))
+    refused("run", release, "reconstruct", half, says=("half.png is no image", "damaged"))
 
 
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        (np.zeros((2, 9, 9), np.uint8), "image has shape (2, 9, 9); pictures for this model are (n, 8, 8)"),
+        (np.zeros((2, 9, 9), np.uint8), "image has shape (2, 9, 9); images for this model are (n, 8, 8)"),
         (np.zeros((8, 8, 3), np.uint8), "image has shape (8, 8, 3)"),
-        (np.zeros((2, 8, 8), np.int64), "image has dtype int64; pictures are uint8 from 0 to 255, or floats in [0, 1]"),
+        (np.zeros((2, 8, 8), np.int64), "image has dtype int64; images are uint8 from 0 to 255, or floats in [0, 1]"),
         (np.full((8, 8), 2.0), "image has values from 2 to 2; floats must lie in [0, 1]"),
         (np.full((8, 8), np.nan), "image has values from nan to nan"),
         (np.zeros((0, 8, 8), np.uint8), "empty batch"),
     ],
 )
-def test_an_array_that_is_no_picture(value: Any, says: str, release: Path, refused: Refused, tmp_path: Path) -> None:
+def test_an_array_that_is_no_image(value: Any, says: str, release: Path, refused: Refused, tmp_path: Path) -> None:
     refused("run", release, "encode", array(tmp_path / "a.npy", value), says=(says,))
 
 
@@ -236,9 +236,7 @@ def test_an_array_that_is_no_code(value: Any, says: str, release: Path, refused:
 
 def test_an_array_that_cannot_be_read(release: Path, refused: Refused, tmp_path: Path) -> None:
     refused("run", release, "decode", "nosuch.npy", says=("nosuch.npy does not exist",))
-    refused(
-        "run", release, "decode", picture(tmp_path / "a.png", (8, 8)), says=("takes arrays, as .npy files", "a.png")
-    )
+    refused("run", release, "decode", image(tmp_path / "a.png", (8, 8)), says=("takes arrays, as .npy files", "a.png"))
     pickled = array(tmp_path / "pickled.npy", np.array([{}]), allow_pickle=True)
     refused("run", release, "decode", pickled, says=("pickled.npy is no array that can be read",))
     cut = array(tmp_path / "cut.npy", np.zeros((2, 2), np.float32))
@@ -290,7 +288,7 @@ def test_a_method_that_is_no_task(release: Path) -> None:
         (("--backend", "jax"), ("'jax'", "'onnx', 'torch'")),
     ],
 )
-def test_a_picture_model_refuses(
+def test_a_image_model_refuses(
     options: tuple[str, ...], says: tuple[str, ...], release: Path, refused: Refused
 ) -> None:
     refused("generate", release, *options, says=says)
@@ -472,7 +470,7 @@ def test_generate_keeps_a_text(gpt: Path, refused: Refused, tmp_path: Path) -> N
 @pytest.mark.parametrize(("task", "name"), [("reconstruct", "out.png"), ("encode", "out.json"), ("encode", "out.npy")])
 def test_run_keeps_a_file(task: str, name: str, release: Path, refused: Refused, tmp_path: Path) -> None:
     (tmp_path / name).write_text("mine")
-    small = picture(tmp_path / "small.png", (8, 8))
+    small = image(tmp_path / "small.png", (8, 8))
     refused("run", release, task, small, "-o", name, says=(f"{name} exists already and was kept", "--force"))
 
 

@@ -76,9 +76,9 @@ def test_a_release_folder_holds_what_the_guide_says(model_name: str, shelf: Shel
     release = read(shelf.release(model_name))
     names = {path.name for path in release.folder.iterdir()}
     graphs = {f"{task}.onnx" for task in release.tasks}
-    picture = set() if release.generation is None else {"samples.png", "generate.onnx"}
+    image = set() if release.generation is None else {"samples.png", "generate.onnx"}
     always = {"README.md", "manifest.json", "metrics.jsonl", "model.safetensors"}
-    assert names - {"samples.txt", "samples.wav"} == always | picture | graphs
+    assert names - {"samples.txt", "samples.wav"} == always | image | graphs
     lines = [json.loads(line) for line in (release.folder / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["step"] == release.manifest["provenance"]["step"]
     assert set(release.files) == names - {"manifest.json"}
@@ -89,11 +89,11 @@ def test_a_release_folder_holds_what_the_guide_says(model_name: str, shelf: Shel
         assert f"`{task}`" in card
 
 
-def test_generate_writes_pictures_or_arrays(zoo_call: Command, shelf: Shelf, tmp_path: Path) -> None:
+def test_generate_writes_images_or_arrays(zoo_call: Command, shelf: Shelf, tmp_path: Path) -> None:
     source = shelf.run("vae")
     assert zoo_call("generate", source, "-n", "4").stdout == "vae.tiny-seed0.png written\n"
-    with Image.open(tmp_path / "vae.tiny-seed0.png") as picture:
-        assert picture.size[0] == picture.size[1] >= 300
+    with Image.open(tmp_path / "vae.tiny-seed0.png") as image:
+        assert image.size[0] == image.size[1] >= 300
     for seed, name in (("5", "a.npy"), ("5", "b.npy"), ("6", "c.npy")):
         assert zoo_call("generate", source, "-n", "4", "--seed", seed, "-o", name).returncode == 0
     a, b, c = (np.load(tmp_path / name) for name in ("a.npy", "b.npy", "c.npy"))
@@ -122,19 +122,19 @@ def test_text_may_be_longer_than_what_the_model_sees(shelf: Shelf) -> None:
     assert len(model.generate(1, length=50)[0]) == 50 > model.release.sample.x.shape[0]
 
 
-def test_run_takes_pictures_and_arrays(zoo_call: Command, shelf: Shelf, tmp_path: Path) -> None:
-    source, pictures = shelf.run("ae"), digits(tmp_path)
-    assert zoo_call("run", source, "reconstruct", *pictures).stdout == "reconstruct.png written\n"
-    printed = json.loads(zoo_call("run", source, "encode", *pictures).stdout)
+def test_run_takes_images_and_arrays(zoo_call: Command, shelf: Shelf, tmp_path: Path) -> None:
+    source, images = shelf.run("ae"), digits(tmp_path)
+    assert zoo_call("run", source, "reconstruct", *images).stdout == "reconstruct.png written\n"
+    printed = json.loads(zoo_call("run", source, "encode", *images).stdout)
     assert np.shape(printed) == (3, 4)
-    assert zoo_call("run", source, "encode", *pictures, "-o", "codes.npy").returncode == 0
+    assert zoo_call("run", source, "encode", *images, "-o", "codes.npy").returncode == 0
     np.testing.assert_allclose(np.load(tmp_path / "codes.npy"), printed, rtol=1e-5)
     assert zoo_call("run", source, "decode", "codes.npy", "-o", "back.npy").returncode == 0
-    assert zoo_call("run", source, "reconstruct", *pictures, "-o", "same.npy").returncode == 0
+    assert zoo_call("run", source, "reconstruct", *images, "-o", "same.npy").returncode == 0
     back, same = np.load(tmp_path / "back.npy").astype(int), np.load(tmp_path / "same.npy")
     assert back.shape == (3, 8, 8)
     assert np.abs(back - same).max() <= 1
-    by_torch = zoo_call("run", source, "encode", *pictures, "--backend", "torch")
+    by_torch = zoo_call("run", source, "encode", *images, "--backend", "torch")
     np.testing.assert_allclose(json.loads(by_torch.stdout), printed, rtol=1e-4, atol=1e-5)
 
 
@@ -173,14 +173,14 @@ def test_export_of_a_step_of_the_best_and_of_a_release(zoo_call: Command, shelf:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ae.tiny", *slow("vae.tiny", "dcgan.tiny")])
-def test_own_colour_pictures_of_an_odd_size(name: str, tmp_path: Path) -> None:
+def test_own_colour_images_of_an_odd_size(name: str, tmp_path: Path) -> None:
     """folder:DIR, 13 × 10 pixels: trained, released, generated and reconstructed in colour."""
     random = np.random.default_rng(0)
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     for number in range(40):
         pixels = random.integers(0, 256, (13, 10, 3), np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{number:02}.png")
-    run = zoo.train(name, data=f"folder:{tmp_path / 'pictures'}", out=tmp_path / "run", quiet=True)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{number:02}.png")
+    run = zoo.train(name, data=f"folder:{tmp_path / 'images'}", out=tmp_path / "run", quiet=True)
     model = zoo.load(run.folder)
     images = model.generate(3)
     assert images.shape == (3, 13, 10, 3)

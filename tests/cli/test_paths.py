@@ -147,8 +147,8 @@ def test_functions(home: Path, shelf: Shelf) -> None:
     assert gallery.build("~/site", ["~/release"], data_dir="~/none", quiet=True).folder == home / "site"
     run = zoo.train("ae.tiny", set={"steps": 1}, out="~/new", start=shelf.release("ae"), release=False, quiet=True)
     assert run.folder == home / "new"
-    shutil.copytree(home, home / "pictures" / "a", ignore=lambda folder, names: [n for n in names if "digit" not in n])
-    assert len(data.load("folder:~/pictures", "test", data_dir="~").x) == 1
+    shutil.copytree(home, home / "images" / "a", ignore=lambda folder, names: [n for n in names if "digit" not in n])
+    assert len(data.load("folder:~/images", "test", data_dir="~").x) == 1
     (home / "text.txt").write_text("to be or not to be, " * 100)
     assert data.load("text:~/text.txt", "train", length=8).name == "text:text.txt"
     assert data.data_folder("~/data") == home / "data"

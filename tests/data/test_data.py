@@ -233,7 +233,7 @@ def as_idx(array: np.ndarray) -> bytes:
 
 @pytest.fixture
 def small_mnist(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """MNIST with three pictures to train on, at addresses where nobody answers; its packed files."""
+    """MNIST with three images to train on, at addresses where nobody answers; its packed files."""
     images, labels = np.arange(3 * 28 * 28).astype(np.uint8).reshape(3, 28, 28), np.array([7, 0, 9], np.uint8)
     files, packed = [], {}
     for file, array in zip(NAMED["mnist"].files["train"], (images, labels), strict=True):
@@ -388,7 +388,7 @@ def packed(files: Mapping[str, bytes]) -> bytes:
 
 @pytest.fixture
 def small_cifar(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """CIFAR-10 with two pictures a file; the archive at an address where nobody answers. Its unpacked files."""
+    """CIFAR-10 with two images a file; the archive at an address where nobody answers. Its unpacked files."""
     names = {split: [file.name for file in NAMED["cifar10"].unpacked[split]] for split in SPLITS}
     assert names["train"] == [f"data_batch_{number}.bin" for number in range(1, 6)]
     files = {name: records(2, 2 * index) for index, name in enumerate([*names["train"], *names["test"]])}
@@ -576,7 +576,7 @@ def test_cifar_jpeg_as_it_lies(real: Path) -> None:
     assert np.bincount(train.labels).tolist() == [5000] * 10
     assert np.bincount(test.labels[:2000]).tolist() == [200] * 10
     assert isinstance(train.x, np.ndarray)
-    # Of the lossless pictures these are 0.4914, 0.4822, 0.4465, which is known to everybody.
+    # Of the lossless images these are 0.4914, 0.4822, 0.4465, which is known to everybody.
     np.testing.assert_allclose(train.x.mean((0, 2, 3)) / 255, [0.4914, 0.4822, 0.4465], atol=1e-3)
     usable(train)
 

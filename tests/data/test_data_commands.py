@@ -74,22 +74,22 @@ def test_info(zoo_command: Command, tmp_path: Path) -> None:
     assert "doi.org/10.1109/5.726791" in text
 
 
-def test_a_picture_of_a_set(zoo_command: Command, tmp_path: Path) -> None:
+def test_a_image_of_a_set(zoo_command: Command, tmp_path: Path) -> None:
     for name in ("digits", "descriptions"):
         done = zoo_command("data", "info", name, "-o", f"{name}.png")
         assert done.stdout.endswith(f"{name}.png written\n")
-        with Image.open(tmp_path / f"{name}.png") as picture:
-            assert min(picture.size) > 200
-            assert len(set(picture.convert("L").tobytes())) > 10
+        with Image.open(tmp_path / f"{name}.png") as image:
+            assert min(image.size) > 200
+            assert len(set(image.convert("L").tobytes())) > 10
 
 
 @pytest.mark.parametrize("name", [name for name in NAMED if NAMED[name].kind == "audio" or "mnist" in name])
-def test_a_picture_of_a_published_set(name: str, zoo_command: Command, tmp_path: Path) -> None:
+def test_a_image_of_a_published_set(name: str, zoo_command: Command, tmp_path: Path) -> None:
     if not REAL or NAMED[name].place(Path(REAL)) is None:
         pytest.skip(f"set ZOO_DATA_DIR to a folder with {name}")
     assert zoo_command("data", "info", name, "-o", "a.png", "--data-dir", REAL).returncode == 0
-    with Image.open(tmp_path / "a.png") as picture:
-        assert picture.size[0] >= 400
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size[0] >= 400
 
 
 def test_a_set_that_a_formula_makes_is_always_there(zoo_command: Command, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""folder:DIR: the user's own pictures, in memory and as a stream."""
+"""folder:DIR: the user's own images, in memory and as a stream."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from zoo.media import images
 from zoo.training import batches
 
 
-def picture(path: Path, mode: str = "L", size: tuple[int, int] = (4, 3), value: int = 0, **options: object) -> Path:
+def saved(path: Path, mode: str = "L", size: tuple[int, int] = (4, 3), value: int = 0, **options: object) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Pillow.new(mode, size, value if len(mode) < 3 or mode.startswith("I") else (value,) * len(mode)).save(
         path, **options
@@ -42,15 +42,15 @@ def writable(ending: str) -> bool:
 def test_folder_with_classes(tmp_path: Path) -> None:
     root = tmp_path / "pics"
     for index in range(12):
-        picture(root / "dog" / f"{index:02}.png", value=100 + index)
+        saved(root / "dog" / f"{index:02}.png", value=100 + index)
     for index in range(9):
-        picture(root / "cat" / "deeper" / "still" / f"{index}.BMP", value=index)
-    picture(root / "dog" / ".hidden.png", value=9, size=(9, 9))
-    picture(root / "dog" / ".thumbnails" / "1.png", size=(9, 9))
-    picture(root / ".cache" / "a.png", size=(9, 9))
+        saved(root / "cat" / "deeper" / "still" / f"{index}.BMP", value=index)
+    saved(root / "dog" / ".hidden.png", value=9, size=(9, 9))
+    saved(root / "dog" / ".thumbnails" / "1.png", size=(9, 9))
+    saved(root / ".cache" / "a.png", size=(9, 9))
     (root / "empty").mkdir()
-    (root / "notes.txt").write_text("no picture")
-    (root / "dog" / "labels.csv").write_text("no picture")
+    (root / "notes.txt").write_text("no image")
+    (root / "dog" / "labels.csv").write_text("no image")
     train, test = load(f"folder:{root}", "train"), load(f"folder:{root}", "test")
     assert train.sample == test.sample == Sample(Image(1, 3, 4), classes=2)
     assert sorted(test.x[:, 0, 0, 0].tolist()) == [0, 101, 111]  # the first, the eleventh and the last of 21
@@ -70,7 +70,7 @@ def test_folder_with_classes(tmp_path: Path) -> None:
 def test_folder_without_classes(tmp_path: Path) -> None:
     endings = [ending for ending in images.ENDINGS if ending not in (".pgm", ".pbm") and writable(ending)]
     for index, ending in enumerate(endings):
-        picture(tmp_path / f"{index:02}{ending}", "RGB", value=10 * index)
+        saved(tmp_path / f"{index:02}{ending}", "RGB", value=10 * index)
     train, test = load(f"folder:{tmp_path}", "train"), load(f"folder:{tmp_path}", "test")
     count = len(endings)
     assert (len(train), len(test)) == (count - 2, 2)
@@ -83,10 +83,10 @@ def test_folder_without_classes(tmp_path: Path) -> None:
 
 
 def test_folder_with_its_own_splits(tmp_path: Path) -> None:
-    picture(tmp_path / "train" / "b" / "1.png", value=1)
-    picture(tmp_path / "train" / "c" / "1.png", value=2)
-    picture(tmp_path / "test" / "a" / "1.png", "RGB", value=3)
-    picture(tmp_path / "test" / "c" / "1.png", value=4)
+    saved(tmp_path / "train" / "b" / "1.png", value=1)
+    saved(tmp_path / "train" / "c" / "1.png", value=2)
+    saved(tmp_path / "test" / "a" / "1.png", "RGB", value=3)
+    saved(tmp_path / "test" / "c" / "1.png", value=4)
     train, test = load(f"folder:{tmp_path}", "train"), load(f"folder:{tmp_path}", "test")
     assert train.sample == test.sample == Sample(Image(3, 3, 4), classes=3)  # what either split has, both have
     assert train.labels is not None
@@ -96,9 +96,9 @@ def test_folder_with_its_own_splits(tmp_path: Path) -> None:
 
 
 def test_a_class_folder_may_be_a_link_and_links_in_a_circle_end(tmp_path: Path) -> None:
-    picture(tmp_path / "elsewhere" / "1.png")
+    saved(tmp_path / "elsewhere" / "1.png")
     root = tmp_path / "pics"
-    picture(root / "a" / "1.png")
+    saved(root / "a" / "1.png")
     (root / "b").symlink_to(tmp_path / "elsewhere")
     (root / "a" / "round").symlink_to(root)
     assert load(f"folder:{root}", "train").sample.classes == 2
@@ -133,9 +133,9 @@ def test_modes(mode: str, ending: str, tmp_path: Path) -> None:
 
 
 def test_grey_and_colour_together_are_colour(tmp_path: Path) -> None:
-    picture(tmp_path / "0.png", "RGB", value=1)
-    picture(tmp_path / "1.png", "L", value=2)
-    picture(tmp_path / "2.png", "LA", value=255)
+    saved(tmp_path / "0.png", "RGB", value=1)
+    saved(tmp_path / "1.png", "L", value=2)
+    saved(tmp_path / "2.png", "LA", value=255)
     Pillow.fromarray(np.full((3, 4), 4 * 257, np.uint16)).save(tmp_path / "3.png")
     data = load(f"folder:{tmp_path}", "train")
     assert sorted(data.x[:, :, 0, 0].tolist()) == [[2] * 3, [4] * 3, [255] * 3]
@@ -165,14 +165,14 @@ def test_folder_errors(tmp_path: Path) -> None:
         load(f"folder:{root}", "train")
     with raises(DataError, root / "movie.mp4", "is a file", "Name the folder"):
         load(f"folder:{root}/movie.mp4", "train")
-    picture(root / "1.png")
+    saved(root / "1.png")
     with raises(DataError, root, "1 image", "at least 2", "Add more"):
         load(f"folder:{root}", "train")
-    odd = picture(root / "2.png", size=(5, 7))
+    odd = saved(root / "2.png", size=(5, 7))
     with raises(DataError, root / "1.png", "4x3", odd, "5x7", "--set size=64", "fit=pad", "remove the odd ones"):
         load(f"folder:{root}", "train")
     odd.unlink()
-    picture(root / "cats" / "2.png")
+    saved(root / "cats" / "2.png")
     with raises(DataError, root, "'1.png'", "'cats'", "Move them"):
         load(f"folder:{root}", "train")
 
@@ -181,7 +181,7 @@ def test_folder_errors(tmp_path: Path) -> None:
 def test_names_of_splits_are_no_classes(names: tuple[str, ...], tmp_path: Path) -> None:
     for name in names:
         for index in range(3):
-            picture(tmp_path / name / "a" / f"{index}.png")
+            saved(tmp_path / name / "a" / f"{index}.png")
     split_names = [name for name in names if name != "cat"]
     with raises(
         DataError, f"has the folders {', '.join(split_names)}, which are names of splits", "Name them train and test"
@@ -191,9 +191,9 @@ def test_names_of_splits_are_no_classes(names: tuple[str, ...], tmp_path: Path) 
 
 def test_files_and_classes_that_are_not_trained_on_are_said(tmp_path: Path) -> None:
     for index in range(10):
-        picture(tmp_path / "a" / f"{index}.png")
+        saved(tmp_path / "a" / f"{index}.png")
     assert load(f"folder:{tmp_path}", "train").note == ""
-    picture(tmp_path / "b" / "1.png")  # the eleventh, which is to test
+    saved(tmp_path / "b" / "1.png")  # the eleventh, which is to test
     for name in ("1.heic", "2.heic", "3.txt", "Thumbs.db"):
         (tmp_path / "a" / name).touch()
     (tmp_path / ".DS_Store").touch()
@@ -207,22 +207,22 @@ def test_files_and_classes_that_are_not_trained_on_are_said(tmp_path: Path) -> N
 
 
 def test_split_folder_errors(tmp_path: Path) -> None:
-    picture(tmp_path / "train" / "cat" / "1.png")
+    saved(tmp_path / "train" / "cat" / "1.png")
     (tmp_path / "test").mkdir()
     with raises(DataError, tmp_path / "test", "no images"):
         load(f"folder:{tmp_path}", "train")
-    picture(tmp_path / "test" / "1.png")
+    saved(tmp_path / "test" / "1.png")
     with raises(DataError, tmp_path, "class folders in train and none in test"):
         load(f"folder:{tmp_path}", "train")
     (tmp_path / "test" / "1.png").unlink()
-    odd = picture(tmp_path / "test" / "cat" / "1.png", size=(9, 9))
+    odd = saved(tmp_path / "test" / "cat" / "1.png", size=(9, 9))
     with raises(DataError, odd, "9x9"):  # also when only the other split is wanted
         load(f"folder:{tmp_path}", "train")
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "gif", "webp"])
 @pytest.mark.parametrize("keep", [0.0, 0.02, 0.6])
-def test_damaged_picture(keep: float, ending: str, tmp_path: Path) -> None:
+def test_damaged_image(keep: float, ending: str, tmp_path: Path) -> None:
     for index in range(2):
         path = tmp_path / f"{index}.{ending}"
         Pillow.fromarray(np.frombuffer(NOISE[: 64 * 64 * 3], np.uint8).reshape(64, 64, 3)).save(path)
@@ -233,7 +233,7 @@ def test_damaged_picture(keep: float, ending: str, tmp_path: Path) -> None:
         load(f"folder:{tmp_path}", "train")
 
 
-def test_random_damage_is_an_error_or_a_picture(tmp_path: Path) -> None:
+def test_random_damage_is_an_error_or_a_image(tmp_path: Path) -> None:
     numbers = np.random.default_rng(2)
     for ending in ("png", "jpg", "gif", "bmp", "webp"):
         path = tmp_path / ending / f"1.{ending}"
@@ -266,17 +266,17 @@ def png_header(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("size", [(4097, 1), (1, 4097), (10_000, 10_000), (60_000, 60_000)])
-def test_huge_picture(size: tuple[int, int], tmp_path: Path) -> None:
-    picture(tmp_path / "0.png")
+def test_huge_image(size: tuple[int, int], tmp_path: Path) -> None:
+    saved(tmp_path / "0.png")
     path = tmp_path / "1.png"
     path.write_bytes(png_header(*size))
     with raises(DataError, path, "larger than 4096x4096", "--set size=64"):
         load(f"folder:{tmp_path}", "train")
 
 
-def test_more_pictures_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    picture(tmp_path / "0.png")
-    picture(tmp_path / "1.png")
+def test_more_images_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved(tmp_path / "0.png")
+    saved(tmp_path / "1.png")
 
     def none_left(*args: object) -> None:
         raise MemoryError
@@ -286,9 +286,9 @@ def test_more_pictures_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         load(f"folder:{tmp_path}", "train")
 
 
-def test_pictures_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    picture(tmp_path / "a" / "0.png")
-    picture(tmp_path / "a" / "1.png")
+def test_images_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved(tmp_path / "a" / "0.png")
+    saved(tmp_path / "a" / "1.png")
     with monkeypatch.context() as patch:
 
         def deny(path: object) -> None:
@@ -305,8 +305,8 @@ def test_pictures_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_warnings_are_as_they_were(tmp_path: Path) -> None:
-    picture(tmp_path / "0.png")
-    picture(tmp_path / "1.png")
+    saved(tmp_path / "0.png")
+    saved(tmp_path / "1.png")
     before = list(warnings.filters)
     load(f"folder:{tmp_path}", "train")
     assert warnings.filters == before
@@ -317,7 +317,7 @@ def test_warnings_are_as_they_were(tmp_path: Path) -> None:
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    """Forty pictures in colour and two classes, of every kind of file."""
+    """Forty images in colour and two classes, of every kind of file."""
     numbers = np.random.default_rng(3)
     for index in range(40):
         ending = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif")[index % 7]
@@ -359,20 +359,20 @@ def test_a_stream_gives_the_pixels_of_memory(small: int, many: Path, monkeypatch
 def test_a_stream_is_read_from_several_threads(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = load(f"folder:{many}", "train")
     monkeypatch.setenv("ZOO_MEMORY", "0")
-    pictures = load(f"folder:{many}", "train").x
-    assert isinstance(pictures, Stream)
+    images = load(f"folder:{many}", "train").x
+    assert isinstance(images, Stream)
     orders = [np.random.default_rng(seed).permutation(len(whole)) for seed in range(8)]
     before = list(warnings.filters)
     monkeypatch.setattr("zoo.data.stream.SMALL", 0)
     with ThreadPoolExecutor(4) as pool:
-        for order, read in zip(orders, pool.map(pictures.read, orders), strict=True):
+        for order, read in zip(orders, pool.map(images.read, orders), strict=True):
             assert (read == whole.read(order)).all()
     assert warnings.filters == before
 
 
 @pytest.mark.parametrize("small", [0, stream.SMALL], ids=["threads", "one after the other"])
 def test_nothing_is_decoded_before_it_is_asked_for(small: int, many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A damaged picture is an error when it is read, one of another size at once."""
+    """A damaged image is an error when it is read, one of another size at once."""
     monkeypatch.setattr(stream, "SMALL", small)
     path = many / "even" / "00.png"
     content = path.read_bytes()
@@ -380,19 +380,19 @@ def test_nothing_is_decoded_before_it_is_asked_for(small: int, many: Path, monke
     with raises(DataError, path, "damaged"):
         load(f"folder:{many}", "test")
     monkeypatch.setenv("ZOO_MEMORY", "1KB")
-    pictures = load(f"folder:{many}", "test").x
-    assert isinstance(pictures, Stream)
-    pictures.read(np.array([place for place, one in enumerate(pictures.paths) if one != path]))
+    images = load(f"folder:{many}", "test").x
+    assert isinstance(images, Stream)
+    images.read(np.array([place for place, one in enumerate(images.paths) if one != path]))
     with raises(DataError, path, "damaged or no image", "Replace it or remove it"):
-        pictures.read(np.arange(len(pictures)))
-    picture(path, "RGB", size=(5, 5))
+        images.read(np.arange(len(images)))
+    saved(path, "RGB", size=(5, 5))
     with raises(DataError, path, "is now 5x5 pixels, and was 10x12"):
-        pictures.read(np.arange(len(pictures)))
+        images.read(np.arange(len(images)))
     with raises(DataError, path, "5x5"):
         load(f"folder:{many}", "test")
     path.unlink()
     with raises(DataError, path, "No such file"):
-        pictures.read(np.arange(len(pictures)))
+        images.read(np.arange(len(images)))
 
 
 def test_the_fingerprint_of_a_stream(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,16 +20,16 @@ QUIET = Effort(quiet=True)
 
 
 class Album(nn.Module):
-    """Gives real pictures, whose classes are known, for labels."""
+    """Gives real images, whose classes are known, for labels."""
 
     def __init__(self, order: list[int]) -> None:
         super().__init__()
         assert TEST.labels is not None
         first = [int(np.flatnonzero(TEST.labels == label)[0]) for label in order]
-        self.pictures = nn.Parameter(torch.from_numpy(TEST.array[first]).float() / 255)
+        self.images = nn.Parameter(torch.from_numpy(TEST.array[first]).float() / 255)
 
     def decode(self, label: Tensor) -> Tensor:
-        return self.pictures[label]
+        return self.images[label]
 
     def score(self, x: Tensor) -> Tensor:
         return x.flatten(1).mean(1)
@@ -93,4 +93,4 @@ def test_the_threshold_is_the_quantile_of_test_scores() -> None:
     (figure,) = threshold.figures(subject([*range(10)], "label"), QUIET)
     scores = TEST.array.astype(np.float32).mean((1, 2, 3)) / 255
     assert figure.value == pytest.approx(np.quantile(scores, 0.99), rel=1e-5)
-    assert figure.protocol.startswith("99% of 297 test pictures of digits")
+    assert figure.protocol.startswith("99% of 297 test images of digits")

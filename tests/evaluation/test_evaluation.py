@@ -31,7 +31,7 @@ from zoo.training import checkpoints
 
 CLASSES = {"rarest_class", "commonest_class"}
 SCORE = {"score_threshold"}
-PICTURES = CLASSES | {
+IMAGES = CLASSES | {
     name for family in ("reconstruction", "generation", "representation") for name in FAMILIES[family].names
 }
 
@@ -60,7 +60,7 @@ def step_of(run: Path) -> int:
 @pytest.mark.slow
 def test_released_digits_have_all_measures_and_beat_pca() -> None:
     found = measured(zoo.evaluate("vae.digits", quiet=True))
-    assert found.keys() == PICTURES | SCORE | {"negative_elbo", "iwae_100"}
+    assert found.keys() == IMAGES | SCORE | {"negative_elbo", "iwae_100"}
     released = json.loads((registry.released_folder("vae.digits")[0] / "manifest.json").read_text())["measures"]
     assert found["negative_elbo"].value == pytest.approx(released[0]["value"], rel=1e-4)
     assert found["iwae_100"].value < found["negative_elbo"].value
@@ -68,12 +68,12 @@ def test_released_digits_have_all_measures_and_beat_pca() -> None:
     assert mse.baseline is not None
     assert mse.value < mse.baseline[1]
     assert mse.baseline[0] == "PCA, 8 numbers"
-    for name in ("fid", "kid", "precision"):  # real pictures are nearer to real ones
+    for name in ("fid", "kid", "precision"):  # real images are nearer to real ones
         figure = found[name]
         assert figure.baseline is not None
         assert (figure.value > figure.baseline[1]) == (figure.better == "lower")
         assert "features.digits" in figure.protocol
-        assert "297 generated (seeds 0 to 2) against 1,500 training pictures" in figure.protocol
+        assert "297 generated (seeds 0 to 2) against 1,500 training images" in figure.protocol
     assert "7×7 uniform window" in found["ssim"].protocol
     assert found["linear_probe"].value > 0.7
     for name in found.keys() - SCORE:
@@ -85,7 +85,7 @@ def test_released_digits_have_all_measures_and_beat_pca() -> None:
 
 def test_figures_of_a_run_are_kept_and_go_into_its_release(vae: Path, tmp_path: Path, zoo_call: Command) -> None:
     figures = measurements.read(vae, step_of(vae))
-    assert set(values(figures)) == PICTURES | SCORE | {"negative_elbo", "iwae_100"}
+    assert set(values(figures)) == IMAGES | SCORE | {"negative_elbo", "iwae_100"}
     watched = checkpoints.read(vae).state.measures
     assert values(figures)["negative_elbo"] == pytest.approx(watched["negative_elbo"], rel=1e-6)
     zoo.export(vae, tmp_path / "release")
@@ -192,16 +192,16 @@ def test_a_measure_taken_anew_replaces_the_old_one(vae: Path, tmp_path: Path) ->
 
 def test_other_data_is_measured_and_not_kept(vae: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(vae, tmp_path / "run"))
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     for index, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (30, 8, 8), np.uint8)):
-        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{index:02}.png")
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{index:02}.png")
     before = contents(run)
-    found = zoo.evaluate(run, data=f"folder:{tmp_path / 'pictures'}", quiet=True)
+    found = zoo.evaluate(run, data=f"folder:{tmp_path / 'images'}", quiet=True)
     assert found.kept is None
     assert contents(run) == before
     assert {"negative_elbo", "mse"} <= set(values(found.figures))
-    assert "folder:pictures" in measured(found)["mse"].protocol
-    assert "no released features for 'folder:pictures'" in found.left_out["generation"]
+    assert "folder:images" in measured(found)["mse"].protocol
+    assert "no released features for 'folder:images'" in found.left_out["generation"]
     assert "no labels" in found.left_out["representation"]
 
 
@@ -287,13 +287,13 @@ def test_the_class_left_out_is_in_no_other_figure(without_ones: Subject) -> None
     assert without_ones.training.labels is not None
     assert 1 not in without_ones.training.labels
     (mse, *_) = FAMILIES["reconstruction"].figures(without_ones, Effort(quiet=True))
-    assert f"{len(without_ones.test)} test pictures of digits without class 1" in mse.protocol
+    assert f"{len(without_ones.test)} test images of digits without class 1" in mse.protocol
     with raises(EvaluationError, "Class 3 was left out of training", "has no labels"):
         without(dataclasses.replace(without_ones.training, labels=None), 3)
 
 
 class Bright(torch.nn.Module):
-    """Scores a picture by its mean."""
+    """Scores an image by its mean."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -336,7 +336,7 @@ def test_the_end_of_a_run_takes_what_is_quick(shelf: Shelf, tmp_path: Path, monk
     assert set(values(end())) == {"negative_elbo"}
     monkeypatch.setattr(source, "TRIAL", 1)
     figures = end()
-    assert set(values(figures)) == PICTURES | SCORE | {"negative_elbo"}
+    assert set(values(figures)) == IMAGES | SCORE | {"negative_elbo"}
     assert measurements.read(tmp_path, 20) == figures
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -382,7 +382,7 @@ def test_a_release_without_the_weights_of_a_measure_says_so(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The discriminator is in the run and not in its release; it must not be measured with fresh weights."""
-    measure = zoo.Measure("critic", critic, "logits", "of real pictures", "higher")
+    measure = zoo.Measure("critic", critic, "logits", "of real images", "higher")
     run = Path(shutil.copytree(shelf.run("dcgan"), tmp_path / "run"))
     assert math.isfinite(own_of(run, monkeypatch, measure).figures[0].value)
     with raises(EvaluationError, "critic is not finite for 297 of 297 samples", "the run folder has them"):
@@ -530,7 +530,7 @@ def test_limits_are_checked_in_python_too(shelf: Shelf) -> None:
         zoo.evaluate(shelf.release("vae"), limit=0)
 
 
-def test_pca_of_wide_pictures_is_randomised_and_as_good() -> None:
+def test_pca_of_wide_images_is_randomised_and_as_good() -> None:
     """Their covariance would take gigabytes; on data of few dimensions the first components are found all the same."""
     from zoo.contract.specs import Image, Sample
     from zoo.data.dataset import DataSet

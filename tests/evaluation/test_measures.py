@@ -87,13 +87,13 @@ def test_psnr_in_closed_form() -> None:
 
 
 @pytest.mark.parametrize(("size", "window"), [(28, 11), (11, 11), (10, 7), (8, 7), (6, 5), (3, 3), (2, 0)])
-def test_ssim_window_fits_the_picture(size: int, window: int) -> None:
+def test_ssim_window_fits_the_image(size: int, window: int) -> None:
     assert reconstruction.window(size, 40) == reconstruction.window(40, size) == window
 
 
 @pytest.mark.parametrize("size", [28, 8, 3])
 def test_ssim_in_closed_form(size: int) -> None:
-    """Two flat pictures: only the luminance is left, (2ab + c1) / (a² + b² + c1). A picture and itself: 1."""
+    """Two flat images: only the luminance is left, (2ab + c1) / (a² + b² + c1). An image and itself: 1."""
     a, b, c1 = 0.3, 0.8, 0.01**2
     flat = [np.full((2, 3, size, size), value, np.float32) for value in (a, b)]
     expected = (2 * a * b + c1) / (a * a + b * b + c1)
@@ -130,13 +130,13 @@ class Toy(torch.nn.Module):
 
 
 def test_iwae_meets_the_exact_likelihood() -> None:
-    """All eight pictures of three pixels: their probabilities sum to 1, and the bound falls to −log p(x) with k."""
+    """All eight images of three pixels: their probabilities sum to 1, and the bound falls to −log p(x) with k."""
     toy = Toy()
-    pictures = torch.tensor(list(itertools.product([0.0, 1.0], repeat=3)))
-    exact = torch.stack([toy.exact(x) for x in pictures])
+    every = torch.tensor(list(itertools.product([0.0, 1.0], repeat=3)))
+    exact = torch.stack([toy.exact(x) for x in every])
     assert float((-exact).exp().sum()) == pytest.approx(1, abs=1e-6)
     torch.manual_seed(0)
-    images = pictures.repeat_interleave(200, 0)[:, None, None]  # (1600, 1, 1, 3)
+    images = every.repeat_interleave(200, 0)[:, None, None]  # (1600, 1, 1, 3)
     means = {k: iwae(toy, images, k).double().unflatten(0, (8, 200)).mean(1) for k in (1, 10, 300)}
     assert (means[1] > means[10]).all()
     assert (means[10] > exact - 0.03).all()

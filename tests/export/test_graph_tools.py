@@ -155,6 +155,22 @@ def test_every_node_has_a_name_and_no_constant_is_a_node(name: str) -> None:
         assert not model.functions
 
 
+@pytest.mark.parametrize("limits", [{}, {"end": 1}, {"start": 1}, {"start": 1, "end": 3}, {"start": -1}, {"end": -2}])
+def test_a_part_of_a_shape_is_taken_from_all_of_it(limits: dict[str, int], tmp_path: Path) -> None:
+    x = np.zeros((2, 3, 5, 7), np.float32)
+    given = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["batch", 3, 5, 7])
+    made = onnx.helper.make_tensor_value_info("size", onnx.TensorProto.INT64, None)
+    node = onnx.helper.make_node("Shape", ["x"], ["size"], "layer/Shape", **limits)
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph([node], "task", [given], [made]),
+        opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10,
+    )  # fmt: skip
+    standard.whole_shapes(model.graph)
+    assert not [node.name for node in model.graph.node if node.op_type == "Shape" and node.attribute]
+    onnx.save(model, tmp_path / "size.onnx")
+    assert run(tmp_path / "size.onnx", {"x": x})["size"].tolist() == [*x.shape][limits.get("start") : limits.get("end")]
+
+
 def every_node(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     for node in graph.node:
         yield node

@@ -180,26 +180,26 @@ def test_what_is_left_is_picked_as_often_as_it_is_likely() -> None:
     np.testing.assert_allclose(shares, [0, 4 / 9, 2 / 9, 3 / 9], atol=0.015)
 
 
-# Pictures as bytes
+# Images as bytes
 
 
 def test_bytes_in_and_bytes_out(model_name: str, shelf: Shelf, tmp_path: Path) -> None:
     """For every kind of model: the graphs for uint8, by ONNX Runtime alone, against `zoo.load`."""
     model = zoo.load(shelf.release(model_name))
-    pictures = [
+    images = [
         name for name, task in model.release.tasks.items()
         if any(isinstance(spec, Image) for spec in (*task.inputs.values(), *task.outputs.values()))
     ]  # fmt: skip
-    if not pictures:
-        with raises(SettingError, f"{model_name}.tiny has no pictures", "--uint8"):
+    if not images:
+        with raises(SettingError, f"{model_name}.tiny has no images", "--uint8"):
             zoo.export(shelf.release(model_name), tmp_path / "bytes", uint8=True)
         assert not (tmp_path / "bytes").exists()
         return
     folder = zoo.export(shelf.release(model_name), tmp_path / "bytes", uint8=True)
     release = read(folder)
     generates = ["generate"] if release.generation else []
-    assert list(release.uint8) == [*pictures, *generates]
-    for name in pictures:
+    assert list(release.uint8) == [*images, *generates]
+    for name in images:
         task = release.tasks[name]
         feeds, values = {}, {}
         for key, spec in task.inputs.items():
@@ -234,7 +234,7 @@ def test_a_graph_for_bytes_that_gives_something_else_is_refused(
     refused("export", release, "-o", "new", "--uint8", says=("Parity failed", ".uint8.onnx gives"))
 
 
-def test_a_release_without_pictures_has_none() -> None:
+def test_a_release_without_images_has_none() -> None:
     assert uint8.of(onnx.ModelProto(), {"x": zoo.Vector((1,))}, {"y": zoo.Score()}) is None
 
 

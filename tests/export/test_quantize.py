@@ -1,4 +1,4 @@
-"""Releases in narrow numbers: smaller, measured beside the float ones, refused where they lose too much."""
+"""Quantised releases: smaller, measured beside the float ones, refused where they lose too much."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from zoo.media.convert import from_batch
 from zoo.pipeline import verify
 from zoo.release import WEIGHTS, read
 from zoo.sampling import autoregressive
-from zoo_export import calibration, losses, narrow, onnx_graph, writer
+from zoo_export import calibration, losses, low_precision, onnx_graph, writer
 
 KINDS = ("fp16", "int8")
-NARROW, WIDE = (np.dtype("float16"), np.dtype("int8")), (np.dtype("float32"),)
+LOW, FULL = (np.dtype("float16"), np.dtype("int8")), (np.dtype("float32"),)
 QUIET = onnxruntime.SessionOptions()
 QUIET.log_severity_level = 4
 
@@ -79,8 +79,8 @@ def distance(left: NDArray[Any], right: NDArray[Any]) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fp16", "int8"])
-def test_every_kind_in_narrow_numbers(model_name: str, kind: str, shelf: Shelf, tmp_path: Path) -> None:
-    """For every kind of model: one file of narrow weights that all graphs point into; its source stays."""
+def test_every_kind_in_low_precision(model_name: str, kind: str, shelf: Shelf, tmp_path: Path) -> None:
+    """For every kind of model: one file of low-precision weights that all graphs point into; its source stays."""
     source = shelf.release(model_name)
     before = contents(source)
     folder = quantised(source, tmp_path / kind, kind)
@@ -92,10 +92,10 @@ def test_every_kind_in_narrow_numbers(model_name: str, kind: str, shelf: Shelf, 
     assert "parity" not in release.manifest
     for name, task in release.tasks.items():
         tensors = list(map(onnx.numpy_helper.to_array, onnx.load(folder / task.graph).graph.initializer))
-        sizes = {kind: sum(array.size for array in tensors if array.dtype in kind) for kind in (NARROW, WIDE)}
+        sizes = {kind: sum(array.size for array in tensors if array.dtype in kind) for kind in (LOW, FULL)}
         # kernels that a graph crops, and matrices that it picks for each sample, stay wide
         chosen = kind == "int8" and (model_name in ("pixelcnn", "vq-vae") or name == "draw")
-        assert sizes[NARROW] >= 2 * sizes[WIDE] or chosen, name
+        assert sizes[LOW] >= 2 * sizes[FULL] or chosen, name
     for path in folder.glob("*.onnx"):
         model = onnx.load(path, load_external_data=False)
         assert (model.opset_import[0].version, len(model.opset_import), model.ir_version) == (18, 1, 10)
@@ -132,7 +132,7 @@ def test_int8_computes_in_integers(digits: Mapping[str, Path]) -> None:
 
 def test_the_digits_are_smaller_and_as_good(digits: Mapping[str, Path]) -> None:
     plain = zoo.load("vae.digits")
-    pictures = zoo.data.load("digits", "test").array[:64, 0]
+    images = zoo.data.load("digits", "test").array[:64, 0]
     for kind, size, gap in (("fp16", 0.65, 1), ("int8", 0.5, 12)):
         release = read(digits[kind])
         made = release.manifest["quantized"]
@@ -147,8 +147,8 @@ def test_the_digits_are_smaller_and_as_good(digits: Mapping[str, Path]) -> None:
             took = made["speed"]["milliseconds"][task]
             assert {key for batch in took.values() for key in batch} == {"float", "quantized"}
             assert took.keys() == {"1", "64"}
-        got = zoo.load(digits[kind]).reconstruct(pictures)
-        assert 0 < np.abs(got.astype(int) - plain.reconstruct(pictures)).max() <= gap
+        got = zoo.load(digits[kind]).reconstruct(images)
+        assert 0 < np.abs(got.astype(int) - plain.reconstruct(images)).max() <= gap
 
 
 def test_the_figures_are_those_of_zoo_evaluate(digits: Mapping[str, Path]) -> None:
@@ -175,7 +175,7 @@ def test_the_graph_that_generates_is_of_the_same_numbers(digits: Mapping[str, Pa
     assert autoregressive.follows(run, release.plan, np.arange(3, 7), 7, {}, found, free, autoregressive.ALL)
 
 
-def test_pictures_as_bytes_stay(digits: Mapping[str, Path], shelf: Shelf, tmp_path: Path) -> None:
+def test_images_as_bytes_stay(digits: Mapping[str, Path], shelf: Shelf, tmp_path: Path) -> None:
     plain = zoo.export(shelf.release("dcgan"), tmp_path / "plain", uint8=True)
     release = read(quantised(plain, tmp_path / "small", "int8"))
     assert release.uint8 == {"decode": "decode.uint8.onnx", "generate": "generate.uint8.onnx"}
@@ -249,7 +249,7 @@ def test_families_say_why_they_do_not_apply(shelf: Shelf) -> None:
     found = zoo.evaluate(shelf.release("ae"), limit=20, samples=20, quiet=True)
     assert found.left_out["classification"].startswith("ae.tiny has no task 'classify'")
     assert found.left_out["likelihood"] == "ae.tiny does not go token by token"
-    with raises(DoesNotApply, "measured on pictures"):
+    with raises(DoesNotApply, "measured on images"):
         from zoo.evaluation import classification, source
 
         classification.figures(source.subject_of(zoo.load(shelf.release("chargpt")), None, None, True), Effort())
@@ -411,9 +411,9 @@ def test_a_graph_that_cannot_be_made_so(shelf: Shelf, refused: Refused, monkeypa
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no\nsuch kernel")
 
-    monkeypatch.setattr(narrow.float16, "convert_float_to_float16", fail)
-    monkeypatch.setattr(narrow.quantization, "quantize_static", fail)
-    monkeypatch.setattr(narrow.quantization, "quantize_dynamic", fail)
+    monkeypatch.setattr(low_precision.float16, "convert_float_to_float16", fail)
+    monkeypatch.setattr(low_precision.quantization, "quantize_static", fail)
+    monkeypatch.setattr(low_precision.quantization, "quantize_dynamic", fail)
     for kind, model, task in (("fp16", "vae", "encode"), ("int8", "vae", "encode"), ("int8", "chargpt", "step")):
         words = (f"Task {task!r} cannot be made {kind}: RuntimeError: no such kernel", "Nothing was written")
         refused("export", shelf.release(model), "-o", "new", "--quantize", kind, says=words)
@@ -440,7 +440,7 @@ def test_options_that_do_not_fit(digits: Mapping[str, Path], shelf: Shelf, refus
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime", "torchmetrics"])
 def test_without_what_it_needs(package: str, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("zoo_export.quantize", "zoo_export.narrow", "zoo_export.losses"):
+    for name in ("zoo_export.quantize", "zoo_export.low_precision", "zoo_export.losses"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     words = (f"needs {package}", "pip install 'genzoo[")
@@ -486,12 +486,12 @@ def test_a_damaged_manifest(
 
 
 def test_other_samples_are_told(digits: Mapping[str, Path], refused: Refused, tmp_path: Path) -> None:
-    """Narrow numbers may round to the next level elsewhere; a picture of other samples is still told."""
+    """Low precision may round to the next level elsewhere; an image of other samples is still told."""
     folder = Path(shutil.copytree(digits["int8"], tmp_path / "other"))
-    picture = np.asarray(Image.open(folder / "samples.png")).copy()
+    image = np.asarray(Image.open(folder / "samples.png")).copy()
     for change, says in ((3, ""), (100, "the samples of seed 0 are not those in samples.png")):
-        other = picture.copy()
-        other[: len(other) // 6] = np.clip(picture[: len(other) // 6].astype(int) + change, 0, 255)
+        other = image.copy()
+        other[: len(other) // 6] = np.clip(image[: len(other) // 6].astype(int) + change, 0, 255)
         Image.fromarray(other).save(folder / "samples.png")
         writer.finish(folder, read(digits["int8"]).manifest)
         if says:
@@ -518,7 +518,7 @@ class Wave(nn.Module):
 def test_angles_keep_their_precision() -> None:
     module = Wave().eval()
     task = zoo.Task(module.forward, {"position": zoo.Vector((), "int64")}, {"y": zoo.Vector((8,))})
-    graph = narrow.half(onnx_graph.trace(module, task, "wave"), "wave")
+    graph = low_precision.half(onnx_graph.trace(module, task, "wave"), "wave")
     onnx.checker.check_model(graph, full_check=True)
     assert [value.name for value in graph.graph.input] == ["position"]
     positions = np.array([0, 1, 3001, 40_003])
@@ -545,7 +545,7 @@ def test_weights_alone_have_a_scale_a_channel() -> None:
     module = Upwards().eval()
     task = zoo.Task(module.forward, {"x": zoo.Vector((6, 5, 5))}, {"y": zoo.Vector((10, 10, 10))})
     x = np.random.default_rng(0).standard_normal((8, 6, 5, 5)).astype(np.float32)
-    graph = narrow.static(onnx_graph.trace(module, task, "up"), "up", {"x": x})
+    graph = low_precision.static(onnx_graph.trace(module, task, "up"), "up", {"x": x})
     assert [tensor.dims for tensor in graph.graph.initializer if tensor.data_type == onnx.TensorProto.INT8] == [
         [6, 10, 4, 4]
     ]

@@ -194,9 +194,9 @@ def bundle(release: Path, folder: Path) -> Path:
     return zoo.export(release, folder, format="web", runtime=RUNTIME)
 
 
-def levels(picture: dict[str, Any]) -> NDArray[np.int64]:
-    """A grey picture of the page: (h, w)."""
-    return np.array(picture["data"]).reshape(picture["height"], picture["width"], 4)[..., 0]
+def levels(image: dict[str, Any]) -> NDArray[np.int64]:
+    """A grey image of the page: (h, w)."""
+    return np.array(image["data"]).reshape(image["height"], image["width"], 4)[..., 0]
 
 
 @browser
@@ -204,7 +204,7 @@ def levels(picture: dict[str, Any]) -> NDArray[np.int64]:
 def test_the_page_gives_the_samples_of_python(model: str, shelf: Shelf, browse: Browse, tmp_path: Path) -> None:
     seen = browse(bundle(shelf.release(model), tmp_path / "site"), "generate")
     wanted = zoo.load(shelf.release(model)).generate(5, seed=2**64 - 1, first=3)
-    assert [picture["label"] for picture in seen["samples"]] == [f"Sample {i} of seed {2**64 - 1}" for i in range(3, 8)]
+    assert [image["label"] for image in seen["samples"]] == [f"Sample {i} of seed {2**64 - 1}" for i in range(3, 8)]
     assert np.abs(np.stack([*map(levels, seen["samples"])]) - wanted).max() <= 1
     assert seen["wrong"] == f"The seed {2**64} is too large: it must be below 2^64."
     assert seen["said"] == []
@@ -213,7 +213,7 @@ def test_the_page_gives_the_samples_of_python(model: str, shelf: Shelf, browse: 
 @browser
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [*slow("fp16"), "int8"])
-def test_the_page_runs_narrow_numbers(kind: Literal["fp16", "int8"], browse: Browse, tmp_path: Path) -> None:
+def test_the_page_runs_low_precision(kind: Literal["fp16", "int8"], browse: Browse, tmp_path: Path) -> None:
     site = zoo.export("vae.digits", tmp_path / "site", format="web", runtime=RUNTIME, quantize=kind, quiet=True)
     seen = browse(site, "generate")
     wanted = zoo.load(site / "model").generate(5, seed=2**64 - 1, first=3)
@@ -264,11 +264,11 @@ def test_the_page_walks_through_the_codes(shelf: Shelf, browse: Browse, tmp_path
 
 @browser
 def test_the_page_reconstructs_what_is_chosen_and_drawn(shelf: Shelf, browse: Browse, tmp_path: Path) -> None:
-    picture = np.kron(np.arange(0, 256, 64, dtype=np.uint8).reshape(2, 2), np.ones((4, 4), np.uint8))
-    Image.fromarray(picture).save(tmp_path / "picture.png")
-    seen = browse(bundle(shelf.release("ae"), tmp_path / "site"), "reconstruct", tmp_path / "picture.png")
+    image = np.kron(np.arange(0, 256, 64, dtype=np.uint8).reshape(2, 2), np.ones((4, 4), np.uint8))
+    Image.fromarray(image).save(tmp_path / "image.png")
+    seen = browse(bundle(shelf.release("ae"), tmp_path / "site"), "reconstruct", tmp_path / "image.png")
     model = zoo.load(shelf.release("ae"))
-    by_python = model.reconstruct(picture)[0]
+    by_python = model.reconstruct(image)[0]
     assert np.abs(levels(seen["chosen"][0]) - by_python).mean() < 3  # the page enlarges it, and makes it small again
     black = model.reconstruct(np.zeros((8, 8), np.uint8))[0]
     assert np.abs(levels(seen["cleared"][0]) - black).max() <= 1

@@ -64,7 +64,7 @@ class Page(HTMLParser):
 
 
 def page_of(folder: Path) -> Page:
-    """The page, of which every reference resolves and every picture has the size that it is said to have."""
+    """The page, of which every reference resolves and every image has the size that it is said to have."""
     page = Page((folder / "index.html").read_text("utf-8"))
     ids = [given["id"] for _, given in page.elements if "id" in given]
     assert len(ids) == len(set(ids))
@@ -77,8 +77,8 @@ def page_of(folder: Path) -> Page:
         for key in ("aria-labelledby", "for"):
             assert given.get(key) is None or given[key] in ids
     for given in page.all("img"):
-        with PngFile.open(folder / str(given["src"])) as picture:
-            assert (str(picture.width), str(picture.height)) == (given["width"], given["height"])
+        with PngFile.open(folder / str(given["src"])) as image:
+            assert (str(image.width), str(image.height)) == (given["width"], given["height"])
         assert given["loading"] == "lazy"
         assert "alt" in given
     return page
@@ -136,7 +136,7 @@ def test_the_page_says_what_the_releases_hold(four: Path) -> None:
     assert all(one["milliseconds"] > 0 for one in shown)
 
 
-def test_the_pictures_are_those_of_the_model(four: Path) -> None:
+def test_the_images_are_those_of_the_model(four: Path) -> None:
     place = four / media.FOLDER / "vae.digits"
     release = zoo.release.resolve.find("vae.digits")
     assert (place / "samples.png").read_bytes() == (release / "samples.png").read_bytes()
@@ -165,7 +165,7 @@ def test_a_text_is_read_and_a_sound_is_heard(shelf: Shelf, release: Path, altere
 
 
 def test_the_lines_to_copy_run(four: Path, zoo_call: Command, tmp_path: Path) -> None:
-    PngFile.new("L", (28, 28)).save(tmp_path / "picture.png")
+    PngFile.new("L", (28, 28)).save(tmp_path / "image.png")
     text = (four / "index.html").read_text("utf-8")
     for name in ("vae.digits", "features.mnist"):
         card = text.split(f'<article id="{name}"')[1].split("</article>")[0]
@@ -224,16 +224,16 @@ def test_a_template_is_filled_once() -> None:
     assert render.fill("@A@ @B@ a@b", {"A": "@B@", "B": "x"}) == "@B@ x a@b"
 
 
-# Test pictures
+# Test images
 
 
-def test_data_that_are_not_there_leave_pictures_out(altered: Altered, zoo_call: Command, tmp_path: Path) -> None:
+def test_data_that_are_not_there_leave_images_out(altered: Altered, zoo_call: Command, tmp_path: Path) -> None:
     source = altered(lambda manifest: manifest["recipe"].update(data="mnist"))
     done = zoo_call("gallery", source, "-o", "site", "--data-dir", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "site written: 1 model." in done.stdout
     line = done.stderr.splitlines()[-1]
-    assert "Without test pictures: vae.tiny (mnist is not there)" in line
+    assert "Without test images: vae.tiny (mnist is not there)" in line
     assert f"zoo data get mnist --data-dir {tmp_path}" in line
     assert len(page_of(tmp_path / "site").all("img")) == 1
 
@@ -241,14 +241,14 @@ def test_data_that_are_not_there_leave_pictures_out(altered: Altered, zoo_call: 
 @pytest.mark.parametrize(
     ("data", "why"), [("folder:pics", "is no named set"), ("wrong-form", "is no named set"), (None, "is no named set")]
 )
-def test_data_without_a_name_leave_pictures_out(data: str | None, why: str, altered: Altered, tmp_path: Path) -> None:
+def test_data_without_a_name_leave_images_out(data: str | None, why: str, altered: Altered, tmp_path: Path) -> None:
     source = altered(lambda manifest: manifest["recipe"].update(data=data))
     made = gallery.build(tmp_path / "site", [source], quiet=True)
     assert why in made.without["vae.tiny"]
     assert made.lacking == ()
 
 
-def test_data_of_another_form_leave_pictures_out(tmp_path: Path) -> None:
+def test_data_of_another_form_leave_images_out(tmp_path: Path) -> None:
     held = read(zoo.release.resolve.find("vae.digits"))
     other = dataclasses.replace(held, sample=Sample(Image(1, 9, 9), 10))
     tests = media.Tests(tmp_path)
@@ -257,7 +257,7 @@ def test_data_of_another_form_leave_pictures_out(tmp_path: Path) -> None:
     assert tests.of(held) is not None
 
 
-def test_a_picture_comes_back_in_every_way_that_a_model_has(altered: Altered, tmp_path: Path) -> None:
+def test_a_image_comes_back_in_every_way_that_a_model_has(altered: Altered, tmp_path: Path) -> None:
     """The tasks of one release under other names: reconstruct as denoise too, and then encode and decode alone."""
     real = load_data("digits", "test").array[:16, 0]
 
@@ -283,7 +283,7 @@ def test_a_picture_comes_back_in_every_way_that_a_model_has(altered: Altered, tm
 
 
 class Shown(torch.nn.Module):
-    """Gives a picture back if it is told that it shows a 3, and black otherwise."""
+    """Gives an image back if it is told that it shows a 3, and black otherwise."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -305,7 +305,7 @@ def test_a_conditional_model_is_told_the_labels(tmp_path: Path) -> None:
     real = test.array[:16, 0]
     assert test.labels is not None
     told = np.where((test.labels[:16] == 3)[:, None, None], real, 0).astype(np.uint8)
-    assert np.array_equal(np.asarray(PngFile.open(tmp_path / back.picture.path)), grid.enlarge(grid.pairs(real, told)))
+    assert np.array_equal(np.asarray(PngFile.open(tmp_path / back.image.path)), grid.enlarge(grid.pairs(real, told)))
     other = Task(module.reconstruct, {"image": image, "label": Label(7)}, outputs)  # not the labels of this data
     model = of_module("shown.x", module, {"reconstruct": other}, None, Sample(image, 10))
     assert media.ways(model.release) == []
@@ -391,7 +391,7 @@ def test_samples_that_are_no_png(kind: str, altered: Altered, release: Path, tmp
         PngFile.new("L", (8, 8)).save(release / "samples.png", "GIF")
     digest = zoo.core.files.sha256(release / "samples.png")
     source = altered(lambda manifest: manifest["files"]["samples.png"].update(sha256=digest))
-    with raises(ReleaseError, "samples.png is no picture that can be shown"):
+    with raises(ReleaseError, "samples.png is no image that can be shown"):
         gallery.build(tmp_path / "site", [source], quiet=True)
     assert not (tmp_path / "site").exists()
 
@@ -476,5 +476,5 @@ def test_the_page_fits_phones_and_takes_both_colour_schemes(four: Path, tmp_path
     for name, look in seen.items():
         assert look["wide"] <= 0, name
         assert look["unlabelled"] == 0
-        assert len(look["pictures"]) == 2
-        assert all(wide * h == pytest.approx(high * w, rel=0.02) for wide, high, w, h in look["pictures"])
+        assert len(look["images"]) == 2
+        assert all(wide * h == pytest.approx(high * w, rel=0.02) for wide, high, w, h in look["images"])

@@ -374,7 +374,7 @@ def test_inputs_of_sounds(tmp_path: Path) -> None:
         to_batch(np.zeros((2, 200)), spec, "sound")
 
 
-def test_pictures_of_sounds() -> None:
+def test_images_of_sounds() -> None:
     waves = display.frames(np.stack([TONE, TONE * 0]), Audio(RATE, 400))
     assert waves.shape == (2, 64, 256)
     heights = (waves > 100).sum(1)
@@ -440,8 +440,8 @@ def test_a_model_of_waveforms(runs: dict[str, Path]) -> None:
     rate, waveform = wav.read(run / "release" / "samples.wav", "samples.wav")
     assert (rate, len(waveform)) == (RATE, 8 * 200)
     assert np.abs(waveform.reshape(8, 200) - model.generate(8) * 32768).max() <= 1
-    with Pillow.open(run / "release" / "samples.png") as picture:
-        assert picture.size[0] > picture.size[1]
+    with Pillow.open(run / "release" / "samples.png") as image:
+        assert image.size[0] > image.size[1]
     card = (run / "release" / "README.md").read_text()
     assert "sound of 0.2 s at 1000 Hz" in card
     assert "(samples.wav)" in card
@@ -512,8 +512,8 @@ def test_other_samples_than_those_of_the_seed_are_noticed(kind: str, runs: dict[
         waveform[700] += 50
         path.write_bytes(wav.write(waveform, RATE))
     else:
-        with Pillow.open(path) as picture:
-            pixels = np.array(picture)
+        with Pillow.open(path) as image:
+            pixels = np.array(image)
         pixels[60:90, 60:90] ^= 64
         Pillow.fromarray(pixels).save(path)
     object.__setattr__(model.release, "files", {**model.release.files, name: zoo_sha256(path)})
@@ -523,11 +523,11 @@ def test_other_samples_than_those_of_the_seed_are_noticed(kind: str, runs: dict[
 
 @pytest.mark.parametrize(("kind", "source"), [("mel", "."), *slow(("waves", "release"))])
 def test_models_of_sounds_are_measured(kind: str, source: str, runs: dict[str, Path]) -> None:
-    """With the form of their own recipe; what is for pictures costs a line."""
+    """With the form of their own recipe; what is for images costs a line."""
     found = zoo.evaluate(runs[kind] / source, data=f"audio:{runs[kind].parent / 'sounds'}", quiet=True)
     assert [figure.name for figure in found.figures] == ["mse"]
     for family in ("reconstruction", "representation"):
-        assert found.left_out[family] == "it models sounds, and this is measured on pictures"
+        assert found.left_out[family] == "it models sounds, and this is measured on images"
 
 
 def test_other_sounds_than_those_of_the_spectrograms_are_noticed(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -557,9 +557,7 @@ def test_other_sounds_than_those_of_the_spectrograms_are_noticed(runs: dict[str,
 @pytest.mark.parametrize(
     ("kind", "sound"), [("mel", "samples.png"), ("mel", "samples"), *slow(("waves", "samples.wav"))]
 )
-def test_sound_beside_a_picture_is_of_spectrograms(
-    kind: str, sound: str, runs: dict[str, Path], tmp_path: Path
-) -> None:
+def test_sound_beside_a_image_is_of_spectrograms(kind: str, sound: str, runs: dict[str, Path], tmp_path: Path) -> None:
     manifest = dict(read(runs[kind] / "release").manifest)
     manifest["samples"] = {**manifest["samples"], "sound": sound}
     with raises(ReleaseError, f"are in {sound!r}, which cannot be"):
@@ -616,6 +614,6 @@ def test_commands_with_sounds(
         "vae.tiny",
         "--data",
         f"audio:{sound.parent}",
-        says=("vae.tiny cannot be built", "models pictures", "audio"),
+        says=("vae.tiny cannot be built", "models images", "audio"),
     )
     one_error(zoo_command("train", "hums.tiny", "--data", "digits", env=env), "hums models sounds", "image")

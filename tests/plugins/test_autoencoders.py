@@ -113,7 +113,7 @@ def test_kinds_of_noise() -> None:
     assert shares == pytest.approx([0.2, 0.6, 0.2], abs=0.02)
 
 
-def test_a_pyramid_adds_up_to_the_picture() -> None:
+def test_a_pyramid_adds_up_to_the_image() -> None:
     images = torch.rand(2, 1, 28, 30)
     *losses, made = glo.pyramid(images, 4)
     assert made.shape == (2, 1, 4, 4)
@@ -134,7 +134,7 @@ def test_free_codes_stay_in_the_ball_and_out_of_the_release(trained: Trained) ->
     assert "codes.weight" in manifest["left_out"]
 
 
-def test_codes_of_pictures_that_are_not_there_do_not_count() -> None:
+def test_codes_of_images_that_are_not_there_do_not_count() -> None:
     """The mixture is fitted to the codes of the training data alone: there may be more."""
     recipe = dataclasses.replace(glo.glo.recipes["tiny"], pictures=100, parts=1)
     module = build(glo.glo, recipe, DIGIT, "glo")
@@ -146,7 +146,7 @@ def test_codes_of_pictures_that_are_not_there_do_not_count() -> None:
 
 
 def test_too_few_codes(tmp_path: Path) -> None:
-    with raises(PluginError, "there are 100 codes and more pictures", "set pictures"):
+    with raises(PluginError, "there are 100 codes and more images", "set pictures"):
         zoo.train("glo.tiny", set={"pictures": 100}, out=tmp_path / "run", quiet=True)
 
 

@@ -33,7 +33,7 @@ def test_schedules_are_those_of_the_papers() -> None:
 
 
 @pytest.mark.parametrize(("form", "patch"), [((1, 8, 8), 1), ((3, 7, 5), 1), ((3, 7, 10), 2), ((1, 28, 28), 2)])
-def test_pictures_of_any_size(form: tuple[int, int, int], patch: int) -> None:
+def test_images_of_any_size(form: tuple[int, int, int], patch: int) -> None:
     net = ddpm.DDPM(ddpm.Recipe(width=4, patch=patch, times=10), zoo.Sample(zoo.Image(*form)))
     x = torch.randn(2, *form)
     assert net.predict(x, torch.tensor([0, 9])).shape == x.shape
@@ -43,7 +43,7 @@ def test_pictures_of_any_size(form: tuple[int, int, int], patch: int) -> None:
 
 
 def test_noise_is_found_and_taken_out_by_a_perfect_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a network that knows the picture, the loss is 0 and one step of denoising gives the picture."""
+    """With a network that knows the image, the loss is 0 and one step of denoising gives the image."""
     recipe, times = ddpm.Recipe(width=4), []
     net = ddpm.DDPM(recipe, zoo.Sample(zoo.Image(1, 8, 8)))
     images = torch.rand(50, 1, 8, 8)
@@ -57,7 +57,7 @@ def test_noise_is_found_and_taken_out_by_a_perfect_model(monkeypatch: pytest.Mon
     assert ddpm.simple_loss(net, batch(images), recipe).max() < 1e-3
     noisy = images + recipe.sigma * torch.randn_like(images)
     assert (net.denoise(noisy) - images).abs().max() < 1e-4
-    held = ddpm.alphas(recipe)[times[-1]]  # of pictures on [-1, 1], where the noise is twice as large
+    held = ddpm.alphas(recipe)[times[-1]]  # of images on [-1, 1], where the noise is twice as large
     assert math.sqrt((1 - held) / held) == pytest.approx(2 * recipe.sigma, rel=0.01)
 
 
@@ -106,7 +106,7 @@ def test_the_variance_is_the_one_that_fits_best() -> None:
 
 
 def test_other_data_is_refused(refused: Refused) -> None:
-    refused("train", "ddpm.tiny", "--data", "tones", says=("it models pictures", "audio"))
+    refused("train", "ddpm.tiny", "--data", "tones", says=("it models images", "audio"))
     refused("train", "audio-vae.tiny", "--data", "digits", says=("it models sounds as spectrograms", "bands", "image"))
     refused("train", "audio-vae.tiny", "--set", "bands=0", says=("it models sounds as spectrograms", "bands", "audio"))
 

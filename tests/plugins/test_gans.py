@@ -25,13 +25,13 @@ SAMPLE = zoo.Sample(zoo.Image(1, 8, 8), 10)
 GANS = ("gan", "dcgan", "lsgan", "wgan", "wgan-gp", "sngan", "cgan", "infogan", "bigan")
 
 
-def pictures(value: float = 0.5, count: int = 6) -> Batch:
+def images(value: float = 0.5, count: int = 6) -> Batch:
     labels = torch.arange(count) % 10
     return Batch(x=torch.full((count, 1, 8, 8), value), labels=labels, index=labels, progress=torch.zeros(()))
 
 
 class Mean(nn.Module):
-    """A critic that gives `slope` times the mean of a picture in [-1, 1]."""
+    """A critic that gives `slope` times the mean of an image in [-1, 1]."""
 
     def __init__(self, slope: float = 1.0) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Mean(nn.Module):
 
 
 class Even(nn.Module):
-    """A generator of pictures that are 0.5 (which is 0 in [-1, 1]) everywhere."""
+    """A generator of images that are 0.5 (which is 0 in [-1, 1]) everywhere."""
 
     def forward(self, z: Tensor) -> Tensor:
         return 0 * z[:, :1, None, None].expand(-1, 1, 8, 8)
@@ -64,8 +64,8 @@ def pair(critic: nn.Module) -> nets.GAN:
 def test_losses_have_the_values_of_their_equations(
     losses: object, discriminator: list[float], generator: float
 ) -> None:
-    """A real picture is 1 everywhere and rated 1, a generated one 0.5 and rated 0."""
-    model, batch, recipe = pair(Mean()), pictures(1.0), zoo.Recipe()
+    """A real image is 1 everywhere and rated 1, a generated one 0.5 and rated 0."""
+    model, batch, recipe = pair(Mean()), images(1.0), zoo.Recipe()
     rate = losses.critic_loss if hasattr(losses, "critic_loss") else losses.discriminator_loss  # type: ignore[attr-defined]
     found = [term.item() for term in rate(model, batch, recipe).values()]
     assert found == pytest.approx(discriminator, abs=1e-6)
@@ -75,8 +75,8 @@ def test_losses_have_the_values_of_their_equations(
 
 @pytest.mark.parametrize("slope", [1.0, 3.0])
 def test_the_gradient_penalty_is_that_of_the_slope(slope: float) -> None:
-    """Of a linear critic the slope is known: `slope` / 8 for the mean of 64 pixels, as pictures in [-1, 1]."""
-    terms = wgan_gp.critic_loss(pair(Mean(8 * slope)), pictures(), wgan_gp.Recipe(penalty=10.0))
+    """Of a linear critic the slope is known: `slope` / 8 for the mean of 64 pixels, as images in [-1, 1]."""
+    terms = wgan_gp.critic_loss(pair(Mean(8 * slope)), images(), wgan_gp.Recipe(penalty=10.0))
     assert terms["penalty"].item() == pytest.approx(10 * (slope - 1) ** 2, abs=1e-5)
 
 
@@ -141,7 +141,7 @@ def test_a_conditional_gan_needs_labels(tmp_path: Path) -> None:
         zoo.train("cgan.tiny", data=f"folder:{tmp_path}", out=tmp_path / "run", set={"batch": 2}, quiet=True)
 
 
-def test_the_projection_rates_a_picture_by_its_label() -> None:
+def test_the_projection_rates_a_image_by_its_label() -> None:
     """D(x, y) − D(x, y′) is (v_y − v_y′)·φ(x), and nothing else."""
     module = cgan.CGAN(cgan.cgan.recipes["tiny"], SAMPLE).eval()
     x = torch.rand(5, 1, 8, 8)
@@ -183,7 +183,7 @@ def test_what_twins_have_in_common_is_their_information() -> None:
     assert infogan.common(sure[left], sure[right]).item() == pytest.approx(0, abs=1e-4)
 
 
-def test_distorted_pictures_are_the_same_thing_elsewhere() -> None:
+def test_distorted_images_are_the_same_thing_elsewhere() -> None:
     torch.manual_seed(0)
     x = torch.zeros(50, 1, 28, 28)
     x[:, :, 10:18, 10:18] = 1
@@ -230,8 +230,8 @@ def test_the_statistics_of_a_release_are_those_of_the_averaged_generator(tmp_pat
 
 
 @pytest.mark.parametrize("name", ["dcgan", "infogan", "bigan"])
-def test_a_last_batch_of_one_picture_is_no_trouble(name: str, tmp_path: Path) -> None:
-    changes = {"batch": 100, "validation": 99, "steps": 1}  # of 1,500 digits: 14 batches, and one picture
+def test_a_last_batch_of_one_image_is_no_trouble(name: str, tmp_path: Path) -> None:
+    changes = {"batch": 100, "validation": 99, "steps": 1}  # of 1,500 digits: 14 batches, and one image
     assert zoo.train(f"{name}.tiny", out=tmp_path / "run", set=changes, release=False, quiet=True).steps == 1
 
 

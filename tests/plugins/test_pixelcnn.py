@@ -120,7 +120,7 @@ def test_its_probabilities_of_all_grids_sum_to_one() -> None:
 
 
 @pytest.mark.parametrize("levels", [2, 17])
-def test_pictures_come_back_from_their_tokens(levels: int) -> None:
+def test_images_come_back_from_their_tokens(levels: int) -> None:
     model, recipe = registry.load_recipe("pixelcnn.tiny")
     module = build(model, dataclasses.replace(recipe, levels=levels), zoo.Sample(zoo.Image(1, 8, 8)), "pixelcnn.tiny")
     x = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -157,7 +157,7 @@ def test_a_model_with_labels_draws_by_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "sample", "words"),
     [
-        ({}, zoo.Sample(zoo.Image(3, 8, 8)), ["grey pictures", "3 channels"]),
+        ({}, zoo.Sample(zoo.Image(3, 8, 8)), ["grey images", "3 channels"]),
         ({"conditional": True}, zoo.Sample(zoo.Image(1, 8, 8)), ["labels", "none"]),
     ],
 )

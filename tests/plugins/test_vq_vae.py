@@ -76,9 +76,9 @@ def _module(run: Path, which: str) -> dict[str, Tensor]:
 
 @pytest.mark.slow
 def test_the_use_of_the_codebook_is_measured(shelf: Shelf) -> None:
-    pictures = data.load("digits", "test").array[:, 0]
+    images = data.load("digits", "test").array[:, 0]
     with zoo.load(shelf.release("vq-vae")) as model:
-        shares = np.bincount(model.encode(pictures).ravel(), minlength=16) / (4 * len(pictures))
+        shares = np.bincount(model.encode(images).ravel(), minlength=16) / (4 * len(images))
     found = {figure.name: figure.value for figure in zoo.evaluate(shelf.run("vq-vae"), only=["codebook"]).figures}
     entropy = -sum(share * math.log(share) for share in shares if share)
     assert found == pytest.approx({"codebook_use": (shares > 0).mean(), "perplexity": math.exp(entropy)})

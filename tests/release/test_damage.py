@@ -53,7 +53,7 @@ def test_altered_weights_are_found_by_torch(release: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["samples.png", "README.md"])
-def test_an_altered_picture_or_card_is_found_by_verify(name: str, release: Path, refused: Refused) -> None:
+def test_an_altered_image_or_card_is_found_by_verify(name: str, release: Path, refused: Refused) -> None:
     flip(release / name)
     refused("verify", release, says=(name, "expected SHA-256"))
 
@@ -122,7 +122,7 @@ def test_a_file_too_many(release: Path, refused: Refused) -> None:
 
 
 def test_samples_that_the_weights_do_not_give(release: Path, refused: Refused) -> None:
-    """All hashes are right, and still the picture is of something else."""
+    """All hashes are right, and still the image is of something else."""
     buffer = io.BytesIO()
     with Image.open(release / "samples.png") as image:
         Image.new("L", image.size).save(buffer, "PNG")
@@ -198,8 +198,8 @@ BAD_MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a graph of another format": (lambda m: m["tasks"]["decode"].update(graph=WEIGHTS), "which is no .onnx file"),
     "an input with a space": (lambda m: m["tasks"]["decode"]["inputs"].update({"a b": m["sample"]["x"]}), "'a b'"),
     "an input called class": (lambda m: m["tasks"]["decode"]["inputs"].update({"class": m["sample"]["x"]}), "'class'"),
-    "pictures in a text": (lambda m: m["samples"].update(file="samples.txt"), "'samples.txt', which cannot be"),
-    "pictures in no columns": (lambda m: m["samples"].update(columns=0), "columns = 0, which is out of range"),
+    "images in a text": (lambda m: m["samples"].update(file="samples.txt"), "'samples.txt', which cannot be"),
+    "images in no columns": (lambda m: m["samples"].update(columns=0), "columns = 0, which is out of range"),
     "half a character": (lambda m: m["card"].update(title="\ud800"), "is not JSON"),
     "an endless text": (
         lambda m: m["sample"].update(x={"kind": "text", "vocabulary": "ab", "length": 2**20}),
@@ -213,13 +213,13 @@ BAD_MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda m: m["sample"]["x"].update(width="8"),
         "Image: width is '8', and should be an integer",
     ),
-    "a gigantic picture": (lambda m: m["sample"]["x"].update(width=2**40), "not usable"),
+    "a gigantic image": (lambda m: m["sample"]["x"].update(width=2**40), "not usable"),
     "gigantic noise": (lambda m: m["tasks"]["decode"]["inputs"]["z"].update(shape=[2**20, 2**20]), "not usable"),
     "a field too many": (lambda m: m["sample"]["x"].update(depth=3), "depth"),
     "a generation of nothing": (lambda m: m["generation"].update(task="paint"), "'paint', which is not there"),
     "a generation of noise by text": (lambda m: m["generation"].update(kind="autoregressive"), "generation"),
-    "a generation from pictures": (lambda m: m["generation"].update(task="reconstruct"), "generation"),
-    "pictures said to be text": (
+    "a generation from images": (lambda m: m["generation"].update(task="reconstruct"), "generation"),
+    "images said to be text": (
         lambda m: m["sample"].update(x={"kind": "text", "vocabulary": "abc", "length": 8}),
         "generation",
     ),
@@ -266,9 +266,9 @@ def test_a_text_of_samples_that_is_none(
     refused("verify", release, says=("samples.txt", says))
 
 
-def test_a_picture_of_samples_that_is_none(release: Path, refused: Refused) -> None:
-    put(release, "samples.png", b"no picture")
-    refused("verify", release, says=("samples.png is no picture that can be read",))
+def test_a_image_of_samples_that_is_none(release: Path, refused: Refused) -> None:
+    put(release, "samples.png", b"no image")
+    refused("verify", release, says=("samples.png is no image that can be read",))
 
 
 def test_weights_that_are_not_numbers(release: Path, refused: Refused) -> None:

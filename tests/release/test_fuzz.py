@@ -398,11 +398,11 @@ WRONG_FILES: dict[str, tuple[Callable[[Path, Path], None], tuple[str, ...]]] = {
     "a folder for a graph": (replaced("decode.onnx", Path.mkdir), RUNS),
     "a graph by another name": (renamed("decode.onnx", "decode.ort"), USES),
     "a graph that is the weights": (renamed("decode.onnx", WEIGHTS), USES),
-    "a picture that is none": (lambda release, _: put(release, "samples.png", b"no picture"), ("verify",)),
-    "a picture that is cut": (
+    "an image that is none": (lambda release, _: put(release, "samples.png", b"no image"), ("verify",)),
+    "an image that is cut": (
         lambda release, _: put(release, "samples.png", (release / "samples.png").read_bytes()[:200]), ("verify",),
     ),
-    "a picture that is gigantic": (
+    "an image that is gigantic": (
         lambda release, _: put(release, "samples.png", bomb((release / "samples.png").read_bytes())), ("verify",),
     ),
     "a gigantic grid": (
@@ -419,7 +419,7 @@ WRONG_FILES: dict[str, tuple[Callable[[Path, Path], None], tuple[str, ...]]] = {
 
 
 def bomb(png: bytes) -> bytes:
-    """The picture, whose header says that it is of 60,000 times 60,000 pixels."""
+    """The image, whose header says that it is of 60,000 times 60,000 pixels."""
     import zlib
 
     chunk = b"IHDR" + struct.pack(">II", 60_000, 60_000) + png[24:29]

@@ -84,7 +84,7 @@ def test_it_verifies(golden: Path) -> None:
 
 
 def test_it_generates_the_same_samples(golden: Path) -> None:
-    """Pictures within one level, text exactly."""
+    """Images within one level, text exactly."""
     with zoo.load(golden, device="cpu") as model:
         for entry in expected(golden)["generate"]:
             made, kept = model.generate(**entry["asked"]), make.from_json(entry["samples"])

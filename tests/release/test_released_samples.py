@@ -22,7 +22,7 @@ def script(name: str) -> ModuleType:
     return module
 
 
-samples, picture = script("samples"), script("picture")
+samples, image = script("samples"), script("image")
 
 
 def test_a_seed_gives_what_it_gave(released: str) -> None:
@@ -43,6 +43,6 @@ def test_what_differs_is_told() -> None:
 
 
 def test_the_readme_shows_samples_of_released_models() -> None:
-    with Image.open(picture.FILE) as shown:
+    with Image.open(image.FILE) as shown:
         pixels = np.asarray(shown).astype(int)
-    assert np.abs(pixels - picture.picture()).max() <= 2, "run: python tests/released/picture.py --write"
+    assert np.abs(pixels - image.image()).max() <= 2, "run: python tests/released/image.py --write"

@@ -295,8 +295,8 @@ def test_how_a_batch_is_split_changes_nothing(name: str, shelf: Shelf, monkeypat
 # What it takes
 
 
-def test_pictures_of_every_mode(release: Path, tmp_path: Path) -> None:
-    """Grey, colour, palettes, alpha and 16 bits, as files and as PIL pictures: the same picture, the same code."""
+def test_images_of_every_mode(release: Path, tmp_path: Path) -> None:
+    """Grey, colour, palettes, alpha and 16 bits, as files and as PIL images: the same image, the same code."""
     digit = DIGITS[3] & 0xF0
     grey = Image.fromarray(digit)
     palette = Image.fromarray(digit >> 4)
@@ -314,12 +314,12 @@ def test_pictures_of_every_mode(release: Path, tmp_path: Path) -> None:
         "integers": Image.fromarray(wide.astype(np.int32)),
         "floats": Image.fromarray(digit / np.float32(255)),
     }
-    assert [picture.mode for picture in same.values()] == ["L", "RGB", "RGBA", "LA", "P", "I;16", "I", "F"]
+    assert [image.mode for image in same.values()] == ["L", "RGB", "RGBA", "LA", "P", "I;16", "I", "F"]
     with zoo.load(release) as model:
         code = model.encode(digit)
         assert code.shape == (1, 2)
-        for name, picture in same.items():
-            np.testing.assert_allclose(model.encode(picture), code, atol=1e-5, err_msg=name)
+        for name, image in same.items():
+            np.testing.assert_allclose(model.encode(image), code, atol=1e-5, err_msg=name)
         for name in ("grey", "rgb", "rgba", "la", "palette", "sixteen"):
             same[name].save(tmp_path / f"{name}.png")
             for path in (tmp_path / f"{name}.png", str(tmp_path / f"{name}.png")):
@@ -335,7 +335,7 @@ def test_pictures_of_every_mode(release: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose(model.encode(files[1]), code, atol=1e-5)
 
 
-def test_pictures_that_do_not_fit(release: Path, tmp_path: Path) -> None:
+def test_images_that_do_not_fit(release: Path, tmp_path: Path) -> None:
     grey = Image.fromarray(DIGITS[0])
     grey.save(tmp_path / "cut.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:50])
@@ -346,14 +346,14 @@ def test_pictures_that_do_not_fit(release: Path, tmp_path: Path) -> None:
             model.encode(Image.new("RGBA", (16, 8)))
         with raises(SettingError, "image has values from 2 to 2; floats must lie in [0, 1]"):
             model.encode(Image.new("F", (8, 8), 2.0))
-        with raises(DataError, "cut.png is no picture that can be read"):
+        with raises(DataError, "cut.png is no image that can be read"):
             model.encode(tmp_path / "cut.png")
-        with Image.open(tmp_path / "cut.png") as lazy, raises(DataError, "image is no picture that can be read"):
+        with Image.open(tmp_path / "cut.png") as lazy, raises(DataError, "image is no image that can be read"):
             model.encode(lazy)
         with raises(SettingError, "wide.npy has shape (8, 9)"):
             model.encode([tmp_path / "good.npy", tmp_path / "wide.npy"])
         for value in (None, 3, iter([grey]), [], {}):
-            with raises(SettingError, "image is", "it must be pictures, file names or an array"):
+            with raises(SettingError, "image is", "it must be images, file names or an array"):
                 model.encode(value)
 
 
@@ -391,7 +391,7 @@ def test_help_says_what_a_task_takes_and_gives(shelf: Shelf) -> None:
         for words in (
             "encode(image)",
             "The task encode of vae.tiny",
-            "image: pictures, uint8 (n, 8, 8), or floats in [0, 1]; PIL pictures",
+            "image: images, uint8 (n, 8, 8), or floats in [0, 1]; PIL images",
             "Returns z: float32 (n, 2).",
             "Raises SettingError",
         ):
@@ -439,14 +439,14 @@ def test_save_writes_what_a_model_gave(shelf: Shelf, tmp_path: Path) -> None:
     with zoo.load(shelf.release("vae")) as model:
         made, codes = model.generate(6), model.encode(DIGITS[:3])
         assert model.save(made, tmp_path / "grid.png", columns=6) == [tmp_path / "grid.png"]
-        with Image.open(tmp_path / "grid.png") as picture:
-            scale = picture.height // 10
-            assert picture.size == ((6 * 9 + 1) * scale, 10 * scale)  # 8 pixels each, 1 between
-            pixels = np.asarray(picture)[::scale, ::scale]
+        with Image.open(tmp_path / "grid.png") as image:
+            scale = image.height // 10
+            assert image.size == ((6 * 9 + 1) * scale, 10 * scale)  # 8 pixels each, 1 between
+            pixels = np.asarray(image)[::scale, ::scale]
         assert np.array_equal(pixels[1:9, 10:18], made[1])
         model.save(made[0], str(tmp_path / "one.png"))
-        with Image.open(tmp_path / "one.png") as picture:
-            assert picture.width == picture.height
+        with Image.open(tmp_path / "one.png") as image:
+            assert image.width == image.height
         model.save(made, tmp_path / "made.npy")
         assert np.array_equal(np.load(tmp_path / "made.npy"), made)
         model.save(codes, tmp_path / "codes.npy")

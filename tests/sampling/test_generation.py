@@ -38,7 +38,7 @@ from zoo.sampling.autoregressive import Picking
 from zoo_export.seeded import Seeded
 
 DIGITS = data.load("digits", "test")
-PICTURES = DIGITS.x[:6, 0]
+IMAGES = DIGITS.x[:6, 0]
 MODELS = tuple(STEPWISE)
 CHAINS = ("dots", "cells")
 
@@ -267,7 +267,7 @@ def test_the_samples_of_a_release_are_verified(name: str, stepwise: Mapping[str,
 
 @pytest.mark.parametrize("release", ["dots"], indirect=True)
 def test_a_token_may_be_another_where_rounding_chooses(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two tokens of one score: whichever the machine that made the picture took, it is the same release."""
+    """Two tokens of one score: whichever the machine that made the image took, it is the same release."""
     with zoo.load(release) as model:
         plan, scores = model.release.plan, autoregressive.scores
         assert plan is not None
@@ -295,7 +295,7 @@ def test_a_token_may_be_another_where_rounding_chooses(release: Path, monkeypatc
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", few(MODELS, "dots", "mist"))
-def test_in_narrow_numbers(name: str, stepwise: Mapping[str, Path], tmp_path: Path) -> None:
+def test_in_low_precision(name: str, stepwise: Mapping[str, Path], tmp_path: Path) -> None:
     """Calibrated on what the tasks meet; the whole generation is of the same numbers."""
     with zoo.load(stepwise[name]) as model:
         from zoo_export import calibration
@@ -344,7 +344,7 @@ def test_a_slow_model_generates_a_tenth_for_its_measures(
         for calls in (65, 64):
             monkeypatch.setattr("zoo.evaluation.generation.CALLS", calls)
             fid, *_ = on_features(
-                subject, effort, lambda pictures: pictures.reshape(len(pictures), -1) / 255.0, "pixels", ("fid",) * 4
+                subject, effort, lambda images: images.reshape(len(images), -1) / 255.0, "pixels", ("fid",) * 4
             )
             counts.append(fid.protocol.split()[0])
     assert counts == ["60", "6"]
@@ -361,13 +361,13 @@ MASK = np.zeros((8, 8), bool)
 MASK[4:] = True
 
 
-def test_the_rest_of_a_picture_is_picked_given_what_is_known(stepwise: Mapping[str, Path]) -> None:
-    """What is known is fed and not picked, of each picture its own part; the rest is what the definition picks then."""
+def test_the_rest_of_a_image_is_picked_given_what_is_known(stepwise: Mapping[str, Path]) -> None:
+    """What is known is fed and not picked, of each image its own part; the rest is what the definition picks then."""
     net, masks = zoo.load_module(stepwise["dots"]), np.stack([MASK, ~MASK, MASK.T] * 2)
     with zoo.load(stepwise["dots"]) as model:
         assert "picked token by token" in latent.verbs(model.release)["inpaint"]
-        halves = model.inpaint(PICTURES, masks, seed=3)
-        known = torch.from_numpy(model.encode(PICTURES)).view(6, 64)
+        halves = model.inpaint(IMAGES, masks, seed=3)
+        known = torch.from_numpy(model.encode(IMAGES)).view(6, 64)
         seen, missing = torch.zeros(6, 64), torch.from_numpy(masks).view(6, 64)
         for place in range(64):
             with torch.no_grad():
@@ -376,24 +376,24 @@ def test_the_rest_of_a_picture_is_picked_given_what_is_known(stepwise: Mapping[s
             picked = (logits + torch.from_numpy(gumbel)).argmax(1)
             seen[:, place] = torch.where(missing[:, place], picked, known[:, place]).float() + 1
         wanted = model.decode(seen.long().numpy().reshape(6, 8, 8) - 1)
-        assert np.array_equal(halves, np.where(masks, wanted, PICTURES))
-        made = model.inpaint(PICTURES, MASK, seed=3)
+        assert np.array_equal(halves, np.where(masks, wanted, IMAGES))
+        made = model.inpaint(IMAGES, MASK, seed=3)
         assert np.array_equal(made[0], halves[0])
-        assert not np.array_equal(made, model.inpaint(PICTURES, MASK, seed=4))
-        assert not np.array_equal(made, model.inpaint(PICTURES, MASK, seed=3, label=1))
-        assert np.array_equal(model.inpaint(PICTURES[2], ~MASK & MASK)[0], PICTURES[2])
-        everything = model.inpaint(PICTURES, np.ones((8, 8)), seed=3)
+        assert not np.array_equal(made, model.inpaint(IMAGES, MASK, seed=4))
+        assert not np.array_equal(made, model.inpaint(IMAGES, MASK, seed=3, label=1))
+        assert np.array_equal(model.inpaint(IMAGES[2], ~MASK & MASK)[0], IMAGES[2])
+        everything = model.inpaint(IMAGES, np.ones((8, 8)), seed=3)
         assert np.array_equal(everything, model.generate(6, seed=3))
 
 
 def test_in_painting_on_the_command_line(zoo_call: Command, stepwise: Mapping[str, Path], tmp_path: Path) -> None:
-    for name, pixels in (("a", PICTURES[0]), ("mask", MASK.astype(np.uint8) * 255)):
+    for name, pixels in (("a", IMAGES[0]), ("mask", MASK.astype(np.uint8) * 255)):
         Pillow.fromarray(pixels).save(tmp_path / f"{name}.png")
     settings = ("--seed", "5", "--label", "3", "-o", "made.npy")
     done = zoo_call("inpaint", stepwise["dots"], "a.png", "mask.png", *settings)
     assert done.returncode == 0, done.stderr
     with zoo.load(stepwise["dots"]) as model:
-        assert np.array_equal(np.load(tmp_path / "made.npy"), model.inpaint(PICTURES[0], MASK, seed=5, label=3))
+        assert np.array_equal(np.load(tmp_path / "made.npy"), model.inpaint(IMAGES[0], MASK, seed=5, label=3))
 
 
 def test_in_painting_that_cannot_be(stepwise: Mapping[str, Path]) -> None:
@@ -404,15 +404,15 @@ def test_in_painting_that_cannot_be(stepwise: Mapping[str, Path]) -> None:
             ({"seed": -1}, "seed = -1"),
         ):
             with raises(SettingError, says):
-                model.inpaint(PICTURES, MASK, **given)  # type: ignore[arg-type]
+                model.inpaint(IMAGES, MASK, **given)  # type: ignore[arg-type]
     with zoo.load("vae.digits") as model, raises(SettingError, "label = 3 is for models with labels"):
-        model.inpaint(PICTURES, MASK, label=3)
+        model.inpaint(IMAGES, MASK, label=3)
 
 
 @pytest.mark.slow
 def test_a_chain_with_tokens_of_its_own_fills_nothing_in(stepwise: Mapping[str, Path]) -> None:
     with zoo.load(stepwise["cells"]) as model, raises(SettingError, "cells.tiny cannot inpaint"):
-        model.inpaint(PICTURES, MASK)
+        model.inpaint(IMAGES, MASK)
 
 
 # What is refused

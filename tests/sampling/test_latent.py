@@ -263,7 +263,7 @@ def test_what_is_refused_in_python(shelf: Shelf) -> None:
             "dcgan.tiny has no tasks that encode to what they decode: to interpolate, give the indices of samples",
         ):
             model.interpolate(DIGITS[0], DIGITS[1])
-        with raises(SettingError, "dcgan.tiny cannot inpaint: no task of it reconstructs pictures or sounds."):
+        with raises(SettingError, "dcgan.tiny cannot inpaint: no task of it reconstructs images or sounds."):
             model.inpaint(DIGITS[0], mask)
     with zoo.load(shelf.release("chargpt")) as model:
         with raises(SettingError, "chargpt.tiny cannot inpaint", "A text is completed by generate(prompt=…)"):
@@ -349,8 +349,8 @@ def test_verbs_on_the_command_line(zoo_call: Command, shelf: Shelf, files: Path)
     source = shelf.release("vae")
     with zoo.load(source) as model:
         assert zoo_call("interpolate", source, "a.png", "b.png").stdout == "interpolate.png written\n"
-        with Image.open(files / "interpolate.png") as picture:
-            assert picture.width > 7 * picture.height  # one row of 8
+        with Image.open(files / "interpolate.png") as image:
+            assert image.width > 7 * image.height  # one row of 8
         zoo_call("interpolate", source, "a.png", "b.png", "--steps", "3", "-o", "i.npy")
         assert np.array_equal(np.load(files / "i.npy"), model.interpolate(DIGITS[0], DIGITS[1], steps=3))
         zoo_call("interpolate", source, "2", "5", "--seed", "3", "-o", "s.npy")

@@ -37,7 +37,7 @@ FIRSTS = st.integers(0, 2**32 - 200)
 
 
 def near(left: Any, right: Any) -> bool:
-    """Texts that are equal; pictures within one level; other numbers within what two runtimes may differ by."""
+    """Texts that are equal; images within one level; other numbers within what two runtimes may differ by."""
     if isinstance(left, list):
         return bool(left == right)
     if left.dtype == np.uint8:
@@ -160,11 +160,11 @@ def session(graph: str | bytes) -> onnxruntime.InferenceSession:
 
 @dataclass(frozen=True)
 class Form:
-    """The form of a small generator: its noises, its classes (0: no labels), its pictures, and its layers."""
+    """The form of a small generator: its noises, its classes (0: no labels), its images, and its layers."""
 
     noises: tuple[tuple[tuple[int, ...], str], ...]
     classes: int
-    picture: tuple[int, int, int]
+    image: tuple[int, int, int]
     conv: bool
     inputs: Mapping[str, Spec] = field(init=False, compare=False)
 
@@ -183,7 +183,7 @@ class Small(nn.Module):
     def __init__(self, form: Form) -> None:
         super().__init__()
         self.form = form
-        channels, height, width = form.picture
+        channels, height, width = form.image
         size = sum(int(np.prod(shape)) for shape, _ in form.noises) + form.classes
         self.dense = nn.Linear(size, channels * height * width)
         self.conv = nn.Conv2d(channels, channels, 3, padding=1) if form.conv else nn.Identity()
@@ -192,7 +192,7 @@ class Small(nn.Module):
         parts = [value.flatten(1) for value in inputs[: len(self.form.noises)]]
         if self.form.classes:
             parts.append(nn.functional.one_hot(inputs[-1], self.form.classes).float())
-        x = self.dense(torch.cat(parts, 1)).unflatten(1, self.form.picture)
+        x = self.dense(torch.cat(parts, 1)).unflatten(1, self.form.image)
         return torch.sigmoid(self.conv(x))
 
 
@@ -206,7 +206,7 @@ FORMS = st.builds(
         max_size=3,
     ).map(tuple),
     classes=st.sampled_from([0, 1, 3]),
-    picture=st.tuples(st.sampled_from([1, 3]), st.integers(1, 9), st.integers(1, 9)),
+    image=st.tuples(st.sampled_from([1, 3]), st.integers(1, 9), st.integers(1, 9)),
     conv=st.booleans(),
 )
 
@@ -218,7 +218,7 @@ def test_any_small_module_generates_the_same_by_torch_by_its_task_and_by_its_gra
 ) -> None:
     torch.manual_seed(draw.draw(st.integers(0, 99)))
     module = Small(form).eval()
-    image = Image(*form.picture)
+    image = Image(*form.image)
     task = zoo.Task(module.forward, form.inputs, {"image": image})
     graph = onnx_graph.trace(module, task, "draw")
     alone = session(graph.SerializeToString())
@@ -248,12 +248,12 @@ def test_any_small_module_generates_the_same_by_torch_by_its_task_and_by_its_gra
 
 # Between what people hold and what graphs take
 
-PICTURES = st.tuples(st.integers(0, 4), st.integers(1, 7), st.integers(1, 7), st.sampled_from([1, 3]))
+IMAGES = st.tuples(st.integers(0, 4), st.integers(1, 7), st.integers(1, 7), st.sampled_from([1, 3]))
 
 
 @settings(max_examples=60, deadline=None, database=None)
-@given(shape=PICTURES, draw=st.data())
-def test_pictures_survive_the_way_to_a_graph_and_back(shape: tuple[int, int, int, int], draw: st.DataObject) -> None:
+@given(shape=IMAGES, draw=st.data())
+def test_images_survive_the_way_to_a_graph_and_back(shape: tuple[int, int, int, int], draw: st.DataObject) -> None:
     n, height, width, channels = shape
     spec = Image(channels, height, width)
     pixels = draw.draw(arrays(np.uint8, shape if channels == 3 else shape[:3]))

@@ -1,4 +1,4 @@
-"""The parts of training, each against what it must compute: schedules, averages, batches, stops, starts, pictures."""
+"""The parts of training, each against what it must compute: schedules, averages, batches, stops, starts, images."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def test_parts_of_a_batch_are_the_batch() -> None:
         assert torch.equal(one.index, torch.cat([part.index for part in three]))
 
 
-def test_an_epoch_has_each_picture_once() -> None:
+def test_an_epoch_has_each_image_once() -> None:
     source = batches(100)
     for epoch in (0, 1):
         index = torch.cat([source.train(15 * epoch + k, NOW).index for k in range(15)])
@@ -224,7 +224,7 @@ def test_an_epoch_has_each_picture_once() -> None:
 
 
 def test_augmentation_mirrors_and_moves() -> None:
-    """Each picture of an augmented batch is its picture, mirrored or not, moved by one of the allowed steps."""
+    """Each image of an augmented batch is its image, mirrored or not, moved by one of the allowed steps."""
     digits = data.load("digits", "train")
     plain, augmented = Batches(digits, 50, 0, CPU), Batches(digits, 50, 0, CPU, flip=True, crop=2)
     found = set()
@@ -248,11 +248,11 @@ def test_augmentation_mirrors_and_moves() -> None:
 
 @pytest.mark.parametrize("setting", ["flip=true", "crop=2"])
 def test_text_is_not_augmented(setting: str, refused: Refused) -> None:
-    refused("train", "chargpt.tiny", "--set", setting, says=("flip and crop are for pictures", "descriptions is text"))
+    refused("train", "chargpt.tiny", "--set", setting, says=("flip and crop are for images", "descriptions is text"))
 
 
-def test_pictures_are_not_moved_out_of_sight(refused: Refused) -> None:
-    says = ("crop = 5 moves pictures by more than half of their 8×8 pixels",)
+def test_images_are_not_moved_out_of_sight(refused: Refused) -> None:
+    says = ("crop = 5 moves images by more than half of their 8×8 pixels",)
     refused("train", "vae.tiny", "--set", "crop=5", says=says)
 
 
@@ -277,8 +277,8 @@ def test_samples_are_held_out() -> None:
     kept, held = split(digits, recipe(validation=200))
     assert held is not None
     assert (len(kept), len(held)) == (1300, 200)
-    pictures = {picture.tobytes() for picture in digits.x}
-    assert {picture.tobytes() for picture in np.concatenate([kept.x, held.x])} == pictures
+    images = {image.tobytes() for image in digits.x}
+    assert {image.tobytes() for image in np.concatenate([kept.x, held.x])} == images
     assert len({int(label) for label in held.labels}) == 10  # at random, not the end
     assert not np.array_equal(split(digits, recipe(validation=200, seed=1))[1].x, held.x)  # type: ignore[union-attr]
 
@@ -448,9 +448,9 @@ def test_starting_from_nothing(refused: Refused) -> None:
 
 
 def test_the_curves_are_drawn(shelf: Shelf) -> None:
-    with Image.open(shelf.run("vae") / run_folder.CURVES) as picture:
-        assert picture.width > picture.height > 300
-        assert len(picture.convert("RGB").getcolors(1 << 20) or ()) > 10
+    with Image.open(shelf.run("vae") / run_folder.CURVES) as image:
+        assert image.width > image.height > 300
+        assert len(image.convert("RGB").getcolors(1 << 20) or ()) > 10
     lines = (shelf.run("vae") / run_folder.METRICS).read_text().splitlines()
     terms, measures = curves.points(lines)
     assert set(terms) == {"reconstruction", "kl"}

@@ -16,8 +16,8 @@ async function open(options) {
   return page;
 }
 
-/** The grey levels, or colours, of each picture in a section. */
-const pictures = (page, section) => page.$$eval(`#${section} .samples canvas`, (all) => all.map((canvas) => {
+/** The grey levels, or colours, of each image in a section. */
+const images = (page, section) => page.$$eval(`#${section} .samples canvas`, (all) => all.map((canvas) => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   return { label: canvas.getAttribute("aria-label"), width: canvas.width, height: canvas.height, data: [...data] };
 }));
@@ -38,36 +38,36 @@ const SCENARIOS = {
     await page.getByLabel("First").fill("3");
     await page.getByLabel("How many").fill("5");
     await press(page, "generate", "Generate");
-    const seen = { samples: await pictures(page, "generate") };
+    const seen = { samples: await images(page, "generate") };
     await page.getByLabel("Seed").first().fill("18446744073709551616");
     await press(page, "generate", "Generate");
     return { ...seen, wrong: await page.textContent("#status") };
   },
   async walk() {
     const page = await open();
-    const middle = await pictures(page, "walk");
+    const middle = await images(page, "walk");
     await page.getByLabel("Sample of the seed").fill("2");
     await press(page, "walk", "Start there");
-    const started = await pictures(page, "walk");
+    const started = await images(page, "walk");
     await page.getByLabel("Number 1", { exact: true }).focus();
     for (let step = 0; step < 80; step++) await page.keyboard.press("ArrowRight");
     await page.waitForTimeout(500);
-    return { middle, started, moved: await pictures(page, "walk") };
+    return { middle, started, moved: await images(page, "walk") };
   },
   async reconstruct() {
     const page = await open();
     await page.setInputFiles("input[type=file]", file);
     await page.waitForTimeout(800);
-    const chosen = await pictures(page, "reconstruct");
+    const chosen = await images(page, "reconstruct");
     await press(page, "reconstruct", "Clear");
-    const cleared = await pictures(page, "reconstruct");
+    const cleared = await images(page, "reconstruct");
     const box = await page.locator(".pad").boundingBox();
     await page.mouse.move(box.x + 60, box.y + 60);
     await page.mouse.down();
     await page.mouse.move(box.x + 220, box.y + 220, { steps: 5 });
     await page.mouse.up();
     await page.waitForTimeout(500);
-    return { chosen, cleared, drawn: await pictures(page, "reconstruct") };
+    return { chosen, cleared, drawn: await images(page, "reconstruct") };
   },
   async complete() {
     const page = await open();
@@ -92,7 +92,7 @@ const SCENARIOS = {
     }
     await press(page, "generate", "Generate");
     const hidden = await section.getByLabel("Steps").isHidden();
-    return { samples: await pictures(page, "generate"), status: await page.textContent("#status"), hidden };
+    return { samples: await images(page, "generate"), status: await page.textContent("#status"), hidden };
   },
   async look() {
     const seen = {};

@@ -104,15 +104,15 @@ const SCENARIOS = {
     for (const [name, viewport] of Object.entries({ phone: { width: 360, height: 740 }, desktop: { width: 1280, height: 900 } })) {
       for (const colorScheme of ["light", "dark"]) {
         const page = await open({ viewport, colorScheme });
-        for (const picture of await page.locator("img").all()) await picture.scrollIntoViewIfNeeded();
+        for (const image of await page.locator("img").all()) await image.scrollIntoViewIfNeeded();
         seen[`${name} ${colorScheme}`] = await page.evaluate(async () => {
-          const pictures = [...document.images];
-          await Promise.all(pictures.map((picture) => picture.decode()));
+          const images = [...document.images];
+          await Promise.all(images.map((image) => image.decode()));
           return {
             wide: document.scrollingElement.scrollWidth - innerWidth,
             ground: getComputedStyle(document.body).backgroundColor,
             unlabelled: [...document.querySelectorAll("input, select")].filter((field) => !field.labels.length).length,
-            pictures: pictures.map(({ naturalWidth, naturalHeight, width, height }) => [naturalWidth, naturalHeight, width, height]),
+            images: images.map(({ naturalWidth, naturalHeight, width, height }) => [naturalWidth, naturalHeight, width, height]),
           };
         });
         await page.evaluate(() => scrollTo(0, 0));

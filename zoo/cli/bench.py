@@ -48,7 +48,9 @@ def complete_engine(ctx: click.Context, param: click.Parameter, incomplete: str)
     metavar="N",
     help="A batch size; may be repeated.  [default: 1 and 64]",
 )
-@click.option("--rounds", type=int, default=5, show_default=True, metavar="N", help="More are surer, and take longer.")
+@click.option(
+    "--rounds", type=int, default=5, show_default=True, metavar="N", help="Interleaved; more give tighter estimates."
+)
 @click.option("--threads", type=int, default=1, show_default=True, metavar="N", help="Of torch and of ONNX Runtime.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,

@@ -84,7 +84,7 @@ def get_command(names: tuple[str, ...], data_dir: Path | None) -> None:
 )
 @click.argument("name", shell_complete=complete_named_data)
 @data_dir
-@output("Write a picture of the first samples to this .png file.")
+@output("Write an image of the first samples to this .png file.")
 @as_json
 def info_command(name: str, data_dir: Path | None, output: Path | None, force: bool, as_json: bool) -> None:
     """Show where a data set is from, whom to cite, its licence, its form, and its files with their hashes."""
@@ -118,13 +118,13 @@ def info_command(name: str, data_dir: Path | None, output: Path | None, force: b
         ],
     }
     if output is not None:
-        _check_picture(output, force)
+        _check_image(output, force)
     if as_json:
         print_json(about)
     else:
         _print(about)
     if output is not None:
-        _write_picture(known.name, data_dir, output, force)
+        _write_image(known.name, data_dir, output, force)
         click.echo(f"{output} written", err=as_json)
 
 
@@ -144,7 +144,7 @@ def _print(about: dict[str, Any]) -> None:
         click.echo(f"            from {', '.join(file['addresses']) or 'no address: it has to be put there'}")
 
 
-def _check_picture(path: Path, force: bool) -> None:
+def _check_image(path: Path, force: bool) -> None:
     from zoo.core.errors import SettingError
     from zoo.core.files import check_free, check_outside_releases
 
@@ -154,8 +154,8 @@ def _check_picture(path: Path, force: bool) -> None:
         raise SettingError(f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; it must end in .png.")
 
 
-def _write_picture(name: str, data_dir: Path | None, path: Path, force: bool) -> None:
-    """The first samples to train on: 64 pictures, 8 sounds, or 400 characters."""
+def _write_image(name: str, data_dir: Path | None, path: Path, force: bool) -> None:
+    """The first samples to train on: 64 images, 8 sounds, or 400 characters."""
     from zoo import data
     from zoo.core import files
     from zoo.core.progress import downloads
@@ -164,5 +164,5 @@ def _write_picture(name: str, data_dir: Path | None, path: Path, force: bool) ->
 
     loaded = data.load(name, "train", data_dir=data_dir, progress=downloads(quiet=False))
     samples, columns = first(loaded)
-    image = display.picture(samples, loaded.sample.x, columns, gap=2)
+    image = display.image(samples, loaded.sample.x, columns, gap=2)
     files.write(path, grid.png(grid.enlarge(image)), force)

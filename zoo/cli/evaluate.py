@@ -27,7 +27,7 @@ def complete_measure(ctx: click.Context, param: click.Parameter, incomplete: str
 )  # fmt: skip
 @click.option("--limit", type=int, metavar="N", help="Test samples.  [default: all; slow measures: their own subset]")
 @click.option(
-    "--samples", type=int, metavar="N", help="Generated pictures.  [default: as many as test pictures, 10,000 at most]"
+    "--samples", type=int, metavar="N", help="Generated images.  [default: as many as test images, 10,000 at most]"
 )
 @click.option("--data", metavar="SET", shell_complete=complete_data, help="Another data set of the same form.")
 @data_dir

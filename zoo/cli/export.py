@@ -41,7 +41,7 @@ from zoo.cli.cpu_tuning import prepare
     metavar="DIR",
     help="For web: the npm package onnxruntime-web.  [default: a pinned address, by its hashes]",
 )
-@click.option("--uint8", is_flag=True, help="Add graphs that take and give pictures as bytes, for any client.")
+@click.option("--uint8", is_flag=True, help="Add graphs that take and give images as bytes, for any client.")
 @click.option(
     "--quantize", type=click.Choice(["fp16", "int8"]), help="A smaller release; what it loses is measured and bounded."
 )

@@ -21,7 +21,7 @@ def gallery_command(sources: tuple[str, ...], to: Path, data_dir: Path | None, f
     SOURCE is a released name, a wildcard such as '*.mnist', a run folder or a release folder; without any, everything
     that is released is shown. The folder is static: open its index.html, or put it on any web server.
 
-    Test pictures need their data set; where that is not there, a model is shown without them. Speed is measured on this
+    Test images need their data set; where that is not there, a model is shown without them. Speed is measured on this
     machine while nothing else of zoo runs.
     """
     from zoo import gallery
@@ -35,4 +35,4 @@ def gallery_command(sources: tuple[str, ...], to: Path, data_dir: Path | None, f
         which = ", ".join(f"{name} ({why})" for name, why in made.without.items())
         there = "" if data_dir is None else f" --data-dir {shlex.quote(str(data_dir))}"
         get = f" Run: zoo data get {' '.join(made.lacking)}{there}, and this again with --force" if made.lacking else ""
-        click.echo(f"Without test pictures: {which}.{get}", err=True)
+        click.echo(f"Without test images: {which}.{get}", err=True)

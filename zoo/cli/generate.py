@@ -51,7 +51,7 @@ def generate_command(
     backend: str,
     device: str,
 ) -> None:
-    """Generate samples: pictures as a grid, text on the terminal, sounds as WAV files."""
+    """Generate samples: images as a grid, text on the terminal, sounds as WAV files."""
     import zoo
     from zoo.media import save
     from zoo.sampling import generation

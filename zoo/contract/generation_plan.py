@@ -203,7 +203,7 @@ def _iterative(plan: Plan) -> str:
     if not falling or not LEAST <= alphas[-1] <= alphas[0] <= MOST:
         return f"the alphas of generation do not fall, or are not between {LEAST:g} and {MOST:g}"
     if not isinstance(plan.sample.x, (Image, LogMel)):
-        return f"iterative generation is of pictures and spectrograms, and this is {plan.sample.x.kind}"
+        return f"iterative generation is of images and spectrograms, and this is {plan.sample.x.kind}"
     form, x = plan.tasks[name], Vector(plan.sample.x.shape)
     if form.inputs.get("x") != x or form.inputs.get("time") != Label(len(alphas)) or form.outputs.get("noise") != x:
         return _unfit(name, plan, f"it takes x, of shape {list(x.shape)}, and time, of {len(alphas)}, and gives noise")

@@ -55,15 +55,13 @@ class Recipe(Checked):
     precision: Literal["auto", "fp32", "tf32", "bf16"] = setting(
         "auto", "bf16: bfloat16 autocast; tf32: fast matrix products on NVIDIA; auto: bf16 where the device has it"
     )
-    flip: bool = setting(False, "mirror half of the training pictures")
-    crop: int = setting(0, "move training pictures by up to so many pixels", least=0)
+    flip: bool = setting(False, "mirror half of the training images")
+    crop: int = setting(0, "move training images by up to so many pixels", least=0)
     leave_out: int = setting(-1, "a class to leave out of training; -1 leaves out none", least=-1)
     validation: int = setting(0, "training samples held out to choose the best checkpoint and to stop early", least=0)
     early_stop: str = setting("", "measure that ends the run when it gets no better; empty: none")
     patience: int = setting(5, "checkpoints without a better one before an early stop", least=1)
-    quantize_loss: float = setting(
-        0.1, "part of itself by which a measure may get worse in a release with narrow numbers", least=0
-    )
+    quantize_loss: float = setting(0.1, "largest relative degradation of a metric in a quantised release", least=0)
     seed: int = setting(0, "seed of everything random", least=0, most=2**63 - 1)
 
     def __post_init__(self) -> None:

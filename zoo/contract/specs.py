@@ -33,13 +33,13 @@ class _Form(Checked):
 
 @dataclass(frozen=True)
 class Image(_Form):
-    """A picture. Graphs: float32 (channels, height, width) in [0, 1]. Runtime: uint8 (h, w), or (h, w, 3) in colour."""
+    """An image. Graphs: float32 (channels, height, width) in [0, 1]. Runtime: uint8 (h, w), or (h, w, 3) in colour."""
 
     channels: int
     height: int
     width: int
     kind: ClassVar[str] = "image"
-    plural: ClassVar[str] = "pictures"
+    plural: ClassVar[str] = "images"
     dtype: ClassVar[str] = "float32"
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What counts as a number where people give one."""
+"""Validates numeric arguments."""
 
 from __future__ import annotations
 

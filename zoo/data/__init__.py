@@ -41,7 +41,7 @@ FORM: Mapping[str, tuple[type, ...]] = {
 """The options that shape a sample, and their types; recipes have fields of the same names."""
 
 OWN = {
-    "folder": ("folder:DIR", "names no folder", "where DIR holds the pictures", "pictures"),
+    "folder": ("folder:DIR", "names no folder", "where DIR holds the images", "images"),
     "text": ("text:FILE", "names no file", "where FILE is a text in UTF-8", "UTF-8"),
     "audio": ("audio:DIR", "names no folder", "where DIR holds the WAV files", "WAV"),
 }

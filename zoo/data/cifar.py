@@ -38,7 +38,7 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
 
 
 def parse(content: bytes, name: str, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The pictures of a file, uint8 (n, 3, 32, 32), and their labels, int64 (n,)."""
+    """The images of a file, uint8 (n, 3, 32, 32), and their labels, int64 (n,)."""
     if not content or len(content) % RECORD:
         raise DataError(
             f"{name} has {len(content):,} bytes, which is no number of records of {RECORD:,}. Delete it and run again."

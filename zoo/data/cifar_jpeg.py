@@ -1,4 +1,4 @@
-"""cifar10-jpeg: the pictures of CIFAR-10 as JPEG files in one archive, train/CLASS/NNNN.jpg and test/CLASS/NNNN.jpg.
+"""cifar10-jpeg: the images of CIFAR-10 as JPEG files in one archive, train/CLASS/NNNN.jpg and test/CLASS/NNNN.jpg.
 
 JPEG is lossy: call what was trained on it "CIFAR-10 (JPEG)", and compare no figure with those of CIFAR-10.
 """
@@ -20,7 +20,7 @@ from zoo.data.named import NamedSet
 def load(known: NamedSet, split: Split, options: Options) -> DataSet:
     """The official split, by number and then by class, so that a part from the start holds all classes alike.
 
-    Decoded in one thread, about 15,000 a second: on pictures this small, threads wait for each other.
+    Decoded in one thread, about 15,000 a second: on images this small, threads wait for each other.
     """
     (file,) = known.files[split]
     found: list[tuple[str, int, bytes]] = []

@@ -48,7 +48,7 @@ class DataSet:
     sample: Sample
     """The form of one sample, and the number of classes (0 where there are no labels)."""
     x: NDArray[Any] | Stream = field(repr=False)
-    """Pictures: uint8 (n, c, h, w), or a :class:`~zoo.data.stream.Stream` that reads them. Text: the characters of the
+    """Images: uint8 (n, c, h, w), or a :class:`~zoo.data.stream.Stream` that reads them. Text: the characters of the
     split in order, uint8 or uint16 (n,). Sounds: int16 (n, samples), or float32 (n, bands, frames)."""
     labels: NDArray[np.int64] | None = field(repr=False)
     """int64 (n,), or None."""
@@ -65,7 +65,7 @@ class DataSet:
     """What people should know of it, in one line: files that were left out."""
 
     def __len__(self) -> int:
-        """Pictures and sounds: how many. Text: how many windows of ``sample.x.length`` characters.
+        """Images and sounds: how many. Text: how many windows of ``sample.x.length`` characters.
 
         Window i starts at ``i * (length - 1)``: it shares one character with the next, so a model that predicts
         window[1:] from window[:-1] predicts each character but the first once. What is left at the end is dropped.

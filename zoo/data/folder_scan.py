@@ -35,7 +35,7 @@ class Sort:
     kind: str
     """The word before the colon: ``"folder"``."""
     one: str
-    """``"picture"``."""
+    """``"image"``."""
     endings: tuple[str, ...]
 
 

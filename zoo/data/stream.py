@@ -1,4 +1,4 @@
-"""Pictures that stay in their files until they are asked for, for folders that do not fit in memory."""
+"""Images that stay in their files until they are asked for, for folders that do not fit in memory."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
 
 SMALL = 128 * 128
-"""Pixels below which pictures are decoded one after the other: Python's part of it would make threads wait."""
+"""Pixels below which images are decoded one after the other: Python's part of it would make threads wait."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """Pictures of one form, read as they are needed. May be read from several threads at once."""
+    """Images of one form, read as they are needed. May be read from several threads at once."""
 
     paths: Sequence[Path]
     form: tuple[int, int, int]
     """(c, h, w)."""
     decode: Callable[[Path, Pixels], None]
-    """Reads one picture into uint8 (c, h, w); a :class:`zoo.core.errors.DataError` that names it if it is damaged."""
+    """Reads one image into uint8 (c, h, w); a :class:`zoo.core.errors.DataError` that names it if it is damaged."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -40,7 +40,7 @@ class Stream:
         return len(self.paths)
 
     def read(self, indices: NDArray[np.int64]) -> Pixels:
-        """The pictures at `indices`, int64 (b,), in that order: uint8 (b, c, h, w), contiguous and writable.
+        """The images at `indices`, int64 (b,), in that order: uint8 (b, c, h, w), contiguous and writable.
 
         Raises :class:`zoo.core.errors.DataError` for the first that is damaged, and IndexError beyond the end.
         """
@@ -59,5 +59,5 @@ class Stream:
         return x
 
     def take(self, positions: NDArray[np.int64]) -> Stream:
-        """The pictures at `positions` alone, in that order."""
+        """The images at `positions` alone, in that order."""
         return dataclasses.replace(self, paths=[self.paths[position] for position in positions])

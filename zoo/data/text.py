@@ -33,7 +33,7 @@ def own(given: str, split: Split, length: int) -> DataSet:
     """The user's own text: a file in UTF-8, split like Shakespeare."""
     path = files.expand(given)
     if os.path.isdir(path):
-        raise DataError(f"{given!r} is a folder, and text: takes a file. Name a file in it; for pictures use folder:.")
+        raise DataError(f"{given!r} is a folder, and text: takes a file. Name a file in it; for images use folder:.")
     if not os.path.isfile(path):
         raise DataError(f"The text file {given!r} does not exist. Check the path after 'text:'.")
     try:

@@ -1,7 +1,7 @@
 """Measures of trained models: what is measured follows from what a model declares. docs/measures.md says what they are.
 
     declared        the plugin's own measures: likelihoods and bounds
-    reconstruction  MSE, PSNR, SSIM, where a task gives pictures back
+    reconstruction  MSE, PSNR, SSIM, where a task gives images back
     generation      FID, KID, precision, recall on released features; on Inception where it is there
     classes         which classes are generated, and whether labels are obeyed, by the released classifier
     representation  linear probe, k-NN, NMI of codes, beside PCA

@@ -28,14 +28,14 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
         raise DoesNotApply("no class was left out of training (recipe field leave_out)")
     task = subject.model.release.tasks.get("score")
     scores = task is not None and isinstance(next(iter(task.outputs.values())), Score) and len(task.inputs) == 1
-    _ = subject.picture
+    _ = subject.image
     if not scores and not subject.way:
-        raise DoesNotApply(f"{subject.model.name} has no task 'score', and none that gives a picture back")
+        raise DoesNotApply(f"{subject.model.name} has no task 'score', and none that gives an image back")
     test = some(subject.whole, effort.limit)
     assert test.labels is not None
     strange = test.labels == subject.leave_out
     if strange.all() or not strange.any():
-        raise DoesNotApply(f"the {len(test):,} test pictures are all of one kind: class {subject.leave_out} or not")
+        raise DoesNotApply(f"the {len(test):,} test images are all of one kind: class {subject.leave_out} or not")
     if scores:
         values, by = apply(subject.model, "score", shown(test.array), effort.quiet).astype(np.float64), "the task score"
     else:
@@ -54,7 +54,7 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
             value=area(strange, values),
             unit="AUROC",
             protocol=f"class {subject.leave_out}, left out of training, against the rest of {len(test):,} test "
-            f"pictures of {test.name}, by {by}",
+            f"images of {test.name}, by {by}",
             better="higher",
             low=low,
             high=high,
@@ -66,7 +66,7 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
 
 
 def area(strange: Array, values: Array) -> float:
-    """The area under the ROC curve: the chance that a strange picture scores above one that is not."""
+    """The area under the ROC curve: the chance that a strange image scores above one that is not."""
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(strange, values))

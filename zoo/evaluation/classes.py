@@ -37,7 +37,7 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
         test = some(subject.test, count)
         held = shares(_classify(classifier, shown(test.array)), classes)
         made = _generated(subject, classifier, count, effort.quiet)
-        by = f"of {count:,} generated pictures (seed 0), by {words(classifier)}"
+        by = f"of {count:,} generated images (seed 0), by {words(classifier)}"
     found = shares(made, classes)
     ends: tuple[tuple[str, int, Better], ...] = (
         ("rarest_class", int(found.argmin()), "higher"),
@@ -46,7 +46,7 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
     rows = [
         of_samples(
             name, np.asarray(made == place, np.float64), "share", f"class {place} {by}", better,
-            (f"{len(test):,} real test pictures", float(held.min() if better == "higher" else held.max())),
+            (f"{len(test):,} real test images", float(held.min() if better == "higher" else held.max())),
         )
         for name, place, better in ends
     ]  # fmt: skip
@@ -56,7 +56,7 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
         matched = asked == LABEL
         name, what = ("label_accuracy", "the label") if matched else ("code_accuracy", f"the class matched to {asked}")
         right = (made if matched else match(given, made, classes)[made]) == given
-        rows.append(of_samples(name, np.asarray(right, np.float64), "share", f"pictures of {what}, {by}", "higher"))
+        rows.append(of_samples(name, np.asarray(right, np.float64), "share", f"images of {what}, {by}", "higher"))
     return rows
 
 
@@ -82,15 +82,15 @@ def _asked(plan: Plan, classes: int) -> str:
     return labels[0] if len(labels) == 1 else ""
 
 
-def _classify(classifier: LoadedModel, pictures: Array) -> NDArray[np.int64]:
-    picked: NDArray[np.int64] = np.asarray(classifier.run("classify", pictures), np.float64).argmax(1)
+def _classify(classifier: LoadedModel, images: Array) -> NDArray[np.int64]:
+    picked: NDArray[np.int64] = np.asarray(classifier.run("classify", images), np.float64).argmax(1)
     return picked
 
 
 def _generated(subject: Subject, classifier: LoadedModel, count: int, quiet: bool) -> NDArray[np.int64]:
-    """The classes of samples 0 to `count` − 1 of seed 0; the pictures are not kept."""
+    """The classes of samples 0 to `count` − 1 of seed 0; the images are not kept."""
     parts = []
-    with Progress("Classifying generated pictures", count, unit="pictures", quiet=quiet) as progress:
+    with Progress("Classifying generated images", count, unit="images", quiet=quiet) as progress:
         for start in range(0, count, BLOCK):
             done = min(start + BLOCK, count)
             parts.append(_classify(classifier, subject.model.generate(done - start, seed=0, first=start)))

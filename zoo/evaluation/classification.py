@@ -12,14 +12,14 @@ from zoo.media.display import shown
 
 
 def figures(subject: Subject, effort: Effort) -> list[Figure]:
-    """The share of test pictures whose likeliest class, by the task ``classify``, is their label."""
-    picture, classes = subject.picture, subject.model.release.sample.classes
+    """The share of test images whose likeliest class, by the task ``classify``, is their label."""
+    image, classes = subject.image, subject.model.release.sample.classes
     task = subject.model.release.tasks.get("classify")
-    if task is None or [*task.inputs.values()] != [picture] or [*task.outputs.values()] != [Vector((classes,))]:
-        raise DoesNotApply(f"{subject.model.name} has no task 'classify' from a picture to one number a class")
+    if task is None or [*task.inputs.values()] != [image] or [*task.outputs.values()] != [Vector((classes,))]:
+        raise DoesNotApply(f"{subject.model.name} has no task 'classify' from an image to one number a class")
     test = some(subject.test, effort.limit)
     if test.labels is None:
         raise DoesNotApply(f"{subject.test.name} has no labels")
     picked = apply(subject.model, "classify", shown(test.array), effort.quiet).argmax(1)
-    protocol = f"the likeliest class of {len(test):,} test pictures of {subject.data}"
+    protocol = f"the likeliest class of {len(test):,} test images of {subject.data}"
     return [of_samples("accuracy", np.asarray(picked == test.labels, np.float64), "share", protocol, "higher")]

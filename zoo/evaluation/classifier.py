@@ -1,4 +1,4 @@
-"""The released classifier of a data set, by which pictures that a model generates are judged."""
+"""The released classifier of a data set, by which images that a model generates are judged."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ MODEL = "features"
 
 @contextmanager
 def judge(subject: Subject, task: str) -> Iterator[LoadedModel]:
-    """The judge of a subject's pictures; :class:`DoesNotApply` where none is released that has the task for them."""
+    """The judge of a subject's images; :class:`DoesNotApply` where none is released that has the task for them."""
     name = f"{MODEL}.{subject.test.name}"
     if name not in registry.list_models(f"{MODEL}.*", pretrained=True):
         raise DoesNotApply(f"no released features for {subject.test.name!r}: there is no {name}")
     with runtime.load(name) as model:
         declared = model.release.tasks.get(task)
         made = [] if declared is None else [type(spec) for spec in declared.outputs.values()]
-        if declared is None or [*declared.inputs.values()] != [subject.picture] or made != [Vector]:
-            raise DoesNotApply(f"{name} has no task {task!r} for pictures of shape {subject.picture.shape}")
+        if declared is None or [*declared.inputs.values()] != [subject.image] or made != [Vector]:
+            raise DoesNotApply(f"{name} has no task {task!r} for images of shape {subject.image.shape}")
         yield model
 
 

@@ -1,4 +1,4 @@
-"""How much of a codebook is in use, where a task gives a picture as a grid of codes."""
+"""How much of a codebook is in use, where a task gives an image as a grid of codes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ WHOLE = "no interval: a figure of the samples as a whole"
 
 
 def figures(subject: Subject, effort: Effort) -> list[Figure]:
-    """The share of the codes that test pictures use, and the perplexity of those."""
-    picture, task = subject.picture, subject.model.release.tasks.get("encode")
-    made = None if task is None or [*task.inputs.values()] != [picture] else next(iter(task.outputs.values()))
+    """The share of the codes that test images use, and the perplexity of those."""
+    image, task = subject.image, subject.model.release.tasks.get("encode")
+    made = None if task is None or [*task.inputs.values()] != [image] else next(iter(task.outputs.values()))
     if not isinstance(made, Label) or not made.shape:
-        raise DoesNotApply(f"{subject.model.name} has no task 'encode' from a picture to a grid of codes")
-    if made.shape == (picture.height, picture.width):
+        raise DoesNotApply(f"{subject.model.name} has no task 'encode' from an image to a grid of codes")
+    if made.shape == (image.height, image.width):
         raise DoesNotApply(f"the codes of {subject.model.name} are the pixels")
     test = some(subject.test, effort.limit)
     codes = apply(subject.model, "encode", shown(test.array), effort.quiet)
     uses = np.bincount(codes.ravel(), minlength=made.classes)
-    of = f"{made.classes} codes, a grid of {made.shape}; {len(test):,} test pictures of {subject.data}"
+    of = f"{made.classes} codes, a grid of {made.shape}; {len(test):,} test images of {subject.data}"
     return [
         Figure(name=name, value=value, unit=unit, protocol=of, better="higher", interval=WHOLE, count=len(test))
         for name, value, unit in (

@@ -24,7 +24,7 @@ from zoo.runtime import LoadedModel
 Array = NDArray[Any]
 
 BLOCK = 500
-"""Pictures between two words of progress."""
+"""Images between two words of progress."""
 
 
 class DoesNotApply(EvaluationError):
@@ -33,19 +33,19 @@ class DoesNotApply(EvaluationError):
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
-    """How much is spent. Pictures are drawn with seed 0 where a subset is taken."""
+    """How much is spent. Images are drawn with seed 0 where a subset is taken."""
 
     limit: int | None = None
     """Test samples; None takes all of them, and for a slow measure what it says itself."""
     samples: int | None = None
-    """Generated samples; None takes as many as there are test pictures, at most `most`."""
+    """Generated samples; None takes as many as there are test images, at most `most`."""
     most: int = 10_000
     seeds: int = 3
     """Seeds of what is generated, and of k-means."""
     fit: int = 10_000
-    """Training pictures on which probes, k-NN and PCA are fitted."""
+    """Training images on which probes, k-NN and PCA are fitted."""
     reference: int | None = None
-    """Training pictures with which generated ones are compared; None takes all of them."""
+    """Training images with which generated ones are compared; None takes all of them."""
     quiet: bool = False
 
 
@@ -67,17 +67,17 @@ class Subject:
         return self.test.name if self.leave_out < 0 else f"{self.test.name} without class {self.leave_out}"
 
     @cached_property
-    def picture(self) -> Image:
-        """The form of its pictures; :class:`DoesNotApply` for text and sounds."""
+    def image(self) -> Image:
+        """The form of its images; :class:`DoesNotApply` for text and sounds."""
         x = self.model.release.sample.x
         if not isinstance(x, Image):
             kind = "text" if isinstance(x, Text) else "sounds"
-            raise DoesNotApply(f"it models {kind}, and this is measured on pictures")
+            raise DoesNotApply(f"it models {kind}, and this is measured on images")
         return x
 
     @cached_property
     def code(self) -> Vector | None:
-        """The form of its codes, where it has a task ``encode`` from a picture to a vector of floats."""
+        """The form of its codes, where it has a task ``encode`` from an image to a vector of floats."""
         task = self.model.release.tasks.get("encode")
         if task is None or list(task.inputs.values()) != [self.model.release.sample.x]:
             return None
@@ -86,7 +86,7 @@ class Subject:
 
     @cached_property
     def way(self) -> tuple[str, ...]:
-        """The tasks, one after the other, that give a picture back; () where there are none."""
+        """The tasks, one after the other, that give an image back; () where there are none."""
         tasks, x = self.model.release.tasks, self.model.release.sample.x
         if "reconstruct" in tasks and _one(tasks["reconstruct"].inputs) == x:
             return ("reconstruct",)
@@ -97,7 +97,7 @@ class Subject:
         return ("encode", "decode") if isinstance(taken, (Vector, Noise)) and taken.shape == self.code.shape else ()
 
     def reconstruct(self, x: Array, quiet: bool) -> Array:
-        """Pictures, uint8 (n, c, h, w), as the model gives them back: float32 in [0, 1] of the same shape."""
+        """Images, uint8 (n, c, h, w), as the model gives them back: float32 in [0, 1] of the same shape."""
         value = shown(x)
         for task in self.way:
             value = apply(self.model, task, value, quiet)
@@ -126,7 +126,7 @@ def apply(model: LoadedModel, task: str, x: Array, quiet: bool) -> Array:
 
 
 def hidden(x: Array) -> Array:
-    """The way back from :func:`zoo.media.display.shown`, of pictures."""
+    """The way back from :func:`zoo.media.display.shown`, of images."""
     return x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
 
 
@@ -140,7 +140,7 @@ def without(data: DataSet, label: int) -> DataSet:
 
 
 def some(data: DataSet, count: int | None) -> DataSet:
-    """`count` samples of a data set of pictures, drawn with seed 0 and in its order; all where it has no more."""
+    """`count` samples of a data set of images, drawn with seed 0 and in its order; all where it has no more."""
     if count is None or count >= len(data):
         return data
     return data.take(np.sort(np.random.default_rng(0).permutation(len(data))[:count]))

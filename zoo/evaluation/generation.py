@@ -1,4 +1,4 @@
-"""How close generated pictures are to real ones: FID, KID, precision and recall on released features."""
+"""How close generated images are to real ones: FID, KID, precision and recall on released features."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from zoo.evaluation.metric_groups import FAMILIES
 from zoo.media.display import shown
 
 CALLS = 100
-"""Where a picture takes more calls of a task, a tenth of the usual number is generated, unless told otherwise."""
+"""Where an image takes more calls of a task, a tenth of the usual number is generated, unless told otherwise."""
 
 MANIFOLD = 10_000
-"""Pictures of each kind at most on which precision and recall are taken, which compare each with each."""
+"""Images of each kind at most on which precision and recall are taken, which compare each with each."""
 
 Array = NDArray[Any]
 Extract = Callable[[Array], Array]
-"""Features, (n, d), of pictures as people hold them, uint8 (n, h, w) or (n, h, w, 3)."""
+"""Features, (n, d), of images as people hold them, uint8 (n, h, w) or (n, h, w, 3)."""
 
 
 def figures(subject: Subject, effort: Effort) -> list[Figure]:
@@ -36,8 +36,8 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
     plan_of(subject)
     with judge(subject, "features") as model:
 
-        def extract(pictures: Array) -> Array:
-            return np.asarray(model.run("features", pictures), np.float64).reshape(len(pictures), -1)
+        def extract(images: Array) -> Array:
+            return np.asarray(model.run("features", images), np.float64).reshape(len(images), -1)
 
         return on_features(subject, effort, extract, words(model), FAMILIES["generation"].names)
 
@@ -53,19 +53,19 @@ def on_inception(subject: Subject, effort: Effort) -> list[Figure]:
 def on_features(subject: Subject, effort: Effort, extract: Extract, which: str, names: tuple[str, ...]) -> list[Figure]:
     """FID, KID, precision and recall under `names`, each beside that of the real test split.
 
-    Generated pictures, and the test pictures of the baseline, are of one number, since FID falls with it.
+    Generated images, and the test images of the baseline, are of one number, since FID falls with it.
     """
     reference = some(subject.training, effort.reference)
     count = how_many(subject, effort)
     test = some(subject.test, count)
     if min(count, len(test), len(reference)) < 2:
-        raise DoesNotApply("it takes at least 2 pictures of each kind")
-    real = _features(extract, shown(reference.array), "training pictures", effort.quiet)
-    held = _features(extract, shown(test.array), "test pictures", effort.quiet)
+        raise DoesNotApply("it takes at least 2 images of each kind")
+    real = _features(extract, shown(reference.array), "training images", effort.quiet)
+    held = _features(extract, shown(test.array), "test images", effort.quiet)
     baseline = _compare(real, held)
     rows = [_compare(real, _generated(subject, extract, count, seed, effort.quiet)) for seed in range(effort.seeds)]
     made = f"seeds 0 to {effort.seeds - 1}" if effort.seeds > 1 else "seed 0"
-    against = f"{count:,} generated ({made}) against {len(reference):,} training pictures of {subject.data}; {which}"
+    against = f"{count:,} generated ({made}) against {len(reference):,} training images of {subject.data}; {which}"
     units: tuple[tuple[str, Better, str], ...] = (
         ("squared distance", "lower", against),
         ("MMD²", "lower", f"{distances.SUBSETS} subsets of at most {distances.SUBSET:,}; {against}"),
@@ -75,42 +75,42 @@ def on_features(subject: Subject, effort: Effort, extract: Extract, which: str, 
     return [
         of_seeds(
             name, [row[place] for row in rows], unit, protocol, better,
-            (f"{len(test):,} real test pictures", baseline[place]), count,
+            (f"{len(test):,} real test images", baseline[place]), count,
         )
         for place, (name, (unit, better, protocol)) in enumerate(zip(names, units, strict=True))
     ]  # fmt: skip
 
 
 def how_many(subject: Subject, effort: Effort) -> int:
-    """How many pictures are generated."""
+    """How many images are generated."""
     most = effort.most if plan_of(subject).calls <= CALLS else effort.most // 10
     return effort.samples or min(most, len(subject.test))
 
 
 def plan_of(subject: Subject) -> Plan:
-    """How its pictures are generated; :class:`DoesNotApply` where there are none."""
+    """How its images are generated; :class:`DoesNotApply` where there are none."""
     plan = subject.model.release.plan
     if plan is None:
         raise DoesNotApply(f"{subject.model.name} generates nothing")
-    if not isinstance(subject.picture, Image) or not isinstance(plan.gives, Image):
-        raise DoesNotApply(f"{subject.model.name} generates no pictures")
+    if not isinstance(subject.image, Image) or not isinstance(plan.gives, Image):
+        raise DoesNotApply(f"{subject.model.name} generates no images")
     return plan
 
 
-def _features(extract: Extract, pictures: Array, what: str, quiet: bool) -> Array:
+def _features(extract: Extract, images: Array, what: str, quiet: bool) -> Array:
     parts = []
-    with Progress(f"Features of {what}", len(pictures), unit="pictures", quiet=quiet) as progress:
-        for start in range(0, len(pictures), BLOCK):
-            parts.append(extract(pictures[start : start + BLOCK]))
-            done = min(start + BLOCK, len(pictures))
+    with Progress(f"Features of {what}", len(images), unit="images", quiet=quiet) as progress:
+        for start in range(0, len(images), BLOCK):
+            parts.append(extract(images[start : start + BLOCK]))
+            done = min(start + BLOCK, len(images))
             progress.update(done, {}, done)
     return np.concatenate(parts)
 
 
 def _generated(subject: Subject, extract: Extract, count: int, seed: int, quiet: bool) -> Array:
-    """Features of samples 0 to `count` − 1 of a seed; the pictures are not kept."""
+    """Features of samples 0 to `count` − 1 of a seed; the images are not kept."""
     parts = []
-    with Progress(f"Generating with seed {seed}", count, unit="pictures", quiet=quiet) as progress:
+    with Progress(f"Generating with seed {seed}", count, unit="images", quiet=quiet) as progress:
         for start in range(0, count, BLOCK):
             done = min(start + BLOCK, count)
             parts.append(extract(subject.model.generate(done - start, seed=seed, first=start)))

@@ -25,13 +25,13 @@ LAYER = "2048"
 CHUNK = 32
 
 REFERENCE = 10_000
-"""Training pictures at most with which generated ones are compared."""
+"""Training images at most with which generated ones are compared."""
 
 Array = NDArray[Any]
 
 
 def extractor() -> tuple[Callable[[Array], Array], str]:
-    """Features, float64 (n, 2048), of uint8 pictures (n, h, w) or (n, h, w, 3), and what to call them.
+    """Features, float64 (n, 2048), of uint8 images (n, h, w) or (n, h, w, 3), and what to call them.
 
     Raises :class:`DoesNotApply` where torch-fidelity or its weights are not there, with what to do.
     """
@@ -53,13 +53,13 @@ def extractor() -> tuple[Callable[[Array], Array], str]:
         )
     network = FeatureExtractorInceptionV3("inception-v3-compat", [LAYER], feature_extractor_weights_path=str(path))
 
-    def extract(pictures: Array) -> Array:
+    def extract(images: Array) -> Array:
         parts = []
-        for start in range(0, len(pictures), CHUNK):
-            part = pictures[start : start + CHUNK]
+        for start in range(0, len(images), CHUNK):
+            part = images[start : start + CHUNK]
             colour = np.repeat(part[:, None], 3, 1) if part.ndim == 3 else part.transpose(0, 3, 1, 2)
             with torch.inference_mode():
                 parts.append(network(torch.from_numpy(np.ascontiguousarray(colour)))[0].double().numpy())
         return np.concatenate(parts)
 
-    return extract, f"Inception v3 of torch-fidelity, layer {LAYER}, grey pictures as three equal channels"
+    return extract, f"Inception v3 of torch-fidelity, layer {LAYER}, grey images as three equal channels"

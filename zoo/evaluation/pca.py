@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 
 WIDE = 4096
-"""Numbers a picture above which their covariance is too large to be held, and PCA is randomised."""
+"""Numbers an image above which their covariance is too large to be held, and PCA is randomised."""
 
 
 class Pca:
@@ -33,12 +33,12 @@ class Pca:
         return np.asarray(self._pca.transform(flat(x)))
 
     def errors(self, x: Array) -> Array:
-        """The mean squared error of each picture's reconstruction, (n,)."""
+        """The mean squared error of each image's reconstruction, (n,)."""
         pixels = flat(x)
         back = self._pca.inverse_transform(self._pca.transform(pixels))
         return np.asarray(np.square(back - pixels).mean(1, dtype=np.float64))
 
 
 def flat(x: Array) -> Array:
-    """Pictures, uint8 (n, c, h, w), as rows of pixels in [0, 1]: float32 (n, c·h·w)."""
+    """Images, uint8 (n, c, h, w), as rows of pixels in [0, 1]: float32 (n, c·h·w)."""
     return x.reshape(len(x), -1).astype(np.float32) / np.float32(255)

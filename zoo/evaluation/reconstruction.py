@@ -1,4 +1,4 @@
-"""How well a model gives pictures back: MSE, PSNR, SSIM."""
+"""How well a model gives images back: MSE, PSNR, SSIM."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from zoo.evaluation.intervals import of_samples
 from zoo.evaluation.pca import Pca
 
 MOST = 100.0
-"""dB: the PSNR of a picture that comes back without an error, which would be infinite."""
+"""dB: the PSNR of an image that comes back without an error, which would be infinite."""
 
 Array = NDArray[Any]
 
 
 def figures(subject: Subject, effort: Effort) -> list[Figure]:
-    """MSE beside that of PCA with codes of the same size, PSNR, and SSIM, of test pictures."""
-    _ = subject.picture
+    """MSE beside that of PCA with codes of the same size, PSNR, and SSIM, of test images."""
+    _ = subject.image
     if not subject.way:
-        raise DoesNotApply(f"{subject.model.name} has no task that gives a picture back")
+        raise DoesNotApply(f"{subject.model.name} has no task that gives an image back")
     test = some(subject.test, effort.limit)
     back = subject.reconstruct(test.array, effort.quiet)
     real = test.array.astype(np.float32) / np.float32(255)
     errors = np.square(back - real).mean((1, 2, 3), dtype=np.float64)
-    protocol = f"{' and '.join(subject.way)} of {len(test):,} test pictures of {subject.data}, as uint8"
+    protocol = f"{' and '.join(subject.way)} of {len(test):,} test images of {subject.data}, as uint8"
     baseline = None
     if subject.code is not None:
         pca = Pca(subject.training, math.prod(subject.code.shape), effort.fit)
         baseline = (pca.words, float(pca.errors(test.array).mean()))
     found = [
         of_samples("mse", errors, "per pixel, on [0, 1]", protocol, "lower", baseline),
-        of_samples("psnr", psnr(errors), "dB", f"mean over pictures; {protocol}", "higher"),
+        of_samples("psnr", psnr(errors), "dB", f"mean over images; {protocol}", "higher"),
     ]
     size = window(*test.array.shape[2:])
     if size:
@@ -46,7 +46,7 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
 
 
 def psnr(errors: Array) -> Array:
-    """10 log10(1 / MSE) of each picture in decibels, 100 at most; `errors` are on [0, 1]."""
+    """10 log10(1 / MSE) of each image in decibels, 100 at most; `errors` are on [0, 1]."""
     return np.asarray(np.minimum(-10 * np.log10(np.maximum(errors, 10 ** (-MOST / 10))), MOST))
 
 
@@ -60,7 +60,7 @@ def window(height: int, width: int) -> int:
 
 
 def ssim(left: Array, right: Array, quiet: bool = True) -> Array:
-    """SSIM of pairs of pictures on [0, 1], float32 (n, c, h, w), each (Wang et al. 2004, eq. 13): (n,).
+    """SSIM of pairs of images on [0, 1], float32 (n, c, h, w), each (Wang et al. 2004, eq. 13): (n,).
 
     The window is Gaussian where 11×11 fits (their section III-C), else uniform; borders are mirrored.
     """
@@ -71,7 +71,7 @@ def ssim(left: Array, right: Array, quiet: bool = True) -> Array:
 
     size = window(*left.shape[2:])
     found: list[Array] = []
-    with Progress("Measuring ssim", len(left), unit="pictures", quiet=quiet) as progress:
+    with Progress("Measuring ssim", len(left), unit="images", quiet=quiet) as progress:
         for start in range(0, len(left), 500):
             back, real = (torch.from_numpy(np.ascontiguousarray(side[start : start + 500])) for side in (left, right))
             values = structural_similarity_index_measure(

@@ -22,9 +22,9 @@ Array = NDArray[Any]
 
 def figures(subject: Subject, effort: Effort) -> list[Figure]:
     """Accuracies on test codes of what was fitted on training codes, and the NMI of clusters of test codes."""
-    _ = subject.picture
+    _ = subject.image
     if subject.code is None:
-        raise DoesNotApply(f"{subject.model.name} has no task 'encode' from a picture to a vector of floats")
+        raise DoesNotApply(f"{subject.model.name} has no task 'encode' from an image to a vector of floats")
     training, test = some(subject.training, effort.fit), some(subject.test, effort.limit)
     if training.labels is None or test.labels is None or len(np.unique(training.labels)) < 2:
         raise DoesNotApply(f"{subject.test.name} has no labels, or only one")
@@ -34,8 +34,8 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
     codes = standardised(left, right)
     components = standardised(pca.encode(training.array), pca.encode(test.array))
     known, asked = training.labels, test.labels
-    of = f"{codes[1].shape[1]} numbers a code, standardised; {len(test):,} test pictures of {subject.data}"
-    fitted = f"fitted on {len(training):,} training pictures"
+    of = f"{codes[1].shape[1]} numbers a code, standardised; {len(test):,} test images of {subject.data}"
+    fitted = f"fitted on {len(training):,} training images"
     return [
         of_samples(
             "linear_probe", linear(*codes, known, asked), "accuracy",
@@ -44,7 +44,7 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
         ),
         of_samples(
             "knn", nearest(*codes, known, asked), "accuracy",
-            f"{NEIGHBOURS} nearest of {len(training):,} training pictures; {of}", "higher",
+            f"{NEIGHBOURS} nearest of {len(training):,} training images; {of}", "higher",
             (pca.words, float(nearest(*components, known, asked).mean())),
         ),
         of_seeds(

@@ -12,18 +12,18 @@ from zoo.release import THRESHOLD, USUAL
 
 
 def figures(subject: Subject, effort: Effort) -> list[Figure]:
-    """The score below which ``USUAL`` of the test pictures or sounds lie, by the task ``score``."""
+    """The score below which ``USUAL`` of the test images or sounds lie, by the task ``score``."""
     task = subject.model.release.tasks.get("score")
     if task is None or [type(spec) for spec in task.outputs.values()] != [Score]:
         raise DoesNotApply(f"{subject.model.name} has no task 'score'")
     x = subject.model.release.sample.x
     if isinstance(x, Text):
-        raise DoesNotApply("it scores text, and this is measured on pictures and sounds")
+        raise DoesNotApply("it scores text, and this is measured on images and sounds")
     if [*task.inputs.values()] != [x]:
-        raise DoesNotApply("its task 'score' takes more than a picture or a sound")
+        raise DoesNotApply("its task 'score' takes more than an image or a sound")
     test = some(subject.test, effort.limit)
     scores = apply(subject.model, "score", shown(test.array), effort.quiet).astype(np.float64)
-    kind = "pictures" if isinstance(x, Image) else "sounds"
+    kind = "images" if isinstance(x, Image) else "sounds"
     protocol = f"{USUAL:.0%} of {len(test):,} test {kind} of {subject.data} score below"
     return [
         Figure(

@@ -1,7 +1,7 @@
 """A gallery of released models: a static folder that any web server, or a browser alone, can show.
 
     entry.py    what is said of one model, from its release alone
-    media.py    what it makes: samples, and test pictures as it gives them back
+    media.py    what it makes: samples, and test images as it gives them back
     speed.py    how long a call takes on this machine
     render.py   all of it as HTML, around which page/ has the style and the script
 
@@ -29,7 +29,7 @@ class Gallery:
     folder: Path
     models: tuple[str, ...]
     without: Mapping[str, str]
-    """Why a model's test pictures are left out, by its name."""
+    """Why a model's test images are left out, by its name."""
     lacking: tuple[str, ...]
     """The named data sets that are not there."""
 
@@ -45,7 +45,7 @@ def build(
     """Write the gallery of `sources` into `folder`, all or nothing.
 
     A source is a released name, a wildcard of such names, a run folder or a release folder; without any, all that is
-    released is shown. Test pictures come from `data_dir`, and nothing is downloaded. Raises :class:`NotFoundError` for
+    released is shown. Test images come from `data_dir`, and nothing is downloaded. Raises :class:`NotFoundError` for
     a source that is not there, :class:`SettingError` for two of one name, and :class:`ExistsError` where something is
     at `folder`, unless `force` and it is a gallery.
     """

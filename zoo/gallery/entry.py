@@ -103,7 +103,7 @@ class Entry:
         elif self.release.generation is not None:
             python, shell = f"samples = {load}.generate(16, seed=0)", f"zoo generate {address} -n 16 --seed 0"
         elif len(declared.inputs) == 1 and isinstance(spec, (Image, Audio)):
-            name = "picture.png" if isinstance(spec, Image) else "sound.wav"
+            name = "image.png" if isinstance(spec, Image) else "sound.wav"
             python, shell = f'made = {load}.{task}("{name}")', f"zoo run {address} {task} {name}"
         else:
             python, shell = f"help({load}.{task})", f"zoo info {address}"
@@ -111,7 +111,7 @@ class Entry:
 
 
 def make(folder: Path, address: str, into: Path, tests: Tests) -> Entry:
-    """Run a release with one thread: measure it, and write its samples and test pictures into the folder `into`."""
+    """Run a release with one thread: measure it, and write its samples and test images into the folder `into`."""
     with zoo.load(folder, device="cpu", threads=1) as model:
         figures = tuple(from_json(measure) for measure in model.release.manifest["measures"])
         samples = media.samples(model.release, into)

@@ -1,4 +1,4 @@
-"""What a gallery shows of what a model makes: the samples of its release, and test pictures as it gives them back."""
+"""What a gallery shows of what a model makes: the samples of its release, and test images as it gives them back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zoo.core import files, philox
 from zoo.core.errors import ReleaseError
 from zoo.data.preview import first
 from zoo.media import display
-from zoo.media import grid as pictures
+from zoo.media import grid as grids
 from zoo.media.grid import Pixels
 from zoo.release import Release, ReleasedTask
 from zoo.runtime import LoadedModel
@@ -25,7 +25,7 @@ from zoo.sampling import latent
 FOLDER = "models"
 """Where the files of the models lie in a gallery, in a folder each."""
 
-PICTURE, TEXT, SOUND = "samples.png", "samples.txt", "samples.wav"
+IMAGE, TEXT, SOUND = "samples.png", "samples.txt", "samples.wav"
 """What a release calls its samples."""
 
 LONGEST = 1200
@@ -35,14 +35,14 @@ SHOWN: Mapping[str, tuple[int, int]] = {"image": (16, 8), "log-mel": (8, 4), "au
 """How many test samples are given back, and in how many columns, by their kind."""
 
 SEED, LEVEL = 0, 0.3
-"""Of the noise that a model takes out of test pictures; the level where its recipe names none."""
+"""Of the noise that a model takes out of test images; the level where its recipe names none."""
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture that lies in a gallery, of so many pixels."""
+class PlacedImage:
+    """An image that lies in a gallery, of so many pixels."""
 
     path: str
     width: int
@@ -52,20 +52,20 @@ class Picture:
 
 @dataclass(frozen=True)
 class Samples:
-    """What a model generated: a picture, a sound beside it, or a text."""
+    """What a model generated: an image, a sound beside it, or a text."""
 
     caption: str
-    picture: Picture | None = None
+    image: PlacedImage | None = None
     sound: str = ""
     text: str = ""
 
 
 @dataclass(frozen=True)
 class Back:
-    """Test pictures beside what a model made of them."""
+    """Test images beside what a model made of them."""
 
     caption: str
-    picture: Picture
+    image: PlacedImage
 
 
 class Tests:
@@ -116,19 +116,19 @@ def samples(release: Release, into: Path) -> Samples | None:
         except ValueError as error:
             raise ReleaseError(f"{release.folder / TEXT} is not UTF-8. Get the release again.") from error
         return Samples(caption, text=text[:LONGEST].rstrip() + ("…" if len(text) > LONGEST else ""))
-    picture, sound = None, ""
-    if PICTURE in release.files:
-        content = release.path(PICTURE).read_bytes()
+    image, sound = None, ""
+    if IMAGE in release.files:
+        content = release.path(IMAGE).read_bytes()
         alt = f"A grid of {made['n']} samples of {release.name}" if "n" in made else f"Samples of {release.name}"
-        picture = _placed(content, into / PICTURE, alt, release.folder / PICTURE)
+        image = _placed(content, into / IMAGE, alt, release.folder / IMAGE)
     if SOUND in release.files:
         sound = f"{FOLDER}/{into.name}/{SOUND}"
         files.write(into / SOUND, release.path(SOUND).read_bytes())
-    return Samples(caption, picture, sound)
+    return Samples(caption, image, sound)
 
 
 def given_back(model: LoadedModel, tests: Tests, into: Path) -> tuple[Back, ...]:
-    """Test pictures, or sounds as pictures, as they are and as the model gives them back, once for each of its ways."""
+    """Test images, or sounds as images, as they are and as the model gives them back, once for each of its ways."""
     release = model.release
     x = release.sample.x
     found = ways(release)
@@ -140,7 +140,7 @@ def given_back(model: LoadedModel, tests: Tests, into: Path) -> tuple[Back, ...]
     for way in found:
         if labels is None and any(_takes_label(release.tasks[task]) for task in way):
             continue
-        kind = "pictures" if isinstance(x, Image) else "sounds"
+        kind = "images" if isinstance(x, Image) else "sounds"
         what = f"{len(real)} test {kind} of {release.manifest['recipe']['data']}"
         rows, seen = [real], real
         if way == ("denoise",):
@@ -150,14 +150,14 @@ def given_back(model: LoadedModel, tests: Tests, into: Path) -> tuple[Back, ...]
         else:
             caption = f"{what}, each above its reconstruction"
         rows.append(_through(model, way, seen, labels))
-        grid = pictures.stacks([display.frames(row, x) for row in rows], SHOWN[x.kind][1])
+        grid = grids.stacks([display.frames(row, x) for row in rows], SHOWN[x.kind][1])
         path = into / f"{'-'.join(way)}.png"
-        made.append(Back(caption, _placed(pictures.png(pictures.enlarge(grid)), path, caption, path)))
+        made.append(Back(caption, _placed(grids.png(grids.enlarge(grid)), path, caption, path)))
     return tuple(made)
 
 
 def ways(release: Release) -> list[tuple[str, ...]]:
-    """The tasks, one after the other, that give a picture or a sound back: by reconstructing it, or without noise."""
+    """The tasks, one after the other, that give an image or a sound back: by reconstructing it, or without noise."""
     x, tasks = release.sample.x, release.tasks
     if x.kind not in SHOWN:
         return []
@@ -174,7 +174,7 @@ def ways(release: Release) -> list[tuple[str, ...]]:
 
 
 def corrupted(x: Pixels, recipe: Mapping[str, Any]) -> tuple[Pixels, str]:
-    """Pictures, uint8 (n, h, w) or (n, h, w, 3), with the noise that a recipe's `noise` and `level` name, in words.
+    """Images, uint8 (n, h, w) or (n, h, w, 3), with the noise that a recipe's `noise` and `level` name, in words.
 
     It is Gaussian, or a share of the pixels is made black, or black or white (Vincent et al. 2010, section 3.3,
     https://jmlr.org/papers/v11/vincent10a.html). Without these it is Gaussian, of deviation `sigma`, or 0.3.
@@ -212,16 +212,16 @@ def _through(model: LoadedModel, way: tuple[str, ...], x: Array, labels: Array |
     return x
 
 
-def _placed(content: bytes, path: Path, alt: str, source: Path) -> Picture:
+def _placed(content: bytes, path: Path, alt: str, source: Path) -> PlacedImage:
     """Write a PNG file into a gallery; :class:`ReleaseError` that names `source` where it is none."""
     import io
 
     from PIL import Image as PngFile
 
     try:
-        with PngFile.open(io.BytesIO(content), formats=["PNG"]) as picture:
-            width, height = picture.size
+        with PngFile.open(io.BytesIO(content), formats=["PNG"]) as image:
+            width, height = image.size
     except (OSError, ValueError, SyntaxError, PngFile.DecompressionBombError) as error:
-        raise ReleaseError(f"{source} is no picture that can be shown. Get the release again.") from error
+        raise ReleaseError(f"{source} is no image that can be shown. Get the release again.") from error
     files.write(path, content)
-    return Picture(f"{FOLDER}/{path.parent.name}/{path.name}", width, height, alt)
+    return PlacedImage(f"{FOLDER}/{path.parent.name}/{path.name}", width, height, alt)

@@ -14,7 +14,7 @@ from zoo.benchmark import machine
 from zoo.contract.metric import Figure, baseline_words, number, protocol_words, value_words
 from zoo.core import files
 from zoo.gallery.entry import Entry
-from zoo.gallery.media import Picture, Samples
+from zoo.gallery.media import PlacedImage, Samples
 
 PAGE = Path(__file__).parent / "page"
 
@@ -35,7 +35,7 @@ COLUMNS = {"fid": "FID", "likelihood": "−log p", "mse": "MSE", "accuracy": "Ac
 
 
 def write(folder: Path, entries: Sequence[Entry]) -> None:
-    """Write ``index.html``, the style and the script into a folder that has the pictures."""
+    """Write ``index.html``, the style and the script into a folder that has the images."""
     for path in PAGE.iterdir():
         if path.suffix in (".css", ".js"):
             shutil.copyfile(path, folder / path.name)
@@ -115,7 +115,7 @@ def _card(entry: Entry) -> str:
         f'<p class="title">{escape(card["title"])}</p>',
         f"<p>{escape(card['summary'])} {paper}</p>",
         *([_samples(entry.samples, entry.name)] if entry.samples else []),
-        *(_figure(back.picture, back.caption, alt="") for back in entry.back),
+        *(_figure(back.image, back.caption, alt="") for back in entry.back),
         *_figures(entry),
         '<dl class="facts">',
         *(f"<dt>{heading}</dt><dd>{escape(text)}</dd>" for heading, text in entry.facts().items()),
@@ -135,8 +135,8 @@ def _card(entry: Entry) -> str:
 
 def _samples(samples: Samples, name: str) -> str:
     parts = []
-    if samples.picture:
-        parts.append(_image(samples.picture, samples.picture.alt))
+    if samples.image:
+        parts.append(_image(samples.image, samples.image.alt))
     if samples.sound:
         label = escape(f"Sounds that {name} generated, one after the other")
         parts.append(f'<audio controls preload="none" src="{samples.sound}" aria-label="{label}"></audio>')
@@ -146,14 +146,14 @@ def _samples(samples: Samples, name: str) -> str:
     return f"<figure>{''.join(parts)}<figcaption>{escape(samples.caption)}</figcaption></figure>"
 
 
-def _figure(picture: Picture, caption: str, alt: str) -> str:
-    """A picture under which its caption says all that it shows."""
-    return f"<figure>{_image(picture, alt)}<figcaption>{escape(caption)}</figcaption></figure>"
+def _figure(image: PlacedImage, caption: str, alt: str) -> str:
+    """An image under which its caption says all that it shows."""
+    return f"<figure>{_image(image, alt)}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def _image(picture: Picture, alt: str) -> str:
-    size = f'width="{picture.width}" height="{picture.height}"'
-    return f'<img src="{picture.path}" {size} alt="{escape(alt)}" loading="lazy" decoding="async">'
+def _image(image: PlacedImage, alt: str) -> str:
+    size = f'width="{image.width}" height="{image.height}"'
+    return f'<img src="{image.path}" {size} alt="{escape(alt)}" loading="lazy" decoding="async">'
 
 
 def _figures(entry: Entry) -> list[str]:

@@ -1,4 +1,4 @@
-"""Between what people hold (pictures, sounds, text, arrays) and what graphs take (float32 and int64 batches)."""
+"""Between what people hold (images, sounds, text, arrays) and what graphs take (float32 and int64 batches)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Fit = Literal["", "crop", "pad"]
 def to_batch(value: Any, spec: Spec, name: str, background: str = "white", fit: Fit = "") -> Array:
     """What a person gives for the input `name`, as the batch that a graph takes: (n, *spec.shape) of spec.dtype.
 
-    Pictures: uint8, bool, or floats in [0, 1], (h, w), (n, h, w), (h, w, 3) or (n, h, w, 3); a PIL picture or a file
+    Images: uint8, bool, or floats in [0, 1], (h, w), (n, h, w), (h, w, 3) or (n, h, w, 3); a PIL image or a file
     name; a list of these. Files are turned as their EXIF orientation says, and what is transparent is laid on
     `background`; with a `fit`, images of another size are cut or padded and resized. Sounds: the name of a .wav file,
     cut or padded to length, or a list of these; or floats in [-1, 1], for spectrograms in [0, 1]. Text: str, or the
@@ -81,7 +81,7 @@ def fitted(files: Sequence[str | Path], spec: Image, background: str, fit: Fit) 
 
 
 def from_batch(array: Array, spec: Spec) -> Any:
-    """What a graph gives, as people want it: pictures uint8 (n, h, w) or (n, h, w, 3), a list of str, or an array.
+    """What a graph gives, as people want it: images uint8 (n, h, w) or (n, h, w, 3), a list of str, or an array.
 
     Sounds are clipped: float32 (n, samples) in [-1, 1], spectrograms float32 (n, bands, frames) in [0, 1]. Raises
     :class:`ReleaseError` for values that are not numbers, and for characters that are not in the vocabulary.
@@ -115,7 +115,7 @@ def takes(spec: Spec) -> str:
     """What :func:`to_batch` takes for an input of that form, in words."""
     if isinstance(spec, Image):
         size = f"{spec.width}×{spec.height} pixels"
-        return f"{gives(spec)}, or floats in [0, 1]; PIL pictures; the names of picture files; all of {size}"
+        return f"{gives(spec)}, or floats in [0, 1]; PIL images; the names of image files; all of {size}"
     if isinstance(spec, Text):
         known = f"{spec.classes} characters that it knows"
         return f"a str of {spec.length} characters, of the {known}; the Path of a text file; a list of these"
@@ -129,7 +129,7 @@ def gives(spec: Spec) -> str:
     form = f"{spec.dtype} {_shape(spec.shape)}"
     if isinstance(spec, Image):
         colours = () if spec.channels == 1 else (spec.channels,)
-        return f"pictures, uint8 {_shape((spec.height, spec.width, *colours))}"
+        return f"images, uint8 {_shape((spec.height, spec.width, *colours))}"
     if isinstance(spec, Text):
         return f"a list of n str of {spec.length} characters"
     if isinstance(spec, Audio):
@@ -221,13 +221,13 @@ def _images(value: Any, spec: Image, name: str, options: images.ImageOptions, fi
         value = [value]
     if not isinstance(value, np.ndarray):
         if not isinstance(value, Sequence) or not value:
-            raise SettingError(f"{name} is {type(value).__name__}; it must be pictures, file names or an array.")
+            raise SettingError(f"{name} is {type(value).__name__}; it must be images, file names or an array.")
         return np.concatenate([_one_image(item, spec, name, options, fit) for item in value])
     return _image_array(value, spec, name)
 
 
 def _one_image(item: Any, spec: Image, name: str, options: images.ImageOptions, fit: Fit) -> Array:
-    """A picture, a file name or an array as an array with a batch axis of 1."""
+    """An image, a file name or an array as an array with a batch axis of 1."""
     from PIL import Image as Pillow
     from PIL import UnidentifiedImageError
 
@@ -243,33 +243,33 @@ def _one_image(item: Any, spec: Image, name: str, options: images.ImageOptions, 
     except FileNotFoundError as error:
         raise DataError(f"{label or repr(label)} does not exist. Check the path.") from error
     except IsADirectoryError as error:
-        raise DataError(f"{label} is a folder, and takes the name of a picture.") from error
+        raise DataError(f"{label} is a folder, and takes the name of an image.") from error
     except Pillow.DecompressionBombError as error:
-        raise DataError(f"{label} is too large a picture. Make it smaller first.") from error
+        raise DataError(f"{label} is too large an image. Make it smaller first.") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{label} is no picture that can be read, or it is damaged.") from error
+        raise DataError(f"{label} is no image that can be read, or it is damaged.") from error
     return _image_array(np.asarray(item), spec, label)
 
 
-def _pixels(picture: Any, spec: Image, label: str, options: images.ImageOptions, fit: Fit) -> Array:
-    """A PIL picture as an array: floats as they are, the rest as uint8; with a `fit` always uint8."""
-    size = images.size_of(picture)
+def _pixels(image: Any, spec: Image, label: str, options: images.ImageOptions, fit: Fit) -> Array:
+    """A PIL image as an array: floats as they are, the rest as uint8; with a `fit` always uint8."""
+    size = images.size_of(image)
     if fit:
-        upright = images.pixels(picture, spec.channels, label, options)
+        upright = images.pixels(image, spec.channels, label, options)
         return images.fitted(upright, (spec.width, spec.height), fit, options)
     if size != (spec.width, spec.height):
         raise DataError(
             f"{label} is {size[0]}×{size[1]} pixels; this model takes {spec.width}×{spec.height}. Resize it "
             "first, or let zoo run do it: --fit crop or --fit pad."
         )
-    if picture.mode != "F":
-        return images.pixels(picture, spec.channels, label, options)
-    floats: Array = np.asarray(picture)
+    if image.mode != "F":
+        return images.pixels(image, spec.channels, label, options)
+    floats: Array = np.asarray(image)
     return floats if spec.channels == 1 else np.repeat(floats[..., None], 3, axis=2)
 
 
 def _image_array(array: Array, spec: Image, name: str) -> Array:
-    """(n, h, w), (n, h, w, c) or one picture, uint8 or float in [0, 1], as float32 (n, c, h, w) in [0, 1]."""
+    """(n, h, w), (n, h, w, c) or one image, uint8 or float in [0, 1], as float32 (n, c, h, w) in [0, 1]."""
     hwc = (spec.height, spec.width, spec.channels)
     shape = array.shape
     if spec.channels == 1 and array.shape[-2:] == hwc[:2]:
@@ -278,12 +278,12 @@ def _image_array(array: Array, spec: Image, name: str) -> Array:
         array = array[None]
     if array.ndim != 4 or array.shape[1:] != hwc:
         wanted = f"(n, {spec.height}, {spec.width}" + (")" if spec.channels == 1 else f", {spec.channels})")
-        raise SettingError(f"{name} has shape {shape}; pictures for this model are {wanted}.")
+        raise SettingError(f"{name} has shape {shape}; images for this model are {wanted}.")
     if array.dtype == np.uint8:
         array = array.astype(np.float32) / np.float32(255)
     elif array.dtype.kind in "bf":
         if array.size and not (array.min() >= 0 and array.max() <= 1):
             raise SettingError(f"{name} has values from {array.min():g} to {array.max():g}; floats must lie in [0, 1].")
     else:
-        raise SettingError(f"{name} has dtype {array.dtype}; pictures are uint8 from 0 to 255, or floats in [0, 1].")
+        raise SettingError(f"{name} has dtype {array.dtype}; images are uint8 from 0 to 255, or floats in [0, 1].")
     return np.ascontiguousarray(array.transpose(0, 3, 1, 2), np.float32)

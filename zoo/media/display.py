@@ -1,4 +1,4 @@
-"""Samples of any kind for people: as one picture, and as the files of their kind."""
+"""Samples of any kind for people: as one image, and as the files of their kind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoo.media.grid import Pixels
 
 
 def shown(x: NDArray[Any]) -> NDArray[Any]:
-    """Pictures or sounds of a data set as people hold them, and as models take them.
+    """Images or sounds of a data set as people hold them, and as models take them.
 
     uint8 (n, c, h, w) is given as (n, h, w), or (n, h, w, 3) in colour; waveforms in int16 as float32 in [-1, 1];
     spectrograms as they are, in float32.
@@ -24,7 +24,7 @@ def shown(x: NDArray[Any]) -> NDArray[Any]:
 
 
 def frames(samples: Any, spec: SampleSpec) -> Pixels:
-    """Each sample but of text as a picture: uint8 (n, h, w) or (n, h, w, 3).
+    """Each sample but of text as an image: uint8 (n, h, w) or (n, h, w, 3).
 
     A spectrogram has the low bands at the bottom; value v is grey level round(255 v), halves to even. `samples` are as
     :meth:`zoo.runtime.LoadedModel.generate` gives them.
@@ -37,8 +37,8 @@ def frames(samples: Any, spec: SampleSpec) -> Pixels:
     return np.asarray(samples, np.uint8)
 
 
-def picture(samples: Any, spec: SampleSpec, columns: int | None = None, gap: int = 1) -> Pixels:
-    """All samples as one picture, not enlarged: a grid, or a page of text."""
+def image(samples: Any, spec: SampleSpec, columns: int | None = None, gap: int = 1) -> Pixels:
+    """All samples as one image, not enlarged: a grid, or a page of text."""
     if isinstance(spec, Text):
         return grid.of_texts(samples)
     return grid.grid(frames(samples, spec), columns, gap)
@@ -57,7 +57,7 @@ def contents(samples: Any, spec: SampleSpec) -> dict[str, bytes]:
     """The content of the files that show samples, by ending: .png, for sounds .wav too, for text .txt alone."""
     if isinstance(spec, Text):
         return {".txt": (samples[0] + "\n").encode()}
-    made = {".png": grid.png(grid.enlarge(picture(samples, spec)))}
+    made = {".png": grid.png(grid.enlarge(image(samples, spec)))}
     if isinstance(spec, (Audio, LogMel)):
         made[".wav"] = wav.write(sounds(samples, spec).reshape(-1), spec.rate)
     return made

@@ -1,4 +1,4 @@
-"""Pictures for people: grids of samples, text as a picture, PNG bytes."""
+"""Images for people: grids of samples, text as an image, PNG bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Pixels = NDArray[np.uint8]
 
 
 def grid(images: Pixels, columns: int | None = None, gap: int = 1) -> Pixels:
-    """Pictures side by side on a grey ground, nearly square: uint8 (n, h, w) or (n, h, w, 3) to (H, W) or (H, W, 3)."""
+    """Images side by side on a grey ground, nearly square: uint8 (n, h, w) or (n, h, w, 3) to (H, W) or (H, W, 3)."""
     count, height, width = images.shape[:3]
     columns = columns or math.ceil(math.sqrt(count))
     rows = -(-count // columns)
@@ -28,7 +28,7 @@ def grid(images: Pixels, columns: int | None = None, gap: int = 1) -> Pixels:
 
 
 def enlarge(image: Pixels, least: int = 512) -> Pixels:
-    """The picture with each pixel made a square, so that its longer side has at least `least` pixels or so."""
+    """The image with each pixel made a square, so that its longer side has at least `least` pixels or so."""
     factor = max(1, round(least / max(image.shape[:2])))
     return image.repeat(factor, 0).repeat(factor, 1)
 
@@ -37,29 +37,29 @@ def of_waveforms(waveforms: NDArray[np.floating], width: int = 256, height: int 
     """Sounds, floats in [-1, 1] (n, samples), as their envelopes, light on dark: uint8 (n, height, width)."""
     count, samples = waveforms.shape
     edges = np.arange(width + 1) * samples // width
-    picture = np.full((count, height, width), 24, np.uint8)
-    for sound, canvas in zip(waveforms, picture, strict=True):
+    image = np.full((count, height, width), 24, np.uint8)
+    for sound, canvas in zip(waveforms, image, strict=True):
         for column, (start, end) in enumerate(itertools.pairwise(edges)):
             part = sound[start : end + 1].clip(-1, 1)  # with the next one's first sample, so that the line has no gaps
             top, bottom = ((1 - edge) / 2 * (height - 1) for edge in (part.max(), part.min()))
             canvas[round(float(top)) : round(float(bottom)) + 1, column] = 230
-    return picture
+    return image
 
 
 def stacks(rows: Sequence[Pixels], columns: int = 8) -> Pixels:
-    """Sets of as many pictures as one grid, each of a set above its partner of the next set."""
+    """Sets of as many images as one grid, each of a set above its partner of the next set."""
     line = np.full_like(rows[0][:, :1], 96)
     parts = [part for row in rows for part in (line, row)][1:]
     return grid(np.concatenate(parts, axis=1), columns=min(columns, len(rows[0])), gap=3)
 
 
 def pairs(left: Pixels, right: Pixels, columns: int = 8) -> Pixels:
-    """Two sets of pictures as one grid, each of the first above its partner of the second."""
+    """Two sets of images as one grid, each of the first above its partner of the second."""
     return stacks([left, right], columns)
 
 
 def png(image: Pixels) -> bytes:
-    """A picture, uint8 (h, w) or (h, w, 3), as the bytes of a PNG file."""
+    """An image, uint8 (h, w) or (h, w, 3), as the bytes of a PNG file."""
     from PIL import Image
 
     buffer = io.BytesIO()

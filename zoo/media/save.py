@@ -1,4 +1,4 @@
-"""Samples and results as files: pictures as one grid, sounds, text, arrays, JSON. The path's ending says which."""
+"""Samples and results as files: images as one grid, sounds, text, arrays, JSON. The path's ending says which."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def save(
     """Write what a task or :meth:`~zoo.runtime.LoadedModel.generate` gave, a batch of the form `spec`, and say where.
 
     Sounds in .wav files are numbered from `first` on where there are several; `columns` is the width of a grid of
-    pictures. Raises :class:`SettingError` for an ending that the form cannot have, :class:`ExistsError` for a file
+    images. Raises :class:`SettingError` for an ending that the form cannot have, :class:`ExistsError` for a file
     that is there, unless `force`.
     """
     if not hasattr(value, "__len__") or len(value) == 0:
@@ -72,7 +72,7 @@ def save(
         contents: list[bytes | str] = [wav.write(sound, spec.rate) for sound in display.sounds(value, spec)]
     elif path.suffix == ".png":
         assert isinstance(spec, (Image, Audio, LogMel))
-        contents = [grid.png(grid.enlarge(display.picture(value, spec, columns)))]
+        contents = [grid.png(grid.enlarge(display.image(value, spec, columns)))]
     elif path.suffix == ".txt":
         contents = ["\n\n".join(value) + "\n"]
     elif path.suffix == ".json":

@@ -89,7 +89,7 @@ def models(content: Mapping[str, Any]) -> str:
 def _overview(releases: Mapping[str, Any]) -> list[str]:
     """A line for each set of weights: what counts for it, how far samples are from the data, and classes' shares."""
     lines = [
-        "| weights | size | trained in | what counts | FID | of real pictures | share of each class |",
+        "| weights | size | trained in | what counts | FID | of real images | share of each class |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, entry in releases.items():

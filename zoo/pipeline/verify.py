@@ -76,7 +76,7 @@ def _graphs(model: LoadedModel, release: releases.Release, backend: OnnxBackend)
 
 
 def _samples(model: LoadedModel) -> str:
-    """Generate the release's samples again and compare them with its picture or its text, by the format's rules."""
+    """Generate the release's samples again and compare them with its image or its text, by the format's rules."""
     release = model.release
     made = release.manifest["samples"]
     name, seed = made["file"], made["seed"]
@@ -91,13 +91,13 @@ def _samples(model: LoadedModel) -> str:
     elif name.endswith(".wav"):
         same = _heard(model, release.path(name), made)
     else:
-        same = _pictured(model, release.path(name), made)
+        same = _imaged(model, release.path(name), made)
         if same and "sound" in made:
             name = made["sound"]
             same = _sounds_alike(model, release.path(name), made)
     picks = release.plan is not None and release.plan.tokens is not None
     if not same and releases.QUANTIZED in release.manifest and picks:
-        return f"seed {seed} gives another sample than {name}: narrow numbers round differently on other processors"
+        return f"seed {seed} gives another sample than {name}: low precision rounds differently on other processors"
     if not same:
         raise ReleaseError(
             f"{release.folder}: the samples of seed {seed} are not those in {name}. Get the release again."
@@ -106,8 +106,8 @@ def _samples(model: LoadedModel) -> str:
     return f"seed {seed} gives what is in {made['file']}{also}"
 
 
-def _pictured(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
-    """Whether the picture shows the samples, within one level."""
+def _imaged(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
+    """Whether the image shows the samples, within one level."""
     from PIL import Image
 
     height, width = model.release.sample.x.shape[-2:]
@@ -121,9 +121,9 @@ def _pictured(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
                     return False
                 kept: NDArray[Any] = np.asarray(opened)[::scale, ::scale]
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ReleaseError(f"{path} is no picture that can be read, or damaged. Get the release again.") from error
+        raise ReleaseError(f"{path} is no image that can be read, or damaged. Get the release again.") from error
     samples = model.generate(made["n"], seed=made["seed"])
-    again = display.picture(samples, model.release.sample.x, made["columns"], made["gap"])
+    again = display.image(samples, model.release.sample.x, made["columns"], made["gap"])
     if kept.shape != again.shape:
         return False
     if _near(model, np.abs(kept.astype(int) - again), 1):
@@ -175,9 +175,9 @@ def _sounds_alike(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bo
 
 
 def _near(model: LoadedModel, gaps: NDArray[Any], most: int) -> bool:
-    """Whether no gap is above `most`: of narrow numbers, of which rounding may choose the next, their mean."""
-    narrow = releases.QUANTIZED in model.release.manifest
-    return bool((gaps.mean() if narrow else gaps.max()) <= most)
+    """Whether no gap is above `most`: of low precision, where rounding may choose the next, their mean."""
+    quantised = releases.QUANTIZED in model.release.manifest
+    return bool((gaps.mean() if quantised else gaps.max()) <= most)
 
 
 def _picked(model: LoadedModel, text: str, seed: int) -> bool:

@@ -204,7 +204,7 @@ def catalogue(distribution: str) -> Catalogue:
 def index(distribution: str) -> Index:
     """The index of a distribution's ``registry.yaml``, of which nothing else is parsed: a small part of it.
 
-    Of one without an index, as somebody may have written it by hand, all is read.
+    A file without an index, as somebody may have written it by hand, is parsed in full.
     """
     path = catalogue_path(distribution)
     loaded, problem = _read(distribution, path, schema.problem_of_head, whole=False)

@@ -39,7 +39,7 @@ GENERATE = "generate"
 """The key of the graph that generates as a whole."""
 
 QUANTIZED = "quantized"
-"""The key of what is said of a release in narrow numbers: what it is made of, and what it lost."""
+"""The key of what is said of a quantised release: what it is made of, and what it lost."""
 
 THRESHOLD, USUAL = "score_threshold", 0.99
 """The measure that says which scores are strange, and the share of test samples below it."""
@@ -74,7 +74,7 @@ class Release:
     generate: str
     """The file name of the graph that generates as a whole, from a seed; empty where there is none."""
     uint8: Mapping[str, str]
-    """By the name of a task, or ``generate``: the file name of its graph for pictures as uint8 (n, h, w, channels)."""
+    """By the name of a task, or ``generate``: the file name of its graph for images as uint8 (n, h, w, channels)."""
     files: Mapping[str, str]
     """SHA-256 by file name."""
 
@@ -114,7 +114,7 @@ class Release:
             )
 
     def weights(self) -> Path:
-        """The path of its weights for torch, checked; :class:`ReleaseError` if altered, or for narrow numbers."""
+        """The path of its weights for torch, checked; :class:`ReleaseError` if altered, or of a quantised release."""
         made = self.manifest.get(QUANTIZED)
         if made is not None:
             raise ReleaseError(
@@ -199,7 +199,7 @@ def parse(folder: Path, manifest: Any) -> Release:
     x = spec_from_json(sample.get("x"), f"{where}: sample")
     if not isinstance(x, SampleSpec) or type(classes) is not int or classes < 0:
         raise ReleaseError(
-            f"{where} is damaged: its sample is neither picture nor text nor sound. Get the release again."
+            f"{where} is damaged: its sample is neither image nor text nor sound. Get the release again."
         )
     release = Release(
         folder=folder,

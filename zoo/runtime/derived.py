@@ -1,6 +1,6 @@
 """The graphs made around the tasks' own, and the check that they give what the host computes.
 
-``generate.onnx`` takes a seed and gives samples; ``TASK.uint8.onnx`` takes and gives pictures as they lie in files.
+``generate.onnx`` takes a seed and gives samples; ``TASK.uint8.onnx`` takes and gives images as they lie in files.
 They are for clients in any language: zoo itself runs the tasks' graphs, and draws the noise with numpy.
 """
 
@@ -179,9 +179,9 @@ def _uint8(release: Release, backend: OnnxBackend, name: str) -> float:
     return worst
 
 
-def _levels(pictures: Array) -> NDArray[np.uint8]:
+def _levels(images: Array) -> NDArray[np.uint8]:
     """float (n, c, h, w) as uint8 (n, h, w, c)."""
-    levels: NDArray[np.uint8] = np.rint(np.clip(pictures, 0.0, 1.0) * 255.0).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.rint(np.clip(images, 0.0, 1.0) * 255.0).astype(np.uint8)
     return levels.transpose(0, 2, 3, 1)
 
 

@@ -39,7 +39,7 @@ def inpaint(
     way = _repeated(release) if plan is None else ("encode",)
     if way is None:
         instead = " A text is completed by generate(prompt=…)." if isinstance(release.sample.x, Text) else ""
-        raise SettingError(f"{release.name} cannot inpaint: no task of it reconstructs pictures or sounds.{instead}")
+        raise SettingError(f"{release.name} cannot inpaint: no task of it reconstructs images or sounds.{instead}")
     (name, spec), *_ = release.tasks[way[0]].inputs.items()
     given = to_batch(x, spec, name, release.background)
     count = len(given)
@@ -55,7 +55,7 @@ def inpaint(
     missing = np.broadcast_to(missing, given.shape)
     if plan is not None:
         return from_batch(_picked(run, plan, given, missing, seed, labels), spec)
-    axes = tuple(range(2 if isinstance(spec, Image) else 1, given.ndim))  # a picture's channels have means of their own
+    axes = tuple(range(2 if isinstance(spec, Image) else 1, given.ndim))  # an image's channels have means of their own
     if missing.all(axes).any():
         raise SettingError("The mask covers all of a sample, so there is nothing to go by. Leave a part uncovered.")
     filled = np.where(missing, given.mean(axes, keepdims=True, where=~missing), given)
@@ -80,7 +80,7 @@ def verbs(release: Release) -> dict[str, str]:
 
 
 def _repeated(release: Release) -> tuple[str, ...] | None:
-    """The tasks that, one after the other, make pictures or sounds of such of the same form, and of labels or none."""
+    """The tasks that, one after the other, make images or sounds of such of the same form, and of labels or none."""
     for way in (("reconstruct",), ("encode", "decode")):
         if any(task not in release.tasks for task in way):
             continue
@@ -106,7 +106,7 @@ def _same(taken: Spec, made: Spec) -> bool:
 def _sampled(release: Release) -> Plan | None:
     """How tokens are picked that are the pixels: encode gives a token a pixel, and the generation picks such tokens.
 
-    None for other models, and so for those whose grid is coarser than the picture.
+    None for other models, and so for those whose grid is coarser than the image.
     """
     plan, encode, x = release.plan, release.tasks.get("encode"), release.sample.x
     if plan is None or not isinstance(plan.value, Chain) or not isinstance(x, Image) or encode is None:
@@ -117,7 +117,7 @@ def _sampled(release: Release) -> Plan | None:
 
 
 def _picked(run: Run, plan: Plan, given: Array, missing: Array, seed: int, labels: Mapping[str, Array]) -> Array:
-    """Pictures (n, c, h, w) whose missing pixels are picked in order, those that are known being fed as they come."""
+    """Images (n, c, h, w) whose missing pixels are picked in order, those that are known being fed as they come."""
     seed, _, _ = philox.checked(seed, 0, len(given))
     ((name, _),), (grid,) = plan.tasks["encode"].inputs.items(), [*plan.tasks["encode"].outputs][:1]
     known = np.where(missing[:, 0], FREE, run("encode", {name: given})[grid])

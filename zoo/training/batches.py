@@ -67,10 +67,10 @@ class Batches:
                 f"Set batch={self.size // parts * parts or parts}."
             )
         if (flip or crop) and not isinstance(data.sample.x, Image):
-            raise SettingError(f"flip and crop are for pictures, and {data.name} is {data.sample.x.kind}.")
+            raise SettingError(f"flip and crop are for images, and {data.name} is {data.sample.x.kind}.")
         if isinstance(data.sample.x, Image) and 2 * crop > min(data.sample.x.height, data.sample.x.width):
             raise SettingError(
-                f"crop = {crop} moves pictures by more than half of their {data.sample.x.height}×{data.sample.x.width} "
+                f"crop = {crop} moves images by more than half of their {data.sample.x.height}×{data.sample.x.width} "
                 "pixels. Set a smaller one."
             )
 
@@ -80,7 +80,7 @@ class Batches:
     def train(self, k: int, progress: Tensor, part: int = 0) -> Batch:
         """A part of batch `k` of the run, augmented.
 
-        Pictures: each once an epoch, in an order of (seed, epoch). Text: windows at random.
+        Images: each once an epoch, in an order of (seed, epoch). Text: windows at random.
         """
         here = slice(part * self._part, (part + 1) * self._part)
         index = self._chosen(k)[here]
@@ -130,7 +130,7 @@ class Batches:
         return Batch(x=x, labels=labels, index=index, progress=progress)
 
     def _augmented(self, batch: Batch, k: int, here: slice) -> Batch:
-        """Half of the pictures mirrored; each moved by up to `crop` pixels, with black from beyond its edges."""
+        """Half of the images mirrored; each moved by up to `crop` pixels, with black from beyond its edges."""
         generator = torch.Generator().manual_seed(mix(self._seed, "augment", k))
         mirrored = torch.randint(2, (self.size,), generator=generator)[here].bool().to(self._device)
         moved = torch.randint(2 * self._crop + 1, (2, self.size), generator=generator)[:, here].to(self._device)
@@ -159,7 +159,7 @@ def _order(count: int, seed: int, epoch: int) -> Tensor:
 def split(data: DataSet, recipe: Recipe) -> tuple[DataSet, DataSet | None]:
     """The training data without the class that the recipe leaves out, and what it holds out of them for validation.
 
-    Held out are `recipe.validation` samples: pictures at random by the seed, text from its end. Raises
+    Held out are `recipe.validation` samples: images at random by the seed, text from its end. Raises
     :class:`SettingError` where there are too few samples, or no such class.
     """
     if recipe.leave_out >= 0:

@@ -160,7 +160,7 @@ def read(run: Path, which: str = "last", hint: str = "") -> Checkpoint:
 def newest(run: Path, say: Callable[[str], None]) -> bytes:
     """The content of the newest checkpoint that is sound; nothing where the run has none yet.
 
-    Newer ones that are damaged are set aside, and said to be. Raises :class:`TrainingError` if none is sound.
+    Newer ones that are damaged are renamed and reported. Raises :class:`TrainingError` if none is sound.
     """
     damaged: dict[Path, str] = {}
     content = b""

@@ -1,4 +1,4 @@
-"""The loss curves of a run as a picture: every loss term and measure by step."""
+"""The loss curves of a run as an image: every loss term and measure by step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SMOOTH = 50
 Points = dict[str, list[tuple[int, float]]]
 
 
-def picture(lines: Iterable[str], title: str) -> bytes | None:
+def image(lines: Iterable[str], title: str) -> bytes | None:
     """A PNG of the lines of ``metrics.jsonl``; None where matplotlib is not installed, or there is nothing to draw."""
     if not installed("matplotlib"):
         return None

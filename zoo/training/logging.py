@@ -84,8 +84,8 @@ class Report:
         if self._board and ".txt" in files_by_ending:
             self._board.add_text("samples", files_by_ending[".txt"].decode(), step)
         elif self._board and ".png" in files_by_ending:
-            picture = np.asarray(Image.open(io.BytesIO(files_by_ending[".png"])).convert("RGB"))
-            self._board.add_image("samples", picture, step, dataformats="HWC")
+            image = np.asarray(Image.open(io.BytesIO(files_by_ending[".png"])).convert("RGB"))
+            self._board.add_image("samples", image, step, dataformats="HWC")
 
     def draw(self, last: bool) -> None:
         """Draw the curves, if that has not just been done or this is the last time."""
@@ -93,8 +93,8 @@ class Report:
             return
         try:
             lines = (self._folder / run_folder.METRICS).read_text("utf-8").splitlines()
-            content = curves.picture(lines, self._name)
-        except (OSError, ValueError, ImportError) as error:  # a picture is not worth a run
+            content = curves.image(lines, self._name)
+        except (OSError, ValueError, ImportError) as error:  # an image is not worth a run
             self.say(f"{run_folder.CURVES} was not drawn: {one_line(error)}")
             return
         if content is not None:

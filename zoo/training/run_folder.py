@@ -3,7 +3,7 @@
 runs/vae.mnist/
   recipe.json       what is trained, from which data, by which plugin
   metrics.jsonl     loss terms and measures by step
-  curves.png        the same as a picture
+  curves.png        the same as an image
   measures.json     what was measured of it, by step
   samples/          what the model generates, by step
   checkpoints/      the newest two and the best

@@ -65,7 +65,7 @@ function level(value) {
 
 // Samples of each kind, as elements
 
-function picture({ channels, height, width }, data, label) {
+function image({ channels, height, width }, data, label) {
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const context = canvas.getContext("2d");
   const image = context.createImageData(width, height);
@@ -85,7 +85,7 @@ function picture({ channels, height, width }, data, label) {
 function spectrogram({ bands, samples, hop }, data, label) {
   const frames = Math.floor(samples / hop);
   const rows = Array.from({ length: bands }, (_, row) => [...data.slice((bands - 1 - row) * frames, (bands - row) * frames)]);
-  return picture({ channels: 1, height: bands, width: frames }, rows.flat(), label);
+  return image({ channels: 1, height: bands, width: frames }, rows.flat(), label);
 }
 
 function sound({ rate }, data, label) {
@@ -102,7 +102,7 @@ function sound({ rate }, data, label) {
   return player;
 }
 
-const SHOW = { image: picture, "log-mel": spectrogram, audio: sound };
+const SHOW = { image: image, "log-mel": spectrogram, audio: sound };
 
 /** The samples of a batch, in a group of the page. */
 function show(group, x, { data, dims }, labels) {
@@ -202,7 +202,7 @@ async function walk(model) {
       again = false;
       well = await busy(null, "Decoding …", async () => {
         const results = await ask("run", { graph: model.task.graph, feeds: { [name]: floats(code, [1, ...spec.shape]) } });
-        show($(".samples", section), model.x, results[made], () => "The picture of the code");
+        show($(".samples", section), model.x, results[made], () => "The image of the code");
       });
     } while (again);
     running = false;
@@ -232,7 +232,7 @@ function reconstruct(model) {
   const { channels, height, width } = model.x;
   pad.height = Math.round((pad.width * height) / width);
 
-  /** The pad, made as small as the model's pictures, as (1, channels, h, w) in [0, 1]. */
+  /** The pad, made as small as the model's images, as (1, channels, h, w) in [0, 1]. */
   function small() {
     const canvas = Object.assign(document.createElement("canvas"), { width, height });
     const shrunk = canvas.getContext("2d");
@@ -255,7 +255,7 @@ function reconstruct(model) {
       const results = await ask("run", { graph: tasks[name].graph, feeds: { [input]: batch } });
       batch = { type: results[output].data instanceof BigInt64Array ? "int64" : "float32", ...results[output] };
     }
-    show($(".samples", section), model.x, batch, () => "The reconstruction of your picture");
+    show($(".samples", section), model.x, batch, () => "The reconstruction of your image");
   });
   function clear() {
     context.fillStyle = "#000";
@@ -269,13 +269,13 @@ function reconstruct(model) {
     context.drawImage(image, (pad.width - w) / 2, (pad.height - h) / 2, w, h);
     return act();
   }
-  const take = (file) => busy(null, "Reading the picture …", async () => {
+  const take = (file) => busy(null, "Reading the image …", async () => {
     if (!file) return;
     let image;
     try {
       image = await createImageBitmap(file);
     } catch {
-      throw new Error(`${file.name} is no picture that this browser can read.`);
+      throw new Error(`${file.name} is no image that this browser can read.`);
     }
     await place(image);
   });

@@ -21,7 +21,7 @@ import zoo
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
-    atoms: int = zoo.setting(128, "pictures in the dictionary", least=1)
+    atoms: int = zoo.setting(128, "images in the dictionary", least=1)
     sparsity: float = zoo.setting(0.05, "λ, the weight of |code| in the loss", least=0)
     centred: bool = zoo.setting(True, "start from grey instead of black")
 
@@ -53,12 +53,12 @@ class SparseAutoencoder(nn.Module):
         return self.decode(self.encode(x))
 
     def draw(self, u: Tensor) -> Tensor:
-        """A picture for uniform noise: the prior behind |code| is exponential, so code = −scale · log(1 − u)."""
+        """An image for uniform noise: the prior behind |code| is exponential, so code = −scale · log(1 − u)."""
         return self.decode(-self.scale * (1 - u).log())
 
 
 def loss(sae: SparseAutoencoder, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    """‖x − D(E(x))‖² + λ|E(x)| (eq. 2 to 4), mean over pictures."""
+    """‖x − D(E(x))‖² + λ|E(x)| (eq. 2 to 4), mean over images."""
     code = sae.encode(batch.x)
     error = (sae.mix(code) - batch.x).square().flatten(1).sum(1)
     return {"reconstruction": error.mean(), "sparsity": recipe.sparsity * code.sum(1).mean()}
@@ -86,7 +86,7 @@ def tasks(sae: SparseAutoencoder) -> Mapping[str, zoo.Task]:
 sparse = zoo.Model(
     card=zoo.Card(
         title="Sparse autoencoder",
-        summary="A dictionary of pictures of which each image uses a few: features that can be looked at.",
+        summary="A dictionary of images of which each image uses a few: features that can be looked at.",
         paper="https://doi.org/10.1038/381607a0",
         citation="Olshausen & Field 1996",
     ),
@@ -94,7 +94,7 @@ sparse = zoo.Model(
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
     generate=zoo.OneShot("draw"),
-    measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test pictures from their codes"),),
+    measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test images from their codes"),),
     finish=fit_scale,
     recipes={
         "digits": Recipe(data="digits", steps=2000, batch=100, decay="cosine"),

@@ -1,7 +1,7 @@
 """docs/samples.png: the first samples of seed 0 of some released models, a row each.
 
-python tests/released/picture.py          # compares
-python tests/released/picture.py --write  # makes it anew
+python tests/released/image.py          # compares
+python tests/released/image.py --write  # makes it anew
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ def row(name: str) -> NDArray[np.uint8]:
     return made
 
 
-def picture() -> NDArray[np.uint8]:
+def image() -> NDArray[np.uint8]:
     """All of it, uint8 (height, width)."""
     return np.concatenate([row(name) for name in MODELS])[:-GAP]
 
 
 if __name__ == "__main__":
-    made = picture()
+    made = image()
     if "--write" in sys.argv:
         content = io.BytesIO()
         Image.fromarray(made).save(content, "PNG", optimize=True)
         FILE.write_bytes(content.getvalue())
     elif np.abs(np.asarray(Image.open(FILE)).astype(int) - made).max() > 2:
-        sys.exit(f"{FILE} shows something else. Run: python tests/released/picture.py --write")
+        sys.exit(f"{FILE} shows something else. Run: python tests/released/image.py --write")

@@ -1,4 +1,4 @@
-"""A task's graph with narrow numbers: float16 throughout, or 8-bit weights and products.
+"""A task's graph in low precision: float16 throughout, or 8-bit weights and products.
 
 What goes in and out stays as it was. Bound to ONNX Runtime's own tools, which know its kernels.
 """
