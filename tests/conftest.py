@@ -19,6 +19,7 @@ import zoo
 from zoo import registry
 from zoo.cli import main
 from zoo.core.errors import ZooError
+from zoo.registry import discovery, registry_file
 
 if TYPE_CHECKING:  # it imports torch, and the process that only starts those which run tests needs none
     from zoo.training import checkpoints
@@ -212,8 +213,9 @@ def python(code: str, *arguments: str | Path, block: Sequence[str] = (), cwd: Pa
 def patch_registry(patch: pytest.MonkeyPatch, **values: object) -> None:
     """Replace functions of the registry, for those who import them and for the registry itself."""
     for name, value in values.items():
-        patch.setattr(registry, name, value)
-        patch.setattr(f"zoo.registry.discovery.{name}", value)
+        for module in (registry, discovery, registry_file):
+            if hasattr(module, name):
+                patch.setattr(module, name, value)
 
 
 Refused = Callable[..., str]

@@ -1,4 +1,4 @@
-"""A plugin for the tests of sounds: a linear autoencoder of waveforms or of log-mel spectrograms."""
+"""A plugin for the tests of audio clips: a linear autoencoder of waveforms or of log-mel spectrograms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Net(nn.Module):
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
         if not isinstance(sample.x, (zoo.Audio, zoo.LogMel)):
-            raise ValueError(f"hums models sounds, and this data is {sample.x.kind}")
+            raise ValueError(f"hums models audio clips, and this data is {sample.x.kind}")
         self.sample, self.latent = sample, recipe.latent
         size = math.prod(sample.x.shape)
         self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(size, recipe.latent))
@@ -50,7 +50,7 @@ def tasks(net: Net) -> Mapping[str, zoo.Task]:
 
 hums = zoo.Model(
     card=zoo.Card(
-        title="Linear autoencoder of sounds",
+        title="Linear autoencoder of audio",
         summary="Encodes a short sound, or its spectrogram.",
         paper="https://doi.org/10.1126/science.1127647",
         citation="Hinton & Salakhutdinov 2006",

@@ -53,7 +53,7 @@ class Batch:
     """What an objective and a measure are given."""
 
     x: Tensor
-    """Images: float32 (b, c, h, w) in [0, 1]. Text: int64 (b, length). Sounds: float32 (b, samples) in [-1, 1], or
+    """Images: float32 (b, c, h, w) in [0, 1]. Text: int64 (b, length). Audio clips: float32 (b, samples) in [-1, 1], or
     (b, bands, frames) in [0, 1]."""
     labels: Tensor
     """int64 (b,); zeros where the data set has none."""

@@ -9,7 +9,7 @@ from zoo.contract.metric import cells, from_json, loss_words, protocol_words
 from zoo.release import QUANTIZED
 
 _TAGS = {"image": "image-generation", "text": "text-generation", "audio": "audio", "log-mel": "audio"}
-_NOUNS = {"image": "images", "audio": "sounds", "log-mel": "spectrograms"}
+_NOUNS = {"image": "images", "audio": "audio clips", "log-mel": "spectrograms"}
 _COMMANDS = {
     "image": "zoo generate . -n 16 --seed 0 -o ../{name}.png",
     "text": "zoo generate . --seed 0",
@@ -39,7 +39,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
     if generates:
         sections += [f"![Samples of {name}, seed 0](samples.png)", ""]
     if generates and kind in ("audio", "log-mel"):
-        sections += [f"[The same {manifest['samples']['n']} sounds, one after the other](samples.wav)", ""]
+        sections += [f"[The same {manifest['samples']['n']} audio clips, one after the other](samples.wav)", ""]
     sections += ["## Run it", "", "```sh", "pip install 'genzoo[cpu]'"]
     if generates:
         sections.append(_COMMANDS[kind].format(name=name))
@@ -137,7 +137,7 @@ def _spec(spec: Mapping[str, Any]) -> str:
     if spec["kind"] == "text":
         return f"text of {spec['length']} characters"
     if spec["kind"] == "audio":
-        return f"sound of {spec['samples'] / spec['rate']:.4g} s at {spec['rate']} Hz"
+        return f"audio of {spec['samples'] / spec['rate']:.4g} s at {spec['rate']} Hz"
     if spec["kind"] == "log-mel":
         return f"log-mel spectrogram {spec['bands']}×{spec['samples'] // spec['hop']}"
     if spec["kind"] == "label":

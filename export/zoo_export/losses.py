@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from zoo.contract.metric import Figure, value_words
 from zoo.core.errors import ExportError
-from zoo.evaluation.evaluated_model import Effort, Subject
+from zoo.evaluation.evaluated_model import Budget, EvaluatedModel
 from zoo.evaluation.metric_groups import OWN
-from zoo.evaluation.runner import Own, family_jobs, take
+from zoo.evaluation.runner import PluginMetrics, family_jobs, take
 from zoo.plugin import Recipe
 from zoo.release import Release
 from zoo.runtime import LoadedModel
@@ -39,7 +39,7 @@ SHOWN = (*SCALES, "psnr")
 SPREAD = 1e-3
 """Outputs of a task whose standard deviation is below this count as having this one."""
 
-EFFORT = Effort(limit=1000, most=1000, fit=2000, reference=2000)
+BUDGET = Budget(limit=1000, most=1000, fit=2000, reference=2000)
 """What is spent on the measures of either release: a minute at most, together."""
 
 NLL = 100
@@ -95,18 +95,18 @@ class Loss:
 
 
 def measured(
-    before: Subject, after: LoadedModel, own: Own | str, quiet: bool
+    before: EvaluatedModel, after: LoadedModel, own: PluginMetrics | str, quiet: bool
 ) -> tuple[list[Loss], list[Figure], dict[str, str]]:
     """The losses of a quantised release, all its figures, and why metrics do not apply.
 
     The model's own first metric is the one that counts where graphs can answer for the tasks that it calls; elsewhere
     what can be measured of any model does.
     """
-    effort = dataclasses.replace(EFFORT, quiet=quiet)
+    budget = dataclasses.replace(BUDGET, quiet=quiet)
     if before.model.release.sample.x.kind == "text":
-        effort = dataclasses.replace(effort, limit=NLL)
+        budget = dataclasses.replace(budget, limit=NLL)
     subjects = before, dataclasses.replace(before, model=after)
-    mine = [first(own, subject, effort) for subject in subjects]
+    mine = [first(own, subject, budget) for subject in subjects]
     left_out: dict[str, str] = {}
     taken = [figure for figure in mine if isinstance(figure, Figure)]
     if len(taken) < len(mine):
@@ -114,7 +114,7 @@ def measured(
     alone = {figure.name for figure in taken}
     sides = []
     for place, subject in enumerate(subjects):
-        figures, reasons = take(family_jobs(subject, frozenset(SHOWN) - alone, effort), lambda _: None)
+        figures, reasons = take(family_jobs(subject, frozenset(SHOWN) - alone, budget), lambda _: None)
         sides.append({figure.name: figure for figure in (*taken[place : place + 1], *figures)})
         left_out |= reasons
     left, right = sides

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from zoo.contract.metric import Figure
 from zoo.core.errors import EvaluationError, ZooError, one_line
 from zoo.evaluation import declared
-from zoo.evaluation.evaluated_model import Effort, Subject
-from zoo.evaluation.runner import Own
+from zoo.evaluation.evaluated_model import Budget, EvaluatedModel
+from zoo.evaluation.runner import PluginMetrics
 from zoo.plugin import Task
 from zoo.runtime import LoadedModel
 from zoo.training import metrics
 
 
-def first(own: Own | str, subject: Subject, effort: Effort) -> Figure | str:
+def first(own: PluginMetrics | str, subject: EvaluatedModel, budget: Budget) -> Figure | str:
     """The metric that chooses a model's best checkpoint, with the tasks of `subject`; or why it cannot be taken.
 
     What the module computes outside its tasks is computed by its float weights, so a metric that calls no task says
@@ -32,7 +32,7 @@ def first(own: Own | str, subject: Subject, effort: Effort) -> Figure | str:
         return "it declares no metric that is quick"
     try:
         with answered(own, subject.model) as called:
-            figure = declared.figure(chosen[0], own.module, own.recipe, own.device, subject, effort)
+            figure = declared.figure(chosen[0], own.module, own.recipe, own.device, subject, budget)
         if not called:
             raise EvaluationError(f"{figure.name} calls no task, so it does not show what the graphs lose")
     except ZooError as error:
@@ -41,7 +41,7 @@ def first(own: Own | str, subject: Subject, effort: Effort) -> Figure | str:
 
 
 @contextmanager
-def answered(own: Own, model: LoadedModel) -> Iterator[set[str]]:
+def answered(own: PluginMetrics, model: LoadedModel) -> Iterator[set[str]]:
     """Within the block the tasks of the module are run by `model`; the names of those that were called are in the set.
 
     A task is a method of the module or of a part of it, or a part itself; any other function stays as it is.

@@ -141,7 +141,7 @@ def _check_form(where: str, spec: Spec, batch: int, array: Array) -> None:
     if isinstance(spec, (Image, Audio, LogMel)):
         least = -1 if isinstance(spec, Audio) else 0
         if not (array.min() >= least - ATOL and array.max() <= 1 + ATOL):
-            what = {"image": "an image", "audio": "a sound", "log-mel": "a spectrogram"}[spec.kind]
+            what = {"image": "an image", "audio": "an audio clip", "log-mel": "a spectrogram"}[spec.kind]
             raise ParityError(
                 f"Parity failed in {where}: {what} has values from {array.min():.3g} to {array.max():.3g}, "
                 f"and must lie in [{least}, 1]. Nothing was released."
@@ -176,7 +176,7 @@ def _generation(release: Release, plan: Plan, torch: Backend, onnx: Backend) -> 
     if isinstance(release.sample.x, Text) and left != right:
         raise ParityError("Parity failed in generation: the texts differ. Nothing was released.")
     if isinstance(release.sample.x, (Audio, LogMel)) and not np.allclose(right, left, RTOL, ATOL):
-        raise ParityError("Parity failed in generation: the sounds differ. Nothing was released.")
+        raise ParityError("Parity failed in generation: the audio clips differ. Nothing was released.")
     return {"samples": count}
 
 

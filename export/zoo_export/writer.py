@@ -120,7 +120,7 @@ def _stored_names(state: Mapping[str, Any]) -> dict[str, str]:
 
 
 def write_samples(folder: Path, model: LoadedModel) -> dict[str, Any]:
-    """Write the image of samples with seed 0, by ONNX Runtime, and the text or sound; return how they were made."""
+    """Write the image of samples with seed 0, by ONNX Runtime, and the text or audio; return how they were made."""
     x = model.release.sample.x
     made: dict[str, Any]
     if isinstance(x, Text):

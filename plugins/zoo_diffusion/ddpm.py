@@ -39,22 +39,22 @@ def alphas(recipe: Recipe) -> tuple[float, ...]:
     ᾱ follows cos²((t/T + s)/(1 + s) · π/2) with s = 0.008 and β ≤ 0.999 (Nichol & Dhariwal, eq. 17).
     """
 
-    def wave(t: float) -> float:
+    def f(t: float) -> float:
         return math.cos((t / recipe.times + 0.008) / 1.008 * math.pi / 2) ** 2
 
-    found, held = [], 1.0
+    alpha_bars, alpha_bar = [], 1.0
     for t in range(recipe.times):
         if recipe.schedule == "linear":
             beta = (1e-4 + (0.02 - 1e-4) * t / (recipe.times - 1)) * 1000 / recipe.times
         else:
-            beta = 1 - wave(t + 1) / wave(t)
-        held *= 1 - min(beta, 0.999)
-        found.append(held)
-    if held < 1e-12:
+            beta = 1 - f(t + 1) / f(t)
+        alpha_bar *= 1 - min(beta, 0.999)
+        alpha_bars.append(alpha_bar)
+    if alpha_bar < 1e-12:
         raise ValueError(
             f"times (={recipe.times}) is too few for a linear schedule: set 20 or more, or schedule=cosine"
         )
-    return tuple(found)
+    return tuple(alpha_bars)
 
 
 class Residual(nn.Module):
@@ -83,8 +83,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self.asked(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)  # each (b, h·w, c)
-        found = (query @ key.mT * key.shape[2] ** -0.5).softmax(2) @ value
-        return x + self.told(found.transpose(1, 2).unflatten(2, x.shape[2:]))
+        mixed = (query @ key.mT * key.shape[2] ** -0.5).softmax(2) @ value
+        return x + self.told(mixed.transpose(1, 2).unflatten(2, x.shape[2:]))
 
 
 def _norm(channels: int) -> nn.Module:
@@ -110,7 +110,9 @@ class DDPM(nn.Module):
         self.padding = (0, -width % side, 0, -height % side)
         self.schedule = alphas(recipe)
         self.register_buffer("alphas", torch.tensor(self.schedule), persistent=False)
-        deviations = [math.sqrt((1 - held) / held) for held in self.schedule]  # of the noise in x / √ᾱ, on [-1, 1]
+        deviations = [
+            math.sqrt((1 - alpha_bar) / alpha_bar) for alpha_bar in self.schedule
+        ]  # of the noise in x / √ᾱ, on [-1, 1]
         self.denoising_time = min(range(recipe.times), key=lambda t: abs(deviations[t] - 2 * recipe.sigma))
         cell, fine, coarse, times = channels * recipe.patch**2, recipe.width, 2 * recipe.width, 4 * recipe.width
         self.time = nn.Sequential(nn.Linear(2 * fine, times), nn.SiLU(), nn.Linear(times, times), nn.SiLU())
@@ -131,7 +133,7 @@ class DDPM(nn.Module):
     def predict(self, x: Tensor, time: Tensor) -> Tensor:
         """ε_θ: the noise in x, (b, c, h, w), at times (b,) below T."""
         _, height, width = self.sample.x.shape
-        at = self.time(self.waves(time))
+        at = self.time(self.timestep_embedding(time))
         fine = self.enter(F.pixel_unshuffle(F.pad(x, self.padding), self.recipe.patch))
         fine = self.fine_in(fine, at)  # (b, width, h / patch, w / patch)
         coarse = self.coarse_in(self.down(fine), at)  # (b, 2 width, h / 2 patch, w / 2 patch)
@@ -154,7 +156,7 @@ class DDPM(nn.Module):
         noise = self.predict(math.sqrt(alpha_bar) * stretched, timesteps)
         return ((stretched - math.sqrt((1 - alpha_bar) / alpha_bar) * noise).clamp(-1, 1) + 1) / 2
 
-    def waves(self, time: Tensor) -> Tensor:
+    def timestep_embedding(self, time: Tensor) -> Tensor:
         """The sines and cosines of a time at `width` frequencies (Vaswani et al. 2017, section 3.5): (b, 2 width)."""
         count = self.recipe.width
         rates = torch.exp(torch.arange(count, device=time.device) * (-math.log(10_000) / count))
@@ -164,8 +166,8 @@ class DDPM(nn.Module):
 
 def noisy(ddpm: DDPM, images: Tensor, time: Tensor, noise: Tensor) -> Tensor:
     """x_t = √ᾱ_t x₀ + √(1 − ᾱ_t) ε (Ho et al., eq. 4), of images in [0, 1]."""
-    held = ddpm.alphas[time][:, None, None, None]
-    return held.sqrt() * (2 * images - 1) + (1 - held).sqrt() * noise
+    alpha_bar = ddpm.alphas[time][:, None, None, None]
+    return alpha_bar.sqrt() * (2 * images - 1) + (1 - alpha_bar).sqrt() * noise
 
 
 def squared_error(ddpm: DDPM, images: Tensor, time: Tensor) -> Tensor:

@@ -37,11 +37,11 @@ def critic_loss(gan: GAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tens
     """f(G(z)) − f(x) + λ (‖∇f(x̂)‖ − 1)², x̂ at random between x and G(z) (eq. 3)."""
     faked = nets.fake(gan, batch).detach()
     real, made = gan.discriminate(batch.x), gan.discriminate(faked)
-    share = torch.rand(len(faked), 1, 1, 1, device=faked.device)  # ε: one an image
-    between = (share * batch.x + (1 - share) * faked).requires_grad_()
+    eps = torch.rand(len(faked), 1, 1, 1, device=faked.device)  # one an image
+    x_hat = (eps * batch.x + (1 - eps) * faked).requires_grad_()
     # ∇f(x̂), (b, c, h, w): the sum over the batch has each image's own gradient, since no layer mixes images.
-    (slope,) = torch.autograd.grad(gan.discriminate(between).sum(), between, create_graph=True)
-    penalty = (slope.flatten(1).norm(dim=1) / 2 - 1).square().mean()  # f sees 2x − 1, twice as steep in x
+    (grad,) = torch.autograd.grad(gan.discriminate(x_hat).sum(), x_hat, create_graph=True)
+    penalty = (grad.flatten(1).norm(dim=1) / 2 - 1).square().mean()  # f sees 2x − 1, twice as steep in x
     return {"distance": made.float().mean() - real.float().mean(), "penalty": recipe.penalty * penalty}
 
 

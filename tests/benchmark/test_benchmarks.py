@@ -119,9 +119,9 @@ def test_a_plain_loop_is_the_trainer_step_by_step(name: str, own_data: dict[str,
     for key, weight in plain_loop.net.named_parameters():
         apart = (weight - run.module.get_parameter(key)).abs().mean()
         assert apart <= 0.02 * moved[key], key
-    assert (plain_loop.average is None) == (run.average is None)
-    if run.average is not None:
-        held = run.average.named()
+    assert (plain_loop.average is None) == (run.ema is None)
+    if run.ema is not None:
+        held = run.ema.named()
         for (key, average), mine in zip(held, plain_loop.average.parameters(), strict=True):
             assert (average - mine).abs().mean() <= 0.02 * moved[key], key
 

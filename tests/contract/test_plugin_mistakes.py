@@ -711,7 +711,7 @@ def test_batch_norm_on_one_sample(refused: Refused, tmp_path: Path) -> None:
 def test_batch_norm_on_batches_of_one(refused: Refused) -> None:
     refused("train", "dcgan.tiny", "--set", "batch=1", says=("batch norm", "there is 1. Set batch=2 or more."))
     accumulated = ("--set", "batch=4", "--set", "accumulate=4")
-    refused("train", "dcgan.tiny", *accumulated, says=("there is 1 in each of 4 parts", "accumulate=1"))
+    refused("train", "dcgan.tiny", *accumulated, says=("there is 1 in each of 4 micro-batches", "accumulate=1"))
 
 
 def test_images_of_one_pixel(refused: Refused, tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import zoo
 from zoo import data
 from zoo.contract.metric import Figure
 from zoo.evaluation import classes, threshold
-from zoo.evaluation.evaluated_model import DoesNotApply, Effort, Subject, of_module
+from zoo.evaluation.evaluated_model import Budget, DoesNotApply, EvaluatedModel, of_module
 
 TRAINING, TEST = (data.load("digits", split) for split in ("train", "test"))
-QUIET = Effort(quiet=True)
+QUIET = Budget(quiet=True)
 
 
 class Album(nn.Module):
@@ -35,7 +35,7 @@ class Album(nn.Module):
         return x.flatten(1).mean(1)
 
 
-def subject(order: list[int], name: str) -> Subject:
+def subject(order: list[int], name: str) -> EvaluatedModel:
     album = Album(order)
     image = TEST.sample.x
     assert isinstance(image, zoo.Image)
@@ -44,7 +44,7 @@ def subject(order: list[int], name: str) -> Subject:
         "score": zoo.Task(album.score, {"image": image}, {"score": zoo.Score()}),
     }
     model = of_module("album.tiny", album, tasks, zoo.OneShot("decode"), TEST.sample)
-    return Subject(model, TRAINING, TEST, TEST)
+    return EvaluatedModel(model, TRAINING, TEST, TEST)
 
 
 def found(order: list[int], name: str) -> Mapping[str, Figure]:
@@ -84,9 +84,9 @@ def test_matching_by_hand() -> None:
 def test_nothing_to_judge_by() -> None:
     silent = of_module("album.tiny", nn.Linear(1, 1), {}, None, TEST.sample)
     with pytest.raises(DoesNotApply, match="generates nothing"):
-        classes.figures(Subject(silent, TRAINING, TEST, TEST), QUIET)
+        classes.figures(EvaluatedModel(silent, TRAINING, TEST, TEST), QUIET)
     with pytest.raises(DoesNotApply, match="has no task 'score'"):
-        threshold.figures(Subject(silent, TRAINING, TEST, TEST), QUIET)
+        threshold.figures(EvaluatedModel(silent, TRAINING, TEST, TEST), QUIET)
 
 
 def test_the_threshold_is_the_quantile_of_test_scores() -> None:

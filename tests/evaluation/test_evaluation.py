@@ -20,7 +20,7 @@ from zoo import data, evaluation, registry
 from zoo.contract.metric import number
 from zoo.core.errors import DataError, EvaluationError, MissingPackageError, SettingError, TrainingError
 from zoo.evaluation import Evaluation, Figure, measurements, source
-from zoo.evaluation.evaluated_model import DoesNotApply, Effort, Subject, of_module, some, without
+from zoo.evaluation.evaluated_model import Budget, DoesNotApply, EvaluatedModel, of_module, some, without
 from zoo.evaluation.intervals import of_seeds
 from zoo.evaluation.metric_groups import FAMILIES, chosen
 from zoo.media.display import shown
@@ -223,10 +223,10 @@ def test_what_does_not_apply_says_why(shelf: Shelf, zoo_call: Command) -> None:
 def test_a_threshold_of_the_score_of_sounds() -> None:
     model, (_, recipe) = zoo.load("audio-vae.fsdd"), registry.load_recipe("audio-vae.fsdd")
     test = data.load("tones", "test", seconds=recipe.seconds, bands=recipe.bands)
-    (figure,) = FAMILIES["threshold"].figures(Subject(model, test, test, test), Effort(quiet=True))
+    (figure,) = FAMILIES["threshold"].figures(EvaluatedModel(model, test, test, test), Budget(quiet=True))
     scores = model.run("score", test.array)
     assert np.mean(scores < figure.value) == pytest.approx(0.99, abs=1 / len(test))
-    assert figure.protocol == f"99% of {len(test):,} test sounds of {test.name} score below"
+    assert figure.protocol == f"99% of {len(test):,} test audio clips of {test.name} score below"
 
 
 def test_waveforms_are_measured_as_floats() -> None:
@@ -235,9 +235,9 @@ def test_waveforms_are_measured_as_floats() -> None:
 
 def test_pixels_are_no_codebook() -> None:
     test = data.load("digits", "test")
-    subject = Subject(zoo.load("pixelcnn.mnist"), test, test, test)
+    subject = EvaluatedModel(zoo.load("pixelcnn.mnist"), test, test, test)
     with pytest.raises(DoesNotApply, match=r"the codes of pixelcnn\.mnist are the pixels"):
-        FAMILIES["codebook"].figures(subject, Effort(quiet=True))
+        FAMILIES["codebook"].figures(subject, Budget(quiet=True))
 
 
 def test_the_table_is_aligned_and_progress_is_on_standard_error(shelf: Shelf, zoo_call: Command) -> None:
@@ -259,18 +259,18 @@ def test_the_same_figures_every_time(shelf: Shelf) -> None:
 
 
 @pytest.fixture
-def without_ones(shelf: Shelf) -> Subject:
+def without_ones(shelf: Shelf) -> EvaluatedModel:
     """The tiny autoencoder as if the ones had been left out of its training."""
     training, test = (data.load("digits", split) for split in ("train", "test"))
-    return Subject(zoo.load(shelf.release("ae")), without(training, 1), without(test, 1), test, 1)
+    return EvaluatedModel(zoo.load(shelf.release("ae")), without(training, 1), without(test, 1), test, 1)
 
 
-def test_anomaly_by_the_error_of_reconstruction(without_ones: Subject) -> None:
+def test_anomaly_by_the_error_of_reconstruction(without_ones: EvaluatedModel) -> None:
     release = without_ones.model.release
     tasks = {name: task for name, task in release.tasks.items() if name != "score"}
     model = LoadedModel(dataclasses.replace(release, tasks=tasks), without_ones.model.backend)
     without_ones = dataclasses.replace(without_ones, model=model)
-    (figure,) = FAMILIES["anomaly"].figures(without_ones, Effort(quiet=True))
+    (figure,) = FAMILIES["anomaly"].figures(without_ones, Budget(quiet=True))
     error = np.square(
         without_ones.reconstruct(without_ones.whole.x, True) - without_ones.whole.x.astype(np.float32) / 255
     ).mean((1, 2, 3))
@@ -283,10 +283,10 @@ def test_anomaly_by_the_error_of_reconstruction(without_ones: Subject) -> None:
     assert "class 1, left out of training" in figure.protocol
 
 
-def test_the_class_left_out_is_in_no_other_figure(without_ones: Subject) -> None:
+def test_the_class_left_out_is_in_no_other_figure(without_ones: EvaluatedModel) -> None:
     assert without_ones.training.labels is not None
     assert 1 not in without_ones.training.labels
-    (mse, *_) = FAMILIES["reconstruction"].figures(without_ones, Effort(quiet=True))
+    (mse, *_) = FAMILIES["reconstruction"].figures(without_ones, Budget(quiet=True))
     assert f"{len(without_ones.test)} test images of digits without class 1" in mse.protocol
     with raises(EvaluationError, "Class 3 was left out of training", "has no labels"):
         without(dataclasses.replace(without_ones.training, labels=None), 3)
@@ -310,13 +310,13 @@ def test_anomaly_by_the_task_score() -> None:
     module = Bright()
     task = zoo.Task(module.score, {"image": training.sample.x}, {"score": zoo.Score()})
     model = of_module("bright.digits", module, {"score": task}, None, training.sample)
-    subject = Subject(model, without(training, 7), without(test, 7), test, 7)
-    (figure,) = FAMILIES["anomaly"].figures(subject, Effort(quiet=True))
+    subject = EvaluatedModel(model, without(training, 7), without(test, 7), test, 7)
+    (figure,) = FAMILIES["anomaly"].figures(subject, Budget(quiet=True))
     assert (figure.value, figure.low, figure.high) == pytest.approx((1, 1, 1))
     assert "by the task score" in figure.protocol
     only_sevens = dataclasses.replace(test, x=test.x[test.labels == 7], labels=test.labels[test.labels == 7])
     with raises(DoesNotApply, "all of one kind"):
-        FAMILIES["anomaly"].figures(dataclasses.replace(subject, whole=only_sevens), Effort(quiet=True))
+        FAMILIES["anomaly"].figures(dataclasses.replace(subject, whole=only_sevens), Budget(quiet=True))
 
 
 # The end of a run
@@ -344,7 +344,7 @@ def test_the_end_of_a_run_takes_what_is_quick(shelf: Shelf, tmp_path: Path, monk
 def test_no_error_of_a_measure_ends_a_run(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A measure that breaks the contract, and a family with a bug: the others are taken."""
 
-    def bug(subject: Subject, effort: Effort) -> list[Figure]:
+    def bug(subject: EvaluatedModel, budget: Budget) -> list[Figure]:
         raise ZeroDivisionError
 
     training, test = (data.load("digits", split) for split in ("train", "test"))

@@ -27,7 +27,7 @@ from zoo.cli.export import export_command
 from zoo.cli.info import info_command
 from zoo.core.errors import DataError, ExportError, MissingPackageError, ReleaseError, SettingError
 from zoo.evaluation import Figure
-from zoo.evaluation.evaluated_model import DoesNotApply, Effort
+from zoo.evaluation.evaluated_model import Budget, DoesNotApply
 from zoo.media.convert import from_batch
 from zoo.pipeline import verify
 from zoo.release import WEIGHTS, read
@@ -44,7 +44,7 @@ QUIET.log_severity_level = 4
 def little() -> Iterator[None]:
     """Small samples: these are tests of what is written, and of figures that are plain on few samples."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(losses, "EFFORT", Effort(limit=100, most=60, fit=200, reference=100))
+        patch.setattr(losses, "BUDGET", Budget(limit=100, most=60, fit=200, reference=100))
         patch.setattr(losses, "NLL", 20)
         patch.setattr(losses, "SECONDS", 0.05)
         yield
@@ -252,7 +252,7 @@ def test_families_say_why_they_do_not_apply(shelf: Shelf) -> None:
     with raises(DoesNotApply, "measured on images"):
         from zoo.evaluation import classification, source
 
-        classification.figures(source.subject_of(zoo.load(shelf.release("chargpt")), None, None, True), Effort())
+        classification.figures(source.subject_of(zoo.load(shelf.release("chargpt")), None, None, True), Budget())
 
 
 # What is refused

@@ -1,4 +1,4 @@
-"""Sounds: WAV files, log-mel spectrograms, folders of sounds, and models of them from training to WAV files."""
+"""Audio: WAV files, log-mel spectrograms, folders of clips, and models of them from training to WAV files."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_folder_of_sounds_from_pipes(tmp_path: Path) -> None:
     (tmp_path / "a.mp3").write_bytes(b"")
     data = load(f"audio:{tmp_path}", "train", seconds=0.005)
     assert (data.x == SHORTS).all()
-    assert data.note == "1 file is no sound that can be read, by its ending, and was left out: 'a.mp3'"
+    assert data.note == "1 file is no audio clip that can be read, by its ending, and was left out: 'a.mp3'"
 
 
 @pytest.mark.parametrize(
@@ -289,12 +289,12 @@ def test_specs_in_a_manifest(spec: Audio | LogMel) -> None:
                 spec_from_json(to_json(spec) | change, "here")
 
 
-# Folders of sounds
+# Folders of audio clips
 
 
 @pytest.fixture
 def sounds(tmp_path: Path) -> Path:
-    """Twenty-one sounds in two classes."""
+    """Twenty-one clips in two classes."""
     root = tmp_path / "sounds"
     for index in range(12):
         tone(root / "high" / f"{index:02}.wav", 0.5 + index / 40)
@@ -327,7 +327,7 @@ def test_folder_of_sounds(sounds: Path) -> None:
 def test_folder_of_sounds_errors(sounds: Path) -> None:
     with raises(DataError, "does not exist", "after 'audio:'"):
         load(f"audio:{sounds}/no", "train")
-    with raises(DataError, "is a file", "holds the sounds"):
+    with raises(DataError, "is a file", "holds the audio clips"):
         load(f"audio:{sounds}/high/00.wav", "train")
     with raises(DataError, "'audio:' names no folder", "Write audio:DIR"):
         load("audio:", "train")
@@ -339,7 +339,7 @@ def test_folder_of_sounds_errors(sounds: Path) -> None:
         load(f"audio:{sounds}", "train")
     shutil.rmtree(sounds / "high")
     shutil.rmtree(sounds / "low")
-    with raises(DataError, sounds, "no sounds", ".wav"):
+    with raises(DataError, sounds, "no audio clips", ".wav"):
         load(f"audio:{sounds}", "train")
     with raises(SettingError, "seconds = 0 "):
         load(f"audio:{sounds}", "train", seconds=0)
@@ -389,7 +389,7 @@ def test_images_of_sounds() -> None:
     ]  # low at the bottom
 
 
-# Models of sounds
+# Models of audio clips
 
 
 @pytest.fixture(scope="module")
@@ -527,7 +527,7 @@ def test_models_of_sounds_are_measured(kind: str, source: str, runs: dict[str, P
     found = zoo.evaluate(runs[kind] / source, data=f"audio:{runs[kind].parent / 'sounds'}", quiet=True)
     assert [figure.name for figure in found.figures] == ["mse"]
     for family in ("reconstruction", "representation"):
-        assert found.left_out[family] == "it models sounds, and this is measured on images"
+        assert found.left_out[family] == "it models audio, and this is measured on images"
 
 
 def test_other_sounds_than_those_of_the_spectrograms_are_noticed(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -548,7 +548,7 @@ def test_other_sounds_than_those_of_the_spectrograms_are_noticed(runs: dict[str,
         path.write_bytes(content)
         object.__setattr__(model.release, "files", {**model.release.files, "samples.wav": zoo_sha256(path)})
         if well:
-            assert _samples(model).endswith("samples.png, and the sounds in samples.wav are like it")
+            assert _samples(model).endswith("samples.png, and the audio clips in samples.wav are like it")
         else:
             with raises(ReleaseError, "seed 0 are not those in samples.wav"):
                 _samples(model)
@@ -571,7 +571,7 @@ def zoo_sha256(path: Path) -> str:
 
 
 def test_a_sound_out_of_range_is_no_release() -> None:
-    with raises(ParityError, "a sound has values from -2 to 0", "[-1, 1]"):
+    with raises(ParityError, "an audio clip has values from -2 to 0", "[-1, 1]"):
         parity._check_form("here", Audio(RATE, 4), 1, np.array([[0, 0, -2, 0]], np.float32))
     with raises(ParityError, "a spectrogram has values from 0 to 2", "[0, 1]"):
         parity._check_form("here", LogMel(RATE, 4, 1, 2, 1), 1, np.array([[[0, 0, 2, 0]]], np.float32))

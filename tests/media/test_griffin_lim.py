@@ -1,4 +1,4 @@
-"""From spectrograms back to sound: on tones, on real speech, and against the definition."""
+"""From spectrograms back to audio: on tones, on real speech, and against the definition."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DATA = pytest.mark.skipif(not os.environ.get("ZOO_DATA_DIR"), reason="ZOO_DATA_D
 
 
 def error(wanted: np.ndarray, sounds: np.ndarray, spec: LogMel) -> np.ndarray:
-    """The mean difference in dB between spectrograms and those of the sounds made of them: (n,)."""
+    """The mean difference in dB between spectrograms and those of the audio clips made of them: (n,)."""
     return np.asarray(np.abs(audio.log_mel(sounds, spec) - wanted).mean((1, 2)) * -audio.FLOOR)
 
 
@@ -61,7 +61,7 @@ def test_the_power_of_bands_is_kept_and_none_is_negative() -> None:
 
 @pytest.mark.parametrize(("samples", "window", "hop"), [(1003, 64, 16), (1000, 64, 32), (1000, 50, 16), (70, 64, 16)])
 def test_lengths_and_hops_that_do_not_fit(samples: int, window: int, hop: int) -> None:
-    """A hop need not divide a window, nor a window or a hop a sound."""
+    """A hop need not divide a window, nor a window or a hop an audio clip."""
     spec = LogMel(1000, samples, 8, window, hop)
     tone = 0.5 * np.sin(0.5 * np.arange(samples))
     mels = audio.log_mel(tone[None], spec)

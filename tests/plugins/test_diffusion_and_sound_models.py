@@ -82,7 +82,7 @@ def test_sounds_are_moved_later_and_the_rest_is_silence() -> None:
 
 
 def test_the_variance_is_the_one_that_fits_best() -> None:
-    """No other σ² makes the bound of the training sounds smaller."""
+    """No other σ² makes the bound of the training clips smaller."""
     torch.manual_seed(0)
     recipe = audio_vae.Recipe(width=4, latent=2, bands=16)
     vae = audio_vae.AudioVAE(recipe, zoo.Sample(zoo.LogMel(8000, 1024, 16, 256, 64))).eval()
@@ -107,8 +107,12 @@ def test_the_variance_is_the_one_that_fits_best() -> None:
 
 def test_other_data_is_refused(refused: Refused) -> None:
     refused("train", "ddpm.tiny", "--data", "tones", says=("it models images", "audio"))
-    refused("train", "audio-vae.tiny", "--data", "digits", says=("it models sounds as spectrograms", "bands", "image"))
-    refused("train", "audio-vae.tiny", "--set", "bands=0", says=("it models sounds as spectrograms", "bands", "audio"))
+    refused(
+        "train", "audio-vae.tiny", "--data", "digits", says=("it models audio clips as spectrograms", "bands", "image")
+    )
+    refused(
+        "train", "audio-vae.tiny", "--set", "bands=0", says=("it models audio clips as spectrograms", "bands", "audio")
+    )
 
 
 def test_too_few_times_for_a_linear_schedule() -> None:

@@ -27,7 +27,7 @@ from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import Autoregressive, Chain, Iterative, generation_from_json, to_json
 from zoo.core import memory, philox
 from zoo.core.errors import PluginError, ReleaseError, SettingError
-from zoo.evaluation.evaluated_model import Effort, Subject
+from zoo.evaluation.evaluated_model import Budget, EvaluatedModel
 from zoo.evaluation.generation import on_features
 from zoo.media.convert import from_batch
 from zoo.pipeline import verify
@@ -338,13 +338,13 @@ def test_info_tells_how_it_generates(zoo_call: Command, stepwise: Mapping[str, P
 def test_a_slow_model_generates_a_tenth_for_its_measures(
     stepwise: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    effort, counts = Effort(most=60, seeds=1, reference=80, quiet=True), []
+    budget, counts = Budget(most=60, seeds=1, reference=80, quiet=True), []
     with zoo.load(stepwise["dots"]) as model:
-        subject = Subject(model, DIGITS, DIGITS, DIGITS)
+        subject = EvaluatedModel(model, DIGITS, DIGITS, DIGITS)
         for calls in (65, 64):
             monkeypatch.setattr("zoo.evaluation.generation.CALLS", calls)
             fid, *_ = on_features(
-                subject, effort, lambda images: images.reshape(len(images), -1) / 255.0, "pixels", ("fid",) * 4
+                subject, budget, lambda images: images.reshape(len(images), -1) / 255.0, "pixels", ("fid",) * 4
             )
             counts.append(fid.protocol.split()[0])
     assert counts == ["60", "6"]

@@ -1,4 +1,4 @@
-"""The parts of training, each against what it must compute: schedules, averages, batches, stops, starts, images."""
+"""The parts of training, each against what it must compute: schedules, EMA, batches, stops, starts, images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from zoo.core.errors import MissingPackageError, SettingError, TrainingError
 from zoo.training import checkpoints, curves, finetune, run_folder
 from zoo.training.batches import Batches, split
 from zoo.training.distributed import World
-from zoo.training.ema import Average
+from zoo.training.ema import EMA
 from zoo.training.phases import Phase, schedule
 
 CPU = torch.device("cpu")
@@ -76,7 +76,7 @@ def squares(line: Line, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[str, Te
 
 
 def batches(size: int, parts: int = 1) -> Batches:
-    return Batches(data.load("digits", "train"), size, 0, CPU, parts=parts)
+    return Batches(data.load("digits", "train"), size, 0, CPU, micro_batches=parts)
 
 
 def gradient_of_a_phase(value: zoo.Recipe) -> float:
@@ -102,7 +102,7 @@ def test_gradients_are_clipped_to_the_norm() -> None:
 
 
 def test_a_batch_that_cannot_be_split(refused: Refused) -> None:
-    says = ("A batch of 32 cannot be split into 3 equal parts", "Set batch=30")
+    says = ("A batch of 32 cannot be split into 3 micro-batches", "Set batch=30")
     refused("train", "ae.tiny", "--set", "accumulate=3", says=says)
 
 
@@ -137,35 +137,35 @@ def test_the_precision_that_auto_chose_is_kept(tmp_path: Path, monkeypatch: pyte
     train("ae.tiny", tmp_path / "run", set={"precision": "auto"}, resume=True)
 
 
-# Averages
+# EMA
 
 
 def test_the_average_is_what_its_equation_says() -> None:
     line = Line()
-    average = Average(line, decay=0.9)
+    ema = EMA(line, decay=0.9)
     expected = 2.0
     for step in range(200):
         with torch.no_grad():
             line.w.fill_(math.sin(step))
-        average.update(step)
+        ema.update(step)
         decay = min(0.9, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * math.sin(step)
-    assert float(average.weights[0]) == pytest.approx(expected, abs=1e-5)
+    assert float(ema.weights[0]) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("model", ["vae", *slow("chargpt")])  # statistics in buffers; tied weights
 def test_a_release_holds_the_averages(model: str, tmp_path: Path) -> None:
     run = zoo.train(f"{model}.tiny", set={"ema": 0.9}, out=tmp_path / "run", quiet=True)
     held = checkpoints.read(run.folder)
-    averages = {name[4:]: tensor for name, tensor in held.tensors.items() if name.startswith("ema.")}
+    ema = {name[4:]: tensor for name, tensor in held.tensors.items() if name.startswith("ema.")}
     module = zoo.load_module(run.folder)
-    assert averages.keys() == dict(module.named_parameters(remove_duplicate=False)).keys()
+    assert ema.keys() == dict(module.named_parameters(remove_duplicate=False)).keys()
     for name, tensor in module.state_dict().items():
         if name.endswith("num_batches_tracked"):  # which no task needs
             continue
-        assert torch.equal(tensor, averages.get(name, held.tensors[f"module.{name}"])), name
-    first = next(iter(averages))
-    assert not torch.equal(averages[first], held.tensors[f"module.{first}"])
+        assert torch.equal(tensor, ema.get(name, held.tensors[f"module.{name}"])), name
+    first = next(iter(ema))
+    assert not torch.equal(ema[first], held.tensors[f"module.{first}"])
 
 
 def test_a_run_with_every_option_resumes_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +241,7 @@ def test_augmentation_mirrors_and_moves() -> None:
         )
     assert {place[0] for place in found} == {0, 1}
     assert {place[1] for place in found} == {place[2] for place in found} == set(range(5))
-    parts = Batches(digits, 50, 0, CPU, parts=2, flip=True, crop=2)
+    parts = Batches(digits, 50, 0, CPU, micro_batches=2, flip=True, crop=2)
     halves = torch.cat([parts.train(3, NOW, part).x for part in (0, 1)])
     assert torch.equal(halves, augmented.train(3, NOW).x)
 

@@ -22,7 +22,7 @@ COMMANDS = {
     "run": ("zoo.cli.run", "Run any task of a model on files, without torch."),
     "interpolate": ("zoo.cli.latent", "From one sample or file to another, through the latents."),
     "traverse": ("zoo.cli.latent", "Change one number of a latent, and show what that does."),
-    "inpaint": ("zoo.cli.latent", "Fill in what is missing of an image or a sound."),
+    "inpaint": ("zoo.cli.latent", "Fill in what is missing of an image or an audio clip."),
     "verify": ("zoo.cli.verify", "Check a release: hashes, graphs, samples."),
     "data": ("zoo.cli.data", "List, get and look at data sets."),
     "doctor": ("zoo.cli.doctor", "Check this installation and every plugin."),

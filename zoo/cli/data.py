@@ -155,7 +155,7 @@ def _check_image(path: Path, force: bool) -> None:
 
 
 def _write_image(name: str, data_dir: Path | None, path: Path, force: bool) -> None:
-    """The first samples to train on: 64 images, 8 sounds, or 400 characters."""
+    """The first samples to train on: 64 images, 8 audio clips, or 400 characters."""
     from zoo import data
     from zoo.core import files
     from zoo.core.progress import downloads

@@ -16,7 +16,7 @@ from zoo.cli.arguments import (
 
 @click.command("generate", epilog="Example:  zoo generate runs/vae.digits -n 64 --seed 1 -o samples.png")
 @source
-@click.option("-n", "count", type=int, default=16, metavar="N", help="How many.  [default: 16; text and sound: 1]")
+@click.option("-n", "count", type=int, default=16, metavar="N", help="How many.  [default: 16; text and audio: 1]")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same samples everywhere.")
 @click.option("--first", type=int, default=0, show_default=True, help="Index of the first sample of the seed.")
 @click.option("--label", type=int, help="The class to generate, for models with labels.")
@@ -51,7 +51,7 @@ def generate_command(
     backend: str,
     device: str,
 ) -> None:
-    """Generate samples: images as a grid, text on the terminal, sounds as WAV files."""
+    """Generate samples: images as a grid, text on the terminal, audio clips as WAV files."""
     import zoo
     from zoo.media import save
     from zoo.sampling import generation

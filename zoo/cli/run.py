@@ -22,7 +22,7 @@ from zoo.core import files
 @click.argument("task", shell_complete=complete_task)
 @click.argument("inputs", nargs=-1, metavar="[INPUT]…", type=click.Path())
 @click.option("--fit", type=click.Choice(["crop", "pad"]), help="Cut or pad images of another size, and resize them.")
-@output("A .png, .wav, .npy or .json file.  [default: images TASK.png, sounds TASK.wav, the rest JSON, printed]")
+@output("A .png, .wav, .npy or .json file.  [default: images TASK.png, audio clips TASK.wav, the rest JSON, printed]")
 @backend
 def run_command(
     source: str,
@@ -34,7 +34,7 @@ def run_command(
     backend: str,
     device: str,
 ) -> None:
-    """Run a task on files: images, .wav sounds, .npy arrays, or text.
+    """Run a task on files: images, .wav audio clips, .npy arrays, or text.
 
     For a task with one input, all files together are its batch. For a task with several, give one .npy file for each,
     in order.

@@ -33,8 +33,8 @@ class Recipe(Checked):
 
     data: str = setting("digits", "data set: a name, folder:DIR, text:FILE or audio:DIR")
     length: int = setting(128, "characters in one sample of a text; other data ignore it", least=2)
-    seconds: float = setting(1.0, "length of one sound: longer ones are cut, shorter ones padded with silence", above=0)
-    bands: int = setting(0, "mel bands of one sound; 0 keeps the waveform", least=0)
+    seconds: float = setting(1.0, "length of one clip: longer ones are cut, shorter ones padded with silence", above=0)
+    bands: int = setting(0, "mel bands of one clip; 0 keeps the waveform", least=0)
     size: int = setting(
         0, "pixels of each side that images are resized to; 0 keeps them as they are", least=0, most=4096
     )
@@ -43,14 +43,16 @@ class Recipe(Checked):
     )
     background: str = setting("white", "colour of padding, and behind transparent pixels: a name, or #rrggbb")
     steps: int = setting(1000, "training steps", least=1)
-    batch: int = setting(128, "samples in a batch, over all processes and parts", least=1)
-    accumulate: int = setting(1, "parts in which a process computes its share of a batch, to save memory", least=1)
+    batch: int = setting(128, "samples in a batch, over all processes and micro-batches", least=1)
+    accumulate: int = setting(
+        1, "micro-batches in which a process computes its share of a batch, to save memory", least=1
+    )
     lr: float = setting(1e-3, "peak learning rate", above=0)
     warmup: int = setting(0, "steps of linear learning-rate warm-up", least=0)
     decay: Literal["constant", "linear", "cosine"] = setting("constant", "learning rate after warm-up, down to 0")
     clip: float = setting(0.0, "largest gradient norm of a phase; 0 leaves gradients as they are", least=0)
     ema: float = setting(
-        0.0, "decay of a moving average of the weights, which is then what is released", least=0, most=1
+        0.0, "decay of an exponential moving average of the weights, which is then what is released", least=0, most=1
     )
     precision: Literal["auto", "fp32", "tf32", "bf16"] = setting(
         "auto", "bf16: bfloat16 autocast; tf32: fast matrix products on NVIDIA; auto: bf16 where the device has it"

@@ -81,12 +81,12 @@ class Text(_Form):
 
 @dataclass(frozen=True)
 class Audio(_Form):
-    """A sound of `samples` at `rate` Hz, one channel. Graphs, runtime: float32 (samples,) in [-1, 1]. Files: .wav."""
+    """An audio clip of `samples` at `rate` Hz, mono. Graphs, runtime: float32 (samples,) in [-1, 1]. Files: .wav."""
 
     rate: int
     samples: int
     kind: ClassVar[str] = "audio"
-    plural: ClassVar[str] = "sounds"
+    plural: ClassVar[str] = "audio clips"
     dtype: ClassVar[str] = "float32"
 
     @property
@@ -96,7 +96,7 @@ class Audio(_Form):
 
 @dataclass(frozen=True)
 class LogMel(_Form):
-    """A sound as the log power of `bands` mel bands, low first. Graphs and runtime: float32 (bands, frames) in [0, 1].
+    """An audio clip as the log power of `bands` mel bands, low first. Graphs, runtime: float32 (bands, frames), [0, 1].
 
     0 is -80 dB, 1 a full-scale sine. Frames are of `window` samples, `hop` apart: samples // hop of them
     (:func:`zoo.media.mel.log_mel` has the formula).
@@ -108,7 +108,7 @@ class LogMel(_Form):
     window: int
     hop: int
     kind: ClassVar[str] = "log-mel"
-    plural: ClassVar[str] = "sounds as spectrograms (recipe field bands)"
+    plural: ClassVar[str] = "audio clips as spectrograms (recipe field bands)"
     dtype: ClassVar[str] = "float32"
 
     @property

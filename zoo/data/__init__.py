@@ -63,7 +63,7 @@ def load(
 ) -> DataSet:
     """One split of a data set.
 
-    `length` is the number of characters in a window of text; `seconds` the length of one sound, and `bands` its mel
+    `length` is the number of characters in a window of text; `seconds` the length of one clip, and `bands` its mel
     bands (0 keeps the waveform). `size`, `fit` and `background` are those of
     :class:`zoo.media.images.ImageOptions`: images become squares of `size` pixels a side (0: as they are), cut or
     padded. `progress` is called during a download with the bytes that are done, the bytes in all (or None) and the
@@ -75,7 +75,7 @@ def load(
     if length < 2:
         raise SettingError(f"A window of text of length {length} is too short: at least 2 characters are needed.")
     if not 0 < seconds < math.inf:
-        raise SettingError(f"A sound of seconds = {seconds} is not possible: it must be above 0.")
+        raise SettingError(f"An audio clip of seconds = {seconds} is not possible: it must be above 0.")
     if bands < 0:
         raise SettingError(f"bands = {bands} is not possible: it must be 0 (the waveform) or more.")
     images = ImageOptions(size=size, fit=fit, background=background)

@@ -1,6 +1,6 @@
 """audio:DIR: the user's own WAV files, all of one sampling rate; :mod:`zoo.data.folder_scan` says how they lie.
 
-Stereo is mixed down, longer sounds are cut, shorter ones padded with silence at the end.
+Stereo is mixed down, longer audio clips are cut, shorter ones padded with silence at the end.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from zoo.data import folder_scan
 from zoo.data.dataset import DataSet, Options, Split, fingerprint
 from zoo.media import mel, wav
 
-SOUNDS = folder_scan.Sort(kind="audio", one="sound", endings=(".wav",))
+SOUNDS = folder_scan.Sort(kind="audio", one="audio clip", endings=(".wav",))
 
 
 def own(given: str, split: Split, options: Options) -> DataSet:
-    """One split of the sounds in a folder."""
+    """One split of the audio clips in a folder."""
     found = folder_scan.find(given, SOUNDS)
     rate = _common_rate(found.every)
     spec = mel.form(rate, options.seconds, options.bands)
@@ -34,7 +34,7 @@ def own(given: str, split: Split, options: Options) -> DataSet:
         sample=Sample(spec, classes=len(found.classes)),
         x=of_waveforms(waveforms, spec),
         labels=labels,
-        source=f"The user's own folder of sounds {found.name!r}",
+        source=f"The user's own folder of audio clips {found.name!r}",
         licence="unknown",
         sha256=fingerprint(waveforms, labels),
         classes=found.class_names,
@@ -43,22 +43,22 @@ def own(given: str, split: Split, options: Options) -> DataSet:
 
 
 def _common_rate(paths: Sequence[Path]) -> int:
-    """The sampling rate that all sounds have. Reads their headers only."""
+    """The sampling rate that all audio clips have. Reads their headers only."""
     rate = wav.rate_of(paths[0])
     for path in paths:
         if (other := wav.rate_of(path)) != rate:
             raise DataError(
-                f"Sounds must have one sampling rate: {str(paths[0])!r} has {rate} Hz and {str(path)!r} has "
+                f"Audio clips must have one sampling rate: {str(paths[0])!r} has {rate} Hz and {str(path)!r} has "
                 f"{other} Hz. Resample or remove the odd ones."
             )
     return rate
 
 
-def in_memory(sounds: Iterable[NDArray[np.int16]], count: int, spec: Audio | LogMel) -> NDArray[np.int16]:
-    """Sounds of any length as int16 (n, samples)."""
+def in_memory(clips: Iterable[NDArray[np.int16]], count: int, spec: Audio | LogMel) -> NDArray[np.int16]:
+    """Audio clips of any length as int16 (n, samples)."""
     waveforms = np.empty((count, spec.samples), np.int16)
-    for row, sound in zip(waveforms, sounds, strict=True):
-        row[:] = mel.fit(sound, spec.samples)
+    for row, clip in zip(waveforms, clips, strict=True):
+        row[:] = mel.fit(clip, spec.samples)
     return waveforms
 
 

@@ -30,9 +30,9 @@ class Options:
     length: int = 128
     """Characters in a window of text."""
     seconds: float = 1.0
-    """Length of one sound: longer ones are cut, shorter ones padded with silence at the end."""
+    """Length of one clip: longer ones are cut, shorter ones padded with silence at the end."""
     bands: int = 0
-    """Mel bands of one sound; 0 keeps the waveform."""
+    """Mel bands of one clip; 0 keeps the waveform."""
     images: ImageOptions = AS_THEY_ARE
     """The size of images, and what is behind transparent ones."""
     progress: Progress | None = None
@@ -49,7 +49,7 @@ class DataSet:
     """The form of one sample, and the number of classes (0 where there are no labels)."""
     x: NDArray[Any] | Stream = field(repr=False)
     """Images: uint8 (n, c, h, w), or a :class:`~zoo.data.stream.Stream` that reads them. Text: the characters of the
-    split in order, uint8 or uint16 (n,). Sounds: int16 (n, samples), or float32 (n, bands, frames)."""
+    split in order, uint8 or uint16 (n,). Audio clips: int16 (n, samples), or float32 (n, bands, frames)."""
     labels: NDArray[np.int64] | None = field(repr=False)
     """int64 (n,), or None."""
     source: str
@@ -57,7 +57,7 @@ class DataSet:
     licence: str
     """Of the data; ``"unknown"`` for the user's own."""
     sha256: str
-    """Of the content. Text: the whole file. IDX files: the split's two, unpacked, before they are resized. Sounds: the
+    """Of the content. Text: the whole file. IDX files: the split's two, unpacked, before they are resized. Audio: the
     waveforms and labels. A stream: its form, and each file's path, size and class. Others: :func:`fingerprint`."""
     classes: tuple[str, ...] = field(default=(), repr=False)
     """The names of the classes, in the order of the labels; () where there are none."""
@@ -65,7 +65,7 @@ class DataSet:
     """What people should know of it, in one line: files that were left out."""
 
     def __len__(self) -> int:
-        """Images and sounds: how many. Text: how many windows of ``sample.x.length`` characters.
+        """Images and audio clips: how many. Text: how many windows of ``sample.x.length`` characters.
 
         Window i starts at ``i * (length - 1)``: it shares one character with the next, so a model that predicts
         window[1:] from window[:-1] predicts each character but the first once. What is left at the end is dropped.

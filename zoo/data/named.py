@@ -31,7 +31,7 @@ class NamedSet:
     """Samples to train on; text: characters. None where another package decides."""
     test: int | None
     shape: tuple[int, ...]
-    """Of one sample in memory: images (c, h, w), sounds of one second (samples,), text ()."""
+    """Of one sample in memory: images (c, h, w), audio clips of one second (samples,), text ()."""
     split: str
     """What is to train on and what to test."""
     source: str

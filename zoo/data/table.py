@@ -273,7 +273,7 @@ _SETS = (
     ),
     NamedSet(
         name="tones",
-        title="Tones that a formula makes, 8 kHz, to try a model of sounds",
+        title="Tones that a formula makes, 8 kHz, to try a model of audio",
         kind="audio",
         loader="zoo.data.tones",
         train=240,

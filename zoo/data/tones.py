@@ -1,4 +1,4 @@
-"""tones: short sounds that a formula makes. Enough to try a model of sounds, not to judge it."""
+"""tones: short audio clips that a formula makes. Enough to try a model of audio clips, not to judge it."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from zoo.contract.metric import Figure
 from zoo.contract.specs import Score
-from zoo.evaluation.evaluated_model import DoesNotApply, Effort, Subject, apply, some
+from zoo.evaluation.evaluated_model import Budget, DoesNotApply, EvaluatedModel, apply, some
 from zoo.evaluation.pca import Pca
 from zoo.media.display import shown
 
@@ -22,7 +22,7 @@ RESAMPLES = 200
 Array = NDArray[Any]
 
 
-def figures(subject: Subject, effort: Effort) -> list[Figure]:
+def figures(subject: EvaluatedModel, budget: Budget) -> list[Figure]:
     """AUROC of the left-out class against the rest of the test split, by the task ``score`` or the squared error."""
     if subject.leave_out < 0:
         raise DoesNotApply("no class was left out of training (recipe field leave_out)")
@@ -31,22 +31,22 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
     _ = subject.image
     if not scores and not subject.way:
         raise DoesNotApply(f"{subject.model.name} has no task 'score', and none that gives an image back")
-    test = some(subject.whole, effort.limit)
+    test = some(subject.whole, budget.limit)
     assert test.labels is not None
     strange = test.labels == subject.leave_out
     if strange.all() or not strange.any():
         raise DoesNotApply(f"the {len(test):,} test images are all of one kind: class {subject.leave_out} or not")
     if scores:
-        values, by = apply(subject.model, "score", shown(test.array), effort.quiet).astype(np.float64), "the task score"
+        values, by = apply(subject.model, "score", shown(test.array), budget.quiet).astype(np.float64), "the task score"
     else:
         real = test.array.astype(np.float32) / np.float32(255)
-        error = subject.reconstruct(test.array, effort.quiet) - real
+        error = subject.reconstruct(test.array, budget.quiet) - real
         values, by = (
             np.square(error).mean((1, 2, 3), dtype=np.float64),
             f"the squared error of {' and '.join(subject.way)}",
         )
     size = math.prod(subject.code.shape) if subject.code is not None else COMPONENTS
-    pca = Pca(subject.training, size, effort.fit)
+    pca = Pca(subject.training, size, budget.fit)
     low, high = interval(strange, values)
     return [
         Figure(

@@ -11,7 +11,7 @@ from zoo.contract.generation_plan import Plan
 from zoo.contract.metric import Better, Figure
 from zoo.core.progress import Progress
 from zoo.evaluation.classifier import judge, words
-from zoo.evaluation.evaluated_model import BLOCK, DoesNotApply, Effort, Subject, some
+from zoo.evaluation.evaluated_model import BLOCK, Budget, DoesNotApply, EvaluatedModel, some
 from zoo.evaluation.generation import how_many, plan_of
 from zoo.evaluation.intervals import of_samples
 from zoo.media.display import shown
@@ -23,7 +23,7 @@ LABEL = "label"
 Array = NDArray[Any]
 
 
-def figures(subject: Subject, effort: Effort) -> list[Figure]:
+def figures(subject: EvaluatedModel, budget: Budget) -> list[Figure]:
     """The shares of the rarest and of the commonest class among what is generated; and how often a label is obeyed.
 
     A code that was learned without labels is first matched to classes, one to one, as it agrees best.
@@ -32,11 +32,11 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
     classes = subject.model.release.sample.classes
     if not classes:
         raise DoesNotApply(f"{subject.test.name} has no classes")
-    count = how_many(subject, effort)
+    count = how_many(subject, budget)
     with judge(subject, "classify") as classifier:
         test = some(subject.test, count)
         held = shares(_classify(classifier, shown(test.array)), classes)
-        made = _generated(subject, classifier, count, effort.quiet)
+        made = _generated(subject, classifier, count, budget.quiet)
         by = f"of {count:,} generated images (seed 0), by {words(classifier)}"
     found = shares(made, classes)
     ends: tuple[tuple[str, int, Better], ...] = (
@@ -87,7 +87,7 @@ def _classify(classifier: LoadedModel, images: Array) -> NDArray[np.int64]:
     return picked
 
 
-def _generated(subject: Subject, classifier: LoadedModel, count: int, quiet: bool) -> NDArray[np.int64]:
+def _generated(subject: EvaluatedModel, classifier: LoadedModel, count: int, quiet: bool) -> NDArray[np.int64]:
     """The classes of samples 0 to `count` − 1 of seed 0; the images are not kept."""
     parts = []
     with Progress("Classifying generated images", count, unit="images", quiet=quiet) as progress:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from zoo import registry, runtime
 from zoo.contract.specs import Vector
-from zoo.evaluation.evaluated_model import DoesNotApply, Subject
+from zoo.evaluation.evaluated_model import DoesNotApply, EvaluatedModel
 from zoo.runtime import LoadedModel
 
 MODEL = "features"
@@ -15,7 +15,7 @@ MODEL = "features"
 
 
 @contextmanager
-def judge(subject: Subject, task: str) -> Iterator[LoadedModel]:
+def judge(subject: EvaluatedModel, task: str) -> Iterator[LoadedModel]:
     """The judge of a subject's images; :class:`DoesNotApply` where none is released that has the task for them."""
     name = f"{MODEL}.{subject.test.name}"
     if name not in registry.list_models(f"{MODEL}.*", pretrained=True):

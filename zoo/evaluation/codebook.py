@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from zoo.contract.metric import Figure
 from zoo.contract.specs import Label
-from zoo.evaluation.evaluated_model import DoesNotApply, Effort, Subject, apply, some
+from zoo.evaluation.evaluated_model import Budget, DoesNotApply, EvaluatedModel, apply, some
 from zoo.media.display import shown
 
 WHOLE = "no interval: a figure of the samples as a whole"
 
 
-def figures(subject: Subject, effort: Effort) -> list[Figure]:
+def figures(subject: EvaluatedModel, budget: Budget) -> list[Figure]:
     """The share of the codes that test images use, and the perplexity of those."""
     image, task = subject.image, subject.model.release.tasks.get("encode")
     made = None if task is None or [*task.inputs.values()] != [image] else next(iter(task.outputs.values()))
@@ -21,8 +21,8 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
         raise DoesNotApply(f"{subject.model.name} has no task 'encode' from an image to a grid of codes")
     if made.shape == (image.height, image.width):
         raise DoesNotApply(f"the codes of {subject.model.name} are the pixels")
-    test = some(subject.test, effort.limit)
-    codes = apply(subject.model, "encode", shown(test.array), effort.quiet)
+    test = some(subject.test, budget.limit)
+    codes = apply(subject.model, "encode", shown(test.array), budget.quiet)
     uses = np.bincount(codes.ravel(), minlength=made.classes)
     of = f"{made.classes} codes, a grid of {made.shape}; {len(test):,} test images of {subject.data}"
     return [

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from zoo.contract.metric import Figure
 from zoo.core.errors import EvaluationError
 from zoo.core.progress import Progress
-from zoo.evaluation.evaluated_model import Effort, Subject
+from zoo.evaluation.evaluated_model import Budget, EvaluatedModel
 from zoo.evaluation.intervals import of_samples
 from zoo.plugin import Measure, Recipe
 from zoo.training import metrics
@@ -36,14 +36,19 @@ def values(
 
 
 def figure(
-    measure: Measure, module: nn.Module, recipe: Recipe, device: torch.device, subject: Subject, effort: Effort
+    measure: Measure,
+    module: nn.Module,
+    recipe: Recipe,
+    device: torch.device,
+    subject: EvaluatedModel,
+    budget: Budget,
 ) -> Figure:
     """A declared measure of a module in eval mode on `device`: the mean, with its bootstrap interval."""
     test = subject.test
     batches = Batches(test, max(recipe.batch, 100), recipe.seed, device)
-    count = min(effort.limit or measure.limit or len(test), len(test))
+    count = min(budget.limit or measure.limit or len(test), len(test))
     try:
-        found = values(measure, module, batches, recipe, count, effort.quiet)
+        found = values(measure, module, batches, recipe, count, budget.quiet)
     except EvaluationError as error:
         raise EvaluationError(
             f"{str(error).rstrip('.')}: the model is broken, or this release leaves out weights that the measure "

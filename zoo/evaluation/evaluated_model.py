@@ -32,7 +32,7 @@ class DoesNotApply(EvaluationError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Effort:
+class Budget:
     """How much is spent. Images are drawn with seed 0 where a subset is taken."""
 
     limit: int | None = None
@@ -50,7 +50,7 @@ class Effort:
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluatedModel:
     """A trained model with the two splits of its data. A class left out of training is in `whole` alone."""
 
     model: LoadedModel
@@ -68,10 +68,10 @@ class Subject:
 
     @cached_property
     def image(self) -> Image:
-        """The form of its images; :class:`DoesNotApply` for text and sounds."""
+        """The form of its images; :class:`DoesNotApply` for text and audio."""
         x = self.model.release.sample.x
         if not isinstance(x, Image):
-            kind = "text" if isinstance(x, Text) else "sounds"
+            kind = "text" if isinstance(x, Text) else "audio"
             raise DoesNotApply(f"it models {kind}, and this is measured on images")
         return x
 

@@ -15,7 +15,7 @@ from zoo.contract.specs import Image
 from zoo.core.progress import Progress
 from zoo.evaluation import distances, inception
 from zoo.evaluation.classifier import judge, words
-from zoo.evaluation.evaluated_model import BLOCK, DoesNotApply, Effort, Subject, some
+from zoo.evaluation.evaluated_model import BLOCK, Budget, DoesNotApply, EvaluatedModel, some
 from zoo.evaluation.intervals import of_seeds
 from zoo.evaluation.metric_groups import FAMILIES
 from zoo.media.display import shown
@@ -31,7 +31,7 @@ Extract = Callable[[Array], Array]
 """Features, (n, d), of images as people hold them, uint8 (n, h, w) or (n, h, w, 3)."""
 
 
-def figures(subject: Subject, effort: Effort) -> list[Figure]:
+def figures(subject: EvaluatedModel, budget: Budget) -> list[Figure]:
     """On the features of the zoo's own classifier of that data set."""
     plan_of(subject)
     with judge(subject, "features") as model:
@@ -39,32 +39,34 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
         def extract(images: Array) -> Array:
             return np.asarray(model.run("features", images), np.float64).reshape(len(images), -1)
 
-        return on_features(subject, effort, extract, words(model), FAMILIES["generation"].names)
+        return on_features(subject, budget, extract, words(model), FAMILIES["generation"].names)
 
 
-def on_inception(subject: Subject, effort: Effort) -> list[Figure]:
+def on_inception(subject: EvaluatedModel, budget: Budget) -> list[Figure]:
     """The same on Inception v3, where torch-fidelity and its weights are there."""
     plan_of(subject)
     extract, which = inception.extractor()
-    effort = dataclasses.replace(effort, reference=min(effort.reference or inception.REFERENCE, inception.REFERENCE))
-    return on_features(subject, effort, extract, which, FAMILIES["inception"].names)
+    budget = dataclasses.replace(budget, reference=min(budget.reference or inception.REFERENCE, inception.REFERENCE))
+    return on_features(subject, budget, extract, which, FAMILIES["inception"].names)
 
 
-def on_features(subject: Subject, effort: Effort, extract: Extract, which: str, names: tuple[str, ...]) -> list[Figure]:
+def on_features(
+    subject: EvaluatedModel, budget: Budget, extract: Extract, which: str, names: tuple[str, ...]
+) -> list[Figure]:
     """FID, KID, precision and recall under `names`, each beside that of the real test split.
 
     Generated images, and the test images of the baseline, are of one number, since FID falls with it.
     """
-    reference = some(subject.training, effort.reference)
-    count = how_many(subject, effort)
+    reference = some(subject.training, budget.reference)
+    count = how_many(subject, budget)
     test = some(subject.test, count)
     if min(count, len(test), len(reference)) < 2:
         raise DoesNotApply("it takes at least 2 images of each kind")
-    real = _features(extract, shown(reference.array), "training images", effort.quiet)
-    held = _features(extract, shown(test.array), "test images", effort.quiet)
+    real = _features(extract, shown(reference.array), "training images", budget.quiet)
+    held = _features(extract, shown(test.array), "test images", budget.quiet)
     baseline = _compare(real, held)
-    rows = [_compare(real, _generated(subject, extract, count, seed, effort.quiet)) for seed in range(effort.seeds)]
-    made = f"seeds 0 to {effort.seeds - 1}" if effort.seeds > 1 else "seed 0"
+    rows = [_compare(real, _generated(subject, extract, count, seed, budget.quiet)) for seed in range(budget.seeds)]
+    made = f"seeds 0 to {budget.seeds - 1}" if budget.seeds > 1 else "seed 0"
     against = f"{count:,} generated ({made}) against {len(reference):,} training images of {subject.data}; {which}"
     units: tuple[tuple[str, Better, str], ...] = (
         ("squared distance", "lower", against),
@@ -81,13 +83,13 @@ def on_features(subject: Subject, effort: Effort, extract: Extract, which: str, 
     ]  # fmt: skip
 
 
-def how_many(subject: Subject, effort: Effort) -> int:
+def how_many(subject: EvaluatedModel, budget: Budget) -> int:
     """How many images are generated."""
-    most = effort.most if plan_of(subject).calls <= CALLS else effort.most // 10
-    return effort.samples or min(most, len(subject.test))
+    most = budget.most if plan_of(subject).calls <= CALLS else budget.most // 10
+    return budget.samples or min(most, len(subject.test))
 
 
-def plan_of(subject: Subject) -> Plan:
+def plan_of(subject: EvaluatedModel) -> Plan:
     """How its images are generated; :class:`DoesNotApply` where there are none."""
     plan = subject.model.release.plan
     if plan is None:
@@ -107,7 +109,7 @@ def _features(extract: Extract, images: Array, what: str, quiet: bool) -> Array:
     return np.concatenate(parts)
 
 
-def _generated(subject: Subject, extract: Extract, count: int, seed: int, quiet: bool) -> Array:
+def _generated(subject: EvaluatedModel, extract: Extract, count: int, seed: int, quiet: bool) -> Array:
     """Features of samples 0 to `count` − 1 of a seed; the images are not kept."""
     parts = []
     with Progress(f"Generating with seed {seed}", count, unit="images", quiet=quiet) as progress:

@@ -11,7 +11,7 @@ from zoo.contract.metric import Figure
 from zoo.contract.specs import Autoregressive, Text
 from zoo.core.progress import Progress
 from zoo.data import DataSet
-from zoo.evaluation.evaluated_model import DoesNotApply, Effort, Subject
+from zoo.evaluation.evaluated_model import Budget, DoesNotApply, EvaluatedModel
 from zoo.evaluation.intervals import of_samples
 from zoo.sampling import autoregressive, generation
 from zoo.sampling.generation import MOST_ROWS
@@ -19,14 +19,14 @@ from zoo.sampling.generation import MOST_ROWS
 Array = NDArray[Any]
 
 
-def figures(subject: Subject, effort: Effort) -> list[Figure]:
+def figures(subject: EvaluatedModel, budget: Budget) -> list[Figure]:
     """The negative log-likelihood a character, in nats: of each window but its first, given those before it."""
     model, plan = subject.model, subject.model.release.plan
     if plan is None or not isinstance(plan.value, Autoregressive):
         raise DoesNotApply(f"{model.name} does not go token by token")
-    count = min(effort.limit or len(subject.test), len(subject.test))
+    count = min(budget.limit or len(subject.test), len(subject.test))
     found: list[Array] = []
-    with Progress("Measuring nll", count, unit="windows", quiet=effort.quiet) as progress:
+    with Progress("Measuring nll", count, unit="windows", quiet=budget.quiet) as progress:
         for start in range(0, count, MOST_ROWS):
             done = min(start + MOST_ROWS, count)
             read = windows(subject.test, np.arange(start, done))

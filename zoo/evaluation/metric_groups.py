@@ -12,12 +12,12 @@ from zoo.release import THRESHOLD
 
 if TYPE_CHECKING:
     from zoo.contract.metric import Figure
-    from zoo.evaluation.evaluated_model import Effort, Subject
+    from zoo.evaluation.evaluated_model import Budget, EvaluatedModel
 
 
 @dataclass(frozen=True)
 class Family:
-    """Measures that are taken together by ``function(subject, effort)`` of a module, imported when it is called."""
+    """Measures that are taken together by ``function(subject, budget)`` of a module, imported when it is called."""
 
     names: tuple[str, ...]
     module: str
@@ -25,10 +25,10 @@ class Family:
     asked: bool = False
     """It takes so long that it is taken only when it is named."""
 
-    def figures(self, subject: Subject, effort: Effort) -> list[Figure]:
+    def figures(self, subject: EvaluatedModel, budget: Budget) -> list[Figure]:
         """Take them; :class:`zoo.evaluation.evaluated_model.DoesNotApply` where there is nothing to measure."""
-        function: Callable[[Subject, Effort], list[Figure]] = getattr(import_module(self.module), self.function)
-        return function(subject, effort)
+        function: Callable[[EvaluatedModel, Budget], list[Figure]] = getattr(import_module(self.module), self.function)
+        return function(subject, budget)
 
 
 FAMILIES = {

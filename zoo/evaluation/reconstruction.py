@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.contract.metric import Figure
-from zoo.evaluation.evaluated_model import DoesNotApply, Effort, Subject, some
+from zoo.evaluation.evaluated_model import Budget, DoesNotApply, EvaluatedModel, some
 from zoo.evaluation.intervals import of_samples
 from zoo.evaluation.pca import Pca
 
@@ -19,19 +19,19 @@ MOST = 100.0
 Array = NDArray[Any]
 
 
-def figures(subject: Subject, effort: Effort) -> list[Figure]:
+def figures(subject: EvaluatedModel, budget: Budget) -> list[Figure]:
     """MSE beside that of PCA with codes of the same size, PSNR, and SSIM, of test images."""
     _ = subject.image
     if not subject.way:
         raise DoesNotApply(f"{subject.model.name} has no task that gives an image back")
-    test = some(subject.test, effort.limit)
-    back = subject.reconstruct(test.array, effort.quiet)
+    test = some(subject.test, budget.limit)
+    back = subject.reconstruct(test.array, budget.quiet)
     real = test.array.astype(np.float32) / np.float32(255)
     errors = np.square(back - real).mean((1, 2, 3), dtype=np.float64)
     protocol = f"{' and '.join(subject.way)} of {len(test):,} test images of {subject.data}, as uint8"
     baseline = None
     if subject.code is not None:
-        pca = Pca(subject.training, math.prod(subject.code.shape), effort.fit)
+        pca = Pca(subject.training, math.prod(subject.code.shape), budget.fit)
         baseline = (pca.words, float(pca.errors(test.array).mean()))
     found = [
         of_samples("mse", errors, "per pixel, on [0, 1]", protocol, "lower", baseline),
@@ -41,7 +41,7 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
     if size:
         kind = "11×11 Gaussian window, σ 1.5" if size == 11 else f"{size}×{size} uniform window"
         protocol = f"{kind}; {protocol}"
-        found.append(of_samples("ssim", ssim(back, real, effort.quiet), "at most 1", protocol, "higher"))
+        found.append(of_samples("ssim", ssim(back, real, budget.quiet), "at most 1", protocol, "higher"))
     return found
 
 

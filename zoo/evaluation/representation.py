@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.contract.metric import Figure
-from zoo.evaluation.evaluated_model import DoesNotApply, Effort, Subject, apply, some
+from zoo.evaluation.evaluated_model import Budget, DoesNotApply, EvaluatedModel, apply, some
 from zoo.evaluation.intervals import of_samples, of_seeds
 from zoo.evaluation.pca import Pca
 from zoo.media.display import shown
@@ -20,17 +20,17 @@ NEIGHBOURS = 5
 Array = NDArray[Any]
 
 
-def figures(subject: Subject, effort: Effort) -> list[Figure]:
+def figures(subject: EvaluatedModel, budget: Budget) -> list[Figure]:
     """Accuracies on test codes of what was fitted on training codes, and the NMI of clusters of test codes."""
     _ = subject.image
     if subject.code is None:
         raise DoesNotApply(f"{subject.model.name} has no task 'encode' from an image to a vector of floats")
-    training, test = some(subject.training, effort.fit), some(subject.test, effort.limit)
+    training, test = some(subject.training, budget.fit), some(subject.test, budget.limit)
     if training.labels is None or test.labels is None or len(np.unique(training.labels)) < 2:
         raise DoesNotApply(f"{subject.test.name} has no labels, or only one")
     both = (training, test)
-    left, right = (_rows(apply(subject.model, "encode", shown(part.array), effort.quiet)) for part in both)
-    pca = Pca(subject.training, math.prod(subject.code.shape), effort.fit)
+    left, right = (_rows(apply(subject.model, "encode", shown(part.array), budget.quiet)) for part in both)
+    pca = Pca(subject.training, math.prod(subject.code.shape), budget.fit)
     codes = standardised(left, right)
     components = standardised(pca.encode(training.array), pca.encode(test.array))
     known, asked = training.labels, test.labels
@@ -48,9 +48,9 @@ def figures(subject: Subject, effort: Effort) -> list[Figure]:
             (pca.words, float(nearest(*components, known, asked).mean())),
         ),
         of_seeds(
-            "nmi", [clusters(codes[1], asked, seed) for seed in range(effort.seeds)], "NMI, 0 to 1",
+            "nmi", [clusters(codes[1], asked, seed) for seed in range(budget.seeds)], "NMI, 0 to 1",
             f"k-means with one cluster a class, best of 3 starts, seeds from 0; {of}", "higher",
-            (pca.words, float(np.mean([clusters(components[1], asked, seed) for seed in range(effort.seeds)]))),
+            (pca.words, float(np.mean([clusters(components[1], asked, seed) for seed in range(budget.seeds)]))),
             len(test),
         ),
     ]  # fmt: skip

@@ -9,13 +9,13 @@ from typing import Any
 
 from zoo.contract.metric import Figure
 from zoo.core.errors import ZooError, one_line
-from zoo.evaluation.evaluated_model import Effort, Subject
+from zoo.evaluation.evaluated_model import Budget, EvaluatedModel
 from zoo.evaluation.metric_groups import FAMILIES
 from zoo.plugin import Measure, Model, Recipe
 
 
 @dataclass(frozen=True)
-class Own:
+class PluginMetrics:
     """What a model's own measures are called with."""
 
     model: Model
@@ -25,7 +25,7 @@ class Own:
 
 
 @dataclass(frozen=True)
-class Job:
+class MetricJob:
     """Measures that are taken together."""
 
     name: str
@@ -34,27 +34,29 @@ class Job:
     figures: Callable[[], Sequence[Figure]]
 
 
-def own_jobs(own: Own, subject: Subject, wanted: frozenset[str], effort: Effort) -> list[Job]:
+def own_jobs(own: PluginMetrics, subject: EvaluatedModel, wanted: frozenset[str], budget: Budget) -> list[MetricJob]:
     """The model's own measures that are wanted, each a job."""
     return [
-        Job(measure.name, wanted, partial(_declared, measure, own, subject, effort))
+        MetricJob(measure.name, wanted, partial(_declared, measure, own, subject, budget))
         for measure in own.model.measures
         if measure.name in wanted
     ]
 
 
-def family_jobs(subject: Subject, wanted: frozenset[str], effort: Effort, own: Sequence[Measure] = ()) -> list[Job]:
+def family_jobs(
+    subject: EvaluatedModel, wanted: frozenset[str], budget: Budget, own: Sequence[Measure] = ()
+) -> list[MetricJob]:
     """The families in which something is wanted. A name of the model's `own` measures is its own everywhere."""
     wanted -= {measure.name for measure in own}
     return [
-        Job(name, wanted, partial(family.figures, subject, effort))
+        MetricJob(name, wanted, partial(family.figures, subject, budget))
         for name, family in FAMILIES.items()
         if wanted & {*family.names}
     ]
 
 
 def take(
-    jobs: Iterable[Job], keep: Callable[[Sequence[Figure]], None], costs_a_line: type[Exception] = ZooError
+    jobs: Iterable[MetricJob], keep: Callable[[Sequence[Figure]], None], costs_a_line: type[Exception] = ZooError
 ) -> tuple[list[Figure], dict[str, str]]:
     """The figures of the jobs, and why some were left out, by name. `keep` is given the figures of each job.
 
@@ -80,10 +82,10 @@ def take(
     return [*figures.values()], left_out
 
 
-def _declared(measure: Measure, own: Own, subject: Subject, effort: Effort) -> list[Figure]:
+def _declared(measure: Measure, own: PluginMetrics, subject: EvaluatedModel, budget: Budget) -> list[Figure]:
     from zoo.evaluation import declared
 
-    return [declared.figure(measure, own.module, own.recipe, own.device, subject, effort)]
+    return [declared.figure(measure, own.module, own.recipe, own.device, subject, budget)]
 
 
 def _memory(error: BaseException) -> bool:

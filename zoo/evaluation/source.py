@@ -16,10 +16,10 @@ from zoo.core.errors import DataError, EvaluationError, SettingError, ZooError
 from zoo.core.progress import downloads
 from zoo.data import DataSet
 from zoo.evaluation import measurements
-from zoo.evaluation.evaluated_model import Effort, Subject, of_module, without
+from zoo.evaluation.evaluated_model import Budget, EvaluatedModel, of_module, without
 from zoo.evaluation.metric_groups import FAMILIES, OWN, chosen
 from zoo.evaluation.result import Evaluation
-from zoo.evaluation.runner import Own, family_jobs, own_jobs, take
+from zoo.evaluation.runner import PluginMetrics, family_jobs, own_jobs, take
 from zoo.plugin import Measure, Model, Recipe
 from zoo.release import Release, read
 from zoo.release.resolve import find, run_folder
@@ -27,7 +27,7 @@ from zoo.runtime import LoadedModel
 
 MOST_SAMPLES = 1_000_000
 
-QUICK = Effort(limit=2000, most=1000, fit=2000, reference=10_000)
+QUICK = Budget(limit=2000, most=1000, fit=2000, reference=10_000)
 """What the end of a run spends on what follows from the tasks; the model's own measures see the whole test split."""
 
 TRIAL = 100
@@ -39,7 +39,7 @@ class Loaded:
     """A SOURCE that was loaded."""
 
     model: LoadedModel
-    own: Own | str
+    own: PluginMetrics | str
     """Or why the model's own measures cannot be taken."""
     data: str
     form: Mapping[str, Any]
@@ -78,7 +78,7 @@ def measure(
     if loaded.kept_at is not None and data is None:
         _check_data(loaded.kept_at[0], loaded.data, training, test)
     subject = _subject(loaded.model, training, test, loaded.leave_out)
-    effort = Effort(limit=limit, samples=samples, quiet=quiet)
+    budget = Budget(limit=limit, samples=samples, quiet=quiet)
     kept_at = loaded.kept_at if data is None else None  # a run's figures are those on its own data
 
     firmer: list[Figure] = []
@@ -88,11 +88,11 @@ def measure(
             firmer.extend(measurements.merge(*kept_at, figures))
 
     with loaded.model:
-        jobs = [] if isinstance(loaded.own, str) else own_jobs(loaded.own, subject, wanted, effort)
+        jobs = [] if isinstance(loaded.own, str) else own_jobs(loaded.own, subject, wanted, budget)
         figures, failed = take(jobs, keep)
         if kept_at is not None and failed:
             measurements.merge(*kept_at, (), failed)
-        others, left_out = take(family_jobs(subject, wanted, effort, _declared(loaded.own)), keep)
+        others, left_out = take(family_jobs(subject, wanted, budget, _declared(loaded.own)), keep)
     figures, left_out = [*figures, *others], left_out | failed
     if isinstance(loaded.own, str):
         left_out = {OWN: loaded.own} | left_out
@@ -128,9 +128,9 @@ def measure_quickly(
 
     loaded = of_module(name, module, model.tasks(module.eval()), model.generation(module), training.sample)
     subject = _subject(loaded, training, test, getattr(recipe, "leave_out", -1))
-    own = Own(model, module, recipe, device)
+    own = PluginMetrics(model, module, recipe, device)
     quick = frozenset(measure.name for measure in model.measures if measure.limit is None)
-    figures, failed = take(own_jobs(own, subject, quick, Effort(quiet=quiet)), lambda _: None, Exception)
+    figures, failed = take(own_jobs(own, subject, quick, Budget(quiet=quiet)), lambda _: None, Exception)
     if recipe.steps >= TRIAL:
         jobs = family_jobs(subject, chosen((), ()), dataclasses.replace(QUICK, quiet=quiet), model.measures)
         figures += take(jobs, lambda _: None, Exception)[0]
@@ -139,7 +139,7 @@ def measure_quickly(
     return figures, failed
 
 
-def _declared(own: Own | str) -> tuple[Measure, ...]:
+def _declared(own: PluginMetrics | str) -> tuple[Measure, ...]:
     return () if isinstance(own, str) else own.model.measures
 
 
@@ -156,7 +156,7 @@ def _of_run(run: Path, checkpoint: str | None, device: str) -> Loaded:
     module = module.eval().to(where)
     loaded = of_module(about["name"], module, model.tasks(module), model.generation(module), sample)
     leave_out = getattr(recipe, "leave_out", -1)
-    own = Own(model, module, recipe, where)
+    own = PluginMetrics(model, module, recipe, where)
     return Loaded(loaded, own, recipe.data, datasets.form(vars(recipe)), leave_out, (run, held.state.step))
 
 
@@ -167,7 +167,7 @@ def _of_release(source: str | Path, device: str) -> Loaded:
     return _loaded(loaded, own_of(release, device))
 
 
-def own_of(release: Release, device: str) -> Own | str:
+def own_of(release: Release, device: str) -> PluginMetrics | str:
     """What the own metrics of a release's model are called with, or why they cannot be taken: they need its plugin.
 
     Weights that the release leaves out are NaN in the module.
@@ -179,18 +179,18 @@ def own_of(release: Release, device: str) -> Own | str:
         recipe = settings.from_json(type(next(iter(model.recipes.values()))), release.manifest["recipe"])
         where = torch_device(device)
         module = declared.spoil(modules.of_release(release), release.manifest["left_out"]).to(where)
-        return Own(model, module, recipe, where)
+        return PluginMetrics(model, module, recipe, where)
     except ZooError as error:
         return str(error).rstrip(".")
 
 
-def subject_of(model: LoadedModel, data: str | None, data_dir: str | Path | None, quiet: bool) -> Subject:
+def subject_of(model: LoadedModel, data: str | None, data_dir: str | Path | None, quiet: bool) -> EvaluatedModel:
     """A release that was loaded, with both splits of its data, or of other `data` of the same form."""
     loaded = _loaded(model, "")
     return _subject(model, *_splits(loaded, data, data_dir, quiet), loaded.leave_out)
 
 
-def _loaded(loaded: LoadedModel, own: Own | str) -> Loaded:
+def _loaded(loaded: LoadedModel, own: PluginMetrics | str) -> Loaded:
     """A release that was loaded, with what its recipe says of its data."""
     fields = loaded.release.manifest["recipe"]
     leave_out = fields["leave_out"] if type(fields.get("leave_out")) is int else -1
@@ -228,5 +228,5 @@ def _check_data(run: Path, name: str, training: DataSet, test: DataSet) -> None:
     runs.check_data(run, runs.described(run), training, test, hint)
 
 
-def _subject(model: LoadedModel, training: DataSet, test: DataSet, leave_out: int) -> Subject:
-    return Subject(model, without(training, leave_out), without(test, leave_out), test, leave_out)
+def _subject(model: LoadedModel, training: DataSet, test: DataSet, leave_out: int) -> EvaluatedModel:
+    return EvaluatedModel(model, without(training, leave_out), without(test, leave_out), test, leave_out)

@@ -52,7 +52,7 @@ class PlacedImage:
 
 @dataclass(frozen=True)
 class Samples:
-    """What a model generated: an image, a sound beside it, or a text."""
+    """What a model generated: an image, an audio clip beside it, or a text."""
 
     caption: str
     image: PlacedImage | None = None
@@ -128,7 +128,7 @@ def samples(release: Release, into: Path) -> Samples | None:
 
 
 def given_back(model: LoadedModel, tests: Tests, into: Path) -> tuple[Back, ...]:
-    """Test images, or sounds as images, as they are and as the model gives them back, once for each of its ways."""
+    """Test images, or audio clips as images, as they are and as the model gives them back, once for each way."""
     release = model.release
     x = release.sample.x
     found = ways(release)
@@ -140,7 +140,7 @@ def given_back(model: LoadedModel, tests: Tests, into: Path) -> tuple[Back, ...]
     for way in found:
         if labels is None and any(_takes_label(release.tasks[task]) for task in way):
             continue
-        kind = "images" if isinstance(x, Image) else "sounds"
+        kind = "images" if isinstance(x, Image) else "audio clips"
         what = f"{len(real)} test {kind} of {release.manifest['recipe']['data']}"
         rows, seen = [real], real
         if way == ("denoise",):
@@ -157,7 +157,7 @@ def given_back(model: LoadedModel, tests: Tests, into: Path) -> tuple[Back, ...]
 
 
 def ways(release: Release) -> list[tuple[str, ...]]:
-    """The tasks, one after the other, that give an image or a sound back: by reconstructing it, or without noise."""
+    """The tasks, one after the other, that give an image or a clip back: by reconstructing it, or without noise."""
     x, tasks = release.sample.x, release.tasks
     if x.kind not in SHOWN:
         return []

@@ -138,7 +138,7 @@ def _samples(samples: Samples, name: str) -> str:
     if samples.image:
         parts.append(_image(samples.image, samples.image.alt))
     if samples.sound:
-        label = escape(f"Sounds that {name} generated, one after the other")
+        label = escape(f"Audio clips that {name} generated, one after the other")
         parts.append(f'<audio controls preload="none" src="{samples.sound}" aria-label="{label}"></audio>')
     if samples.text:
         label = escape(f"A text that {name} generated")

@@ -1,4 +1,4 @@
-"""Between what people hold (images, sounds, text, arrays) and what graphs take (float32 and int64 batches)."""
+"""Between what people hold (images, audio clips, text, arrays) and what graphs take (float32 and int64 batches)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def to_batch(value: Any, spec: Spec, name: str, background: str = "white", fit: 
 
     Images: uint8, bool, or floats in [0, 1], (h, w), (n, h, w), (h, w, 3) or (n, h, w, 3); a PIL image or a file
     name; a list of these. Files are turned as their EXIF orientation says, and what is transparent is laid on
-    `background`; with a `fit`, images of another size are cut or padded and resized. Sounds: the name of a .wav file,
+    `background`; with a `fit`, images of another size are cut or padded and resized. Audio: the name of a .wav file,
     cut or padded to length, or a list of these; or floats in [-1, 1], for spectrograms in [0, 1]. Text: str, or the
     :class:`~pathlib.Path` of a file, of exactly the spec's length; a list of these. Labels: an int or ints. Anything
     else: an array of the spec's shape, with or without a batch axis. All but text: also the name of a .npy file, or a
@@ -83,7 +83,7 @@ def fitted(files: Sequence[str | Path], spec: Image, background: str, fit: Fit) 
 def from_batch(array: Array, spec: Spec) -> Any:
     """What a graph gives, as people want it: images uint8 (n, h, w) or (n, h, w, 3), a list of str, or an array.
 
-    Sounds are clipped: float32 (n, samples) in [-1, 1], spectrograms float32 (n, bands, frames) in [0, 1]. Raises
+    Audio clips are clipped: float32 (n, samples) in [-1, 1], spectrograms float32 (n, bands, frames) in [0, 1]. Raises
     :class:`ReleaseError` for values that are not numbers, and for characters that are not in the vocabulary.
     """
     if isinstance(spec, (Image, Audio, LogMel)) and np.isnan(array).any():
@@ -133,7 +133,7 @@ def gives(spec: Spec) -> str:
     if isinstance(spec, Text):
         return f"a list of n str of {spec.length} characters"
     if isinstance(spec, Audio):
-        return f"sounds, {form} in [-1, 1] at {spec.rate} Hz"
+        return f"audio clips, {form} in [-1, 1] at {spec.rate} Hz"
     if isinstance(spec, LogMel):
         return f"log-mel spectrograms, {form} in [0, 1]"
     if isinstance(spec, Label):

@@ -13,7 +13,7 @@ from zoo.media.grid import Pixels
 
 
 def shown(x: NDArray[Any]) -> NDArray[Any]:
-    """Images or sounds of a data set as people hold them, and as models take them.
+    """Images or audio clips of a data set as people hold them, and as models take them.
 
     uint8 (n, c, h, w) is given as (n, h, w), or (n, h, w, 3) in colour; waveforms in int16 as float32 in [-1, 1];
     spectrograms as they are, in float32.
@@ -54,7 +54,7 @@ def sounds(samples: Any, spec: Audio | LogMel) -> NDArray[np.float32]:
 
 
 def contents(samples: Any, spec: SampleSpec) -> dict[str, bytes]:
-    """The content of the files that show samples, by ending: .png, for sounds .wav too, for text .txt alone."""
+    """The content of the files that show samples, by ending: .png, for audio clips .wav too, for text .txt alone."""
     if isinstance(spec, Text):
         return {".txt": (samples[0] + "\n").encode()}
     made = {".png": grid.png(grid.enlarge(image(samples, spec)))}

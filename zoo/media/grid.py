@@ -34,7 +34,7 @@ def enlarge(image: Pixels, least: int = 512) -> Pixels:
 
 
 def of_waveforms(waveforms: NDArray[np.floating], width: int = 256, height: int = 64) -> Pixels:
-    """Sounds, floats in [-1, 1] (n, samples), as their envelopes, light on dark: uint8 (n, height, width)."""
+    """Audio clips, floats in [-1, 1] (n, samples), as their envelopes, light on dark: uint8 (n, height, width)."""
     count, samples = waveforms.shape
     edges = np.arange(width + 1) * samples // width
     image = np.full((count, height, width), 24, np.uint8)

@@ -1,4 +1,4 @@
-"""From log-mel spectrograms back to sound: the inverse of :func:`zoo.media.mel.log_mel`. Needs numpy alone.
+"""From log-mel spectrograms back to audio: the inverse of :func:`zoo.media.mel.log_mel`. Needs numpy alone.
 
 Griffin & Lim 1984, "Signal estimation from modified short-time Fourier transform",
 https://doi.org/10.1109/TASSP.1984.1164317, in the faster form of Perraudin, Balazs & Søndergaard 2013,
@@ -27,11 +27,11 @@ _TINY = 1e-30
 
 
 def griffin_lim(mels: NDArray[np.float32], spec: LogMel) -> NDArray[np.float32]:
-    """Sounds, float32 (n, samples) in [-1, 1], whose spectrograms come near `mels`, (n, bands, frames) in [0, 1].
+    """Audio clips, float32 (n, samples) in [-1, 1], whose spectrograms come near `mels`, (n, bands, frames) in [0, 1].
 
-    The phases are lost in a spectrogram, so a sound is found that is like the one it was made of to the ear, and not
+    The phases are lost in a spectrogram, so a clip is found that is like the one it was made of to the ear, and not
     sample by sample. Each is the same alone or in a batch and every time on one machine; a spectrogram that differs
-    only by rounding may give another one of the sounds that it could have been made of.
+    only by rounding may give another one of the audio clips that it could have been made of.
     """
     made = np.empty((len(mels), spec.samples), np.float32)
     for row, mel in zip(made, mels, strict=True):
@@ -82,7 +82,7 @@ def _waveform(wanted: NDArray[np.complex128], spec: LogMel) -> NDArray[np.float6
 
 
 def _added(frames: NDArray[np.float64], spec: LogMel) -> NDArray[np.float64]:
-    """Frames, (frames, window), laid `hop` apart and added; without the zeros before the sound: (samples,)."""
+    """Frames, (frames, window), laid `hop` apart and added; without the zeros before the clip: (samples,)."""
     count, window = frames.shape
     parts = -(-window // spec.hop)
     frames = np.pad(frames, ((0, 0), (0, parts * spec.hop - window)))

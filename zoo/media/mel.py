@@ -1,4 +1,4 @@
-"""Sounds as models take them: waveforms of one length, or log-mel spectrograms of these. Needs numpy alone."""
+"""Audio clips as models take them: waveforms of one length, or log-mel spectrograms of these. Needs numpy alone."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ WINDOW = 0.032
 
 
 def form(rate: int, seconds: float, bands: int) -> Audio | LogMel:
-    """The spec of sounds of that length. Windows are about 32 ms, a power of two of samples, and a quarter apart.
+    """The spec of audio clips of that length. Windows are about 32 ms, a power of two of samples, and a quarter apart.
 
     Raises :class:`SettingError` for a length of less than a hop, or for more bands than a window has room for.
     """
     samples = round(rate * seconds)
     if not 1 <= samples <= LARGEST:
         raise SettingError(
-            f"A sound of seconds = {seconds} has {samples:,} samples at {rate} Hz. Choose another length."
+            f"An audio clip of seconds = {seconds} has {samples:,} samples at {rate} Hz. Choose another length."
         )
     if not bands:
         return Audio(rate, samples)
     window = max(4, 2 ** round(math.log2(rate * WINDOW)))
     spec = LogMel(rate, samples, bands, window, window // 4)
     if samples < spec.hop:
-        raise SettingError(f"A sound of seconds = {seconds} is shorter than one hop of {spec.hop} samples. Take more.")
+        raise SettingError(
+            f"An audio clip of seconds = {seconds} is shorter than one hop of {spec.hop} samples. Take more."
+        )
     if bands > window or not filters(rate, bands, window).any(1).all():
         most = next(n for n in range(min(bands, window) - 1, 0, -1) if filters(rate, n, window).any(1).all())
         raise SettingError(
@@ -52,7 +54,7 @@ def log_mel(waveforms: NDArray[Any], spec: LogMel) -> NDArray[np.float32]:
     """Log-mel spectrograms, float32 (n, bands, frames) in [0, 1], of waveforms (n, samples), int16 or in [-1, 1].
 
     X = 2 / Σw · rfft(w · x) of each frame, w a periodic Hann window, so that |X|² = 1 for a full-scale sine. Frames are
-    `hop` apart, with (window − hop) / 2 zeros put before the sound and after it: samples // hop of them. Then
+    `hop` apart, with (window − hop) / 2 zeros put before the clip and after it: samples // hop of them. Then
     (10 log₁₀ max(M |X|², 10⁻⁸) + 80) / 80, clipped to [0, 1], with M from :func:`filters`.
     """
     x = np.asarray(waveforms)

@@ -1,4 +1,4 @@
-"""Samples and results as files: images as one grid, sounds, text, arrays, JSON. The path's ending says which."""
+"""Samples and results as files: images as one grid, audio clips, text, arrays, JSON. The path's ending says which."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def endings(spec: Spec | None) -> tuple[str, ...]:
 
 
 def paths(path: Path, count: int, first: int = 0) -> list[Path]:
-    """The files that `count` samples are written to: a .wav file holds one sound, the others hold all."""
+    """The files that `count` samples are written to: a .wav file holds one clip, the others hold all."""
     if path.suffix != ".wav" or count == 1:
         return [path]
     return [path.with_stem(f"{path.stem}-{first + index}") for index in range(count)]
@@ -55,7 +55,7 @@ def save(
 ) -> list[Path]:
     """Write what a task or :meth:`~zoo.runtime.LoadedModel.generate` gave, a batch of the form `spec`, and say where.
 
-    Sounds in .wav files are numbered from `first` on where there are several; `columns` is the width of a grid of
+    Audio clips in .wav files are numbered from `first` on where there are several; `columns` is the width of a grid of
     images. Raises :class:`SettingError` for an ending that the form cannot have, :class:`ExistsError` for a file
     that is there, unless `force`.
     """

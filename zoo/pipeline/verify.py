@@ -23,11 +23,11 @@ from zoo.runtime import LoadedModel, OnnxBackend, derived
 from zoo.sampling import autoregressive, generation
 
 HEARD = 1.0
-"""Decibels by which the spectrograms of two sounds that were made of the same one may differ on average: their phases
-are found in many rounds, in which rounding grows. Sounds of two samples are further apart than twice that."""
+"""Decibels by which the spectrograms of two clips that were made of the same one may differ on average: their phases
+are found in many rounds, in which rounding grows. Audio clips of two samples are further apart than twice that."""
 
 LEVELS = 5
-"""Levels of 32,768 by which a sample of a sound may differ: what parity allows of full scale, and the rounding."""
+"""Levels of 32,768 by which a sample of a clip may differ: what parity allows of full scale, and the rounding."""
 
 
 def verify(source: str | Path) -> dict[str, str]:
@@ -102,7 +102,7 @@ def _samples(model: LoadedModel) -> str:
         raise ReleaseError(
             f"{release.folder}: the samples of seed {seed} are not those in {name}. Get the release again."
         )
-    also = f", and the sounds in {made['sound']} are like it" if "sound" in made else ""
+    also = f", and the audio clips in {made['sound']} are like it" if "sound" in made else ""
     return f"seed {seed} gives what is in {made['file']}{also}"
 
 
@@ -156,14 +156,14 @@ def _otherwise(model: LoadedModel, plan: Plan, seed: int, index: int, shown: NDA
 
 
 def _heard(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
-    """Whether the file holds the sounds, one after the other, within ``LEVELS``."""
+    """Whether the file holds the audio clips, one after the other, within ``LEVELS``."""
     _, kept = wav.read(path, str(path))
     again = wav.to_int16(model.generate(made["n"], seed=made["seed"]).reshape(-1))
     return kept.shape == again.shape and _near(model, np.abs(kept.astype(int) - again), LEVELS)
 
 
 def _sounds_alike(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
-    """Whether the file holds sounds, one after the other, that are like those made of the spectrograms."""
+    """Whether the file holds audio clips, one after the other, that are like those made of the spectrograms."""
     spec = model.release.sample.x
     assert isinstance(spec, LogMel)
     rate, kept = wav.read(path, str(path))

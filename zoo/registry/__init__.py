@@ -1,28 +1,30 @@
 """Which models there are: entry points and registry.yaml, read without importing a plugin."""
 
 from zoo.registry.discovery import (
-    CATALOGUE,
     GROUP,
     OWN,
     Plugin,
     calling,
-    catalogue,
-    catalogue_path,
     conflict,
     fault,
     find,
+    load,
+    no_recipe,
+    package_folder,
+    plugins,
+    split,
+)
+from zoo.registry.registry_file import (
+    CATALOGUE,
+    catalogue,
+    catalogue_path,
     forget,
     index,
     list_models,
-    load,
     load_recipe,
-    no_recipe,
-    package_folder,
     parse,
-    plugins,
     released_folder,
     rows,
-    split,
 )
 
 __all__ = [

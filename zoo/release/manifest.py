@@ -199,7 +199,7 @@ def parse(folder: Path, manifest: Any) -> Release:
     x = spec_from_json(sample.get("x"), f"{where}: sample")
     if not isinstance(x, SampleSpec) or type(classes) is not int or classes < 0:
         raise ReleaseError(
-            f"{where} is damaged: its sample is neither image nor text nor sound. Get the release again."
+            f"{where} is damaged: its sample is neither image nor text nor audio. Get the release again."
         )
     release = Release(
         folder=folder,

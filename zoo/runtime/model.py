@@ -103,7 +103,7 @@ class LoadedModel:
         """Run a task on its inputs, given in order or by name, of any batch size.
 
         Returns the output, or a dict of them where there are several. Images are uint8 (n, h, w) or (n, h, w, 3),
-        text is a list of str, and the rest are arrays (sounds float32, see :meth:`generate`). Raises
+        text is a list of str, and the rest are arrays (audio clips float32, see :meth:`generate`). Raises
         :class:`NotFoundError` for a task that the model does not have and :class:`SettingError` for an input of the
         wrong form.
         """
@@ -138,7 +138,7 @@ class LoadedModel:
     ) -> Any:
         """The samples `first` … `first` + `n` − 1 of `seed`: the same alone or in a batch, and on every backend.
 
-        Images: uint8 (n, h, w), or (n, h, w, 3) in colour. Sounds: float32 (n, samples) in [-1, 1], or spectrograms
+        Images: uint8 (n, h, w), or (n, h, w, 3) in colour. Audio: float32 (n, samples) in [-1, 1], or spectrograms
         (n, bands, frames) in [0, 1]. Text: a list of n str that begin with `prompt`, followed by `length` characters.
         `label` is for models with labels: one, or one a sample (default: index modulo classes). `temperature`, `top_k`
         and `top_p` are for models that pick tokens (:class:`zoo.sampling.autoregressive.Picking`); `steps` and `eta`
@@ -207,24 +207,24 @@ class LoadedModel:
     def inpaint(
         self, x: Any, mask: Any, *, steps: int = 32, seed: int = 0, label: int | Sequence[int] | None = None
     ) -> Any:
-        """Images or sounds with what is missing filled in: by sampling, or by iterated reconstruction.
+        """Images or audio clips with what is missing filled in: by sampling, or by iterated reconstruction.
 
         `mask` is true, or at least half of white, where `x` is missing: for images (h, w) or (n, h, w), as an array,
-        a PIL image or a file; for sounds an array of the form of one. A model that picks the pixels of an image one
+        a PIL image or a file; for audio an array of the form of one. A model that picks the pixels of an image one
         after the other gives samples: the known pixels are fed as they are, and the others picked in order, in image
         i as in sample i of `seed`, of the class `label` (default: i modulo classes); so a mask of the lower half
         completes an image. In all other models missing values start as the mean of the known ones; then `steps` times
         all is reconstructed, and the known values are put back (Rezende, Mohamed & Wierstra 2014, section 5,
         https://arxiv.org/abs/1401.4082, with the means of the model's distributions instead of draws from them), given
         the `label` where the model takes one. Raises :class:`SettingError` for a model that does neither with images
-        or sounds; a text is completed by ``generate(prompt=…)``.
+        or audio clips; a text is completed by ``generate(prompt=…)``.
         """
         return inpainting.inpaint(self._whole, self.release, x, mask, steps=steps, seed=seed, label=label)
 
     def save(self, value: Any, path: str | Path, *, force: bool = False, columns: int | None = None) -> list[Path]:
         """Write what this model gave, or a part of it, to a file, and return the path (or paths).
 
-        Images: .png, one grid of all of them, `columns` wide (default: nearly square), or .npy. Sounds: .wav, one
+        Images: .png, one grid of all of them, `columns` wide (default: nearly square), or .npy. Audio clips: .wav, one
         file each, numbered where there are several; .png; or .npy. Text: .txt. Anything else: .npy or .json. Raises
         :class:`SettingError` for another ending, and :class:`ExistsError` for a file that is there, unless `force`.
         """

@@ -39,7 +39,7 @@ def inpaint(
     way = _repeated(release) if plan is None else ("encode",)
     if way is None:
         instead = " A text is completed by generate(prompt=…)." if isinstance(release.sample.x, Text) else ""
-        raise SettingError(f"{release.name} cannot inpaint: no task of it reconstructs images or sounds.{instead}")
+        raise SettingError(f"{release.name} cannot inpaint: no task of it reconstructs images or audio clips.{instead}")
     (name, spec), *_ = release.tasks[way[0]].inputs.items()
     given = to_batch(x, spec, name, release.background)
     count = len(given)
@@ -80,7 +80,7 @@ def verbs(release: Release) -> dict[str, str]:
 
 
 def _repeated(release: Release) -> tuple[str, ...] | None:
-    """The tasks that, one after the other, make images or sounds of such of the same form, and of labels or none."""
+    """The tasks that, one after the other, make images or audio of such of the same form, and of labels or none."""
     for way in (("reconstruct",), ("encode", "decode")):
         if any(task not in release.tasks for task in way):
             continue

@@ -33,7 +33,7 @@ class Batches:
     """A data set in the memory of a device: bytes and int16, made floats batch by batch; text as indices.
 
     What is too large for memory, a stream, is read batch by batch in the background. A batch may be computed in equal
-    `parts`, by several processes or one after the other: together they are the batch.
+    `micro_batches`, by several processes or one after the other: together they are the batch.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Batches:
         seed: int,
         device: torch.device,
         *,
-        parts: int = 1,
+        micro_batches: int = 1,
         flip: bool = False,
         crop: int = 0,
     ) -> None:
@@ -60,11 +60,11 @@ class Batches:
         self._flip, self._crop = flip, crop
         self.size = min(size, self._starts)
         self.per_epoch = self._starts // self.size
-        self._part = self.size // parts
-        if self.size % parts:
+        self._micro = self.size // micro_batches
+        if self.size % micro_batches:
             raise SettingError(
-                f"A batch of {self.size} cannot be split into {parts} equal parts (processes × accumulate). "
-                f"Set batch={self.size // parts * parts or parts}."
+                f"A batch of {self.size} cannot be split into {micro_batches} micro-batches (processes × accumulate). "
+                f"Set batch={self.size // micro_batches * micro_batches or micro_batches}."
             )
         if (flip or crop) and not isinstance(data.sample.x, Image):
             raise SettingError(f"flip and crop are for images, and {data.name} is {data.sample.x.kind}.")
@@ -77,14 +77,14 @@ class Batches:
     def __len__(self) -> int:
         return self._count
 
-    def train(self, k: int, progress: Tensor, part: int = 0) -> Batch:
-        """A part of batch `k` of the run, augmented.
+    def train(self, k: int, progress: Tensor, micro: int = 0) -> Batch:
+        """A micro-batch of batch `k` of the run, augmented.
 
         Images: each once an epoch, in an order of (seed, epoch). Text: windows at random.
         """
-        here = slice(part * self._part, (part + 1) * self._part)
+        here = slice(micro * self._micro, (micro + 1) * self._micro)
         index = self._chosen(k)[here]
-        batch = self._batch(index, index, progress, self._read_ahead(k, part) if self._stream else None)
+        batch = self._batch(index, index, progress, self._read_ahead(k, micro) if self._stream else None)
         return self._augmented(batch, k, here) if self._flip or self._crop else batch
 
     def _chosen(self, k: int) -> Tensor:
@@ -95,14 +95,14 @@ class Batches:
         epoch, place = divmod(k, self.per_epoch)
         return _order(self._count, self._seed, epoch)[place * self.size : (place + 1) * self.size]
 
-    def _read_ahead(self, k: int, part: int) -> Tensor:
-        """A part of batch `k` of a stream, while the same part of the next ones is read in the background."""
+    def _read_ahead(self, k: int, micro: int) -> Tensor:
+        """A micro-batch of batch `k` of a stream, while the same one of the next ones is read in the background."""
         assert self._readers is not None
         for later in range(k, k + AHEAD + 1):
-            if (later, part) not in self._ahead:
-                index = self._chosen(later)[part * self._part : (part + 1) * self._part]
-                self._ahead[later, part] = self._readers.submit(self._read, index)
-        return self._ahead.pop((k, part)).result()
+            if (later, micro) not in self._ahead:
+                index = self._chosen(later)[micro * self._micro : (micro + 1) * self._micro]
+                self._ahead[later, micro] = self._readers.submit(self._read, index)
+        return self._ahead.pop((k, micro)).result()
 
     def _read(self, index: Tensor) -> Tensor:
         assert self._stream is not None

@@ -33,7 +33,7 @@ def checkpoint(run: TrainingRun, began: float, planned: bool, report: Report | N
     for key, value in run.module.named_parameters():
         if not distributed.whole(value.detach()).isfinite().all():
             run.fail_non_finite(run.state.step, f"the weight {key}")
-    tensors = checkpoints.collect(run.module, run.optimisers, run.average)
+    tensors = checkpoints.collect(run.module, run.optimisers, run.ema)
     if report:
         shown = run.eval_module(tensors)
         if run.model.finish is not None:

@@ -1,6 +1,6 @@
 """Checkpoints of a run: one safetensors file each, written beside its place and renamed; no pickle.
 
-A file ``step-00001000.safetensors`` holds the module (``module.NAME``), the averages of its weights where the recipe
+A file ``step-00001000.safetensors`` holds the module (``module.NAME``), the EMA of its weights where the recipe
 asks for them (``ema.NAME``), every optimiser (``optimiser.PHASE.PARAMETER.NAME``), and as metadata the state of the run
 and the SHA-256 of it all.
 """
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from zoo.core import files
 from zoo.core.errors import NotFoundError, TrainingError, ZooError, one_line
 from zoo.training.distributed import put, whole
-from zoo.training.ema import Average
+from zoo.training.ema import EMA
 
 FOLDER = "checkpoints"
 _NAME = re.compile(r"step-(\d{8,})\.safetensors")
@@ -79,13 +79,11 @@ def steps(run: Path) -> list[int]:
     return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
 
 
-def collect(
-    module: nn.Module, optimisers: Sequence[torch.optim.Optimizer], average: Average | None
-) -> dict[str, Tensor]:
+def collect(module: nn.Module, optimisers: Sequence[torch.optim.Optimizer], ema: EMA | None) -> dict[str, Tensor]:
     """All tensors of a run as it is, whole and on the CPU; where they are split, every process must ask for them."""
     tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
-    if average is not None:
-        tensors |= {f"ema.{name}": tensor for name, tensor in average.named()}
+    if ema is not None:
+        tensors |= {f"ema.{name}": tensor for name, tensor in ema.named()}
     for phase, optimiser in enumerate(optimisers):
         for index, moments in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{phase}.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
@@ -197,14 +195,14 @@ def parse(content: bytes) -> Checkpoint:
 
 
 def restore(
-    checkpoint: Checkpoint, module: nn.Module, optimisers: Sequence[torch.optim.Optimizer], average: Average | None
+    checkpoint: Checkpoint, module: nn.Module, optimisers: Sequence[torch.optim.Optimizer], ema: EMA | None
 ) -> None:
-    """Put a checkpoint's tensors into a module, its optimisers and its averages, split as those are."""
+    """Put a checkpoint's tensors into a module, its optimisers and its EMA weights, split as those are."""
     own = module.state_dict()
     load_module({name: put(tensor, own[name]) for name, tensor in _part(checkpoint, "module") if name in own}, module)
-    if average is not None:
+    if ema is not None:
         held = dict(_part(checkpoint, "ema"))
-        for name, weight in average.named():
+        for name, weight in ema.named():
             weight.copy_(put(held[name], weight))
     for phase, optimiser in enumerate(optimisers):
         whole_state: dict[str, Any] = optimiser.state_dict()
@@ -224,7 +222,7 @@ def _part(checkpoint: Checkpoint, prefix: str) -> Iterator[tuple[str, Tensor]]:
 
 
 def weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """The state dict that a release is made of: the averages where the run keeps them, else the weights."""
+    """The state dict that a release is made of: the EMA weights where the run keeps them, else the weights."""
     return dict(_part(checkpoint, "module")) | dict(_part(checkpoint, "ema"))
 
 

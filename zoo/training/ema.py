@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Average:
+class EMA:
     """The exponential moving average of weights (Polyak & Juditsky 1992, https://doi.org/10.1137/0330046).
 
     After step t of the run each average a becomes d·a + (1 − d)·w, with d = min(decay, (1 + t) / (10 + t)), so that

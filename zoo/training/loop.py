@@ -50,11 +50,11 @@ def _steps(run: TrainingRun, stopped: Stopped, report: Report | None) -> None:
         for phase in run.phases:
             if phase.due(step):
                 k = draws
-                terms = phase.move(lambda part, k=k, done=done: run.batches.train(k, done, part), step)  # type: ignore[misc]
+                terms = phase.move(lambda micro, k=k, done=done: run.batches.train(k, done, micro), step)  # type: ignore[misc]
                 unread += [(step + 1, name, term) for name, term in terms.items()]
                 draws += 1
-        if run.average is not None:
-            run.average.update(step)
+        if run.ema is not None:
+            run.ema.update(step)
         run.state = dataclasses.replace(run.state, step=step + 1, seconds=time.monotonic() - began)
         reason = stop(run.state.step)
         planned = (step + 1) % run.how.checkpoint_every == 0 or step + 1 == steps
@@ -91,7 +91,7 @@ def _report(run: TrainingRun) -> Iterator[Report | None]:
     if not run.world.first:
         yield None
         return
-    unit = {"text": "windows", "image": "images"}.get(run.sample.x.kind, "sounds")
+    unit = {"text": "windows", "image": "images"}.get(run.sample.x.kind, "clips")
     with Report(
         run.name, run.folder, run.recipe.steps, run.state.step, unit,
         quiet=run.how.quiet, tensorboard=run.how.tensorboard,

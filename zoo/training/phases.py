@@ -99,13 +99,13 @@ class Phase:
         return step % self.objective.every == 0 and start <= step / self.recipe.steps < end
 
     def move(self, batch: Callable[[int], Batch], step: int) -> Mapping[str, Tensor]:
-        """Take one step of this phase and return its loss terms; `batch` gives each part of the batch."""
+        """Take one step of this phase and return its loss terms; `batch` gives each micro-batch."""
         self._free()
-        parts, sums = self.recipe.accumulate, dict[str, Tensor]()
-        for part in range(parts):
-            mine = self.world.rank * parts + part
-            for name, term in self._backward(batch(mine), step, mine, last=part == parts - 1).items():
-                sums[name] = sums[name] + term / parts if part else term / parts if parts > 1 else term
+        count, sums = self.recipe.accumulate, dict[str, Tensor]()
+        for micro in range(count):
+            number = self.world.rank * count + micro
+            for name, term in self._backward(batch(number), step, number, last=micro == count - 1).items():
+                sums[name] = sums[name] + term / count if micro else term / count if count > 1 else term
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
         for group in self.optimiser.param_groups:
@@ -124,9 +124,9 @@ class Phase:
         for parameter in self.frozen:
             parameter.requires_grad_(False)
 
-    def _backward(self, batch: Batch, step: int, part: int, last: bool) -> Mapping[str, Tensor]:
-        """Add the gradients of one part of a batch and return its loss terms; its noise follows from these numbers."""
-        self._seed(mix(self.recipe.seed, "step", step, self.number, part))
+    def _backward(self, batch: Batch, step: int, micro: int, last: bool) -> Mapping[str, Tensor]:
+        """Add the gradients of one micro-batch and return its loss terms; its noise follows from these numbers."""
+        self._seed(mix(self.recipe.seed, "step", step, self.number, micro))
         later = not last and isinstance(self.loss, DistributedDataParallel)
         try:
             with self.loss.no_sync() if later else nullcontext():  # type: ignore[operator]
@@ -137,7 +137,7 @@ class Phase:
             if self.compiled and not self._moved:
                 self._uncompile()
                 self.note = f"The loss {name!r} runs without torch.compile: {one_line(error)[:150]}"
-                return self._backward(batch, step, part, last)
+                return self._backward(batch, step, micro, last)
             raise PluginError(
                 f"The loss {name!r} fails at step {step} on a batch of {tuple(batch.x.shape)}: "
                 f"{one_line(error)[:200]}. Try other settings or data; ZOO_DEBUG=1 shows where."

@@ -232,7 +232,9 @@ def _alone(name: str, recipe: Recipe) -> DataError | SettingError:
     if recipe.batch == 1:
         return SettingError(f"{said}. Set batch=2 or more.")
     if recipe.accumulate > 1:
-        return SettingError(f"{said} in each of {recipe.accumulate} parts. Set a larger batch, or accumulate=1.")
+        return SettingError(
+            f"{said} in each of {recipe.accumulate} micro-batches. Set a larger batch, or accumulate=1."
+        )
     return DataError(f"{said}: the data has 1 sample to train on. Give it more data.")
 
 

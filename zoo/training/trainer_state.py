@@ -24,7 +24,7 @@ from zoo.registry import split as split_name
 from zoo.training import checkpoints, finetune, frozen, metrics, run_folder
 from zoo.training.batches import Batches, split
 from zoo.training.distributed import World
-from zoo.training.ema import Average
+from zoo.training.ema import EMA
 from zoo.training.phases import Phase
 from zoo.training.rehearsal import Trace, check_objectives, rehearse
 
@@ -78,7 +78,7 @@ class TrainingRun:
         self.sample = training.sample
         self.batches = Batches(
             training, recipe.batch, recipe.seed, device,
-            parts=world.size * recipe.accumulate, flip=recipe.flip, crop=recipe.crop,
+            micro_batches=world.size * recipe.accumulate, flip=recipe.flip, crop=recipe.crop,
         )  # fmt: skip
         seen, _ = split(test, dataclasses.replace(recipe, validation=0, early_stop=""))
         self.test = Batches(seen, max(recipe.batch, 100), recipe.seed, device)
@@ -105,7 +105,7 @@ class TrainingRun:
             for number, objective in enumerate(model.objectives)
         ]
         self.optimisers = [phase.optimiser for phase in self.phases]
-        self.average = Average(self.module, recipe.ema) if recipe.ema else None
+        self.ema = EMA(self.module, recipe.ema) if recipe.ema else None
         self.state = checkpoints.State(device=device_words(device), processes=world.size)
         self.complete = False
         """Whether there was nothing left to do."""
@@ -163,7 +163,7 @@ class TrainingRun:
     def _restore(self, content: bytes) -> None:
         """Go on from a checkpoint."""
         held = checkpoints.parse(content)
-        checkpoints.restore(held, self.module, self.optimisers, self.average)
+        checkpoints.restore(held, self.module, self.optimisers, self.ema)
         if held.state.processes != self.world.size and self.world.first and not self.how.quiet:
             _warn(
                 f"{held.state.processes} processes trained until here, and {self.world.size} go on: it is sound, "
@@ -181,7 +181,7 @@ class TrainingRun:
             part.training = False
 
     def eval_module(self, tensors: Mapping[str, Tensor]) -> nn.Module:
-        """The module that is measured, shown and released: the averages where there are any, in eval mode."""
+        """The module that is measured, shown and released: the EMA weights where the recipe has them, in eval mode."""
         if self.spare is None:
             return self.module.eval()
         checkpoints.load_module(checkpoints.weights(checkpoints.Checkpoint(tensors, self.state)), self.spare)
