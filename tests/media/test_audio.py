@@ -443,7 +443,7 @@ def test_a_model_of_waveforms(runs: dict[str, Path]) -> None:
     with Pillow.open(run / "release" / "samples.png") as image:
         assert image.size[0] > image.size[1]
     card = (run / "release" / "README.md").read_text()
-    assert "sound of 0.2 s at 1000 Hz" in card
+    assert "audio of 0.2 s at 1000 Hz" in card
     assert "(samples.wav)" in card
     assert "float32 (16, 200) in [-1, 1], 1000 Hz" in card
     assert len(list((run / "samples").glob("*.wav"))) == len(list((run / "samples").glob("*.png"))) == 10
@@ -616,4 +616,4 @@ def test_commands_with_sounds(
         f"audio:{sound.parent}",
         says=("vae.tiny cannot be built", "models images", "audio"),
     )
-    one_error(zoo_command("train", "hums.tiny", "--data", "digits", env=env), "hums models sounds", "image")
+    one_error(zoo_command("train", "hums.tiny", "--data", "digits", env=env), "hums models audio clips", "image")
