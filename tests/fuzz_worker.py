@@ -35,8 +35,8 @@ def load(folder: Path) -> None:
 def task(folder: Path) -> None:
     """Every task, on plausible inputs of the form that the manifest names, where that is no gigantic one."""
     import zoo
-    from zoo.contract.example_inputs import example
     from zoo.media.convert import from_batch
+    from zoo.runtime.example_inputs import example
 
     with zoo.load(folder) as model:
         for name, declared in model.release.tasks.items():

@@ -59,6 +59,15 @@ print(len([name for name in sys.modules if name.startswith("zoo.")]))
     assert int(python(code, *below, block=TRAINING)) > 60
 
 
+def test_the_contract_needs_neither_torch_nor_numpy() -> None:
+    code = """
+import importlib, pkgutil, zoo.contract, zoo.plugin
+for module in pkgutil.iter_modules(zoo.contract.__path__, "zoo.contract."):
+    importlib.import_module(module.name)
+"""
+    python(code, block=[*TRAINING, "numpy", "PIL", "onnxruntime"])
+
+
 def test_a_release_is_used_without_what_training_needs(model_name: str, shelf: Shelf, tmp_path: Path) -> None:
     code = """
 import sys, json, numpy as np, zoo

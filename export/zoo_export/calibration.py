@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.contract.example_inputs import SEED, example
 from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import Iterative, Label, Noise, Spec, Text
 from zoo.core import philox
@@ -17,6 +16,7 @@ from zoo.data import DataSet
 from zoo.evaluation import likelihood
 from zoo.evaluation.evaluated_model import some
 from zoo.runtime import LoadedModel
+from zoo.runtime.example_inputs import SEED, example
 from zoo.sampling import autoregressive
 from zoo.sampling.ddim import table
 from zoo.sampling.generation import MOST_ROWS

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.contract.example_inputs import SEED, example
 from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import Audio, Image, Label, LogMel, Spec, Text
 from zoo.core.errors import ParityError
@@ -17,6 +16,7 @@ from zoo.media.convert import from_batch
 from zoo.release import Release
 from zoo.runtime import Backend, OnnxBackend, derived
 from zoo.runtime.derived import ATOL, RTOL
+from zoo.runtime.example_inputs import SEED, example
 from zoo.sampling import autoregressive, generation
 from zoo.sampling.autoregressive import ALL
 

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 import zoo
 from conftest import Refused, Shelf, raises, slow
-from zoo.contract.example_inputs import example
 from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import Image, Sample
 from zoo.core import philox
@@ -25,6 +24,7 @@ from zoo.core.errors import ExportError, SettingError
 from zoo.media.convert import from_batch
 from zoo.release import read
 from zoo.runtime import derived
+from zoo.runtime.example_inputs import example
 from zoo.sampling import autoregressive, generation
 from zoo.sampling.autoregressive import Picking
 from zoo_export import generate_graph, onnx_graph, uint8

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import zoo
-from zoo.contract.example_inputs import example
 from zoo.core import files
 from zoo.release import FORMAT, MANIFEST
+from zoo.runtime.example_inputs import example
 
 HERE = Path(__file__).parent
 EXPECTED = "expected.json"

@@ -15,7 +15,6 @@ from PIL import Image as Pillow
 
 import zoo
 from conftest import Command, Refused, one_error, plugged, raises, slow
-from zoo.contract.example_inputs import example
 from zoo.contract.specs import Audio, LogMel, Sample, spec_from_json, to_json
 from zoo.core.errors import DataError, ParityError, ReleaseError, SettingError
 from zoo.data import load
@@ -25,6 +24,7 @@ from zoo.media.convert import to_batch
 from zoo.media.griffin_lim import griffin_lim
 from zoo.pipeline.verify import verify
 from zoo.release import parse, read
+from zoo.runtime.example_inputs import example
 from zoo_export import parity
 
 RATE = 1000

@@ -11,7 +11,7 @@ import torch
 import zoo
 from conftest import Shelf
 from zoo import data, registry
-from zoo.contract.example_inputs import example
+from zoo.runtime.example_inputs import example
 from zoo.training.batches import Batches
 
 DOCS = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8").split("## In a loop of your own")[1]

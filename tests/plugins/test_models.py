@@ -18,13 +18,13 @@ from safetensors.torch import load_file
 import zoo
 from conftest import MODELS, RELEASED, Shelf, raises
 from zoo import registry
-from zoo.contract.example_inputs import example
 from zoo.contract.specs import LogMel
 from zoo.core import philox
 from zoo.core.errors import SettingError
 from zoo.modules import build
 from zoo.release import WEIGHTS, read
 from zoo.release.resolve import find
+from zoo.runtime.example_inputs import example
 from zoo.sampling import autoregressive, generation
 from zoo.training import checkpoints, run_folder
 from zoo_export import onnx_graph

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import zoo
-from zoo.contract.example_inputs import example
 from zoo.media.convert import from_batch
 from zoo.runtime.derived import ATOL, RTOL
+from zoo.runtime.example_inputs import example
 
 FILE = Path(__file__).with_name("samples.npz")
 """By ``model.recipe/generate`` and ``model.recipe/task/output``: uint8 images, numbers, or texts."""

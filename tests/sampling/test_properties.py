@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 import zoo
 from conftest import Shelf, raises, slow
-from zoo.contract.example_inputs import example
 from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import Image, Spec, Text
 from zoo.core.errors import ReleaseError, SettingError
@@ -27,6 +26,7 @@ from zoo.media.convert import from_batch, to_batch
 from zoo.release import ReleasedTask
 from zoo.runtime import LoadedModel, derived
 from zoo.runtime.derived import ATOL, RTOL
+from zoo.runtime.example_inputs import example
 from zoo.sampling import autoregressive, generation
 from zoo.sampling.autoregressive import Picking
 from zoo_export import generate_graph, onnx_graph

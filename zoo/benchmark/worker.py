@@ -94,7 +94,7 @@ def _open(source: str, engine: str, device: Any, threads: int) -> Any:
 
 def call(model: Any, task: str, batch: int) -> Callable[[], object]:
     """One call of a task with a batch of plausible input, arrays in and arrays out, or of ``generate``."""
-    from zoo.contract.example_inputs import example
+    from zoo.runtime.example_inputs import example
 
     if task == GENERATE:
         short = {"length": CHARACTERS} if "length" in model.release.plan.options else {}

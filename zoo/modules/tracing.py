@@ -18,9 +18,9 @@ from torch.export import ExportedProgram
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from zoo.contract import typed
-from zoo.contract.example_inputs import example
 from zoo.core.errors import ExportError, one_line
 from zoo.plugin import Task
+from zoo.runtime.example_inputs import example
 
 BATCHES = (3, 1)
 """Sizes of the batches that a task is tried on."""

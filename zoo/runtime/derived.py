@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.contract.example_inputs import SEED, example
 from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import Autoregressive, Chain, Image, Iterative, OneShot, Spec, Text
 from zoo.core.errors import ParityError
 from zoo.release import GENERATE, Release
 from zoo.runtime import OnnxBackend
+from zoo.runtime.example_inputs import SEED, example
 from zoo.sampling import autoregressive, generation
 from zoo.sampling.autoregressive import ALL, Picking
 from zoo.sampling.ddim import iterate

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from zoo import data, registry
 from zoo.contract import typed
-from zoo.contract.example_inputs import example
 from zoo.contract.specs import Sample
 from zoo.core.errors import DataError, ExportError, PluginError, SettingError, one_line, suggest
 from zoo.modules import build, fold, mix, tracing
 from zoo.plugin import Batch, Model, Objective, Recipe, Task
 from zoo.registry import calling, declarations, fault, split
+from zoo.runtime.example_inputs import example
 from zoo.training import frozen, metrics
 from zoo.training.phases import moved
 from zoo.training.precision import autocast
