@@ -134,7 +134,7 @@ def copy(source: str | Path, folder: Path) -> None:
 
 
 def tracer() -> Callable[[nn.Module, Task, str], object]:
-    """What makes the graph of a task with what is installed: ONNX's, or torch's own, which knows no operators."""
+    """What makes the graph of a task with what is installed: ONNX's, or else torch's own program."""
     if installed("onnx") and installed("onnxscript"):
         from zoo_export import onnx_graph
 

@@ -148,7 +148,7 @@ def whole_shapes(graph: GraphProto) -> None:
             continue
         (part,), layer = node.output, node.name.rpartition("/")[0]
         start, end = limits.get("start", 0), limits.get("end", np.iinfo(np.int64).max)
-        kind, places = ("Gather", [start]) if end == start + 1 else ("Slice", [start, end])
+        kind, places = ("Gather", [start]) if end == start + 1 != 0 else ("Slice", [start, end])
         names = [f"{part}.{number}" for number in range(len(places))]
         for name, place in zip(names, places, strict=True):
             graph.initializer.append(numpy_helper.from_array(np.array([place], np.int64), name))

@@ -110,9 +110,8 @@ class DDPM(nn.Module):
         self.padding = (0, -width % side, 0, -height % side)
         self.schedule = alphas(recipe)
         self.register_buffer("alphas", torch.tensor(self.schedule), persistent=False)
-        deviations = [
-            math.sqrt((1 - alpha_bar) / alpha_bar) for alpha_bar in self.schedule
-        ]  # of the noise in x / √ᾱ, on [-1, 1]
+        # Of the noise in x / √ᾱ, on [-1, 1].
+        deviations = [math.sqrt((1 - alpha_bar) / alpha_bar) for alpha_bar in self.schedule]
         self.denoising_time = min(range(recipe.times), key=lambda t: abs(deviations[t] - 2 * recipe.sigma))
         cell, fine, coarse, times = channels * recipe.patch**2, recipe.width, 2 * recipe.width, 4 * recipe.width
         self.time = nn.Sequential(nn.Linear(2 * fine, times), nn.SiLU(), nn.Linear(times, times), nn.SiLU())

@@ -367,3 +367,23 @@ def test_a_quiet_training(zoo_call: Command) -> None:
     done = zoo_call("train", "ae.tiny", "--set", "steps=1", "--quiet", "--no-release")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     one_error(zoo_call("train", "ae.tiny", "--set", "steps=1", "-q"), "holds a run already")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "made"),
+    [
+        (("train", "ae.tiny", "--no-release", "--set", "steps=1", "--out", "made"), "recipe.json"),
+        (("export", "vae.digits", "--to", "made"), "manifest.json"),
+        (("gallery", "vae.digits", "--to", "made", "--data-dir", "no"), "index.html"),
+    ],
+)
+def test_older_spellings_of_the_output_are_taken_and_not_shown(
+    arguments: tuple[str, ...], made: str, zoo_call: Command, tmp_path: Path
+) -> None:
+    done = zoo_call(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "made" / made).is_file()
+    told = zoo_call(arguments[0], "--help").stdout
+    assert "-o, --output" in told
+    assert " --to" not in told
+    assert "--out " not in told

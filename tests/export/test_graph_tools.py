@@ -155,7 +155,10 @@ def test_every_node_has_a_name_and_no_constant_is_a_node(name: str) -> None:
         assert not model.functions
 
 
-@pytest.mark.parametrize("limits", [{}, {"end": 1}, {"start": 1}, {"start": 1, "end": 3}, {"start": -1}, {"end": -2}])
+@pytest.mark.parametrize(
+    "limits",
+    [{}, {"end": 1}, {"start": 1}, {"start": 1, "end": 3}, {"start": -1}, {"end": -2}, {"start": -1, "end": 0}],
+)
 def test_a_part_of_a_shape_is_taken_from_all_of_it(limits: dict[str, int], tmp_path: Path) -> None:
     x = np.zeros((2, 3, 5, 7), np.float32)
     given = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["batch", 3, 5, 7])
