@@ -5,6 +5,7 @@
 Every lap is a process of its own, stopped after so many steps of a shorter run of the recipe, so that there is a line
 every few steps; the first fifth is not timed. The A/A row is the plain loop a second time: what it differs by is noise.
 The bounds, against the plain loop: its throughput in float32, and 1.35 times that where the defaults compute in bf16.
+A bound is missed by what falls short of it by more than A/A differs from 1.
 On CUDA a lap is a whole run, and zoo runs compiled and with CUDA graphs too.
 
 PYTHON is that of an environment with pythae 0.1.2 and this zoo:
@@ -32,7 +33,7 @@ from peak import peak
 from zoo.core.files import expand
 
 HERE = Path(__file__).resolve().parent
-STEPS = {"vae.mnist": 100, "dcgan.mnist": 120, "chargpt.shakespeare": 25, "pythae_vae.mnist": 6}
+STEPS = {"vae.mnist": 100, "dcgan.mnist": 120, "chargpt.shakespeare": 60, "pythae_vae.mnist": 6}
 """Steps of a lap on the CPU; on CUDA a lap is the whole recipe."""
 BOUNDS = {"fp32": 1.0, "bf16": 1.35}
 """The least throughput of zoo against the plain loop, by what it computes in."""
@@ -162,6 +163,7 @@ def shares(name: str, laps: Mapping[str, list[Lap]], about: Mapping[str, Any]) -
 
 def short_of(name: str, laps: Mapping[str, list[Lap]], default: str) -> list[str]:
     """The bounds that zoo does not keep, a line each; `default` is what it computes in unless told."""
+    noise = abs(ratio(laps["A/A"], laps["plain loop"]) - 1)
     reached = {
         way: (ratio(laps[way], laps["plain loop"]), BOUNDS[precision])
         for way, precision in (
@@ -170,9 +172,9 @@ def short_of(name: str, laps: Mapping[str, list[Lap]], default: str) -> list[str
         )
     }
     return [
-        f"`{name}`: {way} reaches {found:.2f} of the plain loop, and the bound is {bound:g}."
+        f"`{name}`: {way} reaches {found:.2f} of the plain loop; the bound is {bound:g}, and A/A differs by {noise:.2f}."
         for way, (found, bound) in reached.items()
-        if found < bound
+        if found < bound - noise
     ]
 
 
