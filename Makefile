@@ -11,19 +11,19 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 .PHONY: demo test slow check browser matrix benchmarks format clean help
 
 help:
-	@echo "make demo    train vae.digits, prove it, and sample from it without torch"
+	@echo "make demo    train vae.digits, check its parity, and sample from it without torch"
 	@echo "make test    run the tests, the linter and the type checker"
 	@echo "make slow    run the tests that take long"
 	@echo "make browser install what the tests in Node and in a browser need"
 	@echo "make matrix  test the lowest and the newest versions, and each Python that is here"
-	@echo "make benchmarks  measure anew what docs/benchmarks.md shows (25 to 55 minutes on 2 quiet cores)"
+	@echo "make benchmarks  measure again what docs/benchmarks.md shows (25 to 55 minutes on 2 quiet cores)"
 	@echo "make format  format the code"
 	@echo "make clean   remove .venv and what the demo wrote"
 
 demo: $(VENV)/.demo
 	@$(BIN)/zoo demo -o demo --force
 
-test slow: export PYTHONDONTWRITEBYTECODE = # else each of the processes that tests start would compile zoo anew
+test slow: export PYTHONDONTWRITEBYTECODE = # else each of the processes that tests start would compile zoo again
 test: $(VENV)/.test check
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 

@@ -1,11 +1,11 @@
-"""Runs the benchmarks whose tables stand in docs/benchmarks.md, one after the other, and writes their tables there.
+"""Runs the benchmarks of docs/benchmarks.md, one after the other, and writes their tables into that page.
 
     ZOO_DATA_DIR=DIR python benchmarks/all.py [SCRIPT]… [--list]
 
-docs/benchmarks.md says what is run: between a line `<!-- made by: python benchmarks/startup.py -->` and the next
-`<!-- end -->` is what that command printed. Lines that begin `<!-- made at length by:` are of commands that take too
-long to be run each time: they are run where SCRIPT, such as "anomaly", names them. --list only lists the commands. What
-a script that fails has printed is not written, and the others are run all the same.
+docs/benchmarks.md lists the commands: the text between a line `<!-- made by: python benchmarks/startup.py -->` and the
+next `<!-- end -->` is the output of that command. Lines that begin with `<!-- made at length by:` mark slow commands,
+which run only if SCRIPT names them, such as "anomaly". --list only lists the commands. If a script fails, its output is
+not written, and the other scripts still run.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ BLOCK = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """A part of the docs that a script makes."""
+    """A part of the docs that a script generates."""
 
     script: str
-    """Its name without its ending."""
+    """The name of the script without its extension."""
     arguments: tuple[str, ...]
     """The script with its options."""
     long: bool
-    """Whether it is run only when named."""
+    """Whether the script runs only if it is named."""
     opening: str
-    """The line that it follows."""
+    """The comment line before the generated text."""
 
     @property
     def command(self) -> list[str]:
@@ -51,12 +51,12 @@ class Block:
 
 
 def blocks(text: str) -> list[Block]:
-    """The parts of a document that are made by scripts, in their order."""
+    """Return the parts of a document that scripts generate, in order."""
     return [Block(found[4], tuple(shlex.split(found[3])), bool(found[2]), found[1]) for found in BLOCK.finditer(text)]
 
 
 def replaced(text: str, block: Block, content: str) -> str:
-    """The document with that part made anew."""
+    """Return the document with new content in that part."""
 
     def fill(found: re.Match[str]) -> str:
         return f"{found[1]}\n{content.strip()}\n\n{found[6]}" if found[1] == block.opening else found[0]
@@ -65,7 +65,7 @@ def replaced(text: str, block: Block, content: str) -> str:
 
 
 def chosen(known: list[Block], scripts: list[str]) -> list[Block]:
-    """Those of the scripts that are named, or all but the long ones; the end of the script for an unknown name."""
+    """Return the parts of the named scripts, or all except the slow ones. Exits for an unknown name."""
     names = list(dict.fromkeys(block.script for block in known))
     for script in scripts:
         if script not in names:
@@ -75,23 +75,25 @@ def chosen(known: list[Block], scripts: list[str]) -> list[Block]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scripts", nargs="*", metavar="SCRIPT", help="only these (default: all that do not take long)")
+    parser.add_argument(
+        "scripts", nargs="*", metavar="SCRIPT", help="run only these (default: all except the slow ones)"
+    )
     parser.add_argument("--list", action="store_true", help="only list the commands")
-    given = parser.parse_args()
-    if not given.list:
+    args = parser.parse_args()
+    if not args.list:
         data_dir()
     troubles = []
-    for block in chosen(blocks(DOCS.read_text("utf-8")), given.scripts):
+    for block in chosen(blocks(DOCS.read_text("utf-8")), args.scripts):
         print(f"{block}", flush=True)
-        if given.list:
+        if args.list:
             continue
         began = time.monotonic()
         done = subprocess.run(block.command, stdout=subprocess.PIPE, encoding="utf-8", cwd=ROOT)
         print(f"… {time.monotonic() - began:.0f} s, exit status {done.returncode}", flush=True)
-        if done.returncode in (0, MISSED):  # read anew: an editor may have saved it meanwhile
+        if done.returncode in (0, MISSED):  # read again: an editor may have saved it meanwhile
             files.write(DOCS, replaced(DOCS.read_text("utf-8"), block, done.stdout))
         if done.returncode:
-            what = "is not within its bounds" if done.returncode == MISSED else "failed, and its part was kept"
+            what = "is not within its bounds" if done.returncode == MISSED else "failed, and its old output was kept"
             troubles.append(f"{block} {what}.")
     if troubles:
         raise SystemExit("\n".join(troubles))

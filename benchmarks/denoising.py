@@ -1,10 +1,10 @@
-"""A denoising autoencoder beside median filters and non-local means (Buades et al. 2005), at the same noise.
+"""Compares a denoising autoencoder with median filters and non-local means (Buades et al. 2005), at the same noise.
 
     ZOO_DATA_DIR=DIR python benchmarks/denoising.py SOURCE [--limit 1000]
 
-The first test images get the noise of the recipe that SOURCE was trained with, and all are given the same, as bytes.
-The filters are scikit-image's (pip install scikit-image), each at the settings of its grid that do best on these very
-images, which favours them. PSNR is the mean over images.
+The first test images get the noise of the recipe that SOURCE was trained with. All methods get the same noisy images,
+as bytes. The filters are scikit-image's (pip install scikit-image), each with the best settings of its grid on these
+same images, which favours the filters. PSNR is the mean over images.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ import zoo
 from measure import conclude, header, run, table
 from zoo import data
 from zoo.evaluation.reconstruction import psnr
-from zoo.modules import mix
+from zoo.modules import derive_seed
 from zoo_autoencoders.denoising_ae import corrupt
 
 try:
     from skimage.filters import median
     from skimage.restoration import denoise_nl_means
 except ImportError:
-    sys.exit("The filters are scikit-image's. Run: pip install scikit-image")
+    sys.exit("The filters need scikit-image, which is not installed. Run: pip install scikit-image")
 
 Array = NDArray[np.float64]
 
 BOUND = 3.0
-"""Decibels above the better filter."""
+"""The smallest allowed gain in decibels over the better filter."""
 STRENGTHS = (0.05, 0.1, 0.25, 0.5, 1.0)
-"""h of non-local means, as multiples of the noise's deviation."""
+"""h of non-local means, as multiples of the standard deviation of the noise."""
 
 
 def filters(deviation: float) -> Mapping[str, Callable[[Array], Array]]:
-    """Each filter of one image, (h, w) in [0, 1], by its name and settings."""
+    """Return the filters of one image, (h, w) in [0, 1], by name and settings."""
 
     def by_median(size: int) -> Callable[[Array], Array]:
         return lambda image: np.asarray(median(image, np.ones((size, size))))
@@ -57,20 +57,20 @@ def filters(deviation: float) -> Mapping[str, Callable[[Array], Array]]:
 
 
 def quality(images: Array, clean: Array) -> float:
-    """The mean PSNR in decibels of images, (n, h, w) in [0, 1]."""
+    """Return the mean PSNR in decibels of images, (n, h, w) in [0, 1]."""
     return float(psnr(np.square(images.clip(0, 1) - clean).mean((1, 2))).mean())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", help="a released name, a run folder or a release folder")
-    parser.add_argument("--limit", type=int, default=1000, help="test images")
-    asked = parser.parse_args()
-    with zoo.load(asked.source) as model:
+    parser.add_argument("--limit", type=int, default=1000, help="number of test images")
+    args = parser.parse_args()
+    with zoo.load(args.source) as model:
         recipe = model.release.manifest["recipe"]
         test = data.load(recipe["data"], "test")
-        images = torch.from_numpy(test.array[: asked.limit]).float() / 255
-        torch.manual_seed(mix(0, "denoising"))
+        images = torch.from_numpy(test.array[: args.limit]).float() / 255
+        torch.manual_seed(derive_seed(0, "denoising"))
         noisy = (corrupt(images, recipe["noise"], recipe["level"])[:, 0] * 255).round().byte().numpy()
         denoised = model.run("denoise", noisy) / 255
     clean, given = images[:, 0].double().numpy(), noisy / 255

@@ -1,12 +1,12 @@
-"""Latency, memory and cold start of every released model in ONNX Runtime beside torch; how soon 100 MB are ready.
+"""Latency, memory and cold start of every released model in ONNX Runtime and torch; load time of a 100 MB release.
 
     python benchmarks/inference.py [--only NAME]… [--rounds N] [--compiled] [--json FILE]
     ZOO_DATA_DIR=DIR python benchmarks/inference.py --all [--releases DIR]
 
-One thread each. With --all the other recipes are measured too, each trained for one step, since speed does not depend
-on what the weights are. The bounds, on the CPU: ONNX Runtime is at least twice as fast as eager torch
-at batch 1, and never slower at 64; its first sample is there in a quarter of the time, in half of the memory; and a
-release of 100 MB is loaded in a tenth of the time of torch.load, hashing aside, and in twice that of hashing alone.
+Each uses one thread. --all also measures the other recipes, each trained for one step, because speed does not depend on
+the values of the weights. The bounds, on the CPU: ONNX Runtime is at least twice as fast as eager torch at batch 1, and
+never slower at 64. Its first sample takes a quarter of the time and half of the memory. A release of 100 MB loads in a
+tenth of the time of torch.load without hashing, and in twice the time of hashing alone.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from zoo.release import WEIGHTS, read
 from zoo.runtime.onnx_backend import OnnxBackend
 
 SPEEDS = {1: 2.0, 64: 1.0}
-"""The least speed of ONNX Runtime, in that of eager torch, by batch size."""
-COLD, MEMORY = 4.0, 0.5
+"""The smallest allowed speed-up of ONNX Runtime over eager torch, by batch size."""
+COLD_START, MEMORY = 4.0, 0.5
 LOADING, HASHING = 0.1, 2.0
 HIDDEN = (4096, 3072)
-"""Layers that make an autoencoder of 8 × 8 pixels a file of 103 MB."""
+"""Layer sizes with which an autoencoder of 8 × 8 pixels has a file of 103 MB."""
 
 
 def source(name: str, folder: Path) -> str:
-    """What `name` is loaded by: its released weights, or a run of one step in `folder`."""
+    """Return what to load for `name`: its released weights, or a run of one step in `folder`."""
     if name in zoo.list_models(pretrained=True):
         return name
     if not (folder / name / "release").exists():
@@ -46,16 +46,16 @@ def source(name: str, folder: Path) -> str:
 
 
 def of(found: Benchmark, engine: str, control: bool = False) -> dict[tuple[str, int], Row]:
-    """The rows of one way to run, on the CPU, by task and batch."""
+    """Return the rows of one engine on the CPU, by task and batch size."""
     return {
         (row.task, row.batch): row
         for row in found.rows
-        if row.contestant.engine == engine and row.contestant.device == "cpu" and row.contestant.control is control
+        if row.backend.engine == engine and row.backend.device == "cpu" and row.backend.control is control
     }
 
 
 def latencies(founds: Mapping[str, Benchmark]) -> str:
-    """A table in Markdown: a line a model and task, the median latencies of the batch sizes side by side."""
+    """Return a Markdown table of median latencies: one row a model and task, one group of columns a batch size."""
     compiled = any(of(found, "torch-compiled") for found in founds.values())
     batches = sorted({row.batch for found in founds.values() for row in found.rows})
     heads, lines = ["", "task"], []
@@ -83,7 +83,7 @@ def span(speed: Ratio) -> str:
 
 
 def noise(founds: Mapping[str, Benchmark]) -> str:
-    """How far the control was off, over all rows: half of them, nineteen in twenty, and the worst."""
+    """Describe the differences of the control over all rows: the median, the 95th percentile, and the largest."""
     off = []
     for found in founds.values():
         onnx, again = of(found, "onnx"), of(found, "onnx", True)
@@ -94,7 +94,7 @@ def noise(founds: Mapping[str, Benchmark]) -> str:
 
 
 def starts(founds: Mapping[str, Benchmark]) -> str:
-    """A table in Markdown: cold start and memory, a line a model."""
+    """Return a Markdown table of cold start and memory, one row a model."""
     heads = ["", "first sample, torch", "ONNX Runtime", "speed"]
     heads += ["memory, torch", "ONNX Runtime", "ratio", "at the end, torch", "ONNX Runtime", "ratio"]
     lines = []
@@ -108,13 +108,11 @@ def starts(founds: Mapping[str, Benchmark]) -> str:
 
 
 def processes(found: Benchmark) -> dict[tuple[str, bool], Any]:
-    return {
-        (one.contestant.engine, one.contestant.control): one for one in found.started if one.contestant.device == "cpu"
-    }
+    return {(one.backend.engine, one.backend.control): one for one in found.started if one.backend.device == "cpu"}
 
 
 def short_of(name: str, found: Benchmark) -> list[str]:
-    """The bounds that a model does not keep, a line each."""
+    """Return the bounds that a model misses, one line each."""
     missed = [
         f"`{name}`: {row.task} at batch {row.batch} is {row.speed.median:.2f} times as fast as in torch "
         f"({span(row.speed)}), and the bound is {SPEEDS[row.batch]:g}."
@@ -122,9 +120,9 @@ def short_of(name: str, found: Benchmark) -> list[str]:
         if row.batch in SPEEDS and row.speed.median < SPEEDS[row.batch]
     ]
     torch, onnx = processes(found)["torch", False], processes(found)["onnx", False]
-    if onnx.speed.median < COLD:
+    if onnx.speed.median < COLD_START:
         missed.append(
-            f"`{name}`: its first sample is {onnx.speed.median:.1f} times as fast, and the bound is {COLD:g}."
+            f"`{name}`: its first sample is {onnx.speed.median:.1f} times as fast, and the bound is {COLD_START:g}."
         )
     if (part := onnx.first_megabytes / torch.first_megabytes) > MEMORY:
         missed.append(f"`{name}`: its first sample takes {part:.2f} of the memory, and the bound is {MEMORY:g}.")
@@ -132,7 +130,7 @@ def short_of(name: str, found: Benchmark) -> list[str]:
 
 
 def ready(folder: Path, rounds: int) -> tuple[str, list[str], dict[str, list[float]]]:
-    """A table in Markdown of how soon a release of 100 MB is loaded, the bounds that it misses, and every time."""
+    """Return a Markdown table of the load times of a 100 MB release, the bounds that it misses, and all times."""
     import torch
     from safetensors.torch import load_file
 
@@ -144,7 +142,7 @@ def ready(folder: Path, rounds: int) -> tuple[str, list[str], dict[str, list[flo
     torch.save(load_file(weights), pickled)
 
     def unhashed(opened: str = "") -> None:
-        """zoo.load with the hashes taken as read, and a graph opened."""
+        """Call zoo.load without computing hashes, and optionally open a graph."""
         files.sha256 = lambda path: release.files[path.name]
         try:
             with zoo.load(release.folder, device="cpu", threads=1) as model:
@@ -194,37 +192,39 @@ def ready(folder: Path, rounds: int) -> tuple[str, list[str], dict[str, list[flo
 
 
 def share(mine: Sequence[float], base: Sequence[float]) -> float:
-    """The median over the rounds of one time in that of another in the same round."""
+    """Return the median over the rounds of the ratio of two times in the same round."""
     return statistics.median(own / other for own, other in zip(mine, base, strict=True))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", default=[], help="names that begin so, or 'ready'; may be repeated")
+    parser.add_argument("--only", action="append", default=[], help="prefix of names, or 'ready'; may be repeated")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--batch", type=int, action="append", help="may be repeated (default: 1 and 64)")
-    parser.add_argument("--compiled", action="store_true", help="torch.compile too, which takes minutes more")
-    parser.add_argument("--all", action="store_true", help="recipes without released weights too")
-    parser.add_argument("--releases", type=expand, metavar="DIR", help="keep and find the runs of one step there")
-    parser.add_argument("--json", type=expand, metavar="FILE", help="write everything there too")
-    given = parser.parse_args()
-    only = tuple(given.only) or ("",)
-    names = [name for name in zoo.list_models(pretrained=not given.all) if not name.endswith(".tiny")]
+    parser.add_argument("--batch", type=int, action="append", help="batch size; may be repeated (default: 1 and 64)")
+    parser.add_argument("--compiled", action="store_true", help="also measure torch.compile, which takes minutes more")
+    parser.add_argument("--all", action="store_true", help="include recipes without released weights")
+    parser.add_argument(
+        "--releases", type=expand, metavar="DIR", help="keep the runs of one step there, and reuse them"
+    )
+    parser.add_argument("--json", type=expand, metavar="FILE", help="also write all results to this file")
+    args = parser.parse_args()
+    only = tuple(args.only) or ("",)
+    names = [name for name in zoo.list_models(pretrained=not args.all) if not name.endswith(".tiny")]
     names = [name for name in names if name.startswith(only)]
     if not names and not "ready".startswith(only):
         raise SystemExit(f"No model begins with {' or '.join(only)}, and 'ready' does not either.")
-    ways = ("torch", *(["torch-compiled"] if given.compiled else []), "onnx")
+    ways = ("torch", *(["torch-compiled"] if args.compiled else []), "onnx")
     founds: dict[str, Benchmark] = {}
     missed: list[str] = []
     written: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
-        folder = given.releases or Path(temporary)
+        folder = args.releases or Path(temporary)
         for name in names:
             found = zoo.bench(
-                source(name, folder), only=ways, batches=given.batch or (), rounds=given.rounds, device="cpu"
+                source(name, folder), only=ways, batches=args.batch or (), rounds=args.rounds, device="cpu"
             )
             print(f"\n{latencies({name: found})}", file=sys.stderr, flush=True)
-            left_out = [f"{left.contestant.name} {left.what}: {left.reason}" for left in found.left_out]
+            left_out = [f"{left.backend.name} {left.what}: {left.reason}" for left in found.left_out]
             for line in (*found.warnings, *left_out):
                 print(f"{name}: {line}", file=sys.stderr, flush=True)
             founds[name], written[name] = found, found.to_json()
@@ -237,11 +237,11 @@ def main() -> None:
             print("\nTime and memory of the first sample, and memory at the end:")
             print(f"\n{starts(founds)}", flush=True)
         if "ready".startswith(only):
-            text, late, times = ready(folder, max(given.rounds, 2))
+            text, late, times = ready(folder, max(args.rounds, 2))
             print(f"\n{text}", flush=True)
             written["ready"] = times
             missed += late
-    conclude(given.json, written, missed)
+    conclude(args.json, written, missed)
 
 
 if __name__ == "__main__":

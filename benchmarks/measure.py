@@ -1,4 +1,4 @@
-"""Times whole processes, side by side: interleaved rounds, wall time and peak memory by the kernel's own account."""
+"""Compares whole processes: interleaved rounds, wall time, and peak memory as the kernel reports it."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from zoo.core.errors import ZooError
 from zoo.core.files import expand
 
 MISSED = 3
-"""The exit status of a script that has measured everything, and something fell short of its bound."""
+"""The exit status of a script that has measured everything and found a missed bound."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Medians over the rounds."""
+    """The cost of a command: medians over the rounds."""
 
     seconds: float
     spread: float
-    """Largest minus smallest, in seconds."""
+    """The largest minus the smallest time, in seconds."""
     megabytes: float
 
 
 def compare(
     commands: Mapping[str, Sequence[str]], rounds: int, env: Mapping[str, str] | None = None
 ) -> dict[str, Cost]:
-    """Run every command once a round, after one round that does not count, and return its cost by name."""
+    """Run every command once a round, after one warm-up round, and return the costs by name."""
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     megabytes: dict[str, list[float]] = {name: [] for name in commands}
     for number in range(rounds + 1):
@@ -59,33 +59,33 @@ def compare(
     }
 
 
-def conclude(path: Path | None, figures: Mapping[str, Any], missed: Sequence[str] | None) -> None:
-    """Write the figures as JSON where that was asked for, and say what misses its bound: then the status is MISSED.
+def conclude(path: Path | None, measurements: Mapping[str, Any], missed: Sequence[str] | None) -> None:
+    """Write the measurements as JSON if there is a path, print the missed bounds, and exit (with MISSED if any).
 
-    `missed` is None for figures that have no bound.
+    `missed` is None for measurements without bounds.
     """
     if path:
-        path.write_text(json.dumps(figures, indent=2) + "\n")
+        path.write_text(json.dumps(measurements, indent=2) + "\n")
     if missed is not None:
         print(f"\n{within(missed)}", flush=True)
     raise SystemExit(MISSED if missed else 0)
 
 
 def within(missed: Sequence[str]) -> str:
-    """What fell short of its bound, in Markdown."""
+    """Return the list of missed bounds in Markdown."""
     return (
         "Not within the bounds:\n\n" + "\n".join(f"- {line}" for line in missed) if missed else "All within the bounds."
     )
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
+    """Return a Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def header(*packages: str) -> str:
-    """Where and when something is measured: the day, the processor, and the versions."""
+    """Return when and where something is measured: the date, the processor and the versions."""
     about = describe()
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     return (
@@ -95,14 +95,14 @@ def header(*packages: str) -> str:
 
 
 def data_dir() -> Path:
-    """The folder that holds the data sets, or the end of the script."""
+    """Return the folder of the data sets. Exits if ZOO_DATA_DIR is not set."""
     if not os.environ.get("ZOO_DATA_DIR"):
         raise SystemExit("ZOO_DATA_DIR is not set. Set it to the folder that holds the data sets.")
     return expand(os.environ["ZOO_DATA_DIR"])
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a script: what a person can mend is one line, as in the commands of zoo."""
+    """Run a script. An error that the user can fix is one line, as in the commands of zoo."""
     try:
         main()
     except ZooError as error:

@@ -1,4 +1,4 @@
-"""The floating-point operations of one training step of a recipe, and what NVIDIA cards can do in a second.
+"""The floating-point operations of one training step of a recipe, and the peak rates of NVIDIA GPUs.
 
 ZOO_DATA_DIR=DIR python benchmarks/peak.py vae.mnist      prints the operations, counted on the CPU
 """
@@ -9,8 +9,8 @@ import sys
 from collections.abc import Mapping
 
 PEAKS: Mapping[str, Mapping[str, float]] = {
-    # TFLOP/s, dense, of the SXM modules: NVIDIA's data sheets "H200 Tensor Core GPU", "H100 Tensor Core GPU" and
-    # "A100 Tensor Core GPU" (those of H100 and H200 give twice this for bfloat16, with sparsity).
+    # Dense TFLOP/s of the SXM modules, from NVIDIA's data sheets "H200 Tensor Core GPU", "H100 Tensor Core GPU" and
+    # "A100 Tensor Core GPU" (for bfloat16, the sheets of H100 and H200 state twice this, which is with sparsity).
     "NVIDIA H200": {"bf16": 989.0, "fp32": 67.0},
     "NVIDIA H100 80GB HBM3": {"bf16": 989.0, "fp32": 67.0},
     "NVIDIA A100-SXM4": {"bf16": 312.0, "fp32": 19.5},
@@ -18,13 +18,13 @@ PEAKS: Mapping[str, Mapping[str, float]] = {
 
 
 def peak(card: str, precision: str) -> float | None:
-    """The operations a second that a card reaches at best, or None where that is not known."""
+    """Return the peak operations a second of a GPU, or None if unknown."""
     found = [peaks for name, peaks in PEAKS.items() if card.startswith(name)]
     return found[0][precision] * 1e12 if found and precision in found[0] else None
 
 
 def operations(name: str) -> int:
-    """Additions and multiplications of all matrix products and convolutions in step 0, forward and backward."""
+    """Count additions and multiplications of all matrix products and convolutions in step 0, forward and backward."""
     import dataclasses
 
     import torch
@@ -38,11 +38,11 @@ def operations(name: str) -> int:
 
     model, recipe = registry.load_recipe(name)
     recipe = dataclasses.replace(recipe, precision="fp32")
-    held, cpu = data.load(recipe.data, "train", length=recipe.length), torch.device("cpu")
-    batches = Batches(held, recipe.batch, recipe.seed, cpu)
-    module = modules.build(model, recipe, held.sample, name)
+    dataset, cpu = data.load(recipe.data, "train", length=recipe.length), torch.device("cpu")
+    batches = Batches(dataset, recipe.batch, recipe.seed, cpu)
+    module = modules.build(model, recipe, dataset.sample, name)
     batch = batches.train(0, torch.zeros(()))
-    # Fused attention is not counted on every device; the same as plain matrix products is.
+    # Fused attention is not counted on every device; attention as plain matrix products is.
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         for number, objective in enumerate(model.objectives):
             Phase(number, objective, module, recipe, cpu, World()).move(lambda part: batch, 0)

@@ -1,10 +1,10 @@
-"""The plainest loops that train three networks of the zoo, by hand: what benchmarks/training.py compares with.
+"""Plain hand-written training loops for three networks of the zoo: the baseline of benchmarks/training.py.
 
     ZOO_DATA_DIR=DIR python benchmarks/plain.py vae.mnist [--steps N] [--device cuda]
 
-Each has the network, data, batch, loss, schedule, clipping, EMA and optimisers of the recipe, in float32, and torch's
-own defaults for everything else; tests/benchmark/test_benchmarks.py holds each to the trainer's losses and weights. Now
-and then it prints a line of JSON with the step, the losses and the seconds.
+Each loop has the network, data, batch, loss, schedule, clipping, EMA and optimisers of the recipe, in float32, and
+torch's defaults for everything else. tests/benchmark/test_benchmarks.py checks that losses and weights equal those of
+the trainer. At intervals a loop prints a line of JSON with the step, the losses and the seconds.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ began = time.perf_counter()
 
 
 class Loop:
-    """A network with its optimisers; each of its phases takes a batch, makes one step and returns the loss."""
+    """A network with its optimisers. Each phase is a function that makes one step on a batch and returns the loss."""
 
     phases: Sequence[Callable[[Tensor], Tensor]]
 
@@ -48,7 +48,7 @@ class Loop:
         self.averaged = 0
 
     def adamw(self, net: nn.Module, lr: float, betas: tuple[float, float], weight_decay: float) -> int:
-        """Add an optimiser with its schedule, and return its number. Biases and norms have no weight decay."""
+        """Add an optimiser with its schedule, and return its index. Biases and norms have no weight decay."""
         groups = [
             {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": weight_decay},
             {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
@@ -60,7 +60,7 @@ class Loop:
         return len(self.optimisers) - 1
 
     def descend(self, number: int, loss: Tensor) -> None:
-        """One step of an optimiser."""
+        """Make one step of an optimiser."""
         self.optimisers[number].zero_grad()
         loss.backward()
         if self.recipe.clip:
@@ -70,7 +70,7 @@ class Loop:
 
     @torch.no_grad()
     def update_average(self) -> None:
-        """The exponential moving average of the weights, once a step."""
+        """Update the EMA weights, once a step."""
         if self.average is not None:
             decay = min(self.recipe.ema, (1 + self.averaged) / (10 + self.averaged))
             for average, weight in zip(self.average.parameters(), self.net.parameters(), strict=True):
@@ -140,7 +140,7 @@ class CharGPT(Loop):
 
 
 def factor(step: int, recipe: Any) -> float:
-    """The factor on the learning rate: linear warm-up, then constant, linear or cosine decay to 0."""
+    """Return the factor on the learning rate: linear warm-up, then constant, linear or cosine decay to 0."""
     if step < recipe.warmup:
         return (step + 1) / recipe.warmup
     done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
@@ -148,14 +148,14 @@ def factor(step: int, recipe: Any) -> float:
 
 
 def mnist(folder: Path) -> Tensor:
-    """float32 (60000, 1, 28, 28) in [0, 1]."""
+    """Load MNIST's training images: float32 (60000, 1, 28, 28) in [0, 1]."""
     with gzip.open(folder / "mnist" / "train-images-idx3-ubyte.gz") as file:
         content = np.frombuffer(file.read(), np.uint8, offset=16)
     return torch.from_numpy(content.reshape(-1, 1, 28, 28).astype("float32") / 255)
 
 
 def mnist_batches(folder: Path, recipe: Any, device: str) -> tuple[zoo.Sample, Iterator[Tensor]]:
-    """The form of MNIST, and batches of it, float32 (b, 1, 28, 28): each image once an epoch."""
+    """Return the form of MNIST, and batches, float32 (b, 1, 28, 28), with each image once an epoch."""
     images = mnist(folder).to(device)
 
     def batches() -> Iterator[Tensor]:
@@ -168,7 +168,7 @@ def mnist_batches(folder: Path, recipe: Any, device: str) -> tuple[zoo.Sample, I
 
 
 def text_batches(folder: Path, recipe: Any, device: str) -> tuple[zoo.Sample, Iterator[Tensor]]:
-    """The form of a text, and batches of windows of it at random, int64 (b, length)."""
+    """Return the form of the text, and batches of random windows, int64 (b, length)."""
     text = (folder / "tinyshakespeare" / "input.txt").read_text("utf-8")
     vocabulary = "".join(sorted(set(text)))
     index_of = {character: index for index, character in enumerate(vocabulary)}
@@ -187,24 +187,24 @@ LOOPS = {
     "dcgan.mnist": (dcgan, DCGAN, mnist_batches),
     "chargpt.shakespeare": (chargpt, CharGPT, text_batches),
 }
-"""By recipe: the model, its loop, and its data."""
+"""The model, the loop and the data of each recipe."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=LOOPS)
-    parser.add_argument("--steps", type=int, help="of the run, in place of the recipe's")
+    parser.add_argument("--steps", type=int, help="training steps (default: the recipe's)")
     parser.add_argument("--device", default="cpu")
-    given = parser.parse_args()
-    torch.backends.cudnn.allow_tf32 = False  # on CUDA torch's convolutions are not float32 otherwise
-    model, kind, data = LOOPS[given.name]
-    recipe = model.recipes[given.name.partition(".")[2]]
-    recipe = dataclasses.replace(recipe, steps=given.steps or recipe.steps)
+    args = parser.parse_args()
+    torch.backends.cudnn.allow_tf32 = False  # otherwise torch's convolutions use TF32 on CUDA
+    model, kind, data = LOOPS[args.name]
+    recipe = model.recipes[args.name.partition(".")[2]]
+    recipe = dataclasses.replace(recipe, steps=args.steps or recipe.steps)
     try:
-        sample, batches = data(data_dir(), recipe, given.device)
+        sample, batches = data(data_dir(), recipe, args.device)
     except FileNotFoundError as error:
         raise SystemExit(f"{error.filename} does not exist. ZOO_DATA_DIR names the folder that holds it.") from error
-    loop = kind(model.build(recipe, sample).to(given.device), recipe)
+    loop = kind(model.build(recipe, sample).to(args.device), recipe)
     for step in range(1, recipe.steps + 1):
         x = next(batches)
         losses = [phase(x) for phase in loop.phases]

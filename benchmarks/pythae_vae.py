@@ -1,9 +1,9 @@
 """pythae's convolutional VAE for MNIST, in pythae's own trainer and as a model of the zoo.
 
-    ZOO_DATA_DIR=DIR python benchmarks/pythae_vae.py      trains it with pythae's trainer and that one's defaults
+    ZOO_DATA_DIR=DIR python benchmarks/pythae_vae.py      trains it with pythae's trainer and its defaults
 
-As a zoo model it has the same encoder, decoder, loss, batch size and learning rate. Chadebec, Vincent & Allassonnière
-2022, "Pythae: unifying generative autoencoders in Python", https://arxiv.org/abs/2206.08309. It needs pythae 0.1.2.
+The zoo model has the same encoder, decoder, loss, batch size and learning rate. Chadebec, Vincent & Allassonnière
+2022, "Pythae: unifying generative autoencoders in Python", https://arxiv.org/abs/2206.08309. Needs pythae 0.1.2.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class Recipe(zoo.Recipe):
 
 
 def network() -> VAE:
-    """pythae's VAE: a Gaussian p(x|z) of unit variance, its default."""
+    """Build pythae's VAE, with a Gaussian p(x|z) of unit variance, its default."""
     config = VAEConfig(input_dim=(1, 28, 28), latent_dim=LATENT)
     return VAE(config, Encoder_Conv_VAE_MNIST(config), Decoder_Conv_AE_MNIST(config))
 
 
 class Wrapped(nn.Module):
-    """pythae's VAE as zoo needs it."""
+    """pythae's VAE with the interface that zoo needs."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ model = zoo.Model(
 
 
 class Tell(TrainingCallback):  # type: ignore[misc]
-    """Prints each step and its seconds, as zoo does in a run of 500 steps."""
+    """Prints each step with its time in seconds, as zoo does in a run of 500 steps."""
 
     def __init__(self) -> None:
         self.step, self.began = 0, time.perf_counter()

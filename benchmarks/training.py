@@ -1,14 +1,14 @@
-"""Throughput, memory and start-up of `zoo train` beside the plainest loop, and beside pythae's trainer.
+"""Throughput, memory and start-up of `zoo train`, compared with a plain loop and with pythae's trainer.
 
     ZOO_DATA_DIR=DIR python benchmarks/training.py [--only vae] [--rounds N] [--steps N] [--pythae PYTHON] [--json FILE]
 
-Every lap is a process of its own, stopped after so many steps of a shorter run of the recipe, so that there is a line
-every few steps; the first fifth is not timed. The A/A row is the plain loop a second time: what it differs by is noise.
-The bounds, against the plain loop: its throughput in float32, and 1.35 times that where the defaults compute in bf16.
-A bound is missed by what falls short of it by more than A/A differs from 1.
-On CUDA a lap is a whole run, and zoo runs compiled and with CUDA graphs too.
+Every trial is a new process, which is stopped after a number of steps. The recipe is shortened, so that a line is
+written every few steps; the first fifth is not timed. The A/A row is the plain loop a second time: the difference is
+noise. The bounds: in float32 the throughput of the plain loop, and 1.35 times that if the default precision is bf16. A
+bound is missed if the shortfall is larger than the difference of A/A from 1. On CUDA a trial is a whole run, and zoo
+also runs compiled and with CUDA graphs.
 
-PYTHON is that of an environment with pythae 0.1.2 and this zoo:
+PYTHON is the interpreter of an environment with pythae 0.1.2 and this zoo:
 
     python -m venv DIR; DIR/bin/pip install -c constraints.txt pythae==0.1.2 -e '.[cpu,train]'
 """
@@ -27,18 +27,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from laps import Contestant, Lap, rounds
 from measure import conclude, data_dir, header, table
 from peak import peak
+from trials import Trial, Way, rounds
 from zoo.core.files import expand
 
 HERE = Path(__file__).resolve().parent
 STEPS = {"vae.mnist": 100, "dcgan.mnist": 120, "chargpt.shakespeare": 60, "pythae_vae.mnist": 6}
-"""Steps of a lap on the CPU; on CUDA a lap is the whole recipe."""
+"""Steps of a trial on the CPU; on CUDA a trial is the whole recipe."""
 BOUNDS = {"fp32": 1.0, "bf16": 1.35}
-"""The least throughput of zoo against the plain loop, by what it computes in."""
+"""The smallest allowed throughput of zoo relative to the plain loop, by precision."""
 LINES = 500
-"""Both zoo and the plain loop write about so many lines in a run."""
+"""The approximate number of lines that zoo and the plain loop write in a run."""
 
 PROBE = """
 import json, sys, torch
@@ -47,7 +47,7 @@ from zoo.training import precision
 device = devices.torch_device(sys.argv[1])
 recipes = {name: registry.load_recipe(name)[1] for name in sys.argv[2:]}
 print(json.dumps({
-    "device": str(device), "words": devices.device_words(device), "precision": precision.best(device),
+    "device": str(device), "words": devices.describe_device(device), "precision": precision.best(device),
     "torch": torch.__version__, "recipes": {name: [recipe.steps, recipe.batch] for name, recipe in recipes.items()},
 }))
 """
@@ -55,10 +55,10 @@ print(json.dumps({
 
 def zoo(
     python: str, name: str, device: str, whole: int, label: str, *options: str, env: Mapping[str, str] | None = None
-) -> Contestant:
-    """`zoo train`, as a person calls it, without checkpoints on the way."""
+) -> Way:
+    """Return `zoo train` as a user calls it, without intermediate checkpoints."""
     command = [python, "-m", "zoo", "train", name, "--no-release", "--device", device, "--output", "{folder}/run"]
-    return Contestant(
+    return Way(
         name=label,
         command=[*command, "--set", f"steps={whole}", "--checkpoint-every", "1000000", *options],
         lines="run/metrics.jsonl",
@@ -66,8 +66,8 @@ def zoo(
     )
 
 
-def ours(python: str, name: str, device: str, whole: int, env: Mapping[str, str] | None = None) -> list[Contestant]:
-    """`zoo train` in the ways that are compared."""
+def ours(python: str, name: str, device: str, whole: int, env: Mapping[str, str] | None = None) -> list[Way]:
+    """Return the variants of `zoo train` to compare."""
     ways = [zoo(python, name, device, whole, "zoo, fp32", "--precision", "fp32", env=env)]
     ways += [zoo(python, name, device, whole, "zoo, defaults", env=env)]
     if device.startswith("cuda"):
@@ -78,28 +78,28 @@ def ours(python: str, name: str, device: str, whole: int, env: Mapping[str, str]
     return ways
 
 
-def beside_plain(name: str, device: str, whole: int) -> list[Contestant]:
+def beside_plain(name: str, device: str, whole: int) -> list[Way]:
     command = [sys.executable, str(HERE / "plain.py"), name, "--steps", str(whole), "--device", device]
-    calm = Contestant(name="plain loop, GOMP_SPINCOUNT=1000", command=command, env={"GOMP_SPINCOUNT": "1000"})
-    plain = [Contestant(name="plain loop", command=command), Contestant(name="A/A", command=command)]
+    calm = Way(name="plain loop, GOMP_SPINCOUNT=1000", command=command, env={"GOMP_SPINCOUNT": "1000"})
+    plain = [Way(name="plain loop", command=command), Way(name="A/A", command=command)]
     return [*plain, *([calm] if device == "cpu" else []), *ours(sys.executable, name, device, whole)]
 
 
-def beside_pythae(python: str, name: str, device: str, whole: int, env: Mapping[str, str]) -> list[Contestant]:
+def beside_pythae(python: str, name: str, device: str, whole: int, env: Mapping[str, str]) -> list[Way]:
     command = [python, str(HERE / "pythae_vae.py")]
-    return [Contestant(name="pythae", command=command, env=env), *ours(python, name, device, whole, env)]
+    return [Way(name="pythae", command=command, env=env), *ours(python, name, device, whole, env)]
 
 
 def whole_run(steps: int, recipe_steps: int, device: str) -> int:
-    """The steps of the run that a lap of so many steps is the beginning of: at least 20 lines in a lap, if it has them.
+    """Return the length of the run whose first `steps` steps are a trial, so that a trial has at least 20 lines.
 
-    Lines are what a lap is timed by, and their number in a run does not depend on its length.
+    A trial is timed by its lines, and the number of lines in a run does not depend on its length.
     """
     return recipe_steps if device.startswith("cuda") else min(recipe_steps, LINES * max(1, steps // 20))
 
 
 def plugin(folder: Path) -> dict[str, str]:
-    """The environment in which zoo finds the plugin pythae_vae.py; `folder` holds its entry point."""
+    """Return the environment in which zoo finds the plugin pythae_vae.py; its entry point is written into `folder`."""
     about = folder / "benchmark-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: benchmark\nVersion: 1.0\n")
@@ -108,7 +108,7 @@ def plugin(folder: Path) -> dict[str, str]:
 
 
 def probe(python: str, device: str, names: Sequence[str], env: Mapping[str, str]) -> dict[str, Any]:
-    """What torch says of the device, and the steps and batch of each recipe."""
+    """Return torch's description of the device, and the steps and batch size of each recipe."""
     command = [python, "-c", PROBE, device, *names]
     done = subprocess.run(command, env=os.environ | env, capture_output=True, text=True)
     if done.returncode:
@@ -116,41 +116,43 @@ def probe(python: str, device: str, names: Sequence[str], env: Mapping[str, str]
     return dict(json.loads(done.stdout))
 
 
-def middle(laps: Sequence[Lap], value: Callable[[Lap], float]) -> float:
-    return statistics.median(value(lap) for lap in laps)
+def middle(trials: Sequence[Trial], value: Callable[[Trial], float]) -> float:
+    return statistics.median(value(trial) for trial in trials)
 
 
-def ratio(laps: Sequence[Lap], base: Sequence[Lap]) -> float:
-    """The median over the rounds of the throughput against that of the base in the same round."""
-    return statistics.median(mine.rate / other.rate for mine, other in zip(laps, base, strict=True))
+def ratio(trials: Sequence[Trial], base: Sequence[Trial]) -> float:
+    """Return the median over the rounds of the throughput relative to the base in the same round."""
+    return statistics.median(trial.rate / other.rate for trial, other in zip(trials, base, strict=True))
 
 
-def comparison(name: str, laps: Mapping[str, list[Lap]], batch: int, shares: Mapping[str, float]) -> str:
-    """A table in Markdown; the first contestant is what the others are compared with."""
-    base = next(iter(laps.values()))
+def comparison(name: str, trials: Mapping[str, list[Trial]], batch: int, shares: Mapping[str, float]) -> str:
+    """Return a Markdown table that compares all backends with the first one."""
+    base = next(iter(trials.values()))
     heads = [f"`{name}`", "samples/s", "spread", "ratio", "peak memory", "ratio", "first step after"]
-    heads += ["share of the peak"] if shares else []
+    heads += ["fraction of the peak"] if shares else []
     rows = []
-    for way, mine in laps.items():
-        rates = [lap.rate for lap in mine]
-        memory = middle(mine, lambda lap: lap.megabytes)
+    for way, mine in trials.items():
+        rates = [trial.rate for trial in mine]
+        memory = middle(mine, lambda trial: trial.megabytes)
         cells = [
             way,
             f"{statistics.median(rates) * batch:,.0f}",
             f"{(max(rates) - min(rates)) / statistics.median(rates):.1%}",
             f"{ratio(mine, base):.2f}",
             f"{memory:.0f} MB",
-            f"{memory / middle(base, lambda lap: lap.megabytes):.2f}",
-            f"{middle(mine, lambda lap: lap.start):.1f} s",
+            f"{memory / middle(base, lambda trial: trial.megabytes):.2f}",
+            f"{middle(mine, lambda trial: trial.start):.1f} s",
         ]
         cells += [f"{shares[way]:.1%}" if way in shares else ""] if shares else []
         rows.append(cells)
     return table(heads, rows)
 
 
-def shares(name: str, laps: Mapping[str, list[Lap]], about: Mapping[str, Any]) -> dict[str, float]:
-    """The part of the card's peak that each way reaches; nothing for a card whose peak is not known."""
-    precisions = {way: "bf16" if "bf16" in way else about["precision"] if "defaults" in way else "fp32" for way in laps}
+def shares(name: str, trials: Mapping[str, list[Trial]], about: Mapping[str, Any]) -> dict[str, float]:
+    """Return the fraction of the GPU's peak that each way reaches; empty if the peak is not known."""
+    precisions = {
+        way: "bf16" if "bf16" in way else about["precision"] if "defaults" in way else "fp32" for way in trials
+    }
     peaks = {way: peak(about["words"], precision) for way, precision in precisions.items()}
     if not any(peaks.values()):
         return {}
@@ -158,21 +160,22 @@ def shares(name: str, laps: Mapping[str, list[Lap]], about: Mapping[str, Any]) -
         [sys.executable, str(HERE / "peak.py"), name], stdout=subprocess.PIPE, text=True, check=True
     )
     flop = int(counted.stdout)
-    return {way: flop * middle(laps[way], lambda lap: lap.rate) / best for way, best in peaks.items() if best}
+    return {way: flop * middle(trials[way], lambda trial: trial.rate) / best for way, best in peaks.items() if best}
 
 
-def short_of(name: str, laps: Mapping[str, list[Lap]], default: str) -> list[str]:
-    """The bounds that zoo does not keep, a line each; `default` is what it computes in unless told."""
-    noise = abs(ratio(laps["A/A"], laps["plain loop"]) - 1)
+def short_of(name: str, trials: Mapping[str, list[Trial]], default: str) -> list[str]:
+    """Return the bounds that zoo misses, one line each; `default` is its default precision."""
+    noise = abs(ratio(trials["A/A"], trials["plain loop"]) - 1)
     reached = {
-        way: (ratio(laps[way], laps["plain loop"]), BOUNDS[precision])
+        way: (ratio(trials[way], trials["plain loop"]), BOUNDS[precision])
         for way, precision in (
             ("zoo, fp32", "fp32"),
             ("zoo, defaults", default),
         )
     }
     return [
-        f"`{name}`: {way} reaches {found:.2f} of the plain loop; the bound is {bound:g}, and A/A differs by {noise:.2f}."
+        f"`{name}`: {way} reaches {found:.2f} of the plain loop, and the bound is {bound:g}; "
+        f"A/A differs by {noise:.2f}."
         for way, (found, bound) in reached.items()
         if found < bound - noise
     ]
@@ -181,42 +184,41 @@ def short_of(name: str, laps: Mapping[str, list[Lap]], default: str) -> list[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, help="steps of a lap, instead of each recipe's own number")
-    parser.add_argument("--only", default="", help="only the recipes whose names begin so")
+    parser.add_argument("--steps", type=int, help="steps of a trial, instead of each recipe's own number")
+    parser.add_argument("--only", default="", help="run only the recipes with this prefix")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--pythae", metavar="PYTHON", help="compare with pythae, which this Python has")
-    parser.add_argument("--json", type=expand, metavar="FILE", help="write every lap there too")
-    given = parser.parse_args()
+    parser.add_argument("--pythae", metavar="PYTHON", help="also compare with pythae, installed in this Python")
+    parser.add_argument("--json", type=expand, metavar="FILE", help="also write every trial to this file")
+    args = parser.parse_args()
     data_dir()
-    names = [name for name in STEPS if name.startswith(given.only) and (given.pythae or "pythae" not in name)]
+    names = [name for name in STEPS if name.startswith(args.only) and (args.pythae or "pythae" not in name)]
     if not names:
-        raise SystemExit(f"No recipe begins with {given.only!r}: {', '.join(STEPS)} (the last needs --pythae).")
+        raise SystemExit(f"No recipe begins with {args.only!r}: {', '.join(STEPS)} (the last needs --pythae).")
     written: dict[str, Any] = {}
     missed = []
     with tempfile.TemporaryDirectory() as temporary:
         env = plugin(Path(temporary))
         for name in names:
             with_pythae = name.startswith("pythae")
-            python = os.path.abspath(given.pythae) if with_pythae else sys.executable
-            about = probe(python, given.device, [name], env if with_pythae else {})
+            python = os.path.abspath(args.pythae) if with_pythae else sys.executable
+            about = probe(python, args.device, [name], env if with_pythae else {})
             device, (whole, batch) = about["device"], about["recipes"][name]
-            steps = min(whole, given.steps or (whole if device.startswith("cuda") else STEPS[name]))
+            steps = min(whole, args.steps or (whole if device.startswith("cuda") else STEPS[name]))
             whole = whole_run(steps, whole, device)
-            if with_pythae:
-                contestants = beside_pythae(python, name, device, whole, env)
-            else:
-                contestants = beside_plain(name, device, whole)
-            laps = rounds(contestants, steps // 5, steps, given.rounds)
+            pythae = (python, name, device, whole, env)
+            ways = beside_pythae(*pythae) if with_pythae else beside_plain(name, device, whole)
+            trials = rounds(ways, steps // 5, steps, args.rounds)
             if not written:
                 print(f"{header('torch')}; {about['words']} ({about['precision']} by default);")
-                print(f"medians of {given.rounds} interleaved rounds.")
-            share = {} if with_pythae or not device.startswith("cuda") else shares(name, laps, about)
+                print(f"medians of {args.rounds} interleaved rounds.")
+            share = {} if with_pythae or not device.startswith("cuda") else shares(name, trials, about)
             print(
-                f"\n{steps} steps a lap, of batches of {batch}:\n\n{comparison(name, laps, batch, share)}", flush=True
+                f"\n{steps} steps a trial, of batches of {batch}:\n\n{comparison(name, trials, batch, share)}",
+                flush=True,
             )
-            written[name] = {way: [dataclasses.asdict(lap) for lap in mine] for way, mine in laps.items()}
-            missed += [] if with_pythae else short_of(name, laps, about["precision"])
-    conclude(given.json, written, missed)
+            written[name] = {way: [dataclasses.asdict(trial) for trial in mine] for way, mine in trials.items()}
+            missed += [] if with_pythae else short_of(name, trials, about["precision"])
+    conclude(args.json, written, missed)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ from zoo.registry import discovery, registry_file
 if TYPE_CHECKING:  # it imports torch, and the process that only starts those which run tests needs none
     from zoo.training import checkpoints
 
+REAL = os.environ.get("ZOO_DATA_DIR")
+
 MODELS = tuple(registry.plugins())
 KINDS = ("cgan", "chargpt", "ddpm", "vae")
 """One model of each kind of generation: at once with labels, token by token, step by step, and from codes."""
@@ -336,3 +338,18 @@ def empty(path: Path) -> None:
 
 def scramble(path: Path) -> None:
     path.write_bytes(b"\xff" * 100)
+
+
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep a proxy, and the data folder of whoever runs the tests, out of them."""
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.delenv("ZOO_DATA_DIR", raising=False)
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """The folder with the published files."""
+    if not REAL:
+        pytest.skip("set ZOO_DATA_DIR to a folder with mnist/, cifar10/, fsdd/ … to test the published files")
+    return Path(REAL)

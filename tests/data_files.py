@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import socket
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from zoo import data
-from zoo.data import DataSet
+from zoo.data import NAMED, DataSet, load
+from zoo.data.dataset import Split
 from zoo.data.known_file import KnownFile
 
+SPLITS: tuple[Split, Split] = ("train", "test")
 NOISE = np.random.default_rng(0).integers(0, 256, 300_000, np.uint8).tobytes()
 
 
@@ -52,3 +58,21 @@ def digits(folder: Path, count: int = 3) -> list[Path]:
         paths.append(folder / f"digit{number}.png")
         Image.fromarray(pixels).save(paths[-1])
     return paths
+
+
+@cache
+def as_it_lies(name: str, split: Split, folder: Path) -> DataSet:
+    """A split of a published set; read once, since one takes seconds. Not to be changed."""
+    return load(name, split, data_dir=folder)
+
+
+def archive_of(name: str, content: bytes) -> KnownFile:
+    """The archive of a named set, with this content and at an address where nobody answers."""
+    (file, *_) = NAMED[name].files["train"]
+    sha256, size = hashlib.sha256(content).hexdigest(), len(content)
+    return dataclasses.replace(file, folders=("set", ""), addresses=(closed_port(),), size=size, sha256=sha256)
+
+
+def put(monkeypatch: pytest.MonkeyPatch, name: str, **files: Mapping[Split, tuple[KnownFile, ...]]) -> None:
+    """Let a named set have other files."""
+    monkeypatch.setitem(NAMED, name, dataclasses.replace(NAMED[name], **files))  # type: ignore[arg-type]

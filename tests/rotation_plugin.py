@@ -62,8 +62,8 @@ rotation = zoo.Model(
     build=Rotation,
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
-    measures=(zoo.Measure("reconstruction_error", by_its_tasks, "per pixel", "of floats"),),
+    metrics=(zoo.Metric("reconstruction_error", by_its_tasks, "per pixel", "of floats"),),
     recipes={"tiny": zoo.Recipe(steps=1, batch=32, lr=1e-12, precision="fp32")},
 )
-beside = dataclasses.replace(rotation, measures=(zoo.Measure("size", beside_its_tasks, "squared", "of weights"),))
-without = dataclasses.replace(rotation, measures=())
+beside = dataclasses.replace(rotation, metrics=(zoo.Metric("size", beside_its_tasks, "squared", "of weights"),))
+without = dataclasses.replace(rotation, metrics=())

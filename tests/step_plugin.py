@@ -18,7 +18,7 @@ TIMES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
-    cell: int = zoo.setting(1, "pixels along a side of what one token stands for", least=1)
+    cell: int = zoo.setting(1, "pixels along a side of what one token stands for", ge=1)
 
 
 class Grid(nn.Module):

@@ -18,20 +18,20 @@ from test_boundary import LAYERS
 from zoo import registry
 from zoo.cli import COMMANDS
 from zoo.contract import names
-from zoo.pipeline import catalogue
+from zoo.pipeline import registry_build
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 
 
 def test_the_registry_and_the_readme_table_are_up_to_date() -> None:
-    path, stale = catalogue.write("genzoo", check=True)
+    path, stale = registry_build.write("genzoo", check=True)
     assert path == ROOT / "registry.yaml"
-    assert not stale, "run: zoo catalogue build"
+    assert not stale, "run: zoo registry build"
 
 
-def test_the_catalogue_has_no_problem() -> None:
-    listed = registry.catalogue("genzoo")
+def test_the_registry_has_no_problem() -> None:
+    listed = registry.read_file("genzoo")
     assert listed.problem == ""
     assert set(listed.models) == {name for name in registry.plugins() if registry.find(name).distribution == "genzoo"}
     assert {"vae", "dcgan", "chargpt", "ddpm", "features"} <= set(listed.models)
@@ -129,7 +129,7 @@ def test_a_task_may_have_no_name_that_a_loaded_model_has() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [*COMMANDS, "catalogue build", "catalogue refresh", "catalogue release", "data list", "data get", "data info"],
+    [*COMMANDS, "registry build", "registry refresh", "registry release", "data list", "data get", "data info"],
 )
 def test_every_command_has_help_with_an_example(name: str, zoo_call: Command) -> None:
     done = zoo_call(*name.split(), "--help")

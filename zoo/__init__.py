@@ -1,4 +1,4 @@
-"""Declare a generative model once, and get it trained, proven, published and served.
+"""A plugin-based model zoo: trains generative models, releases them, and runs the releases without torch.
 
     import zoo
     zoo.list_models("vae*")
@@ -6,7 +6,8 @@
     model = zoo.load(run.folder)             # ONNX Runtime and numpy; torch is not imported
     images = model.generate(16, seed=0)      # uint8 (16, 8, 8)
 
-What a plugin needs is in :mod:`zoo.plugin`, and can be imported from here. Nothing is imported before it is used.
+Names that a plugin needs are in :mod:`zoo.plugin`, and can be imported from here too. Modules are imported on first
+use.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from zoo.benchmark.bench import bench
     from zoo.benchmark.results import Benchmark
     from zoo.core.errors import ZooError
-    from zoo.evaluation import Evaluation, Figure, evaluate
+    from zoo.evaluation import Evaluation, Measurement, evaluate
     from zoo.modules import load_module
     from zoo.pipeline.train import train
     from zoo.plugin import (
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
         Iterative,
         Label,
         LogMel,
-        Measure,
+        Metric,
         Model,
         Noise,
         Objective,
@@ -55,13 +56,13 @@ if TYPE_CHECKING:
 _HOME = {
     "zoo.plugin": (
         "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Chain", "Image", "Iterative", "Label", "LogMel",
-        "Measure", "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text",
+        "Metric", "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text",
         "Vector", "setting",
     ),
     "zoo.core.errors": ("ZooError",),
     "zoo.benchmark.bench": ("bench",),
     "zoo.benchmark.results": ("Benchmark",),
-    "zoo.evaluation": ("Evaluation", "Figure", "evaluate"),
+    "zoo.evaluation": ("Evaluation", "Measurement", "evaluate"),
     "zoo.registry": ("list_models",),
     "zoo.runtime": ("LoadedModel", "load"),
     "zoo.modules": ("load_module",),
@@ -71,10 +72,42 @@ _HOME = {
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
-    "AdamW", "Audio", "Autoregressive", "Batch", "Benchmark", "Card", "Chain", "Evaluation", "Figure", "Image",
-    "Iterative", "Label", "LoadedModel", "LogMel", "Measure", "Model", "Noise", "Objective", "OneShot", "RMSprop",
-    "Recipe", "Sample", "Score", "Task", "Text", "Vector", "ZooError", "__version__", "bench", "evaluate", "export",
-    "list_models", "load", "load_module", "setting", "train",
+    "AdamW",
+    "Audio",
+    "Autoregressive",
+    "Batch",
+    "Benchmark",
+    "Card",
+    "Chain",
+    "Evaluation",
+    "Image",
+    "Iterative",
+    "Label",
+    "LoadedModel",
+    "LogMel",
+    "Measurement",
+    "Metric",
+    "Model",
+    "Noise",
+    "Objective",
+    "OneShot",
+    "RMSprop",
+    "Recipe",
+    "Sample",
+    "Score",
+    "Task",
+    "Text",
+    "Vector",
+    "ZooError",
+    "__version__",
+    "bench",
+    "evaluate",
+    "export",
+    "list_models",
+    "load",
+    "load_module",
+    "setting",
+    "train",
 ]  # fmt: skip
 
 

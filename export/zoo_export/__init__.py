@@ -1,6 +1,6 @@
-"""From a trained run to a release: ONNX graphs over one weights file, the proof, the image and the card.
+"""Export of a trained run to a release: ONNX graphs over one weights file, the parity check, samples and the card.
 
-Writing a release needs torch, onnx and onnxruntime; copying one needs none of them.
+Writing a release needs torch, onnx and onnxruntime; copying a release needs none of them.
 """
 
 from __future__ import annotations
@@ -41,36 +41,33 @@ def export(
     force: bool = False,
     quiet: bool = False,
 ) -> Path:
-    """Write the release of a run folder, or a copy of a release, into the folder `to`, and return that.
+    """Write the release of a run folder, or a copy of a release, into the folder `to`, and return that folder.
 
-    `checkpoint` is "last", "best" or a step, for run folders; without it, what the run itself releases. `uint8` adds
-    graphs that take and give images as they lie in files. `quantize` makes the release smaller, in float16 or in 8
-    bits, and measures what it lost; `quantize_loss` is the part of itself by which a metric may get worse, that of the
-    recipe unless given; `data` and `data_dir` say on what, the model's own data unless given. `format`
-    "web" puts a page around it, which runs it with ONNX Runtime for browsers: from `runtime`, the folder of the npm
-    package onnxruntime-web, or from a pinned address. The folder appears whole or not at all.
-    Raises :class:`ZooError`; :class:`ParityError` means that torch and ONNX Runtime disagree, and nothing was written,
-    as where quantising loses more than is allowed.
+    `checkpoint`, for run folders, is "last", "best" or a step; by default the checkpoint that the run releases. `uint8`
+    adds graphs that take and return uint8 images. `quantize` quantises the release to float16 or 8 bits, and measures
+    the loss; `quantize_loss` is the largest relative degradation of a metric that is allowed (default: that of the
+    recipe), and `data` and `data_dir` select the data for calibration and metrics (default: the model's own). `format`
+    "web" adds a page that runs the release with ONNX Runtime for browsers: from `runtime`, the folder of the npm
+    package onnxruntime-web, or from a pinned address. The folder is written as a whole or not at all. Raises
+    :class:`ZooError`; :class:`ParityError` means that torch and ONNX Runtime disagree.
     """
     if quantize not in (None, "fp16", "int8"):
         raise SettingError(f"quantize = {quantize!r} is not one of fp16, int8.")
     if quantize is None and data is not None:
-        raise SettingError(f"data = {data!r} is for quantising alone. Add --quantize int8, or leave --data out.")
+        raise SettingError(f"data = {data!r} is only for quantising. Add --quantize int8, or omit --data.")
     if quantize is None and quantize_loss is not None:
-        raise SettingError(
-            f"quantize_loss = {quantize_loss} is for quantising alone. Add --quantize int8, or leave it out."
-        )
+        raise SettingError(f"quantize_loss = {quantize_loss} is only for quantising. Add --quantize int8, or omit it.")
     if quantize_loss is not None and not (is_number(quantize_loss) and 0 <= quantize_loss < math.inf):
         raise SettingError(f"quantize_loss = {quantize_loss!r} is not a number of at least 0, such as 0.1 for a tenth.")
     if format not in ("release", "web"):
         raise SettingError(f"format = {format!r} is not one of release, web.")
     if runtime is not None and format != "web":
-        raise SettingError(f"runtime = {str(runtime)!r} is for --format web. Leave it out.")
+        raise SettingError(f"runtime = {str(runtime)!r} is only for --format web. Omit it.")
     target, run = files.expand(to), run_folder(source)
     fill: Callable[[Path], None]
     if run is None:
         if checkpoint is not None:
-            raise SettingError(f"{str(source)!r} is a release, which has no checkpoints. Leave --checkpoint out.")
+            raise SettingError(f"{str(source)!r} is a release, which has no checkpoints. Omit --checkpoint.")
         if uint8:
             check_installed("Adding graphs for uint8")
         fill = partial(copy, source)
@@ -80,7 +77,7 @@ def export(
         from zoo_export.writer import write
 
         fill = partial(write, run, checkpoint=checkpoint)
-        data = data or described(run)["recipe"]["data"]  # a release keeps no private folders
+        data = data or described(run)["recipe"]["data"]  # a release has only the name of the data
     if quantize is not None:
         check_installed("Quantising")
         fill = partial(_quantize, fill, kind=quantize, bound=quantize_loss, data=data, data_dir=data_dir, quiet=quiet)
@@ -107,7 +104,7 @@ def _quantize(
     data_dir: str | Path | None,
     quiet: bool,
 ) -> None:
-    """Write the quantised release of the one that `fill` writes."""
+    """Write the quantised version of the release that `fill` writes."""
     from zoo import evaluation
     from zoo_export.quantize import quantize
 
@@ -118,14 +115,14 @@ def _quantize(
 
 
 def check_installed(purpose: str) -> None:
-    """Raise :class:`MissingPackageError` for the first package that writing a release needs and that is not there."""
+    """Raise :class:`MissingPackageError` for the first missing package that writing a release needs."""
     for package in ("torch", "onnx", "onnxscript", "onnxruntime"):
         if not installed(package):
             raise missing(package, "cpu" if package == "onnxruntime" else "train", purpose)
 
 
 def copy(source: str | Path, folder: Path) -> None:
-    """Copy a release into an empty folder, every file checked against its SHA-256 before and after."""
+    """Copy a release into an empty folder; every file is checked against its SHA-256 before and after."""
     release = read(find(source))
     verify(release)
     for name in (*release.files, MANIFEST):
@@ -134,7 +131,7 @@ def copy(source: str | Path, folder: Path) -> None:
 
 
 def tracer() -> Callable[[nn.Module, Task, str], object]:
-    """What makes the graph of a task with what is installed: ONNX's, or else torch's own program."""
+    """The function that traces a task: to an ONNX graph if onnx is installed, else to a torch program."""
     if installed("onnx") and installed("onnxscript"):
         from zoo_export import onnx_graph
 

@@ -1,34 +1,28 @@
-"""The model card of a release: its README.md, made from the manifest alone."""
+"""The model card of a release: its README.md, generated from the manifest alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.contract.metric import cells, from_json, loss_words, protocol_words
+from zoo.contract.metric import cells, format_loss, format_protocol, from_json
+from zoo.contract.specs import spec_from_json
+from zoo.media import kinds
 from zoo.release import QUANTIZED
-
-_TAGS = {"image": "image-generation", "text": "text-generation", "audio": "audio", "log-mel": "audio"}
-_NOUNS = {"image": "images", "audio": "audio clips", "log-mel": "spectrograms"}
-_COMMANDS = {
-    "image": "zoo generate . -n 16 --seed 0 -o ../{name}.png",
-    "text": "zoo generate . --seed 0",
-    "audio": "zoo generate . --seed 0 -o ../{name}.wav",
-    "log-mel": "zoo generate . --seed 0 -o ../{name}.wav",
-}
 
 
 def model_card(manifest: Mapping[str, Any]) -> str:
-    """The text of README.md for a manifest, with the front matter that the Hugging Face Hub reads."""
+    """The text of README.md for a manifest, with the front matter for the Hugging Face Hub."""
     name, card, provenance = manifest["name"], manifest["card"], manifest["provenance"]
     data, recipe = provenance["data"], manifest["recipe"]
-    kind = manifest["sample"]["x"]["kind"]
-    is_text = kind == "text"
+    x = _spec(manifest["sample"]["x"])
+    kind = kinds.of_sample(x)
+    is_text = kind.held(x) is None
     generates = manifest["generation"] is not None
     sections = [
         "---",
         "library_name: genzoo",
-        f"tags: [zoo, onnx{f', {_TAGS[kind]}' if generates else ''}]",
+        f"tags: [zoo, onnx{f', {kind.tag}' if generates else ''}]",
         "---",
         "",
         f"# {name}",
@@ -38,30 +32,29 @@ def model_card(manifest: Mapping[str, Any]) -> str:
     ]
     if generates:
         sections += [f"![Samples of {name}, seed 0](samples.png)", ""]
-    if generates and kind in ("audio", "log-mel"):
+    if generates and ".wav" in kind.endings:
         sections += [f"[The same {manifest['samples']['n']} audio clips, one after the other](samples.wav)", ""]
     sections += ["## Run it", "", "```sh", "pip install 'genzoo[cpu]'"]
     if generates:
-        sections.append(_COMMANDS[kind].format(name=name))
+        sections.append(f"zoo generate . --seed 0{'' if is_text else f' -n {kind.asked} -o ../{name}{kind.written}'}")
     sections += ["```", "", "```python", "import zoo", "", 'model = zoo.load("./")  # ONNX Runtime and numpy, no torch']
     if generates and is_text:
         sections.append("print(model.generate(1, seed=0)[0])")
     elif generates:
-        sections.append(f"{_NOUNS[kind]} = model.generate(16, seed=0)  # {_batch(manifest['sample']['x'])}")
+        sections.append(f"samples = model.generate(16, seed=0)  # {kind.gives(x)}")
     elif not is_text and manifest["tasks"]:
         task, entry = next(iter(manifest["tasks"].items()))
         made = next(iter(entry["outputs"]))
-        form = _batch(manifest["sample"]["x"])
-        sections.append(f'{made} = model.run("{task}", {_NOUNS[kind]})  # {_NOUNS[kind]}: {form}')
+        sections.append(f'{made} = model.run("{task}", samples)  # samples: {kind.gives(x)}')
     sections += ["```", "", "## Tasks", "", "| task | takes | gives |", "| --- | --- | --- |"]
     for task, entry in manifest["tasks"].items():
         sections.append(f"| `{task}` | {_sides(entry['inputs'])} | {_sides(entry['outputs'])} |")
-    sections += ["", "## Measures", ""]
-    if manifest["measures"]:
-        sections += ["| measure | value | unit | beside | protocol |", "| --- | --- | --- | --- | --- |"]
-        for entry in manifest["measures"]:
-            figure = from_json(entry)
-            words = (*cells(figure), protocol_words(figure))
+    sections += ["", "## Metrics", ""]
+    if manifest["metrics"]:
+        sections += ["| metric | value | unit | baseline | protocol |", "| --- | --- | --- | --- | --- |"]
+        for entry in manifest["metrics"]:
+            measurement = from_json(entry)
+            words = (*cells(measurement), format_protocol(measurement))
             sections.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in words)} |")
     else:
         sections.append("None was taken.")
@@ -98,17 +91,17 @@ def _proof(manifest: Mapping[str, Any]) -> str:
 
 
 def _quantized(made: Mapping[str, Any]) -> list[str]:
-    """What a quantised release lost, and what it gained."""
+    """The section on the losses, size and speed of a quantised release."""
     sections = ["", f"## In {made['kind']}", ""]
     sections.append(
         f"Made of the release whose manifest has the SHA-256 `{made['of']}`. Graphs and weights take "
         f"{made['bytes']['quantized']:,} bytes in place of {made['bytes']['float']:,}. It has no weights for torch."
     )
     if made["losses"]:
-        sections += ["", "| measure | float | this | worse by |", "| --- | --- | --- | --- |"]
+        sections += ["", "| metric | float | this | worse by |", "| --- | --- | --- | --- |"]
     for loss in made["losses"]:
         values = f"{loss['float']:.4g} | {loss['quantized']:.4g}"
-        sections.append(f"| {loss['name']} | {values} | {loss_words(loss)} |")
+        sections.append(f"| {loss['name']} | {values} | {format_loss(loss)} |")
     sections += ["", "Milliseconds a call on one thread, roughly:", "", "| task | batch | float | this |"]
     sections.append("| --- | --- | --- | --- |")
     for task, batches in made["speed"]["milliseconds"].items():
@@ -117,30 +110,9 @@ def _quantized(made: Mapping[str, Any]) -> list[str]:
     return sections
 
 
-def _batch(x: Mapping[str, Any]) -> str:
-    """What 16 samples are in Python."""
-    if x["kind"] == "audio":
-        return f"float32 (16, {x['samples']}) in [-1, 1], {x['rate']} Hz"
-    if x["kind"] == "log-mel":
-        return f"float32 (16, {x['bands']}, {x['samples'] // x['hop']}) in [0, 1]"
-    size = f"{x['height']}, {x['width']}"
-    return f"uint8 (16, {size}, 3)" if x["channels"] == 3 else f"uint8 (16, {size})"
+def _sides(specs: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}: {kinds.of(_spec(spec)).describe(_spec(spec))}" for name, spec in specs.items())
 
 
-def _sides(specs: Mapping[str, Mapping[str, Any]]) -> str:
-    return ", ".join(f"{name}: {_spec(spec)}" for name, spec in specs.items())
-
-
-def _spec(spec: Mapping[str, Any]) -> str:
-    if spec["kind"] == "image":
-        return f"image {spec['height']}×{spec['width']}" + (" in colour" if spec["channels"] == 3 else "")
-    if spec["kind"] == "text":
-        return f"text of {spec['length']} characters"
-    if spec["kind"] == "audio":
-        return f"audio of {spec['samples'] / spec['rate']:.4g} s at {spec['rate']} Hz"
-    if spec["kind"] == "log-mel":
-        return f"log-mel spectrogram {spec['bands']}×{spec['samples'] // spec['hop']}"
-    if spec["kind"] == "label":
-        return f"label below {spec['classes']}"
-    shape = "×".join(map(str, spec.get("shape", ())))
-    return f"{spec['kind']} {shape}".strip()
+def _spec(spec: Any) -> Any:
+    return spec_from_json(spec, "manifest.json")

@@ -1,41 +1,41 @@
-"""A whole generation as one graph: seed, first index and count (or labels) in, samples out, as the host computes them.
+"""The generation as one ONNX graph, from seed, first index and count (or labels) to samples, in parity with the host.
 
-The tasks' own graphs are taken as they are; around them stand the seeded noise and, for tokens and for steps, an ONNX
-Loop whose body is the task. The weights stay outside of the body: a tenth slower, but browsers find external data only
-there.
+The graph contains the tasks' graphs unchanged, the seeded noise and, for autoregressive and iterative models, an ONNX
+Loop whose body is the task. The weights stay outside the body: this is a tenth slower, but browsers find external data
+only there.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import Chain, Iterative, Label, Noise, OneShot, Spec
+from zoo.contract.specs import Autoregressive, Chain, Iterative, Label, Noise, OneShot, Spec
 from zoo.core import philox
 from zoo.runtime.derived import SAMPLES, TOKENS
-from zoo.sampling.autoregressive import COLD
+from zoo.sampling.autoregressive import GREEDY_BELOW
 from zoo.sampling.ddim import table
 from zoo_export.nodes import Nodes
 from zoo_export.seeded import TABLE, Seeded
 
 INT64, FLOAT = TensorProto.INT64, TensorProto.FLOAT
 OPTIONS = {"length": INT64, "temperature": FLOAT, "top_k": INT64, "top_p": FLOAT, "steps": INT64, "eta": FLOAT}
-"""The scalars that a graph may take beside seed, first and count, by their types."""
+"""The types of the scalar inputs that a graph may take besides seed, first and count."""
 
 ALPHAS = "zoo.alphas"
-"""The name of the table of ᾱ."""
+"""The name of the table of ᾱ_t."""
 
 LAST = "zoo.last."
-"""What the names of the last task's graph begin with where another one stands before it."""
+"""The prefix of names in the last task's graph, if another task's graph comes before it."""
 
 
 def of(plan: Plan, graphs: Mapping[str, onnx.ModelProto]) -> onnx.ModelProto:
-    """The graph that generates, from those of the tasks that the plan calls, whose weights are still inside."""
+    """Build the generation's graph from the graphs of the plan's tasks, which still contain their weights."""
     whole = onnx.ModelProto()
     whole.CopyFrom(graphs[plan.uses[0]])
     own = [*whole.graph.node]
@@ -43,22 +43,7 @@ def of(plan: Plan, graphs: Mapping[str, onnx.ModelProto]) -> onnx.ModelProto:
     nodes, labels = Nodes(), plan.labels()
     count = nodes.Squeeze(nodes.batch(next(iter(labels))), [0]) if labels else "count"
     seeded = Seeded.of(nodes, "seed", "first", count)
-    outputs = [_value(SAMPLES, _type(plan.gives), ["batch", *plan.gives.shape])]
-    if isinstance(plan.value, OneShot):
-        _last(plan, seeded, whole, own)
-    elif isinstance(plan.value, Iterative):
-        _steps(plan, seeded, own)
-    elif isinstance(plan.value, Chain):
-        shape = plan.value.tokens.shape
-        nodes.Reshape(_tokens(plan, seeded, own), [-1, *shape], into=TOKENS)
-        last = onnx.compose.add_prefix(graphs[plan.value.task], LAST, rename_functions=False)
-        _merge(whole, last)
-        nodes.Identity(TOKENS, into=LAST + plan.grid)
-        _last(plan, seeded, whole, [*last.graph.node], LAST)
-        outputs.append(_value(TOKENS, INT64, ["batch", *shape]))
-    else:
-        nodes.Identity(_tokens(plan, seeded, own), into=SAMPLES)
-        outputs = [_value(SAMPLES, INT64, ["batch", "total"])]
+    outputs = BODIES[plan.value.kind](plan, seeded, whole, own, graphs)
     if any(TABLE in node.input for node in nodes.nodes) or isinstance(plan.value, Iterative):
         nodes.initialisers.append(onnx.numpy_helper.from_array(philox.normal_table(), TABLE))
     whole.graph.node.extend(nodes.nodes)
@@ -70,8 +55,50 @@ def of(plan: Plan, graphs: Mapping[str, onnx.ModelProto]) -> onnx.ModelProto:
     return whole
 
 
+Outputs = list[onnx.ValueInfoProto]
+Own = Sequence[onnx.NodeProto]
+"""The nodes of the first task."""
+
+
+def _one_shot(
+    plan: Plan, seeded: Seeded, whole: onnx.ModelProto, own: Own, graphs: Mapping[str, onnx.ModelProto]
+) -> Outputs:
+    """The nodes `own` of the only task, with seeded noise as inputs."""
+    _last(plan, seeded, whole, own)
+    return [_value(SAMPLES, _type(plan.gives), ["batch", *plan.gives.shape])]
+
+
+def _iterative(
+    plan: Plan, seeded: Seeded, whole: onnx.ModelProto, own: Own, graphs: Mapping[str, onnx.ModelProto]
+) -> Outputs:
+    _steps(plan, seeded, own)
+    return [_value(SAMPLES, _type(plan.gives), ["batch", *plan.gives.shape])]
+
+
+def _text(
+    plan: Plan, seeded: Seeded, whole: onnx.ModelProto, own: Own, graphs: Mapping[str, onnx.ModelProto]
+) -> Outputs:
+    seeded.nodes.Identity(_tokens(plan, seeded, own), into=SAMPLES)
+    return [_value(SAMPLES, INT64, ["batch", "total"])]
+
+
+def _chain(
+    plan: Plan, seeded: Seeded, whole: onnx.ModelProto, own: Own, graphs: Mapping[str, onnx.ModelProto]
+) -> Outputs:
+    """The Loop that samples tokens, followed by the nodes of the last task."""
+    assert plan.tokens is not None
+    nodes, shape = seeded.nodes, plan.tokens.shape
+    nodes.Reshape(_tokens(plan, seeded, own), [-1, *shape], into=TOKENS)
+    last = onnx.compose.add_prefix(graphs[plan.value.task], LAST, rename_functions=False)
+    _merge(whole, last)
+    nodes.Identity(TOKENS, into=LAST + plan.grid)
+    _last(plan, seeded, whole, [*last.graph.node], LAST)
+    samples = _value(SAMPLES, _type(plan.gives), ["batch", *plan.gives.shape])
+    return [samples, _value(TOKENS, INT64, ["batch", *shape])]
+
+
 def _inputs(plan: Plan) -> list[onnx.ValueInfoProto]:
-    """What :func:`zoo.runtime.derived.feeds` gives."""
+    """The graph's inputs: those of :func:`zoo.runtime.derived.feeds`."""
     inputs = [_value("seed", INT64, []), _value("first", INT64, [])]
     inputs += [_value(name, INT64, ["batch"]) for name in plan.labels()] or [_value("count", INT64, [])]
     inputs += [_value(name, kind, []) for name, kind in OPTIONS.items() if name in plan.options]
@@ -79,14 +106,14 @@ def _inputs(plan: Plan) -> list[onnx.ValueInfoProto]:
 
 
 def _merge(whole: onnx.ModelProto, other: onnx.ModelProto) -> None:
-    """Take over the weights, and the operator sets, that the nodes of another graph need."""
+    """Copy the weights and operator sets that the nodes of another graph need."""
     whole.graph.initializer.extend(other.graph.initializer)
     domains = {opset.domain for opset in whole.opset_import}
     whole.opset_import.extend(opset for opset in other.opset_import if opset.domain not in domains)
 
 
 def _last(plan: Plan, seeded: Seeded, model: onnx.ModelProto, own: Sequence[onnx.NodeProto], prefix: str = "") -> None:
-    """The drawing of the last task's noise, and then that task, whose names begin with the prefix."""
+    """Add the seeded noise of the last task, and its nodes, whose names start with `prefix`."""
     nodes, task = seeded.nodes, plan.tasks[plan.value.task]
     stream = 0 if plan.tokens is None else 1
     for name, spec in task.inputs.items():
@@ -100,7 +127,7 @@ def _last(plan: Plan, seeded: Seeded, model: onnx.ModelProto, own: Sequence[onnx
 
 
 def _tokens(plan: Plan, seeded: Seeded, own: Sequence[onnx.NodeProto]) -> str:
-    """A Loop whose body is the token's task, and picks a token each time: the name of the tokens, int64 (n, total)."""
+    """Add a Loop whose body runs the token's task and samples a token; return the name of the tokens, (n, total)."""
     assert plan.tokens is not None
     nodes, task, states = seeded.nodes, plan.tasks[plan.tokens.task], plan.states()
     token = task.inputs["token"]
@@ -110,7 +137,7 @@ def _tokens(plan: Plan, seeded: Seeded, own: Sequence[onnx.NodeProto]) -> str:
     for spec in states.values():
         zero = np.zeros((), spec.dtype)
         start.append(nodes.Expand(zero, nodes.Concat(batch, np.array(spec.shape, np.int64), axis=0)))
-    kept = nodes.Max("temperature", float(COLD))
+    kept = nodes.Max("temperature", float(GREEDY_BELOW))
     many = nodes.Where(nodes.Equal("top_k", 0), token.classes, nodes.Min("top_k", token.classes))
 
     inner = Nodes("zoo.body.")
@@ -147,7 +174,7 @@ def _tokens(plan: Plan, seeded: Seeded, own: Sequence[onnx.NodeProto]) -> str:
 
 
 def _pick(nodes: Nodes, seeded: Seeded, classes: int, temperature: str, many: str) -> str:
-    """The next token of each sample, as :func:`zoo.sampling.autoregressive.pick` has it: int64 (n,)."""
+    """The next token of each sample, int64 (n,): the same as :func:`zoo.sampling.autoregressive.sample_token`."""
     nodes = nodes.within("pick")
     scaled = nodes.Div("logits", temperature)
     ranked, _ = nodes.TopK(scaled, np.array([classes]), outputs=2)
@@ -160,13 +187,13 @@ def _pick(nodes: Nodes, seeded: Seeded, classes: int, temperature: str, many: st
     lowest, _ = nodes.TopK(kept, np.array([1]), largest=0, outputs=2)  # tools know its shape, and not a ReduceMin's
     out = nodes.Less(scaled, nodes.Max(least, lowest))
     scores = nodes.Add(scaled, seeded.draw("gumbel", (classes,), 0, "zoo.position"))
-    cold = nodes.Less("temperature", float(COLD))
+    cold = nodes.Less("temperature", float(GREEDY_BELOW))
     scores = nodes.Where(cold, "logits", nodes.Where(out, nothing, scores))
     return str(nodes.ArgMax(scores, axis=1, keepdims=0))
 
 
 def _steps(plan: Plan, seeded: Seeded, own: Sequence[onnx.NodeProto]) -> None:
-    """A Loop whose body is the task that predicts the noise, and a step, as in :func:`zoo.sampling.ddim.iterate`."""
+    """Add a Loop whose body predicts the noise and takes a DDIM step, as in :func:`zoo.sampling.ddim.iterate`."""
     value, shape = plan.value, plan.sample.x.shape
     assert isinstance(value, Iterative)
     nodes, times, one = seeded.nodes, len(value.alphas), 1.0
@@ -182,17 +209,17 @@ def _steps(plan: Plan, seeded: Seeded, own: Sequence[onnx.NodeProto]) -> None:
     inner.Expand(time, batch, into="time")
     inner.nodes.extend(own)
     inner = inner.within("step")
-    now, then = inner.Gather(ALPHAS, time), inner.Gather(ALPHAS, after)
-    root, noisy = inner.Sqrt(now), inner.Sqrt(inner.Sub(one, now))
-    clean = inner.Clip(inner.Div(inner.Sub("x", inner.Mul(noisy, "noise")), root), -one, one)
-    found = inner.Div(inner.Sub("x", inner.Mul(root, clean)), noisy)
-    left = inner.Sub(one, then)
-    ratio = inner.Sqrt(inner.Div(left, inner.Sub(one, now)))
-    sigma = inner.Mul(inner.Mul("eta", ratio), inner.Sqrt(inner.Sub(one, inner.Div(now, then))))
-    share = inner.Sqrt(inner.Max(inner.Sub(left, inner.Mul(sigma, sigma)), 0.0))
-    moved = inner.Add(inner.Mul(inner.Sqrt(then), clean), inner.Mul(share, found))
-    drawn = Seeded(inner, seeded.keys, seeded.index).draw("normal", shape, 1, "zoo.k")
-    inner.Add(moved, inner.Mul(sigma, drawn), into="zoo.moved")
+    a_t, a_s = inner.Gather(ALPHAS, time), inner.Gather(ALPHAS, after)
+    sqrt_a_t, sqrt_noise_t = inner.Sqrt(a_t), inner.Sqrt(inner.Sub(one, a_t))
+    x_0 = inner.Clip(inner.Div(inner.Sub("x", inner.Mul(sqrt_noise_t, "noise")), sqrt_a_t), -one, one)  # eq. 9
+    eps = inner.Div(inner.Sub("x", inner.Mul(sqrt_a_t, x_0)), sqrt_noise_t)
+    noise_s = inner.Sub(one, a_s)
+    ratio = inner.Sqrt(inner.Div(noise_s, inner.Sub(one, a_t)))
+    sigma = inner.Mul(inner.Mul("eta", ratio), inner.Sqrt(inner.Sub(one, inner.Div(a_t, a_s))))  # eq. 16
+    direction = inner.Sqrt(inner.Max(inner.Sub(noise_s, inner.Mul(sigma, sigma)), 0.0))
+    mean = inner.Add(inner.Mul(inner.Sqrt(a_s), x_0), inner.Mul(direction, eps))
+    z = Seeded(inner, seeded.keys, seeded.index).draw("normal", shape, 1, "zoo.k")
+    inner.Add(mean, inner.Mul(sigma, z), into="zoo.moved")  # eq. 12
     x = _value("x", FLOAT, ["batch", *shape])
     body = helper.make_graph(
         inner.nodes,
@@ -211,3 +238,12 @@ def _type(spec: Spec) -> int:
 
 def _value(name: str, kind: int, shape: Sequence[str | int]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, shape)
+
+
+BODIES: Mapping[str, Callable[[Plan, Seeded, onnx.ModelProto, Own, Mapping[str, onnx.ModelProto]], Outputs]] = {
+    OneShot.kind: _one_shot,
+    Autoregressive.kind: _text,
+    Chain.kind: _chain,
+    Iterative.kind: _iterative,
+}
+"""The function of each kind of generation that adds its nodes, including the task's `own`, and returns its outputs."""

@@ -1,4 +1,4 @@
-"""What a release loses by quantisation: its measures beside those of the float release, sizes, and rough speeds."""
+"""The loss of a quantised release: its metrics compared with those of the float release, and approximate speeds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.contract.metric import Figure, value_words
+from zoo.contract.metric import Measurement, format_value
 from zoo.core.errors import ExportError
 from zoo.evaluation.evaluated_model import Budget, EvaluatedModel
 from zoo.evaluation.metric_groups import OWN
-from zoo.evaluation.runner import PluginMetrics, family_jobs, take
+from zoo.evaluation.runner import PluginMetrics, group_jobs, take
 from zoo.plugin import Recipe
 from zoo.release import Release
 from zoo.runtime import LoadedModel
@@ -26,62 +26,64 @@ from zoo_export.own import first
 Array = NDArray[Any]
 
 SCALES = {"mse": 1e-3, "fid": 1.0, "knn": 0.1, "accuracy": 0.1, "nll": 0.1}
-"""What may not get worse, of all models: by a part of itself, or of this, in its unit, where it is smaller, so that a
-model which makes no error may make a small one. With a bound of 0.1 an MSE may become 0.0001, which is 40 dB. Other
-metrics are 0 where nothing is wrong, or move by more than the bound from seed to seed."""
+"""The metrics, of all models, that may not degrade beyond the bound. The degradation is relative to the metric's value,
+or to this scale (in the metric's unit) if the value is smaller, so that a model without error may make a small one:
+with a bound of 0.1 an MSE of 0 may become 0.0001, which is 40 dB. Other metrics are 0 for a perfect model, or vary by
+more than the bound from seed to seed."""
 
 OWN_SCALE = 1e-3
-"""The same of a model's own metric, whatever its unit."""
+"""The scale of a model's own metric, whatever its unit."""
 
 SHOWN = (*SCALES, "psnr")
-"""What is measured. PSNR follows from the MSE, and a mean of decibels has no sense where some images have no error."""
+"""The metrics that are computed. PSNR does not count: it follows from the MSE, and its mean is meaningless if some
+images have no error."""
 
 SPREAD = 1e-3
-"""Outputs of a task whose standard deviation is below this count as having this one."""
+"""The smallest standard deviation to which differences of a task's outputs are relative."""
 
 BUDGET = Budget(limit=1000, most=1000, fit=2000, reference=2000)
-"""What is spent on the measures of either release: a minute at most, together."""
+"""The budget of the metrics of each release: at most a minute for both."""
 
 NLL = 100
-"""Windows of a text, each of which takes many calls."""
+"""The number of windows of a text, each of which takes many task calls."""
 
 BOUND = "quantize_loss"
-"""The recipe field that says how much worse a metric may get."""
+"""The recipe field with the allowed relative degradation of a metric."""
 
 OPTION = "--quantize-loss"
 
 CALLS, SECONDS = 30, 2.0
-"""Calls of a task at most, and about how long it takes, to find its speed at one batch."""
+"""The maximum number of calls, and the approximate seconds, to measure a task's speed at one batch size."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A measure of the float release and of the quantised one."""
+    """A metric of the float release and of the quantised one."""
 
-    before: Figure
-    after: Figure
+    before: Measurement
+    after: Measurement
     counts: bool = True
-    """Whether the release is refused where this got worse than allowed."""
+    """Whether the export fails if this metric degrades beyond the bound."""
 
     @property
     def inside(self) -> bool:
-        """Whether the quantised release's value lies in the interval of the float one's: too small to tell."""
+        """Whether the quantised value is within the float value's interval: the loss is not significant."""
         low, high = self.before.low, self.before.high
         return low is not None and high is not None and low <= self.after.value <= high
 
     @property
     def of(self) -> float:
-        """What the loss is relative to, in the unit of the metric: its value, but no less than its scale."""
+        """The value that the loss is relative to, in the metric's unit: the float value, but at least the scale."""
         return max(abs(self.before.value), SCALES.get(self.before.name, OWN_SCALE))
 
     @property
     def relative(self) -> float:
-        """By what part of that the metric got worse; below 0 for a better one."""
+        """The relative degradation of the metric; negative if it improved."""
         worse = self.after.value - self.before.value
         return (worse if self.before.better == "lower" else 0.0 - worse) / self.of
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object that stands in a manifest."""
+        """The JSON object for the manifest."""
         before, after = self.before.to_json(), self.after.to_json()
         same = {key: before[key] for key in ("name", "unit", "protocol", "better", "low", "high", "interval")}
         return {
@@ -96,30 +98,32 @@ class Loss:
 
 def measured(
     before: EvaluatedModel, after: LoadedModel, own: PluginMetrics | str, quiet: bool
-) -> tuple[list[Loss], list[Figure], dict[str, str]]:
-    """The losses of a quantised release, all its figures, and why metrics do not apply.
+) -> tuple[list[Loss], list[Measurement], dict[str, str]]:
+    """The losses of a quantised release, all its measurements, and the reasons why metrics do not apply.
 
-    The model's own first metric is the one that counts where graphs can answer for the tasks that it calls; elsewhere
-    what can be measured of any model does.
+    The model's own first metric counts, if the quantised graphs can run the tasks that it calls; else the metrics in
+    `SCALES` count.
     """
     budget = dataclasses.replace(BUDGET, quiet=quiet)
     if before.model.release.sample.x.kind == "text":
         budget = dataclasses.replace(budget, limit=NLL)
     subjects = before, dataclasses.replace(before, model=after)
-    mine = [first(own, subject, budget) for subject in subjects]
+    results = [first(own, evaluated, budget) for evaluated in subjects]
     left_out: dict[str, str] = {}
-    taken = [figure for figure in mine if isinstance(figure, Figure)]
-    if len(taken) < len(mine):
-        taken, left_out[OWN] = [], next(reason for reason in mine if isinstance(reason, str))
-    alone = {figure.name for figure in taken}
+    own_measurements = [measurement for measurement in results if isinstance(measurement, Measurement)]
+    if len(own_measurements) < len(results):
+        own_measurements, left_out[OWN] = [], next(reason for reason in results if isinstance(reason, str))
+    own_names = {measurement.name for measurement in own_measurements}
     sides = []
-    for place, subject in enumerate(subjects):
-        figures, reasons = take(family_jobs(subject, frozenset(SHOWN) - alone, budget), lambda _: None)
-        sides.append({figure.name: figure for figure in (*taken[place : place + 1], *figures)})
+    for i, evaluated in enumerate(subjects):
+        measurements, reasons = take(group_jobs(evaluated, frozenset(SHOWN) - own_names, budget), lambda _: None)
+        sides.append({measurement.name: measurement for measurement in (*own_measurements[i : i + 1], *measurements)})
         left_out |= reasons
     left, right = sides
     losses = [
-        Loss(figure, right[name], counts=name in (alone or SCALES)) for name, figure in left.items() if name in right
+        Loss(measurement, right[name], counts=name in (own_names or SCALES))
+        for name, measurement in left.items()
+        if name in right
     ]
     return losses, [*right.values()], left_out
 
@@ -127,7 +131,7 @@ def measured(
 def differences(
     before: LoadedModel, after: LoadedModel, feeds: Mapping[str, Mapping[str, Array]]
 ) -> dict[str, dict[str, float]]:
-    """For each task the largest difference of an output, and the largest relative one: ‖q − f‖ / ‖f − mean of f‖."""
+    """The largest difference of each task's outputs, and the largest relative one: ‖q − f‖ / ‖f − mean of f‖."""
     found = {}
     for name, given in feeds.items():
         left, right = (calibration.run(model, name, given) for model in (before, after))
@@ -148,11 +152,11 @@ def check(
     gaps: Mapping[str, Mapping[str, float]],
     bound: float | None = None,
 ) -> float:
-    """The bound: as given, or that of the recipe. Raises :class:`ExportError` for a metric that got worse by more.
+    """Check the losses against the bound, by default that of the recipe, and return the bound.
 
-    Where no metric counts, no task may differ by more.
+    Raises :class:`ExportError` if a metric degrades by more; if no metric counts, the differences of the tasks count.
     """
-    allows = "was allowed" if bound is not None else "is what its recipe allows"
+    allows = "was given" if bound is not None else "is the bound of its recipe"
     if bound is None:
         found = release.manifest["recipe"].get(BOUND)
         bound = float(found if isinstance(found, (int, float)) else getattr(Recipe, BOUND))
@@ -163,7 +167,7 @@ def check(
             if loss.of > abs(loss.before.value):
                 by = f"worse by more than {bound * loss.of:.4g}"
             raise ExportError(
-                f"{release.name} loses too much: {loss.before.name} is {value_words(loss.before)} in float and "
+                f"{release.name} loses too much: {loss.before.name} is {format_value(loss.before)} in float and "
                 f"{loss.after.value:.4g} quantised, {by}, and {BOUND} = {bound:.4g} {allows}. Nothing was written. "
                 f"To accept it: {OPTION} {_above(loss.relative)}"
             )
@@ -178,7 +182,7 @@ def check(
 
 
 def _above(value: float) -> str:
-    """A number of two digits that is not below a value."""
+    """A value rounded up to two digits."""
     step = 10.0 ** (math.floor(math.log10(value)) - 1)
     return f"{math.ceil(value / step) * step:.2g}"
 
@@ -186,9 +190,9 @@ def _above(value: float) -> str:
 def speeds(
     before: LoadedModel, after: LoadedModel, feeds: Mapping[str, Mapping[str, Array]]
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Milliseconds a call of each task at batches 1 and 64, by task and batch: the median of interleaved calls.
+    """Milliseconds per call of each task at batches 1 and 64, by task and batch: the median of interleaved calls.
 
-    Rough: ``zoo bench`` measures.
+    These are approximate; ``zoo bench`` measures accurately.
     """
     found: dict[str, dict[str, dict[str, float]]] = {}
     for name, given in feeds.items():

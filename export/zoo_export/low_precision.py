@@ -1,6 +1,6 @@
-"""A task's graph in low precision: float16 throughout, or 8-bit weights and products.
+"""Quantisation of a task's graph: float16 throughout, or 8-bit weights and matrix products.
 
-What goes in and out stays as it was. Bound to ONNX Runtime's own tools, which know its kernels.
+Inputs and outputs keep their types. It uses ONNX Runtime's own tools, which know its kernels.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from zoo_export import onnx_graph
 Array = NDArray[Any]
 
 PRODUCTS = ("Conv", "Gemm", "MatMul")
-"""What is computed in 8 bits."""
+"""Operators that compute in 8 bits."""
 
 STORED = {"ConvTranspose": (1, 1), "Gather": (0, 0)}
-"""What has 8-bit weights and computes in float, since ONNX Runtime has no such kernel: the weights' place among the
-inputs, and the axis along which each slice has a scale of its own."""
+"""Operators with 8-bit weights that compute in float, since ONNX Runtime has no 8-bit kernel for them: the index of the
+weights among the inputs, and the axis of the per-channel scales."""
 
 ANGLES = ("Sin", "Cos")
-"""What needs more of its argument than float16 has, where a position of 3,000 has no fraction."""
+"""Operators whose arguments stay in float32: in float16 a position of 3,000 has no fraction."""
 
 
 def half(graph: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    """A task's graph in float16, but for the angles of positions. Raises :class:`ExportError` where it cannot be."""
+    """Convert a task's graph to float16, except the angles of positions. Raises :class:`ExportError` on failure."""
     with _quiet(name, "fp16"):
         graph = _simpler(graph)
         angles = [node.output[0] for node in graph.graph.node if node.op_type in ANGLES]
@@ -66,10 +66,10 @@ def half(graph: onnx.ModelProto, name: str) -> onnx.ModelProto:
 
 
 def static(graph: onnx.ModelProto, name: str, feeds: Mapping[str, Array]) -> onnx.ModelProto:
-    """A task's graph in 8 bits, whose activations have the ranges that they have on `feeds`.
+    """Quantise a task's graph to 8 bits, with the ranges of activations calibrated on `feeds`.
 
-    Activations are uint8 (Jacob et al. 2018, https://arxiv.org/abs/1712.05877), weights are symmetric and have a scale
-    a channel. Weights have 7 bits: then no processor's 16-bit sums overflow, and all give the same.
+    Activations are uint8 (Jacob et al. 2018, https://arxiv.org/abs/1712.05877). Weights are symmetric, with one scale
+    per channel and 7 bits: then 16-bit sums overflow on no processor, and all processors compute the same.
     """
     with _quiet(name, "int8"), tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
@@ -83,11 +83,11 @@ def static(graph: onnx.ModelProto, name: str, feeds: Mapping[str, Array]) -> onn
 
 
 def dynamic(graph: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    """A task's graph with 8-bit products of matrices and weights, whose activations get their ranges as they come."""
+    """Quantise a task's matrix products to 8 bits, with the ranges of activations computed at run time."""
     with _quiet(name, "int8"), tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
         simple = _simpler(graph)
-        del simple.graph.value_info[:]  # the tool transposes weights of a Gemm, and keeps the shapes that they had
+        del simple.graph.value_info[:]  # the tool transposes a Gemm's weights, but not their recorded shapes
         onnx.save(simple, before)
         quantization.quantize_dynamic(
             before, after, op_types_to_quantize=["MatMul"], per_channel=True, reduce_range=True,
@@ -97,7 +97,7 @@ def dynamic(graph: onnx.ModelProto, name: str) -> onnx.ModelProto:
 
 
 class _Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
-    """Feeds in batches."""
+    """Yields the feeds in batches."""
 
     def __init__(self, feeds: Mapping[str, Array]) -> None:
         size = len(next(iter(feeds.values())))
@@ -112,7 +112,7 @@ class _Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
 
 @contextmanager
 def _quiet(name: str, kind: str) -> Iterator[None]:
-    """What the tools log and warn of is left out; what they raise becomes an :class:`ExportError`."""
+    """Silence the tools' logs and warnings, and turn their errors into :class:`ExportError`."""
     logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
@@ -120,20 +120,20 @@ def _quiet(name: str, kind: str) -> Iterator[None]:
             yield
     except Exception as error:
         raise ExportError(
-            f"Task {name!r} cannot be made {kind}: {one_line(error)[:300]}. Nothing was written."
+            f"Task {name!r} cannot be converted to {kind}: {one_line(error)[:300]}. Nothing was written."
         ) from error
     finally:
         logging.disable(logging.NOTSET)
 
 
 def _simpler(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Constants folded, and batch norms into the convolutions before them: what is left is worth 8 bits."""
+    """Fold constants, and batch norms into the convolutions before them, before quantisation."""
     made: onnx.ModelProto = optimizer.optimize(graph)
     return made
 
 
 def _finished(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Without what the tools leave behind, of the versions that all graphs have."""
+    """Clean a graph, and drop opsets that it does not use."""
     graph = onnx_graph.clean(graph)
     used = {node.domain for node in graph.graph.node} | {""}
     kept = [opset for opset in graph.opset_import if opset.domain in used]
@@ -143,7 +143,7 @@ def _finished(graph: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _stored(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Weights of what computes in float as int8 times a scale, which a runtime multiplies out once, as it loads."""
+    """Store the weights of `STORED` operators as int8 times a scale; a runtime dequantises them once, on loading."""
     weights = {initialiser.name: initialiser for initialiser in graph.graph.initializer}
     users: dict[str, list[tuple[str, int]]] = {}
     for node in graph.graph.node:

@@ -1,4 +1,4 @@
-"""Builds a graph of ONNX nodes by hand: what is computed around a task's own graph."""
+"""A builder of ONNX nodes, for the computations around a task's own graph."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from zoo_export.standard import free
 
 Value = str | int | float | NDArray[Any]
-"""A tensor by its name, or a constant: int is int64, float is float32."""
+"""The name of a tensor, or a constant: int is int64, float is float32."""
 
 
 class Nodes:
-    """Nodes and small constants as they are added: ``nodes.Add(a, b)`` is the name of a + b.
+    """Collects nodes and small constants: ``nodes.Add(a, b)`` adds a node and returns the name of a + b.
 
-    Every name starts with the prefix, which no name of a task's graph does. Nodes added :meth:`within` a part are
-    named after it, such as ``zoo.body.pick/Softmax``.
+    Every name starts with the prefix, which no name in a task's graph has. Nodes added :meth:`within` a part have its
+    name as a prefix, such as ``zoo.body.pick/Softmax``.
     """
 
     def __init__(self, prefix: str = "zoo.") -> None:
@@ -31,7 +31,7 @@ class Nodes:
         self._names: set[str] = set()
 
     def within(self, part: str) -> Nodes:
-        """The same graph, to which nodes are added whose names say which part of the computation they are."""
+        """A view of the same graph that names new nodes after `part`, a part of the computation."""
         view = copy(self)  # shares the lists
         view._part = f"{part}/"
         return view
@@ -41,7 +41,7 @@ class Nodes:
             raise AttributeError(kind)
 
         def add(*inputs: Value, into: str = "", outputs: int = 1, **attributes: Any) -> Any:
-            """The name of the output, `into` where it is given, or a list of names of several."""
+            """Add a node and return the name of its output (`into` if given), or the names of several outputs."""
             names = [into or f"{self._prefix}{len(self.nodes)}.{number}" for number in range(outputs)]
             name = free(f"{self._prefix}{self._part}{kind}", self._names)
             self.nodes.append(onnx.helper.make_node(kind, [*map(self.name, inputs)], names, name, **attributes))
@@ -50,11 +50,11 @@ class Nodes:
         return add
 
     def batch(self, x: Value) -> str:
-        """How many items `x` has along its first axis, int64 (1,)."""
+        """The batch size of `x`, int64 (1,)."""
         return str(self.Gather(self.Shape(x), np.array([0])))
 
     def name(self, value: Value) -> str:
-        """The name of a tensor; a constant is added once."""
+        """The name of a tensor; equal constants are added once."""
         if isinstance(value, str):
             return value
         array = np.asarray(value, {int: np.int64, float: np.float32}.get(type(value)))

@@ -1,4 +1,4 @@
-"""One task as an ONNX graph whose weights lie in the release's safetensors file."""
+"""Export of a task to an ONNX graph whose weights are in the release's safetensors file."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from zoo.release.graph_check import offsets
 from zoo_export import standard
 from zoo_export.translations import built_once
 
-OPSET = 18  # widely accepted
+OPSET = 18  # widely supported
 IR_VERSION = 10
 RANDOM = (
     "Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
 )  # fmt: skip
-INSIDE = 1024  # bytes: the largest tensor that a graph may carry itself
-RESERVED = "zoo."  # names, in the weights file, of constants that are no weights of the module
+INSIDE = 1024  # bytes: the largest tensor inside a graph file
+RESERVED = "zoo."  # prefix, in the weights file, of constants that are not weights of the module
 
 
 def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
-    """The graph of a task with a dynamic batch, its weights inside. Raises :class:`ExportError` that names the task."""
+    """Trace a task to a graph with a dynamic batch size and embedded weights; raise :class:`ExportError` on failure."""
     examples = tuple(torch.zeros((2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in task.inputs.values())
     batch = torch.export.Dim("batch")
     with tracing.quiet(name, module), built_once():
@@ -70,12 +70,12 @@ def trace(module: nn.Module, task: Task, name: str) -> onnx.ModelProto:
 
 
 def _log_sigmoid(x: Any) -> Any:
-    """−log(1 + exp(−x)). The exporter's own is the logarithm of a sigmoid, which is −∞ below −18."""
+    """−log(1 + exp(−x)). The exporter's own translation is the logarithm of a sigmoid, which is −∞ below −18."""
     return opset18.Neg(opset18.Softplus(opset18.Neg(x)))
 
 
 def _log_sum_exp(x: Any, dim: Sequence[int], keepdim: bool = False) -> Any:
-    """log Σ exp(x) along one axis, or several. ONNX Runtime's symbolic shape inference does not know the exporter's."""
+    """log Σ exp(x) over axes. ONNX Runtime's symbolic shape inference does not support the exporter's translation."""
     axes: Any = opset18.Constant(value_ints=[*dim])
     if len(dim) != 1:
         return opset18.ReduceLogSumExp(x, axes, keepdims=int(keepdim))
@@ -83,14 +83,14 @@ def _log_sum_exp(x: Any, dim: Sequence[int], keepdim: bool = False) -> Any:
     largest, _ = opset18.TopK(x, one, axis=dim[0])
     constants: list[Any] = [opset18.Constant(value_float=value) for value in (float("inf"), 0.0)]
     infinity, zero = (opset18.CastLike(constant, x) for constant in constants)
-    shift = opset18.Where(opset18.Equal(opset18.Abs(largest), infinity), zero, largest)  # ∞ − ∞ is no number
+    shift = opset18.Where(opset18.Equal(opset18.Abs(largest), infinity), zero, largest)  # ∞ − ∞ is NaN
     total = opset18.ReduceSum(opset18.Exp(opset18.Sub(x, shift)), axes, keepdims=1)
     found = opset18.Add(opset18.Log(total), shift)
     return found if keepdim else opset18.Squeeze(found, axes)
 
 
 def _check_random(name: str, graph: onnx.ModelProto) -> None:
-    """Raise :class:`ExportError` for a layer that draws random numbers, which no two runtimes would draw alike."""
+    """Raise :class:`ExportError` for a layer that draws random numbers, which differ between runtimes."""
     for node in (*graph.graph.node, *(node for function in graph.functions for node in function.node)):
         if node.op_type in RANDOM and (node.op_type != "Dropout" or len(node.input) > 2):
             layer = _layer_of(node)
@@ -98,14 +98,14 @@ def _check_random(name: str, graph: onnx.ModelProto) -> None:
 
 
 def _layer_of(node: onnx.NodeProto) -> str:
-    """The layer that the exporter made a node of, such as ``encoder.0``; empty for what the task does itself."""
+    """The layer from which the exporter made a node, such as ``encoder.0``; "" for the task's own operations."""
     scopes = {part.key.rpartition(".")[2]: part.value for part in node.metadata_props}.get("name_scopes", "[]")
     layers = [path for path in ast.literal_eval(scopes) if path.startswith("module.")]
     return layers[-1].removeprefix("module.") if layers else ""
 
 
 def _check_form(name: str, side: str, values: Any, specs: Mapping[str, Spec], graph: onnx.ModelProto) -> None:
-    """Raise :class:`ExportError` unless inputs or outputs are what the task declares, of one symbolic batch."""
+    """Raise :class:`ExportError` unless inputs or outputs are as declared, with one symbolic batch size."""
     if [value.name for value in values] != list(specs):
         raise ExportError(
             f"Task {name!r} declares the {side}s {list(specs)}; its graph has {[v.name for v in values]}."
@@ -113,19 +113,19 @@ def _check_form(name: str, side: str, values: Any, specs: Mapping[str, Spec], gr
     batch = graph.graph.input[0].type.tensor_type.shape.dim[0].dim_param
     for value, spec in zip(values, specs.values(), strict=True):
         tensor = value.type.tensor_type
-        found = [dim.dim_param or dim.dim_value for dim in tensor.shape.dim]
+        shape = [dim.dim_param or dim.dim_value for dim in tensor.shape.dim]
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-        if not batch or found != [batch, *spec.shape] or dtype != spec.dtype:
+        if not batch or shape != [batch, *spec.shape] or dtype != spec.dtype:
             declared = [batch or "batch", *spec.shape]
             raise ExportError(
-                f"Task {name!r}: {side} {value.name!r} is {dtype} {found}; declared is {spec.dtype} {declared}."
+                f"Task {name!r}: {side} {value.name!r} is {dtype} {shape}; it is declared as {spec.dtype} {declared}."
             )
 
 
 def clean(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop what ties a graph to the machine it was made on: paths, stack traces, stale shapes; and pin its versions.
+    """Remove traces of the exporting machine (paths, stack traces, stale shapes) from a graph, and pin its versions.
 
-    Constants and the names of nodes get the form that every tool takes.
+    Constants and node names are brought into the form that every tool accepts: see :mod:`zoo_export.standard`.
     """
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
@@ -145,18 +145,18 @@ def clean(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def take_out(model: onnx.ModelProto, names: Mapping[str, str], constants: dict[str, NDArray[Any]]) -> list[str]:
-    """Empty a graph's weights and large constants and return the names, in the weights file, that it refers to.
+    """Turn a graph's weights and large constants into external data; return their names in the weights file.
 
-    `names` gives, for each name in the state dict, the one that its tensor is stored under (tied weights share one).
-    Any other constant over ``INSIDE`` bytes, such as a mask, is added to `constants`. Until :func:`point` is called
-    the graph refers to those names without offsets.
+    `names` maps each name in the state dict to the name under which its tensor is stored (tied weights share one).
+    Any other constant over ``INSIDE`` bytes, such as a mask, is added to `constants`. The references have no offsets
+    until :func:`point` is called.
     """
     used = []
     for initialiser in model.graph.initializer:
         if initialiser.data_location == onnx.TensorProto.EXTERNAL:
             continue
         key = initialiser.name.removeprefix("module.")
-        if key in names and key != initialiser.name:  # only what is the module's begins so
+        if key in names and key != initialiser.name:  # only the module's tensors have this prefix
             stored = names[key]
         else:
             value = onnx.numpy_helper.to_array(initialiser)
@@ -181,7 +181,7 @@ def _identical(left: NDArray[Any], right: NDArray[Any]) -> bool:
 
 
 def _rename(graph: onnx.ModelProto, old: str, new: str) -> None:
-    """Give an initialiser its name in the state dict, unless an input or another tensor of the graph has that name."""
+    """Rename an initialiser to its name in the state dict, unless another tensor of the graph has that name."""
     taken = {value.name for value in (*graph.graph.input, *graph.graph.output, *graph.graph.initializer)}
     taken.update(name for node in graph.graph.node for name in node.output)
     if new in taken:
@@ -196,7 +196,7 @@ def _rename(graph: onnx.ModelProto, old: str, new: str) -> None:
 
 
 def point(model: onnx.ModelProto, weights: Path) -> None:
-    """Make every reference of :func:`take_out` point at its tensor's bytes inside the weights file."""
+    """Set the offset and length, in the weights file, of every reference of :func:`take_out`."""
     where = offsets(weights)
     for initialiser in model.graph.initializer:
         if initialiser.data_location == onnx.TensorProto.EXTERNAL:
@@ -207,7 +207,7 @@ def point(model: onnx.ModelProto, weights: Path) -> None:
 
 
 def write(path: Path, graph: onnx.ModelProto) -> None:
-    """Write a graph beside the weights that it refers to, and check it as ONNX itself does, with strict shapes."""
+    """Write a graph next to its weights file, and run ONNX's full check on it."""
     path.write_bytes(graph.SerializeToString())
     try:
         onnx.checker.check_model(str(path), full_check=True)

@@ -1,4 +1,4 @@
-"""A model's own metric of what ONNX Runtime runs: its module computes it, and graphs answer for the module's tasks."""
+"""A model's own metric with its graphs: the module computes the metric, and ONNX Runtime runs the module's tasks."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.contract.metric import Figure
+from zoo.contract.metric import Measurement
 from zoo.core.errors import EvaluationError, ZooError, one_line
 from zoo.evaluation import declared
 from zoo.evaluation.evaluated_model import Budget, EvaluatedModel
 from zoo.evaluation.runner import PluginMetrics
 from zoo.plugin import Task
 from zoo.runtime import LoadedModel
-from zoo.training import metrics
+from zoo.training import metric_values
 
 
-def first(own: PluginMetrics | str, subject: EvaluatedModel, budget: Budget) -> Figure | str:
-    """The metric that chooses a model's best checkpoint, with the tasks of `subject`; or why it cannot be taken.
+def first(own: PluginMetrics | str, evaluated: EvaluatedModel, budget: Budget) -> Measurement | str:
+    """The metric that selects a model's best checkpoint, computed with the tasks of `evaluated`; or the reason why not.
 
-    What the module computes outside its tasks is computed by its float weights, so a metric that calls no task says
-    nothing of these graphs, and is not taken.
+    Outside its tasks the module computes with its float weights. So a metric that calls no task does not depend on the
+    graphs, and is not computed.
     """
     if isinstance(own, str):
         return own
-    chosen = metrics.quick(own.model.measures)[:1]
+    chosen = metric_values.quick(own.model.metrics)[:1]
     if not chosen:
         return "it declares no metric that is quick"
     try:
-        with answered(own, subject.model) as called:
-            figure = declared.figure(chosen[0], own.module, own.recipe, own.device, subject, budget)
+        with answered(own, evaluated.model) as called:
+            measurement = declared.measurement(chosen[0], own.module, own.recipe, own.device, evaluated, budget)
         if not called:
-            raise EvaluationError(f"{figure.name} calls no task, so it does not show what the graphs lose")
+            raise EvaluationError(f"{measurement.name} calls no task, so it does not show what the graphs lose")
     except ZooError as error:
         return one_line(error).rstrip(".")
-    return figure
+    return measurement
 
 
 @contextmanager
 def answered(own: PluginMetrics, model: LoadedModel) -> Iterator[set[str]]:
-    """Within the block the tasks of the module are run by `model`; the names of those that were called are in the set.
+    """Run the module's tasks by `model` in the block; the set receives the names of the tasks that are called.
 
-    A task is a method of the module or of a part of it, or a part itself; any other function stays as it is.
+    A task is a method of the module or of a submodule, or a submodule itself; other functions are unchanged.
     """
     called: set[str] = set()
     with ExitStack() as stack:
@@ -60,7 +60,7 @@ def answered(own: PluginMetrics, model: LoadedModel) -> Iterator[set[str]]:
 
 
 def _stand_in(name: str, task: Task, model: LoadedModel, called: set[str]) -> Any:
-    """A function of tensors that runs a task of `model`."""
+    """A function on tensors that runs a task of `model`."""
 
     def run(*tensors: Tensor) -> Tensor | tuple[Tensor, ...]:
         called.add(name)

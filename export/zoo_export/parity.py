@@ -1,4 +1,4 @@
-"""The proof: every task gives the same in torch and in ONNX Runtime, or there is no release."""
+"""The parity check: every task must agree in torch and in ONNX Runtime, or the export fails."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import Audio, Image, Label, LogMel, Spec, Text
 from zoo.core.errors import ParityError
+from zoo.media import kinds
 from zoo.media.convert import from_batch
 from zoo.release import Release
 from zoo.runtime import Backend, OnnxBackend, derived
@@ -30,14 +31,14 @@ STEPS = 8
 def prove(release: Release, torch: Backend, onnx: OnnxBackend) -> dict[str, Any]:
     """Run every task on both backends at batches 1, 3 and 64, and the generation; return the worst differences.
 
-    Raises :class:`ParityError` for the first output that is further off than atol 1e-5 + rtol 1e-4, any image by
-    more than one level, any pick of a token whose margin exceeds 1e-4, or any graph around the tasks that differs.
+    Raises :class:`ParityError` for the first output that differs by more than atol 1e-5 + rtol 1e-4, image that differs
+    by more than one level, sampled token that differs although its margin exceeds 1e-4, or derived graph that differs.
     """
     return compare(release, torch, onnx) | {"graphs": derived.check(release, onnx)}
 
 
 def compare(release: Release, torch: Backend, onnx: Backend, batches: Sequence[int] = BATCHES) -> dict[str, Any]:
-    """The same of any two backends, but for the graphs around the tasks."""
+    """The comparison of :func:`prove` for any two backends, without the derived graphs."""
     found: dict[str, Any] = {"atol": ATOL, "rtol": RTOL, "batches": list(batches), "tasks": {}}
     plan = release.plan
     for name, task in release.tasks.items():
@@ -59,7 +60,7 @@ def _once(
     feeds = {key: example(spec, batch, stream) for stream, (key, spec) in enumerate(inputs.items())}
     left, right = torch.run(name, feeds), onnx.run(name, feeds)
     worst = _compare(f"task {name!r} at batch {batch}", outputs, batch, left, right)
-    if batch > 1:  # an item must not depend on those beside it
+    if batch > 1:  # an item must not depend on the rest of its batch
         alone = onnx.run(name, {key: feed[-1:] for key, feed in feeds.items()})
         last = {key: value[-1:] for key, value in right.items()}
         _compare(f"task {name!r}, an item alone against the same in a batch of {batch}", outputs, 1, alone, last)
@@ -67,7 +68,7 @@ def _once(
 
 
 def _forced(plan: Plan, batch: int, torch: Backend, onnx: Backend) -> float:
-    """Both backends, and the last item alone, are fed the same tokens, and each its own states."""
+    """Teacher forcing: feed the same tokens, but each its own states, to both backends and to the last item alone."""
     assert plan.tokens is not None
     name = plan.tokens.task
     task, labels = plan.tasks[name], generation.labels_for(plan, np.arange(batch))
@@ -104,7 +105,7 @@ def _length(plan: Plan, most: int) -> int:
 def _compare(
     where: str, outputs: Mapping[str, Spec], batch: int, torch: Mapping[str, Array], onnx: Mapping[str, Array]
 ) -> float:
-    """The largest difference; each output must also be what the task declares: its shape, dtype and range."""
+    """The largest difference; each output must also have the declared shape, dtype and range."""
     worst = 0.0
     for key, spec in outputs.items():
         for side, array in (("torch", torch[key]), ("ONNX Runtime", onnx[key])):
@@ -136,16 +137,18 @@ def _check_form(where: str, spec: Spec, batch: int, array: Array) -> None:
     if isinstance(spec, (Label, Text)) and not (array.min() >= 0 and array.max() < spec.classes):
         raise ParityError(
             f"Parity failed in {where}: it has values from {array.min()} to {array.max()}, "
-            f"and must lie in 0 to {spec.classes - 1}. Nothing was released."
+            f"and must be in 0 to {spec.classes - 1}. Nothing was released."
         )
-    if isinstance(spec, (Image, Audio, LogMel)):
-        least = -1 if isinstance(spec, Audio) else 0
-        if not (array.min() >= least - ATOL and array.max() <= 1 + ATOL):
-            what = {"image": "an image", "audio": "an audio clip", "log-mel": "a spectrogram"}[spec.kind]
-            raise ParityError(
-                f"Parity failed in {where}: {what} has values from {array.min():.3g} to {array.max():.3g}, "
-                f"and must lie in [{least}, 1]. Nothing was released."
-            )
+    kind = kinds.SAMPLES.get(spec.kind)
+    if (
+        kind is not None
+        and spec.dtype == "float32"
+        and not (array.min() >= kind.least - ATOL and array.max() <= 1 + ATOL)
+    ):
+        raise ParityError(
+            f"Parity failed in {where}: {kind.noun} has values from {array.min():.3g} to {array.max():.3g}, "
+            f"and must be in [{kind.least:g}, 1]. Nothing was released."
+        )
 
 
 def _compare_levels(where: str, left: Array, right: Array) -> int:
@@ -156,17 +159,17 @@ def _compare_levels(where: str, left: Array, right: Array) -> int:
 
 
 def _compare_picks(where: str, left: Array, right: Array, indices: NDArray[np.int64], position: int) -> None:
-    """The picks, at temperature 1, must agree wherever the best two tokens are more than ``MARGIN`` apart."""
-    ours, theirs = (autoregressive.scores(logits, SEED, indices, position, ALL) for logits in (left, right))
-    behind = ours.max(-1) - np.take_along_axis(ours, theirs.argmax(-1)[:, None], -1)[:, 0]
-    if (behind > autoregressive.MARGIN).any():
+    """Sampled tokens, at temperature 1, must agree unless the best two tokens differ by less than ``MARGIN``."""
+    ours, theirs = (autoregressive.perturbed_logits(logits, SEED, indices, position, ALL) for logits in (left, right))
+    gap = ours.max(-1) - np.take_along_axis(ours, theirs.argmax(-1)[:, None], -1)[:, 0]
+    if (gap > autoregressive.MARGIN).any():
         raise ParityError(
-            f"Parity failed in {where}: torch and ONNX Runtime pick different tokens. Nothing was released."
+            f"Parity failed in {where}: torch and ONNX Runtime sample different tokens. Nothing was released."
         )
 
 
 def _generation(release: Release, plan: Plan, torch: Backend, onnx: Backend) -> dict[str, Any]:
-    """Generate the same samples on both backends and compare; of tokens, that both pick the same ones."""
+    """Generate the same samples on both backends and compare them; autoregressive models compare tokens."""
     if plan.tokens is not None:
         return _picked(plan, torch, onnx)
     count = 16 if plan.calls == 1 else 4
@@ -181,11 +184,11 @@ def _generation(release: Release, plan: Plan, torch: Backend, onnx: Backend) -> 
 
 
 def _picked(plan: Plan, torch: Backend, onnx: Backend) -> dict[str, Any]:
-    """Torch follows ONNX Runtime's tokens, and must pick the same ones."""
+    """Feed ONNX Runtime's tokens to torch, which must sample the same ones."""
     indices, total = np.arange(3), _length(plan, 2 * STEPS)
-    labels, free = generation.labels_for(plan, indices), np.full((3, total), autoregressive.FREE)
-    found = autoregressive.autoregress(onnx.run, plan, indices, SEED, labels, free, ALL)
-    fed = [np.zeros(3, np.int64), *found.T[:-1]]
+    labels, free = generation.labels_for(plan, indices), np.full((3, total), autoregressive.UNSET)
+    tokens = autoregressive.autoregress(onnx.run, plan, indices, SEED, labels, free, ALL)
+    fed = [np.zeros(3, np.int64), *tokens.T[:-1]]
     reads = (autoregressive.read(backend.run, plan, labels, fed) for backend in (torch, onnx))
     for position, ((_, left), (_, right)) in enumerate(zip(*reads, strict=True)):
         _compare_picks(f"generation, token {position}", left["logits"], right["logits"], indices, position)

@@ -1,4 +1,4 @@
-"""From a float release to a quantised one: its graphs, its one weights file, and what was lost."""
+"""Quantisation of a float release: its graphs, its weights file, and the loss in its metrics."""
 
 from __future__ import annotations
 
@@ -35,31 +35,30 @@ def quantize(
     data_dir: str | Path | None,
     quiet: bool,
 ) -> None:
-    """Write the quantised release of a float one, which stays as it is, into an empty folder.
+    """Write the quantised version of a float release into an empty folder; the float release is unchanged.
 
-    `bound` is the part of itself by which a metric may get worse, that of the recipe unless given; `data` is what it is
-    calibrated and measured on, that of the release unless given. Raises :class:`ExportError` for a graph that cannot
-    be made so, and for a loss beyond the bound; :class:`SettingError` for a release
-    that is quantised already.
+    `bound` is the allowed relative degradation of a metric, by default that of the recipe. `data` is used for
+    calibration and metrics, by default that of the release. Raises :class:`ExportError` for a graph that cannot be
+    quantised or a loss beyond the bound, and :class:`SettingError` for a release that is already quantised.
     """
     if QUANTIZED in release.manifest:
         raise SettingError(
-            f"{release.name} is in {release.manifest[QUANTIZED]['kind']} already. Give the release that it was made of."
+            f"{release.name} is already quantised to {release.manifest[QUANTIZED]['kind']}. Give its float release."
         )
     with LoadedModel(release, OnnxBackend(release, "cpu", threads=1)) as before:
-        subject = subject_of(before, data, data_dir, quiet)
-        feeds = calibration.feeds(before, subject.training) if kind == "int8" else {}
+        evaluated = subject_of(before, data, data_dir, quiet)
+        feeds = calibration.feeds(before, evaluated.training) if kind == "int8" else {}
         calibrated = _write_graphs(release, folder, kind, feeds)
         manifest = {key: value for key, value in release.manifest.items() if key not in ("sha256", "parity", "uint8")}
-        manifest |= {"tied": {}, "measures": []}
+        manifest |= {"tied": {}, "metrics": []}
         manifest["files"] = hashes(folder)
         made = parse(folder, json.loads(json.dumps(manifest)))
         with LoadedModel(made, OnnxBackend(made, "cpu", threads=1)) as after:
-            tried = calibration.feeds(before, subject.test, count=64)
+            tried = calibration.feeds(before, evaluated.test, count=64)
             gaps = losses.differences(before, after, tried)
-            found, figures, left_out = losses.measured(subject, after, own_of(release, "cpu"), quiet)
+            found, measurements, left_out = losses.measured(evaluated, after, own_of(release, "cpu"), quiet)
             bound = losses.check(release, found, gaps, bound)
-            manifest["measures"] = [figure.to_json() for figure in figures]
+            manifest["metrics"] = [measurement.to_json() for measurement in measurements]
             if release.generation is not None:
                 manifest["samples"] = write_samples(folder, after)
             speed = losses.speeds(before, after, tried)
@@ -67,9 +66,9 @@ def quantize(
         "kind": kind,
         "of": release.manifest["sha256"],
         "calibration": {
-            "data": subject.training.name,
+            "data": evaluated.training.name,
             "split": "train",
-            "samples": min(calibration.SAMPLES, len(subject.training)),
+            "samples": min(calibration.SAMPLES, len(evaluated.training)),
             "seed": 0,
             "tasks": calibrated,
         }
@@ -90,7 +89,7 @@ def quantize(
 
 
 def _write_graphs(release: Release, folder: Path, kind: Kind, feeds: Mapping[str, Mapping[str, Array]]) -> list[str]:
-    """Write the graphs of all tasks, and the file of their weights; return the names of those that were calibrated."""
+    """Write the graphs of all tasks and their weights file; return the names of the calibrated tasks."""
     plan = release.plan
     graphs: dict[str, onnx.ModelProto] = {}
     tensors: dict[str, Array] = {}
@@ -118,6 +117,6 @@ def _write_graphs(release: Release, folder: Path, kind: Kind, feeds: Mapping[str
 
 
 def _bytes(folder: Path, release: Release) -> int:
-    """The size of the weights and of the graphs of a release; those for images as bytes are left out."""
+    """The size in bytes of a release's weights and graphs, without the uint8 graphs."""
     names = {WEIGHTS, *(task.graph for task in release.tasks.values()), release.generate} - {""}
     return sum((folder / name).stat().st_size for name in names)

@@ -1,4 +1,4 @@
-"""Exports the graphs of a release anew from its weights: after a change of the exporter, or of how a task computes."""
+"""Export the graphs of a release again from its weights, after a change of the exporter or of a task's computation."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from zoo.training import run_folder
 from zoo_export import onnx_graph, parity, uint8, writer
 
 MADE_ANEW = ("sha256", "files", "tied", "left_out", "parity", "samples", "uint8")
-"""What a manifest says of its files; all else stays, such as the recipe, the metrics and where the weights are from."""
+"""The manifest's fields about its files. All others stay, such as the recipe, the metrics and the provenance."""
 
 
 def refresh(folder: Path) -> list[str]:
-    """Write a release again in its place, with new graphs of the same weights; return the files that have changed.
+    """Replace a release by a new export of the same weights; return the names of the changed files.
 
-    Every weight stays bit for bit, and the new graphs are proven against torch and against the old ones, so every seed
-    gives the same samples. Nothing is written where no graph has changed. Raises :class:`ExportError` or
-    :class:`ParityError` where the weights or the results would change, and :class:`ReleaseError` for a release that the
-    installed plugin does not fit.
+    Every weight stays bit-identical. The new graphs are checked against torch and against the old graphs, so every seed
+    gives the same samples. Nothing is written if no graph has changed. Raises :class:`ExportError` or
+    :class:`ParityError` if weights or results would change, and :class:`ReleaseError` if the installed plugin does not
+    fit the release.
     """
     old = read(folder)
     with TemporaryDirectory() as place:
@@ -45,9 +45,9 @@ def refresh(folder: Path) -> list[str]:
 
 
 def _export(old: Release, folder: Path) -> Release:
-    """The same release, exported into an empty folder."""
+    """Export a release again into an empty folder."""
     model = registry.load(registry.split(old.name)[0])
-    TorchBackend(old, "cpu").close()  # which checks that the plugin has each of its tasks, in the same form
+    TorchBackend(old, "cpu").close()  # checks that the plugin has the same tasks
     module = of_release(old)
     tasks = dict(model.tasks(module))
     about = {key: value for key, value in old.manifest.items() if key not in MADE_ANEW}
@@ -56,8 +56,8 @@ def _export(old: Release, folder: Path) -> Release:
     writer.assemble(folder, module, model, tasks, old.sample, about)
     if old.uint8:
         uint8.add(folder)
-    for name in {run_folder.METRICS, writer.IMAGE, writer.TEXTS, writer.SOUNDS} & old.files.keys():
-        shutil.copyfile(old.path(name), folder / name)  # another processor may round a pixel the other way
+    for name in ({run_folder.METRICS} | writer.SAMPLE_FILES) & old.files.keys():
+        shutil.copyfile(old.path(name), folder / name)  # another processor may round a pixel differently
     writer.finish(
         folder, {**read(folder).manifest, **{key: old.manifest[key] for key in ("samples",) if key in old.manifest}}
     )
@@ -65,7 +65,7 @@ def _export(old: Release, folder: Path) -> Release:
 
 
 def _check_weights(old: Release, new: Release) -> None:
-    """Raise :class:`ExportError` unless both hold the same weights; constants that are none may differ."""
+    """Raise :class:`ExportError` unless both releases have the same weights; other constants may differ."""
     before, after = (
         {name: array for name, array in load_file(release.path(WEIGHTS)).items() if _is_weight(name)}
         for release in (old, new)
@@ -73,7 +73,7 @@ def _check_weights(old: Release, new: Release) -> None:
     for name in sorted(before.keys() | after.keys()):
         if name not in before or name not in after or before[name].tobytes() != after[name].tobytes():
             raise ExportError(
-                f"{old.name}: the weight {name!r} would change, and weights that are released stay. Train it again."
+                f"{old.name}: the weight {name!r} would change, and released weights must not. Train the model again."
             )
 
 
@@ -82,12 +82,12 @@ def _is_weight(name: str) -> bool:
 
 
 def _check_results(old: Release, new: Release) -> None:
-    """Raise :class:`ParityError` unless both compute the same."""
+    """Raise :class:`ParityError` unless both releases compute the same."""
     before, after = OnnxBackend(old, "cpu"), OnnxBackend(new, "cpu")
     try:
         parity.compare(old, before, after, (3,))
     except ParityError as error:
-        raise ParityError(f"{old.name}: the new graphs give something else than the old. {error}") from error
+        raise ParityError(f"{old.name}: the new graphs differ from the old ones. {error}") from error
     finally:
         before.close()
         after.close()

@@ -1,7 +1,7 @@
-"""The seeded noise of a release as ONNX nodes: what zoo/core/philox.py computes with numpy, bit for bit.
+"""The seeded noise of a release as ONNX nodes, bit-identical to that of zoo/core/philox.py in numpy.
 
-ONNX Runtime multiplies and divides int64 and not uint64, so words of 32 bits are held in int64, and a product of two of
-them is computed in two halves that fit.
+ONNX Runtime multiplies and divides int64 but not uint64. So 32-bit words are stored in int64, and a product of two
+words is computed in two halves that fit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FLOAT = onnx.TensorProto.FLOAT
 
 @dataclass(frozen=True)
 class Seeded:
-    """A seed and the sample indices, as the nodes of a graph hold them."""
+    """A seed and sample indices as tensors of a graph, by name."""
 
     nodes: Nodes
     keys: str
@@ -36,7 +36,7 @@ class Seeded:
 
     @classmethod
     def of(cls, nodes: Nodes, seed: str, first: str, count: str) -> Seeded:
-        """From int64 scalars; a seed of 2⁶³ and more is the negative number with its bits."""
+        """Build from int64 scalars; a seed of 2⁶³ or more is the negative number with the same bits."""
         n = nodes.within("seed")
         low = n.BitwiseAnd(seed, MASK)
         high = n.BitwiseAnd(n.Div(n.Sub(seed, low), 2**32), MASK)
@@ -48,7 +48,7 @@ class Seeded:
     def draw(
         self, distribution: Literal["normal", "uniform", "gumbel"], shape: tuple[int, ...], stream: int, step: Value = 0
     ) -> str:
-        """float32 (n, *shape), as :func:`zoo.core.philox.draw` gives it; `step` is a scalar."""
+        """Noise as of :func:`zoo.core.philox.draw`, float32 (n, *shape); `step` is a scalar."""
         n, count = self.nodes.within(f"noise.{stream}"), math.prod(shape)
         words = n.Slice(self._words(n, stream, step, -(-count // 4)), [0], [count], [1])
         if distribution == "normal":

@@ -1,4 +1,4 @@
-"""The forms that every tool for ONNX takes: constants are initialisers, and every node has a name of its own."""
+"""Normal forms that every ONNX tool accepts: constants are initialisers, and every node has a unique name."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, numpy_helpe
 from onnxscript import optimizer
 
 MOST = 128
-"""Elements of a constant that is computed ahead, at most."""
+"""The maximum number of elements of a folded constant."""
 
 
 def fold(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Compute ahead what follows from shapes and small constants, and leave alone what is computed of a weight.
+    """Fold computations of shapes and small constants, but not those of weights.
 
-    The exporter makes the zeros of a convolution without bias from the shape of its weight. ONNX Runtime would compute
-    that as it loads a graph, but other tools do not: they find no shapes, or nothing to fuse. Lists of tensors become
-    plain tensors, and a CastLike a Cast.
+    The exporter computes the zero bias of a convolution from the shape of its weight. ONNX Runtime folds this when it
+    loads a graph, but other tools do not, and then cannot infer shapes or fuse nodes. Lists of tensors become plain
+    tensors, and a CastLike becomes a Cast.
     """
     made = ir.serde.deserialize_model(model)
     weights = set(made.graph.initializers)
@@ -28,7 +28,7 @@ def fold(model: onnx.ModelProto) -> onnx.ModelProto:
         of_weight = any(value is not None and value.name in weights for value in node.inputs)
         return False if of_weight and node.op_type != "Shape" else None
 
-    for _ in range(2):  # what is plain after the first, such as a Split, may have a shape that something is made of
+    for _ in range(2):  # the first pass simplifies nodes, such as Split, whose shapes the second pass folds
         optimizer.fold_constants(
             made, onnx_shape_inference=True, input_size_limit=MOST, output_size_limit=MOST, should_fold=small
         )
@@ -37,7 +37,7 @@ def fold(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def bodies(node: NodeProto) -> Iterator[GraphProto]:
-    """The graphs inside a node, such as the body of a Loop."""
+    """The subgraphs of a node, such as the body of a Loop."""
     for attribute in node.attribute:
         if attribute.type == AttributeProto.GRAPH:
             yield attribute.g
@@ -45,10 +45,10 @@ def bodies(node: NodeProto) -> Iterator[GraphProto]:
 
 
 def constants_as_initialisers(graph: GraphProto) -> None:
-    """Make each Constant node an initialiser of its graph, and equal ones the same.
+    """Turn each Constant node into an initialiser of its graph, and merge equal ones.
 
-    ONNX Runtime's symbolic shape inference fails on a Constant with numbers as attributes (`value_ints`, …), and
-    onnxslim reads its floats as float64.
+    ONNX Runtime's symbolic shape inference fails on a Constant with numeric attributes (`value_ints`, …), and onnxslim
+    reads its floats as float64.
     """
     first: dict[bytes, str] = {}
     same: dict[str, str] = {}
@@ -75,7 +75,7 @@ def constants_as_initialisers(graph: GraphProto) -> None:
 
 
 def rename_inputs(graph: GraphProto, names: dict[str, str]) -> None:
-    """Give what nodes read, also those in bodies, other names."""
+    """Rename the inputs of nodes, including those in subgraphs."""
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         for body in bodies(node):
@@ -83,7 +83,7 @@ def rename_inputs(graph: GraphProto, names: dict[str, str]) -> None:
 
 
 def _constant(node: NodeProto) -> TensorProto | None:
-    """The tensor of a Constant node, without a name; None for any other node, and for a sparse tensor."""
+    """The unnamed tensor of a Constant node; None for any other node, and for a sparse tensor."""
     if node.op_type != "Constant" or node.domain not in ("", "ai.onnx"):
         return None
     (attribute,) = node.attribute
@@ -100,9 +100,9 @@ def _constant(node: NodeProto) -> TensorProto | None:
 
 
 def resize_to_sizes(model: onnx.ModelProto) -> None:
-    """Give each Resize that scales by constants the sizes that it makes, where these are whole numbers.
+    """Replace the constant scales of each Resize by output sizes, if these are whole numbers.
 
-    For ONNX Runtime's symbolic shape inference a batch times 1.0 is no batch.
+    ONNX Runtime's symbolic shape inference does not recognise a batch size times 1.0.
     """
     if not any(node.op_type == "Resize" for node in model.graph.node):
         return
@@ -131,9 +131,9 @@ def resize_to_sizes(model: onnx.ModelProto) -> None:
 
 
 def whole_shapes(graph: GraphProto) -> None:
-    """Make each Shape of a part of a shape, as opsets from 15 on have it, one of all of it and a Gather or Slice.
+    """Replace each Shape with `start` or `end` (opset 15 and later) by a full Shape and a Gather or Slice.
 
-    ONNX Runtime's symbolic shape inference does not know the attributes `start` and `end` before version 1.31.
+    ONNX Runtime's symbolic shape inference does not support these attributes before version 1.31.
     """
     nodes: list[NodeProto] = []
     for node in graph.node:
@@ -159,7 +159,7 @@ def whole_shapes(graph: GraphProto) -> None:
 
 
 def drop_unused(graph: GraphProto) -> None:
-    """Drop initialisers that nothing reads."""
+    """Drop unused initialisers."""
     read = {value.name for value in graph.output} | set(_read(graph))
     used = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.initializer[:]
@@ -174,7 +174,7 @@ def _read(graph: GraphProto) -> Iterator[str]:
 
 
 def name_nodes(graph: GraphProto, taken: set[str] | None = None) -> None:
-    """Give each node, also those in bodies, a name that no other has: its own, or that of its operation, numbered."""
+    """Give each node, including those in subgraphs, a unique name: its own or its operator's, numbered if needed."""
     taken = set() if taken is None else taken
     for node in graph.node:
         node.name = free(node.name or node.op_type, taken)
@@ -183,10 +183,10 @@ def name_nodes(graph: GraphProto, taken: set[str] | None = None) -> None:
 
 
 def free(name: str, taken: set[str]) -> str:
-    """The name, numbered where it is taken, which it is from now on."""
-    found, number = name, 0
-    while found in taken:
+    """A unique name, numbered if `name` is taken; it is added to `taken`."""
+    unique, number = name, 0
+    while unique in taken:
         number += 1
-        found = f"{name}.{number}"
-    taken.add(found)
-    return found
+        unique = f"{name}.{number}"
+    taken.add(unique)
+    return unique

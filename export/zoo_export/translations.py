@@ -1,4 +1,4 @@
-"""torch's table of translations to ONNX, built once: torch builds it for each graph, a third of an export's time."""
+"""A cache of torch's table of ONNX translations, which torch builds for each graph: a third of an export's time."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _tables: dict[int, Any] = {}
 
 @contextmanager
 def built_once() -> Iterator[None]:
-    """Within the block `torch.onnx.export` gets a copy of one table an opset, to which it adds entries of its own.
+    """Make `torch.onnx.export` in the block use copies of one cached table per opset; it adds its entries to a copy.
 
-    The table is private to torch. A torch that keeps it elsewhere exports as it does by itself.
+    The table is private to torch. If a version of torch has it elsewhere, the block has no effect.
     """
     try:
         from torch.onnx._internal.exporter._registration import ONNXRegistry as Table

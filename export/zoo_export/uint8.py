@@ -1,4 +1,4 @@
-"""A graph that takes and gives images as they lie in files: uint8, height × width × channels."""
+"""Graphs that take and return images as stored in files: uint8, height × width × channels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zoo_export.nodes import Nodes
 
 
 def add(folder: Path) -> None:
-    """Add such graphs to a release that was just written, proven against those that are there.
+    """Add uint8 graphs to a release that was just written, and check them against its float graphs.
 
     Raises :class:`SettingError` for a release without images.
     """
@@ -37,7 +37,7 @@ def add(folder: Path) -> None:
             added[name] = f"{name}.uint8.onnx"
             onnx_graph.write(folder / added[name], graph)
     if not added:
-        raise SettingError(f"{release.name} has no images in or out. Leave --uint8 out.")
+        raise SettingError(f"{release.name} has no image inputs or outputs. Omit --uint8.")
     writer.finish(folder, {**release.manifest, "uint8": added})
     backend = OnnxBackend(read(folder), "cpu")
     check(read(folder), backend)
@@ -45,9 +45,9 @@ def add(folder: Path) -> None:
 
 
 def of(graph: onnx.ModelProto, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> onnx.ModelProto | None:
-    """The graph with every image, of the names in `inputs` and `outputs`, uint8 (batch, h, w, c); None without any.
+    """The graph with uint8 (batch, h, w, c) in place of each image in `inputs` and `outputs`; None without images.
 
-    In: v / 255. Out: round(255 · clip(v, 0, 1)), halves to even.
+    Inputs: v / 255. Outputs: round(255 · clip(v, 0, 1)), halves to even.
     """
     images = {name: spec for name, spec in (inputs | outputs).items() if isinstance(spec, Image)}  # type: ignore[operator]
     if not images:
@@ -79,7 +79,7 @@ def of(graph: onnx.ModelProto, inputs: Mapping[str, Spec], outputs: Mapping[str,
 
 
 def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
-    """Give tensors other names wherever a node reads or writes them; inputs and outputs keep theirs."""
+    """Rename tensors wherever a node reads or writes them; the graph's inputs and outputs keep their names."""
     for node in graph.node:
         for side in (node.input, node.output):
             for place, name in enumerate(side):

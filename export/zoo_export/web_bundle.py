@@ -1,4 +1,4 @@
-"""A static folder that any web server can host: a page, the release, and ONNX Runtime for browsers."""
+"""A web bundle, a static folder for any web server: a page, the release, and ONNX Runtime for browsers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from zoo.release import read
 
 PAGE = Path(__file__).parent / "web"
 MODEL = "model"
-"""The release, within a bundle."""
+"""The folder of the release in a bundle."""
 
 MARK = "runtime.json"
-"""Where ONNX Runtime's files are; a folder that has it is a bundle."""
+"""The file that locates ONNX Runtime's files; a folder with this file is a bundle."""
 
 VERSION = "1.30.0"
 ADDRESS = f"https://cdn.jsdelivr.net/npm/onnxruntime-web@{VERSION}/dist/"
@@ -31,15 +31,15 @@ RUNTIME = {
 
 
 def write(folder: Path, runtime: Path | None) -> None:
-    """Write what belongs around a release that lies in the folder's ``model``.
+    """Write the files of a bundle around the release in the folder's ``model``.
 
-    `runtime` is the folder of the npm package onnxruntime-web, whose files are copied; None leaves them at their
-    pinned address. Either way the page checks their hashes. Raises :class:`NotFoundError` for a folder that is not that
-    package, :class:`SettingError` for a model that a page cannot run.
+    `runtime` is the folder of the npm package onnxruntime-web, whose files are copied; with None the page loads them
+    from their pinned address. In both cases the page checks their hashes. Raises :class:`NotFoundError` if the folder
+    is not that package, and :class:`SettingError` for a model that a page cannot run.
     """
     held = read(folder / MODEL)
     if not held.generate and not {"reconstruct", "encode"} & held.tasks.keys():
-        raise SettingError(f"{held.name} neither generates nor reconstructs, so a page has nothing to show of it.")
+        raise SettingError(f"{held.name} neither generates nor reconstructs, so a page has nothing to show.")
     if runtime is None:
         about = {"base": ADDRESS, "files": [{"name": name, "integrity": digest} for name, digest in RUNTIME.items()]}
     else:
@@ -59,7 +59,7 @@ def write(folder: Path, runtime: Path | None) -> None:
 
 
 def _copied(package: Path, to: Path) -> list[dict[str, str]]:
-    """Copy what a page needs from the npm package, and say each file's hash."""
+    """Copy the files that a page needs from the npm package, and return their names and hashes."""
     dist = package / "dist"
     to.mkdir()
     said = []

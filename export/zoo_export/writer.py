@@ -1,4 +1,4 @@
-"""Writes a release folder: weights, graphs, proof, image, card and manifest, all or nothing."""
+"""Writes a release folder: weights, graphs, parity check, samples, card and manifest, all or nothing."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import Audio, Image, LogMel, Sample, Text, to_json
+from zoo.contract.specs import Sample, to_json
 from zoo.core import files
 from zoo.core.errors import ExportError, ParityError, unusable
-from zoo.evaluation import Figure, measurements
-from zoo.media import display, wav
+from zoo.evaluation import Measurement, measurements_file
 from zoo.media import grid as grids
-from zoo.modules import build, fold
+from zoo.media import kinds
+from zoo.modules import build, remove_parametrizations
 from zoo.modules.torch_backend import TorchBackend
 from zoo.plugin import Model, Task
 from zoo.release import FORMAT, GENERATE, MANIFEST, WEIGHTS, parse, read, seal, verify
@@ -37,9 +37,10 @@ except ImportError as error:
 from zoo_export import generate_graph, onnx_graph, parity
 from zoo_export.card import model_card
 
-IMAGE = "samples.png"
-TEXTS = "samples.txt"
-SOUNDS = "samples.wav"
+SAMPLES = "samples"
+"""The name of the sample files, without their endings."""
+IMAGE = f"{SAMPLES}.png"
+SAMPLE_FILES = frozenset(f"{SAMPLES}{ending}" for ending in (".png", ".txt", ".wav"))
 TEXT_LENGTH = 400
 
 
@@ -49,7 +50,8 @@ def write(run: Path, folder: Path, checkpoint: str | None) -> None:
     held = checkpoints.read(run, checkpoint or run_folder.released(recipe))
     module = build(model, recipe, sample, about["name"])
     checkpoints.load_module(checkpoints.weights(held), module)
-    module = fold(module.eval())  # in training mode, reading a spectrally normalised weight would change it
+    # In eval mode: in training mode, reading a spectrally normalised weight changes it.
+    module = remove_parametrizations(module.eval())
     tasks = dict(model.tasks(module))
     if not tasks:
         raise ExportError(f"{about['name']} declares no tasks, so there is nothing to release.")
@@ -65,7 +67,10 @@ def assemble(
     sample: Sample,
     about: Mapping[str, Any],
 ) -> None:
-    """Write weights, graphs, proof, samples and card into an empty folder; `about` is the manifest but for those."""
+    """Write weights, graphs, samples and card into an empty folder, and check parity.
+
+    `about` is the manifest without the fields that describe these.
+    """
     manifest = dict(about)
     state = module.state_dict(keep_vars=True)
     names = _stored_names(state)
@@ -107,47 +112,42 @@ def assemble(
 
 
 def finish(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write the manifest of a release whose other files are all there, and check the whole."""
+    """Write the manifest of a release whose other files are complete, and verify the release."""
     sealed = seal({**manifest, "files": hashes(folder)})
     files.write(folder / MANIFEST, json.dumps(sealed, indent=2, ensure_ascii=False) + "\n")
     verify(read(folder))
 
 
 def _stored_names(state: Mapping[str, Any]) -> dict[str, str]:
-    """For each name in a state dict, the first name that has the same tensor."""
+    """Map each name in a state dict to the first name of the same tensor."""
     first: dict[Any, str] = {}
     return {name: first.setdefault((id(tensor)), name) for name, tensor in state.items()}
 
 
 def write_samples(folder: Path, model: LoadedModel) -> dict[str, Any]:
-    """Write the image of samples with seed 0, by ONNX Runtime, and the text or audio; return how they were made."""
-    x = model.release.sample.x
-    made: dict[str, Any]
-    if isinstance(x, Text):
-        plan = model.release.plan
-        any_length = plan is not None and "length" in plan.options
-        texts = model.generate(1, seed=0, length=TEXT_LENGTH if any_length else None)
-        files.write(folder / TEXTS, texts[0] + "\n")
-        image = display.image(texts, x)
-        made = {"file": TEXTS, "seed": 0}
-    else:
-        layout = {"n": 64, "columns": 8, "gap": 1} if isinstance(x, Image) else {"n": 8, "columns": 2, "gap": 2}
-        samples = model.generate(layout["n"], seed=0)
-        grid = display.image(samples, x, layout["columns"], layout["gap"])
-        image = grids.enlarge(grid)
-        made = {"file": IMAGE, "seed": 0, **layout, "scale": len(image) // len(grid)}
-        if isinstance(x, (Audio, LogMel)):
-            files.write(folder / SOUNDS, wav.write(display.sounds(samples, x).reshape(-1), x.rate))
-        if isinstance(x, LogMel):
-            made["sound"] = SOUNDS
-        if isinstance(x, Audio):
-            made = {"file": SOUNDS, "seed": 0, "n": layout["n"]}
+    """Write ONNX Runtime's samples of seed 0 as an image, and as text or audio; return the manifest's ``samples``."""
+    x, plan = model.release.sample.x, model.release.plan
+    kind = kinds.of_sample(x)
+    layout, main = kind.layout, x.file
+    any_length = plan is not None and "length" in plan.options
+    samples = model.generate(layout.count, seed=0, length=TEXT_LENGTH if any_length else None)
+    shown = kind.image(samples, x, layout.columns, layout.gap)
+    image = kind.enlarged(shown)
+    made: dict[str, Any] = {"file": f"{SAMPLES}{main}", "seed": 0}
+    if main == ".png":
+        made |= {"n": layout.count, "columns": layout.columns, "gap": layout.gap, "scale": len(image) // len(shown)}
+    elif main == ".wav":
+        made |= {"n": layout.count}
+    for ending, content in kind.beside(samples, x).items():
+        files.write(folder / f"{SAMPLES}{ending}", content)
+        if ending != main:
+            made["audio"] = f"{SAMPLES}{ending}"
     files.write(folder / IMAGE, grids.png(image))
     return made
 
 
 def hashes(folder: Path) -> dict[str, dict[str, Any]]:
-    """SHA-256 and size of every file but the manifest, by name."""
+    """The SHA-256 and size of every file except the manifest, by name."""
     return {
         path.name: {"sha256": files.sha256(path), "bytes": path.stat().st_size}
         for path in sorted(folder.iterdir())
@@ -155,41 +155,45 @@ def hashes(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def _figures(run: Path, about: Mapping[str, Any], model: Model, held: checkpoints.Checkpoint) -> Collection[Figure]:
-    """What was measured of this checkpoint, and what was watched as the run went on where nobody has measured it since.
+def _measurements(
+    run: Path, about: Mapping[str, Any], model: Model, held: checkpoints.Checkpoint
+) -> Collection[Measurement]:
+    """The measurements of a checkpoint: from ``evaluation.json``, and else from training.
 
-    A metric that has been tried since, and could not be taken, has no value: an older one is none of it.
+    A metric that failed in a later evaluation has no value, not even that from training.
     """
     split = f"{held.state.split or 'test'} samples of {about['data']['name']}"
-    failed = measurements.failed(run, held.state.step)
+    failed = measurements_file.failed(run, held.state.step)
     watched = {
-        measure.name: Figure(
-            name=measure.name,
-            value=held.state.measures[measure.name],
-            unit=measure.unit,
-            protocol=f"{measure.protocol}; {held.state.measured:,} {split}",
-            better=measure.better,
+        metric.name: Measurement(
+            name=metric.name,
+            value=held.state.metrics[metric.name],
+            unit=metric.unit,
+            protocol=f"{metric.protocol}; {held.state.measured:,} {split}",
+            better=metric.better,
         )
-        for measure in model.measures
-        if measure.name in held.state.measures and measure.name not in failed
+        for metric in model.metrics
+        if metric.name in held.state.metrics and metric.name not in failed
     }
-    return (watched | {figure.name: figure for figure in measurements.read(run, held.state.step)}).values()
+    return (
+        watched | {measurement.name: measurement for measurement in measurements_file.read(run, held.state.step)}
+    ).values()
 
 
 def _manifest(
     run: Path, about: Mapping[str, Any], model: Model, tasks: Mapping[str, Task], held: checkpoints.Checkpoint
 ) -> dict[str, Any]:
-    """The manifest but for what is known only once the files are there."""
+    """The manifest without the fields that are known only after the files are written."""
     return {
         "format": FORMAT,
         "name": about["name"],
         "card": dataclasses.asdict(model.card),
         "plugin": about["plugin"],
-        "recipe": about["recipe"] | {"data": about["data"]["name"]},  # a user's own data may name private folders
+        "recipe": about["recipe"] | {"data": about["data"]["name"]},  # the user's own data may have a private path
         "sample": about["sample"],
         "tasks": declared(tasks),
         **({} if model.generate is None else {GENERATE: f"{GENERATE}.onnx"}),
-        "measures": [figure.to_json() for figure in _figures(run, about, model, held)],
+        "metrics": [measurement.to_json() for measurement in _measurements(run, about, model, held)],
         "provenance": {
             "data": about["data"],
             "from": about.get("from"),
@@ -216,7 +220,7 @@ def declared(tasks: Mapping[str, Task]) -> dict[str, Any]:
 
 
 def versions() -> dict[str, Any]:
-    """What graphs are exported and proven with."""
+    """The versions of the packages that export and check graphs."""
     return {
         "torch": torch.__version__,
         "onnx": onnx.__version__,

@@ -1,1 +1,1 @@
-"""Autoencoders: models that learn a code of their data and the way back from it."""
+"""Autoencoders: models that encode data as latents and decode latents back to data."""

@@ -1,7 +1,7 @@
 """Adversarial autoencoder.
 
-Makhzani et al. 2016, "Adversarial autoencoders", https://arxiv.org/abs/1511.05644: a discriminator of codes, not of
-images, makes them standard normal.
+Makhzani, Shlens, Jaitly, Goodfellow & Frey 2016, "Adversarial autoencoders", https://arxiv.org/abs/1511.05644.
+The discriminator sees latents instead of images: it pushes the aggregated posterior towards a standard normal p(z).
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from torch import Tensor, nn
 
 import zoo
 from zoo_autoencoders import nets
-from zoo_autoencoders.reconstruction import from_codes, squared_error
+from zoo_autoencoders.reconstruction import reconstruction_error, squared_error
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(nets.Recipe):
-    latent: int = zoo.setting(8, "numbers in a code", least=1)
-    hidden: int = zoo.setting(256, "units in each of the discriminator's two hidden layers", least=1)
-    adversary_lr: float = zoo.setting(2e-4, "peak learning rate of the two adversarial phases", above=0)
+    latent: int = zoo.setting(8, "dimensions of z", ge=1)
+    hidden: int = zoo.setting(256, "units in each of the discriminator's two hidden layers", ge=1)
+    adversary_lr: float = zoo.setting(2e-4, "peak learning rate of the two adversarial phases", gt=0)
 
 
 class AAE(nets.Codec):
-    """An encoder, the generator too, a decoder, and a discriminator: code to logit of being drawn from p(z)."""
+    """An encoder (also the generator), a decoder, and a discriminator: latent to the logit of z ~ p(z)."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         image, latent = sample.form(zoo.Image), recipe.latent
@@ -41,20 +41,20 @@ class AAE(nets.Codec):
 
 
 def reconstruction_loss(aae: AAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    """‖x − D(E(x))‖², summed over pixels: the reconstruction phase of section 2."""
+    """‖x − D(E(x))‖², summed over pixels (reconstruction phase, section 2)."""
     return {"reconstruction": squared_error(aae.reconstruct(batch.x), batch.x).mean()}
 
 
 def discriminator_loss(aae: AAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    """−log D(z) − log(1 − D(E(x))): the regularisation phase, the discriminator's turn."""
+    """−log D(z) − log(1 − D(E(x))) (regularisation phase, discriminator update)."""
     with torch.no_grad():
-        code = aae.encode(batch.x)
-    real, coded = aae.discriminator(torch.randn_like(code)), aae.discriminator(code)
-    return {"d_prior": F.softplus(-real).mean(), "d_code": F.softplus(coded).mean()}
+        z = aae.encode(batch.x)
+    real, fake = aae.discriminator(torch.randn_like(z)), aae.discriminator(z)  # logits, each (b, 1)
+    return {"d_prior": F.softplus(-real).mean(), "d_encoded": F.softplus(fake).mean()}
 
 
 def encoder_loss(aae: AAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    """−log D(E(x)), which does not saturate: the encoder's turn."""
+    """−log D(E(x)), the non-saturating loss (regularisation phase, encoder update)."""
     return {"encoder": F.softplus(-aae.discriminator(aae.encode(batch.x))).mean()}
 
 
@@ -65,7 +65,7 @@ digits, mnist, tiny = nets.bases(Recipe)
 aae = zoo.Model(
     card=zoo.Card(
         title="Adversarial autoencoder",
-        summary="An autoencoder whose codes a discriminator cannot tell from normal ones, so that they may be drawn.",
+        summary="An autoencoder whose latents a discriminator cannot tell from normal ones, so that they can be drawn.",
         paper="https://arxiv.org/abs/1511.05644",
         citation="Makhzani et al. 2016",
     ),
@@ -77,7 +77,7 @@ aae = zoo.Model(
     ),
     tasks=nets.tasks,
     generate=zoo.OneShot("decode"),
-    measures=(from_codes,),
+    metrics=(reconstruction_error,),
     recipes={
         "digits": replace(digits, latent=8),
         "mnist": replace(mnist, latent=8, lr=1e-3, steps=14000),

@@ -1,8 +1,9 @@
 """Dense autoencoder.
 
 Hinton & Salakhutdinov 2006, "Reducing the dimensionality of data with neural networks",
-https://doi.org/10.1126/science.1127647. Trained end to end, with the mean squared error, and with a penalty on
-the code's length that keeps codes near the origin. A mixture of Gaussians is fitted to them, which can be sampled.
+https://doi.org/10.1126/science.1127647. Here the network is trained end to end on the squared error, with a penalty
+on ‖z‖² that keeps latents near the origin. After training, a Gaussian mixture is fitted to the latents: samples are
+decoded from it.
 """
 
 from __future__ import annotations
@@ -17,25 +18,27 @@ from torch import Tensor, nn
 import zoo
 from zoo_autoencoders.mixture import FittedPrior, Mixture, fit_prior
 from zoo_autoencoders.nets import Codec
-from zoo_autoencoders.reconstruction import from_codes, squared_error
+from zoo_autoencoders.reconstruction import reconstruction_error, squared_error
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
-    hidden: tuple[int, ...] = zoo.setting((256, 64), "sizes of the hidden layers, from image to code", least=1)
-    latent: int = zoo.setting(32, "numbers in a code", least=1)
-    penalty: float = zoo.setting(1e-3, "λ, the weight of ‖E(x)‖² in the loss", least=0)
-    parts: int = zoo.setting(30, "Gaussians in the mixture that is fitted to the codes", least=1)
+    hidden: tuple[int, ...] = zoo.setting((256, 64), "sizes of the hidden layers, from image to latent", ge=1)
+    latent: int = zoo.setting(32, "dimensions of z", ge=1)
+    penalty: float = zoo.setting(1e-3, "λ, the weight of ‖E(x)‖² in the loss", ge=0)
+    components: int = zoo.setting(30, "Gaussians in the mixture that is fitted to the latents", ge=1)
 
 
 class Autoencoder(Codec, FittedPrior):
-    """E: image to code; D: code to image; and a mixture of Gaussians over codes, fitted after training."""
+    """E: image to latent; D: latent to image; and a Gaussian mixture over latents, fitted after training."""
 
-    def __init__(self, sample: zoo.Sample, latent: int, encoder: nn.Module, decoder: nn.Module, parts: int) -> None:
+    def __init__(
+        self, sample: zoo.Sample, latent: int, encoder: nn.Module, decoder: nn.Module, components: int
+    ) -> None:
         super().__init__(sample, latent, encoder, decoder)
-        self.prior = Mixture(latent, parts)
+        self.prior = Mixture(latent, components)
 
-    def codes_of(self, batch: zoo.Batch) -> Tensor:
+    def latents_of(self, batch: zoo.Batch) -> Tensor:
         return self.encode(batch.x)
 
 
@@ -44,7 +47,7 @@ def dense(recipe: Recipe, sample: zoo.Sample) -> Autoencoder:
     sizes = (math.prod(image.shape), *recipe.hidden, recipe.latent)
     encoder = nn.Sequential(nn.Flatten(), *_layers(sizes))
     decoder = nn.Sequential(*_layers(sizes[::-1]), nn.Unflatten(1, image.shape))
-    return Autoencoder(sample, recipe.latent, encoder, decoder, recipe.parts)
+    return Autoencoder(sample, recipe.latent, encoder, decoder, recipe.components)
 
 
 def _layers(sizes: tuple[int, ...]) -> list[nn.Module]:
@@ -55,17 +58,17 @@ def _layers(sizes: tuple[int, ...]) -> list[nn.Module]:
 
 
 def loss(ae: Autoencoder, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    """‖x − D(E(x))‖² + λ‖E(x)‖², summed over pixels and code, mean over images."""
-    code = ae.encode(batch.x)
-    error = squared_error(ae.decode(code), batch.x)
-    return {"reconstruction": error.mean(), "penalty": recipe.penalty * code.square().sum(1).mean()}
+    """‖x − D(E(x))‖² + λ‖E(x)‖², each summed over one image and averaged over the batch."""
+    z = ae.encode(batch.x)
+    error = squared_error(ae.decode(z), batch.x)
+    return {"reconstruction": error.mean(), "penalty": recipe.penalty * z.square().sum(1).mean()}
 
 
 def tasks(ae: Autoencoder) -> Mapping[str, zoo.Task]:
-    image, code = ae.sample.x, zoo.Vector((ae.latent,))
+    image, z = ae.sample.x, zoo.Vector((ae.latent,))
     return {
-        "encode": zoo.Task(ae.encode, {"image": image}, {"code": code}),
-        "decode": zoo.Task(ae.decode, {"code": code}, {"image": image}),
+        "encode": zoo.Task(ae.encode, {"image": image}, {"z": z}),
+        "decode": zoo.Task(ae.decode, {"z": z}, {"image": image}),
         "reconstruct": zoo.Task(ae.reconstruct, {"image": image}, {"reconstruction": image}),
         "score": zoo.Task(ae.score, {"image": image}, {"score": zoo.Score()}),
         "draw": ae.draw_task(),
@@ -75,7 +78,7 @@ def tasks(ae: Autoencoder) -> Mapping[str, zoo.Task]:
 ae = zoo.Model(
     card=zoo.Card(
         title="Autoencoder",
-        summary="A dense encoder and decoder with a short code between: compression, features, a simple generator.",
+        summary="A dense encoder and decoder with a short latent between: compression, features, a simple generator.",
         paper="https://doi.org/10.1126/science.1127647",
         citation="Hinton & Salakhutdinov 2006",
     ),
@@ -83,7 +86,7 @@ ae = zoo.Model(
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
     generate=zoo.OneShot("draw"),
-    measures=(from_codes,),
+    metrics=(reconstruction_error,),
     finish=fit_prior,
     recipes={
         "digits": Recipe(
@@ -97,6 +100,6 @@ ae = zoo.Model(
             decay="cosine",
         ),
         "mnist": Recipe(data="mnist", steps=9400, batch=128, lr=1e-3, warmup=100, decay="cosine"),
-        "tiny": Recipe(data="digits", precision="fp32", hidden=(16,), latent=4, parts=3, steps=20, batch=32),
+        "tiny": Recipe(data="digits", precision="fp32", hidden=(16,), latent=4, components=3, steps=20, batch=32),
     },
 )

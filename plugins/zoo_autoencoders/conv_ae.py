@@ -1,8 +1,8 @@
 """Convolutional autoencoder.
 
 Masci et al. 2011, "Stacked convolutional auto-encoders for hierarchical feature extraction",
-https://doi.org/10.1007/978-3-642-21735-7_7. Trained end to end, with strided convolutions for max-pooling; loss,
-penalty and the mixture over codes are those of the dense one.
+https://doi.org/10.1007/978-3-642-21735-7_7. Here the network is trained end to end, and strided convolutions replace
+max-pooling. The loss, the penalty and the mixture over latents are those of the dense autoencoder (ae.py).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from zoo_autoencoders.ae import Autoencoder, ae
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(nets.Recipe):
-    penalty: float = zoo.setting(1e-3, "λ, the weight of ‖E(x)‖² in the loss", least=0)
-    parts: int = zoo.setting(30, "Gaussians in the mixture that is fitted to the codes", least=1)
+    penalty: float = zoo.setting(1e-3, "λ, the weight of ‖E(x)‖² in the loss", ge=0)
+    components: int = zoo.setting(30, "Gaussians in the mixture that is fitted to the latents", ge=1)
 
 
 def convolutional(recipe: Recipe, sample: zoo.Sample) -> Autoencoder:
     image = sample.form(zoo.Image)
     encoder, decoder = nets.encoder(image, recipe.latent, recipe), nets.decoder(image, recipe.latent, recipe)
-    return Autoencoder(sample, recipe.latent, encoder, decoder, recipe.parts)
+    return Autoencoder(sample, recipe.latent, encoder, decoder, recipe.components)
 
 
 digits, mnist, tiny = nets.bases(Recipe)
@@ -32,7 +32,7 @@ conv_ae = replace(
     ae,
     card=zoo.Card(
         title="Convolutional autoencoder",
-        summary="Convolutions, and a short code between: compression, features, a simple generator.",
+        summary="Convolutions, and a short latent between: compression, features, a simple generator.",
         paper="https://doi.org/10.1007/978-3-642-21735-7_7",
         citation="Masci et al. 2011",
     ),
@@ -40,6 +40,6 @@ conv_ae = replace(
     recipes={
         "digits": replace(digits, latent=16),
         "mnist": replace(mnist, steps=14000),
-        "tiny": replace(tiny, latent=4, lr=1e-2, parts=3),
+        "tiny": replace(tiny, latent=4, lr=1e-2, components=3),
     },
 )

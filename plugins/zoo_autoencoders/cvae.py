@@ -1,7 +1,7 @@
 """Conditional variational autoencoder.
 
 Sohn, Lee & Yan 2015, "Learning structured output representation using deep conditional generative models",
-https://papers.nips.cc/paper/5775, with a label for what is given, and p(z|label) standard normal.
+https://papers.nips.cc/paper/5775. Here the condition is the class label, and p(z|label) is standard normal.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from zoo_autoencoders.gaussian import divergence
 
 
 class CVAE(nn.Module):
-    """q(z|x, label) and p(x|z, label): the label comes as planes of the image and as numbers beside z."""
+    """q(z|x, label) and p(x|z, label): one-hot labels are concatenated to x as channels, and to z as dimensions."""
 
     def __init__(self, recipe: nets.Recipe, sample: zoo.Sample) -> None:
         super().__init__()
@@ -50,19 +50,19 @@ class CVAE(nn.Module):
         return self.decode(self.encode(x, label), label)
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
-        """The reconstruction: float32 (b, c, h, w) in [0, 1] and int64 (b,) to images of the same form."""
+        """Reconstruct float32 images, (b, c, h, w) in [0, 1], given their int64 labels, (b,)."""
         return self.reconstruct(x, label)
 
     def classify(self, x: Tensor) -> Tensor:
-        """The ELBO's terms of each label in nats, (b, classes), at the mean z: by Bayes' rule logits of p(label|x)."""
+        """The ELBO's terms at the mean z for each label in nats, (b, classes): by Bayes' rule logits of p(label|x)."""
         images = x[:, None].expand(-1, self.classes, -1, -1, -1).flatten(0, 1)  # (b·classes, c, h, w)
-        every = torch.arange(self.classes, device=x.device)
-        given = Given(self, every.expand(x.shape[0], -1).flatten())
+        labels = torch.arange(self.classes, device=x.device)
+        given = Given(self, labels.expand(x.shape[0], -1).flatten())  # labels (b·classes,)
         mean, logvar = given.posterior(images)
         return (given.log_likelihood(images, mean) - divergence(mean, logvar)).unflatten(0, (-1, self.classes))
 
     def score(self, x: Tensor) -> Tensor:
-        """−log p(x) in nats, (b,), where these terms stand for each log p(x|label), and labels are equally likely."""
+        """−log p(x) in nats, (b,): a uniform prior over labels, log p(x|label) approximated by the ELBO's terms."""
         return math.log(self.classes) - self.classify(x).logsumexp(1)
 
     def _hot(self, label: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class CVAE(nn.Module):
 
 @dataclass(frozen=True)
 class Given:
-    """A CVAE whose labels are given: what the objectives and measures of a VAE ask for."""
+    """A CVAE with fixed labels, so that a VAE's losses and metrics apply to it (:class:`vae.Observed`)."""
 
     cvae: CVAE
     label: Tensor
@@ -87,7 +87,7 @@ class Given:
 
 
 def loss(cvae: CVAE, batch: zoo.Batch, recipe: nets.Recipe) -> Mapping[str, Tensor]:
-    """−log p(x|z, label) + KL(q(z|x, label) ‖ p(z)), in nats an image (eq. 4)."""
+    """−log p(x|z, label) + KL(q(z|x, label) ‖ p(z)), in nats per image (eq. 4)."""
     reconstruction, kl = vae.bound(Given(cvae, batch.labels), batch.x)
     return {"reconstruction": reconstruction.mean(), "kl": kl.mean()}
 
@@ -111,7 +111,7 @@ def tasks(cvae: CVAE) -> Mapping[str, zoo.Task]:
 cvae = zoo.Model(
     card=zoo.Card(
         title="Conditional variational autoencoder",
-        summary="A VAE that is told the label: samples of the class asked for, and styles that go from one to another.",
+        summary="A VAE with class labels: samples of a chosen class, and styles that carry over to other classes.",
         paper="https://papers.nips.cc/paper/5775",
         citation="Sohn, Lee & Yan 2015",
     ),
@@ -119,9 +119,9 @@ cvae = zoo.Model(
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
     generate=zoo.OneShot("decode"),
-    measures=(
-        zoo.Measure(
-            "negative_elbo", negative_elbo, "nats per image", "label given, one z an image; dynamically binarised"
+    metrics=(
+        zoo.Metric(
+            "negative_elbo", negative_elbo, "nats per image", "label given, one z per image; dynamically binarised"
         ),
     ),
     recipes={

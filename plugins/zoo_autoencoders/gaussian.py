@@ -1,4 +1,4 @@
-"""What is known of Gaussians: a sample of one that has gradients, and how far one is from the standard normal."""
+"""Diagonal Gaussians: the reparameterisation trick, and the KL divergence from the standard normal."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from torch import Tensor
 
 
 def reparameterise(mean: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
-    """z = mean + σ ⊙ noise (Kingma & Welling 2014, section 2.4), all (b, latent), of standard normal noise.
+    """z = mean + σ ⊙ noise (Kingma & Welling 2014, section 2.4, https://arxiv.org/abs/1312.6114): all (b, latent).
 
-    https://arxiv.org/abs/1312.6114. The caller draws the noise, so that gradients reach both parameters through z.
+    The caller draws the standard normal noise, so that gradients reach `mean` and `logvar` through z.
     """
     return mean + noise * (0.5 * logvar).exp()
 

@@ -1,8 +1,8 @@
 """Importance weighted autoencoder.
 
 Burda, Grosse & Salakhutdinov 2016, "Importance weighted autoencoders", https://arxiv.org/abs/1509.00519: the VAE's
-network, trained on a tighter bound on the likelihood. The first two thirds of a run are trained on the ELBO, which is
-the bound of one sample, and costs a third as much a step.
+network, trained on a tighter bound on the likelihood. Here the first two thirds of a run minimise the negative ELBO,
+the bound with k = 1: a step costs a third as much.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from zoo_autoencoders.vae import VAE, log_weights
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(vae.Recipe):
-    """`beta` and `kl_warmup` act in the first two thirds; the bound of the last third has no such weights."""
+    """`beta` and `kl_warmup` apply to the first two thirds of the run; the IWAE bound has no such weights."""
 
-    k: int = zoo.setting(5, "samples of z an image in the last third of the run", least=1)
+    k: int = zoo.setting(5, "samples of z an image in the last third of the run", ge=1)
 
 
 def loss(net: VAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    """−log (1/k) Σ p(x, z_i) / q(z_i|x), in nats an image (eq. 8); k = 1 is the negative ELBO."""
+    """−log (1/k) Σ p(x, z_i) / q(z_i|x), in nats per image (eq. 8); k = 1 is the negative ELBO."""
     x, k = net.observe(batch.x), recipe.k
     mean, logvar = net.posterior(x)
-    repeated = x.repeat(k, 1, 1, 1), mean.repeat(k, 1), logvar.repeat(k, 1)  # (k·b, …): one pass of the decoder
+    repeated = x.repeat(k, 1, 1, 1), mean.repeat(k, 1), logvar.repeat(k, 1)  # (k·b, …): one decoder pass
     weights = log_weights(net, *repeated).unflatten(0, (k, -1))  # (k, b)
     return {"iwae": (math.log(k) - weights.logsumexp(0)).mean()}
 
@@ -40,7 +40,7 @@ iwae = replace(
     vae.vae,
     card=zoo.Card(
         title="Importance weighted autoencoder",
-        summary="The VAE's network, trained on a tighter bound: a better likelihood, and a posterior less simple.",
+        summary="The VAE's network, trained on a tighter bound: a better likelihood, and a more complex posterior.",
         paper="https://arxiv.org/abs/1509.00519",
         citation="Burda, Grosse & Salakhutdinov 2016",
     ),

@@ -1,4 +1,4 @@
-"""A mixture of Gaussians that is fitted to the latents of the training data, from which new ones are drawn."""
+"""A Gaussian mixture that is fitted to the training data's latents and sampled for new latents."""
 
 from __future__ import annotations
 
@@ -12,77 +12,82 @@ import zoo
 
 
 class Mixture(nn.Module):
-    """Σ_k w_k N(mean_k, factor_k·factor_kᵀ) over codes, fitted to them after training.
+    """p(z) = Σ_k w_k N(mean_k, L_k L_kᵀ), fitted to latents after training.
 
-    "Ex-post density estimation" (Ghosh et al. 2020, section 4, https://arxiv.org/abs/1903.12436).
+    This is "ex-post density estimation" (Ghosh et al. 2020, "From variational to deterministic autoencoders",
+    section 4, https://arxiv.org/abs/1903.12436).
     """
 
     ends: Tensor
-    """w_1, w_1 + w_2, …, 1: (parts,)."""
+    """Cumulative weights, w_1, w_1 + w_2, …, 1: (components,)."""
     means: Tensor
-    """(parts, size)."""
-    factors: Tensor
-    """Lower triangular, the Cholesky factors of the covariances: (parts, size, size)."""
+    """(components, size)."""
+    cholesky: Tensor
+    """L, the Cholesky factors of the covariances, lower triangular: (components, size, size)."""
 
-    def __init__(self, size: int, parts: int) -> None:
+    def __init__(self, size: int, components: int) -> None:
         super().__init__()
-        self.register_buffer("ends", torch.linspace(0, 1, parts + 1)[1:])
-        self.register_buffer("means", torch.zeros(parts, size))
-        self.register_buffer("factors", torch.eye(size).repeat(parts, 1, 1))
+        self.register_buffer("ends", torch.linspace(0, 1, components + 1)[1:])
+        self.register_buffer("means", torch.zeros(components, size))
+        self.register_buffer("cholesky", torch.eye(size).repeat(components, 1, 1))
 
-    def forward(self, noise: Tensor, pick: Tensor) -> Tensor:
-        """Codes, (b, size), of standard normal noise of that shape and uniform numbers, (b, 1), which pick parts."""
-        chosen = (pick >= self.ends[:-1]).sum(1)  # (b, parts - 1) to (b,): the part in whose stretch of [0, 1) it is
-        return self.means[chosen] + (self.factors[chosen] @ noise[:, :, None])[:, :, 0]
+    def forward(self, noise: Tensor, u: Tensor) -> Tensor:
+        """Sample latents, (b, size), from standard normal noise, (b, size), and uniform u, (b, 1).
 
-    def fit(self, codes: Tensor) -> None:
-        """Fit it to codes, (n, size), or to some 20,000 of them, by expectation maximisation."""
+        u selects the component k by inverse transform sampling; z = mean_k + L_k noise.
+        """
+        k = (u >= self.ends[:-1]).sum(1)  # (b, components - 1) → (b,)
+        return self.means[k] + (self.cholesky[k] @ noise[:, :, None])[:, :, 0]
+
+    def fit(self, latents: Tensor) -> None:
+        """Fit the mixture to latents, (n, size), or to some 20,000 of them, by expectation maximisation."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 
-        found = codes[:: -(-len(codes) // 20_000)].detach().double().cpu().numpy()
-        if len(found) == 1:  # a mean alone
-            found = found.repeat(2, axis=0)
-        parts = min(len(self.ends), len(found))
+        z = latents[:: -(-len(latents) // 20_000)].detach().double().cpu().numpy()
+        if len(z) == 1:  # scikit-learn needs two samples
+            z = z.repeat(2, axis=0)
+        components = min(len(self.ends), len(z))
         mixture = GaussianMixture(
-            parts, init_params="k-means++", random_state=0, reg_covar=max(1e-4 * found.var(), 1e-9)
+            components, init_params="k-means++", random_state=0, reg_covar=max(1e-4 * z.var(), 1e-9)
         )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # it is good enough by then
-            mixture.fit(found)
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the fit is good enough after max_iter iterations
+            mixture.fit(z)
         self.ends.fill_(1)
-        self.ends[: parts - 1] = torch.from_numpy(mixture.weights_.cumsum())[:-1]
-        last = torch.arange(len(self.ends)).clamp(max=parts - 1)  # parts that there are no codes for repeat the last
-        self.means.copy_(torch.from_numpy(mixture.means_)[last])
-        self.factors.copy_(torch.linalg.cholesky(torch.from_numpy(mixture.covariances_))[last])
+        self.ends[: components - 1] = torch.from_numpy(mixture.weights_.cumsum())[:-1]
+        # With fewer latents than components, the surplus components repeat the last one and have weight 0.
+        k = torch.arange(len(self.ends)).clamp(max=components - 1)
+        self.means.copy_(torch.from_numpy(mixture.means_)[k])
+        self.cholesky.copy_(torch.linalg.cholesky(torch.from_numpy(mixture.covariances_))[k])
 
 
 class FittedPrior(nn.Module):
-    """A decoder of latents with a :class:`Mixture` over them, `prior`: what the autoencoders and GLO are drawn by."""
+    """A decoder with a :class:`Mixture`, `prior`, over its latents: the base of the autoencoders and of GLO."""
 
     sample: zoo.Sample
     latent: int
     prior: Mixture
 
-    def codes_of(self, batch: zoo.Batch) -> Tensor:
+    def latents_of(self, batch: zoo.Batch) -> Tensor:
         """The latents of a batch of the training data: (b, latent)."""
         raise NotImplementedError
 
-    def decode(self, code: Tensor) -> Tensor:
-        """(b, latent) to images in [0, 1], (b, c, h, w)."""
+    def decode(self, z: Tensor) -> Tensor:
+        """(b, latent) → images in [0, 1], (b, c, h, w)."""
         raise NotImplementedError
 
-    def draw(self, noise: Tensor, pick: Tensor) -> tuple[Tensor, Tensor]:
-        """An image and its code, of the mixture, for standard normal noise and a uniform number that picks a part."""
-        code = self.prior(noise, pick)
-        return self.decode(code), code
+    def draw(self, noise: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Sample latents from the mixture and decode them: images (b, c, h, w) and latents (b, latent)."""
+        z = self.prior(noise, u)
+        return self.decode(z), z
 
     def draw_task(self) -> zoo.Task:
-        """The task ``draw``, of :class:`zoo.OneShot`."""
-        inputs = {"noise": zoo.Noise((self.latent,)), "pick": zoo.Noise((1,), "uniform")}
-        return zoo.Task(self.draw, inputs, {"image": self.sample.x, "code": zoo.Vector((self.latent,))})
+        """The task ``draw``, for :class:`zoo.OneShot`."""
+        inputs = {"noise": zoo.Noise((self.latent,)), "u": zoo.Noise((1,), "uniform")}
+        return zoo.Task(self.draw, inputs, {"image": self.sample.x, "z": zoo.Vector((self.latent,))})
 
 
 def fit_prior(module: FittedPrior, batches: Iterable[zoo.Batch], recipe: zoo.Recipe) -> None:
-    """Fit the mixture to the codes of the training data."""
-    module.prior.fit(torch.cat([module.codes_of(batch) for batch in batches]))
+    """Fit the mixture to the latents of the training data."""
+    module.prior.fit(torch.cat([module.latents_of(batch) for batch in batches]))

@@ -1,4 +1,4 @@
-"""What the models of this package share: networks from images to numbers and back, and the base of their recipes."""
+"""The convolutional encoder and decoder, the base modules and the base recipes of this package's models."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import zoo
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
-    latent: int = zoo.setting(32, "numbers in a code", least=1)
-    width: int = zoo.setting(32, "channels of the first convolution; the second has twice as many", least=1)
-    blocks: int = zoo.setting(1, "residual blocks where the image is smallest, in each network", least=0)
+    latent: int = zoo.setting(32, "dimensions of z", ge=1)
+    width: int = zoo.setting(32, "channels of the first convolution; the second has twice as many", ge=1)
+    blocks: int = zoo.setting(1, "residual blocks where the image is smallest, in each network", ge=0)
 
 
 R = TypeVar("R", bound=Recipe)
 
 
 def extend(base: Recipe, kind: type[R]) -> R:
-    """A recipe of another class with the fields of `base`; those that are the class's own have their defaults."""
+    """A recipe of class `kind` with the field values of `base`; fields that `base` lacks keep their defaults."""
     return kind(**{field.name: getattr(base, field.name) for field in fields(base)})
 
 
@@ -34,16 +34,16 @@ def bases(kind: type[R]) -> tuple[R, R, R]:
 DIGITS = Recipe(
     data="digits", precision="fp32", width=40, blocks=0, steps=1500, batch=100, lr=2e-3, warmup=100, decay="cosine"
 )
-"""For images of 8 by 8, under a minute on a CPU: fp32 is quicker for small networks, and wide layers without residual
-blocks keep the ONNX graphs small beside the weights."""
+"""For images of 8 by 8: under a minute on a CPU. fp32 is quicker for small networks. Wide layers without residual
+blocks keep the ONNX graphs small relative to the weights."""
 MNIST = Recipe(data="mnist", width=20, lr=2e-3, warmup=200, decay="cosine", ema=0.999)
-"""For images of 28 by 28, but for the steps. The width keeps a release at 3 MB or so."""
+"""For images of 28 by 28; each model sets its own steps. The width keeps a release at about 3 MB."""
 TINY = Recipe(data="digits", precision="fp32", width=4, steps=20, batch=32)
-"""Takes a second: for tests."""
+"""For tests: trains in a second."""
 
 
 class Residual(nn.Module):
-    """SiLU(x + F(x)), F two convolutions (He et al. 2016, eq. 1, https://arxiv.org/abs/1512.03385)."""
+    """SiLU(x + F(x)); F is two convolutions (He et al. 2016, eq. 1, https://arxiv.org/abs/1512.03385)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Residual(nn.Module):
 
 
 class Crop(nn.Module):
-    """The upper left corner of images, (b, c, height, width)."""
+    """Crop images to their upper left corner: (b, c, height, width)."""
 
     def __init__(self, height: int, width: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Crop(nn.Module):
 
 
 class Codec(nn.Module):
-    """E, `encoder`: images (b, c, h, w) to latents (b, latent); and D, `decoder`: latents to logits of pixels."""
+    """E, `encoder`: images (b, c, h, w) → latents (b, latent); D, `decoder`: latents → logits of the pixels."""
 
     def __init__(self, sample: zoo.Sample, latent: int, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
@@ -78,18 +78,18 @@ class Codec(nn.Module):
     def encode(self, x: Tensor) -> Tensor:
         return self.encoder(x).float()  # (b, latent)
 
-    def logits(self, code: Tensor) -> Tensor:
-        return self.decoder(code).float()  # (b, c, h, w)
+    def logits(self, z: Tensor) -> Tensor:
+        return self.decoder(z).float()  # (b, c, h, w)
 
-    def decode(self, code: Tensor) -> Tensor:
-        """(b, latent) to images in [0, 1], (b, c, h, w)."""
-        return self.logits(code).sigmoid()
+    def decode(self, z: Tensor) -> Tensor:
+        """(b, latent) → images in [0, 1], (b, c, h, w)."""
+        return self.logits(z).sigmoid()
 
     def reconstruct(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The reconstruction: float32 (b, c, h, w) in [0, 1] to the same."""
+        """Reconstruct float32 images: (b, c, h, w) in [0, 1] → the same shape and range."""
         return self.reconstruct(x)
 
     def score(self, x: Tensor) -> Tensor:
@@ -98,10 +98,10 @@ class Codec(nn.Module):
 
 
 class Variational(Codec):
-    """A codec whose encoder gives q(z|x), a Gaussian, as its mean and its log variance; the mean is the code."""
+    """A codec whose encoder outputs the mean and log variance of a Gaussian q(z|x); `encode` returns the mean."""
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mean, logvar = self.encoder(x).float().chunk(2, dim=1)  # each (b, latent); the KL needs more than bfloat16
+        mean, logvar = self.encoder(x).float().chunk(2, dim=1)  # each (b, latent); float32 for the KL
         return mean, logvar
 
     def encode(self, x: Tensor) -> Tensor:
@@ -109,13 +109,13 @@ class Variational(Codec):
 
 
 def codec(recipe: Recipe, sample: zoo.Sample) -> Codec:
-    """Both networks by convolutions."""
+    """A codec with the convolutional :func:`encoder` and :func:`decoder`."""
     image, latent = sample.form(zoo.Image), recipe.latent
     return Codec(sample, latent, encoder(image, latent, recipe), decoder(image, latent, recipe))
 
 
 def tasks(codec: Codec) -> Mapping[str, zoo.Task]:
-    """The tasks of a codec whose codes are meant to be standard normal, so that they may be drawn."""
+    """The tasks of a codec with a standard normal p(z): `decode` takes noise."""
     image = codec.sample.x
     return {
         "encode": zoo.Task(codec.encode, {"image": image}, {"z": zoo.Vector((codec.latent,))}),
@@ -126,26 +126,26 @@ def tasks(codec: Codec) -> Mapping[str, zoo.Task]:
 
 
 def encoder(image: zoo.Image, outputs: int, recipe: Recipe, planes: int = 0) -> nn.Sequential:
-    """(b, c + planes, h, w) to (b, outputs): two convolutions that halve the sides, residual blocks, a dense layer."""
+    """(b, c + planes, h, w) → (b, outputs): two convolutions of stride 2, residual blocks, two dense layers."""
     first, (channels, height, width) = recipe.width, _grid(image, recipe)
     return nn.Sequential(
         *block(nn.Conv2d(image.channels + planes, first, 3, 2, 1, bias=False)),
         *block(nn.Conv2d(first, channels, 3, 2, 1, bias=False)),
         *(Residual(channels) for _ in range(recipe.blocks)),
-        nn.Flatten(),
+        nn.Flatten(),  # (b, 2 width, h / 4, w / 4) → (b, cells)
         *block(nn.Linear(channels * height * width, 8 * first, bias=False)),
         nn.Linear(8 * first, outputs),
     )
 
 
 def decoder(image: zoo.Image, inputs: int, recipe: Recipe) -> nn.Sequential:
-    """(b, inputs) to (b, c, h, w), the encoder mirrored; its numbers are of any size, such as logits."""
+    """(b, inputs) → (b, c, h, w): the mirrored encoder; its outputs are unbounded, such as logits."""
     first, (channels, height, width) = recipe.width, _grid(image, recipe)
     cells = channels * height * width
     return nn.Sequential(
         *block(nn.Linear(inputs, 8 * first, bias=False)),
         *block(nn.Linear(8 * first, cells, bias=False)),
-        nn.Unflatten(1, (channels, height, width)),
+        nn.Unflatten(1, (channels, height, width)),  # (b, cells) → (b, 2 width, h / 4, w / 4)
         *(Residual(channels) for _ in range(recipe.blocks)),
         *block(nn.ConvTranspose2d(channels, first, 4, 2, 1, bias=False)),
         nn.ConvTranspose2d(first, image.channels, 4, 2, 1),
@@ -154,10 +154,10 @@ def decoder(image: zoo.Image, inputs: int, recipe: Recipe) -> nn.Sequential:
 
 
 def block(layer: nn.Module) -> tuple[nn.Module, ...]:
-    """A layer without a bias, which batch norm would take off again, batch norm, and SiLU.
+    """A layer, batch norm and SiLU. The layer has no bias, since batch norm would subtract it again.
 
-    On MNIST a convolutional VAE of plain layers had a negative ELBO of 105.4 nats after 10 epochs; with these, a
-    schedule and bfloat16 it had 93.0 after 5.
+    On MNIST a convolutional VAE of plain layers reached a negative ELBO of 105.4 nats after 10 epochs. With these
+    blocks, a learning-rate schedule and bfloat16 it reached 93.0 after 5.
     """
     if isinstance(layer, nn.Linear):
         return layer, nn.BatchNorm1d(layer.out_features), nn.SiLU()

@@ -1,4 +1,4 @@
-"""How far a reconstruction is from its image, as a term of a loss and as a metric."""
+"""The squared error of a reconstruction, as a loss term and as a metric."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import zoo
 
 
 def squared_error(made: Tensor, x: Tensor) -> Tensor:
-    """‖x − made‖², summed over pixels: of images (b, c, h, w) to (b,)."""
+    """‖x − made‖², summed over pixels: images (b, c, h, w) → (b,)."""
     return (made - x).square().flatten(1).sum(1)
 
 
@@ -19,6 +19,6 @@ def mse(module: Any, batch: zoo.Batch, recipe: zoo.Recipe) -> Tensor:
     return (module.reconstruct(batch.x) - batch.x).square().flatten(1).mean(1)
 
 
-from_codes = zoo.Measure(
-    "reconstruction_error", mse, "per pixel, on [0, 1]", "reconstruction of test images from their codes"
+reconstruction_error = zoo.Metric(
+    "reconstruction_error", mse, "per pixel, on [0, 1]", "reconstruction of test images from their latents"
 )

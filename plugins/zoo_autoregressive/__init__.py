@@ -1,1 +1,1 @@
-"""Autoregressive models: one token at a time, each given those before it."""
+"""Autoregressive models: each token is predicted from the tokens before it."""

@@ -1,6 +1,7 @@
-"""Gated PixelCNN on grey images: exact likelihoods, and images drawn pixel by pixel.
+"""Gated PixelCNN on grey images: exact likelihoods, and images sampled pixel by pixel.
 
-Van den Oord et al. 2016, "Conditional image generation with PixelCNN decoders", https://arxiv.org/abs/1606.05328.
+Van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves & Kavukcuoglu 2016, "Conditional image generation with PixelCNN
+decoders", https://arxiv.org/abs/1606.05328. The network is in gated.py.
 """
 
 from __future__ import annotations
@@ -17,22 +18,22 @@ from zoo_autoregressive.gated import GatedPixelCNN
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
-    levels: int = zoo.setting(2, "grey levels of a pixel; 2: images are binarised at random in training", least=2)
-    width: int = zoo.setting(64, "channels of each stack", least=1)
-    layers: int = zoo.setting(6, "layers of both stacks, after the first", least=1)
-    reach: int = zoo.setting(7, "rows above, and columns to either side, that the first layer sees", least=1)
+    levels: int = zoo.setting(2, "grey levels of a pixel; 2: images are binarised at random in training", ge=2)
+    width: int = zoo.setting(64, "channels of each stack", ge=1)
+    layers: int = zoo.setting(6, "layers of both stacks, after the first", ge=1)
+    reach: int = zoo.setting(7, "rows above, and columns to either side, that the first layer sees", ge=1)
     conditional: bool = zoo.setting(False, "model images given their label, and draw them with a label")
 
 
 class PixelCNN(GatedPixelCNN):
-    """p(image) = Π p(pixel | pixels above, and left of it in its row), with `levels` values a pixel."""
+    """p(image) = Π p(pixel | pixels above it, pixels left of it in its row), with `levels` values per pixel."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         image = sample.form(zoo.Image)
         if image.channels != 1:
-            raise ValueError(f"it models grey images, and these have {image.channels} channels")
+            raise ValueError(f"PixelCNN models grey images, and these have {image.channels} channels")
         if recipe.conditional and not sample.classes:
-            raise ValueError("conditional takes labels, and this data has none")
+            raise ValueError("conditional needs labels, and this data has none")
         super().__init__(
             (image.height, image.width),
             recipe.levels,
@@ -44,19 +45,19 @@ class PixelCNN(GatedPixelCNN):
         self.sample = sample
 
     def encode(self, x: Tensor) -> Tensor:
-        """The nearest of the levels: (b, 1, h, w) to int64 (b, h, w)."""
+        """The nearest levels: (b, 1, h, w) in [0, 1] → int64 (b, h, w)."""
         return (x[:, 0] * (self.classes - 1)).round().long()
 
     def decode(self, tokens: Tensor) -> Tensor:
         return tokens[:, None].float() / (self.classes - 1)
 
     def score(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """−log p of the rounded image, in nats."""
+        """−log p of the rounded image in nats, (b,)."""
         return self.nll(self.encode(x), label)
 
 
 def nll(pixelcnn: PixelCNN, batch: zoo.Batch, recipe: Recipe) -> Tensor:
-    """−log p in nats an image, (b,): of two levels drawn with the pixels as probabilities, of more the nearest."""
+    """−log p in nats per image, (b,): randomly binarised images for 2 levels, else rounded ones."""
     x = torch.bernoulli(batch.x) if recipe.levels == 2 else batch.x
     return pixelcnn.nll(pixelcnn.encode(x), batch.labels)
 
@@ -91,12 +92,12 @@ pixelcnn = zoo.Model(
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
     generate=generation,
-    measures=(zoo.Measure("nll", nll, "nats per image", "exact; 2 levels dynamically binarised, more rounded"),),
+    metrics=(zoo.Metric("nll", nll, "nats per image", "exact; 2 levels dynamically binarised, more rounded"),),
     recipes={
         "digits": Recipe(
             data="digits", levels=17, reach=3, layers=4, steps=1500, batch=100, warmup=50, decay="cosine", ema=0.99
         ),
-        "mnist": Recipe(  # the loss is a sum over 784 pixels, so gradients are large; clip allows the higher rate
+        "mnist": Recipe(  # a sum over 784 pixels has large gradients; clipping allows the higher learning rate
             data="mnist", steps=15000, batch=32, lr=2e-3, warmup=200, decay="cosine", clip=200.0, ema=0.999
         ),
         "tiny": Recipe(data="digits", precision="fp32", width=8, layers=1, reach=2, steps=20, batch=32),

@@ -2,8 +2,8 @@
 
 Ho, Jain & Abbeel 2020, "Denoising diffusion probabilistic models", https://arxiv.org/abs/2006.11239, with the cosine
 schedule of Nichol & Dhariwal 2021, "Improved denoising diffusion probabilistic models",
-https://arxiv.org/abs/2102.09672. x₀ is the image stretched from [0, 1] to [-1, 1]; samples are drawn in few steps by
-Song, Meng & Ermon 2021, "Denoising diffusion implicit models", https://arxiv.org/abs/2010.02502.
+https://arxiv.org/abs/2102.09672. x₀ is the image rescaled from [0, 1] to [-1, 1]. The sampler is that of Song, Meng &
+Ermon 2021, "Denoising diffusion implicit models" (DDIM), https://arxiv.org/abs/2010.02502.
 """
 
 from __future__ import annotations
@@ -22,43 +22,43 @@ import zoo
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
-    width: int = zoo.setting(64, "channels of the finer of two stages; the coarser has twice as many", least=1)
-    patch: int = zoo.setting(1, "side of the squares of pixels that are one cell of the finer stage", least=1)
+    width: int = zoo.setting(64, "channels of the finer of two stages; the coarser has twice as many", ge=1)
+    patch: int = zoo.setting(1, "side of the squares of pixels that are one cell of the finer stage", ge=1)
     # T and both ends of the linear schedule are those of Ho et al., section 4.
-    times: int = zoo.setting(1000, "steps T from an image to noise", least=2, most=10_000)
+    timesteps: int = zoo.setting(1000, "steps T from an image to noise", ge=2, le=10_000)
     schedule: Literal["cosine", "linear"] = zoo.setting("cosine", "how the noise grows with time")
-    dropout: float = zoo.setting(0.0, "chance of a feature to be left out in training", least=0, most=0.9)
-    sigma: float = zoo.setting(0.2, "standard deviation, on [0, 1], of the noise that denoise takes out", above=0)
-    sampling_steps: int = zoo.setting(50, "steps from noise to a sample, unless told otherwise", least=1)
+    dropout: float = zoo.setting(0.0, "fraction of features dropped in training", ge=0, le=0.9)
+    sigma: float = zoo.setting(0.2, "standard deviation, on [0, 1], of the noise that denoise takes out", gt=0)
+    sampling_steps: int = zoo.setting(50, "steps from noise to a sample, by default", ge=1)
 
 
-def alphas(recipe: Recipe) -> tuple[float, ...]:
-    """ᾱ_t = Π (1 − β_s), s ≤ t, for t = 0 … T − 1.
+def alpha_bars(recipe: Recipe) -> tuple[float, ...]:
+    """ᾱ_t = Π_{s ≤ t} (1 − β_s) for t = 0 … T − 1.
 
-    linear: β from 10⁻⁴ to 0.02 (Ho et al., section 4) for T = 1000, for others 1000/T times as much. cosine:
-    ᾱ follows cos²((t/T + s)/(1 + s) · π/2) with s = 0.008 and β ≤ 0.999 (Nichol & Dhariwal, eq. 17).
+    linear: β from 10⁻⁴ to 0.02 for T = 1000 (Ho et al., section 4), scaled by 1000/T for other T. cosine:
+    ᾱ_t ∝ cos²((t/T + s)/(1 + s) · π/2) with s = 0.008 and β ≤ 0.999 (Nichol & Dhariwal, eq. 17).
     """
 
     def f(t: float) -> float:
-        return math.cos((t / recipe.times + 0.008) / 1.008 * math.pi / 2) ** 2
+        return math.cos((t / recipe.timesteps + 0.008) / 1.008 * math.pi / 2) ** 2
 
-    alpha_bars, alpha_bar = [], 1.0
-    for t in range(recipe.times):
+    schedule, alpha_bar = [], 1.0
+    for t in range(recipe.timesteps):
         if recipe.schedule == "linear":
-            beta = (1e-4 + (0.02 - 1e-4) * t / (recipe.times - 1)) * 1000 / recipe.times
+            beta = (1e-4 + (0.02 - 1e-4) * t / (recipe.timesteps - 1)) * 1000 / recipe.timesteps
         else:
             beta = 1 - f(t + 1) / f(t)
         alpha_bar *= 1 - min(beta, 0.999)
-        alpha_bars.append(alpha_bar)
+        schedule.append(alpha_bar)
     if alpha_bar < 1e-12:
         raise ValueError(
-            f"times (={recipe.times}) is too few for a linear schedule: set 20 or more, or schedule=cosine"
+            f"timesteps (={recipe.timesteps}) is too few for a linear schedule: set 20 or more, or schedule=cosine"
         )
-    return tuple(alpha_bars)
+    return tuple(schedule)
 
 
 class Residual(nn.Module):
-    """Two convolutions around which their input goes; the time is added between them (Ho et al., appendix B)."""
+    """A residual block of two convolutions; the time embedding is added between them (Ho et al., appendix B)."""
 
     def __init__(self, inputs: int, outputs: int, times: int, dropout: float) -> None:
         super().__init__()
@@ -67,24 +67,25 @@ class Residual(nn.Module):
         self.second = nn.Sequential(
             _norm(outputs), nn.SiLU(), nn.Dropout(dropout), nn.Conv2d(outputs, outputs, 3, 1, 1)
         )
-        self.around = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
+        self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        return self.around(x) + self.second(self.first(x) + self.time(time)[:, :, None, None])
+        # x: (b, inputs, h, w); time: (b, times) → (b, outputs, 1, 1).
+        return self.skip(x) + self.second(self.first(x) + self.time(time)[:, :, None, None])
 
 
 class Attention(nn.Module):
-    """Every cell asks every cell (Vaswani et al. 2017, eq. 1), around which the input goes."""
+    """Single-head self-attention over all cells (Vaswani et al. 2017, eq. 1), with a residual connection."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm, self.asked = _norm(channels), nn.Conv2d(channels, 3 * channels, 1)
-        self.told = nn.Conv2d(channels, channels, 1)
+        self.norm, self.qkv = _norm(channels), nn.Conv2d(channels, 3 * channels, 1)
+        self.proj = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        query, key, value = self.asked(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)  # each (b, h·w, c)
-        mixed = (query @ key.mT * key.shape[2] ** -0.5).softmax(2) @ value
-        return x + self.told(mixed.transpose(1, 2).unflatten(2, x.shape[2:]))
+        q, k, v = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)  # (b, 3 c, h, w) → 3 × (b, h·w, c)
+        mixed = (q @ k.mT * k.shape[2] ** -0.5).softmax(2) @ v  # (b, h·w, c)
+        return x + self.proj(mixed.transpose(1, 2).unflatten(2, x.shape[2:]))  # (b, h·w, c) → (b, c, h, w)
 
 
 def _norm(channels: int) -> nn.Module:
@@ -92,30 +93,30 @@ def _norm(channels: int) -> nn.Module:
 
 
 class DDPM(nn.Module):
-    """ε_θ(x, t), a U-Net of two stages, the coarser at half the resolution, with attention there."""
+    """ε_θ(x_t, t): a U-Net of two stages; the coarser stage has half the resolution, and attention."""
 
-    alphas: Tensor
-    """ᾱ_t: (times,)."""
+    alpha_bar: Tensor
+    """ᾱ_t: (timesteps,)."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
         self.sample, self.recipe = sample, recipe
         channels, height, width = sample.form(zoo.Image).shape
         side = 2 * recipe.patch
-        if max(height, width) <= side and recipe.width <= 8:  # GroupNorm of one value would be 0 whatever it is
+        if max(height, width) <= side and recipe.width <= 8:  # GroupNorm of one value is always 0
             raise ValueError(
                 f"images of {height}×{width} pixels are one cell of the coarser stage, which is too few for "
                 f"width={recipe.width}: take larger images, or set width=16"
             )
         self.padding = (0, -width % side, 0, -height % side)
-        self.schedule = alphas(recipe)
-        self.register_buffer("alphas", torch.tensor(self.schedule), persistent=False)
-        # Of the noise in x / √ᾱ, on [-1, 1].
+        self.schedule = alpha_bars(recipe)
+        self.register_buffer("alpha_bar", torch.tensor(self.schedule), persistent=False)
+        # The standard deviation of the noise in x_t / √ᾱ_t, on [-1, 1]; sigma is on [0, 1], hence the factor of 2.
         deviations = [math.sqrt((1 - alpha_bar) / alpha_bar) for alpha_bar in self.schedule]
-        self.denoising_time = min(range(recipe.times), key=lambda t: abs(deviations[t] - 2 * recipe.sigma))
+        self.denoising_time = min(range(recipe.timesteps), key=lambda t: abs(deviations[t] - 2 * recipe.sigma))
         cell, fine, coarse, times = channels * recipe.patch**2, recipe.width, 2 * recipe.width, 4 * recipe.width
         self.time = nn.Sequential(nn.Linear(2 * fine, times), nn.SiLU(), nn.Linear(times, times), nn.SiLU())
-        self.enter = nn.Conv2d(cell, fine, 3, 1, 1)
+        self.conv_in = nn.Conv2d(cell, fine, 3, 1, 1)
         self.fine_in = Residual(fine, fine, times, recipe.dropout)
         self.down = nn.Conv2d(fine, fine, 3, 2, 1)
         self.coarse_in = Residual(fine, coarse, times, recipe.dropout)
@@ -125,77 +126,81 @@ class DDPM(nn.Module):
         self.up = nn.Sequential(nn.Upsample(scale_factor=2.0), nn.Conv2d(coarse, fine, 3, 1, 1))
         self.fine_out = Residual(2 * fine, fine, times, recipe.dropout)
         end = nn.Conv2d(fine, cell, 3, 1, 1)
-        self.leave = nn.Sequential(_norm(fine), nn.SiLU(), end)
-        for last in (self.attention.told, end):
+        self.conv_out = nn.Sequential(_norm(fine), nn.SiLU(), end)
+        for last in (self.attention.proj, end):
             nn.init.zeros_(last.weight)
 
     def predict(self, x: Tensor, time: Tensor) -> Tensor:
-        """ε_θ: the noise in x, (b, c, h, w), at times (b,) below T."""
+        """ε_θ(x_t, t): the predicted noise in x, (b, c, h, w), at times (b,) below T."""
         _, height, width = self.sample.x.shape
-        at = self.time(self.timestep_embedding(time))
-        fine = self.enter(F.pixel_unshuffle(F.pad(x, self.padding), self.recipe.patch))
-        fine = self.fine_in(fine, at)  # (b, width, h / patch, w / patch)
-        coarse = self.coarse_in(self.down(fine), at)  # (b, 2 width, h / 2 patch, w / 2 patch)
-        deep = self.middle(self.attention(coarse), at)
-        deep = self.coarse_out(torch.cat((deep, coarse), 1), at)
-        made = self.leave(self.fine_out(torch.cat((self.up(deep), fine), 1), at))
-        return F.pixel_shuffle(made, self.recipe.patch)[:, :, :height, :width]
+        emb = self.time(self.timestep_embedding(time))  # (b, 4 width)
+        # (b, c, h, w) → (b, c·patch², h / patch, w / patch), padded to whole cells of the coarser stage.
+        fine = self.conv_in(F.pixel_unshuffle(F.pad(x, self.padding), self.recipe.patch))
+        fine = self.fine_in(fine, emb)  # (b, width, h / patch, w / patch)
+        coarse = self.coarse_in(self.down(fine), emb)  # (b, 2 width, h / 2 patch, w / 2 patch)
+        deep = self.middle(self.attention(coarse), emb)
+        deep = self.coarse_out(torch.cat((deep, coarse), 1), emb)  # skip connection: 4 width channels in, 2 width out
+        eps = self.conv_out(self.fine_out(torch.cat((self.up(deep), fine), 1), emb))
+        return F.pixel_shuffle(eps, self.recipe.patch)[:, :, :height, :width]  # (b, c, h, w)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """The predicted noise ε_θ(x_t, t), (b, c, h, w), of x_t of that shape and times int64 (b,), 0 to T − 1.
+        """The predicted noise ε_θ(x_t, t), (b, c, h, w), given x_t, (b, c, h, w), and t, int64 (b,) from 0 to T − 1.
 
-        x_t is √ᾱ_t x₀ + √(1 − ᾱ_t) ε with the image x₀ stretched to [-1, 1]: see :func:`noisy`.
+        x_t = √ᾱ_t x₀ + √(1 − ᾱ_t) ε, with the image x₀ rescaled to [-1, 1]: see :func:`noisy`.
         """
         return self.predict(x, time)
 
     def denoise(self, x: Tensor) -> Tensor:
-        """x₀ in one step (eq. 15), of images with normal noise of deviation `sigma`, cut to [0, 1]."""
-        stretched, alpha_bar = 2 * x - 1, self.schedule[self.denoising_time]
+        """Predict x₀ in one step (eq. 15) from images with Gaussian noise of deviation `sigma`, clipped to [0, 1].
+
+        The scaled images √ᾱ_t (2x − 1) are the x_t of the t whose noise level is closest to `sigma`.
+        """
+        rescaled, alpha_bar = 2 * x - 1, self.schedule[self.denoising_time]
         timesteps = torch.full(x.shape[:1], self.denoising_time, device=x.device)
-        noise = self.predict(math.sqrt(alpha_bar) * stretched, timesteps)
-        return ((stretched - math.sqrt((1 - alpha_bar) / alpha_bar) * noise).clamp(-1, 1) + 1) / 2
+        eps = self.predict(math.sqrt(alpha_bar) * rescaled, timesteps)
+        return ((rescaled - math.sqrt((1 - alpha_bar) / alpha_bar) * eps).clamp(-1, 1) + 1) / 2
 
     def timestep_embedding(self, time: Tensor) -> Tensor:
-        """The sines and cosines of a time at `width` frequencies (Vaswani et al. 2017, section 3.5): (b, 2 width)."""
+        """Sines and cosines of the time at `width` frequencies (Vaswani et al. 2017, section 3.5): (b, 2 width)."""
         count = self.recipe.width
-        rates = torch.exp(torch.arange(count, device=time.device) * (-math.log(10_000) / count))
-        angles = time[:, None].float() * rates
+        frequencies = torch.exp(torch.arange(count, device=time.device) * (-math.log(10_000) / count))  # (width,)
+        angles = time[:, None].float() * frequencies  # (b, width)
         return torch.cat((angles.sin(), angles.cos()), 1)
 
 
 def noisy(ddpm: DDPM, images: Tensor, time: Tensor, noise: Tensor) -> Tensor:
-    """x_t = √ᾱ_t x₀ + √(1 − ᾱ_t) ε (Ho et al., eq. 4), of images in [0, 1]."""
-    alpha_bar = ddpm.alphas[time][:, None, None, None]
+    """x_t = √ᾱ_t x₀ + √(1 − ᾱ_t) ε (Ho et al., eq. 4), for images in [0, 1] and noise, each (b, c, h, w)."""
+    alpha_bar = ddpm.alpha_bar[time][:, None, None, None]  # (b, 1, 1, 1)
     return alpha_bar.sqrt() * (2 * images - 1) + (1 - alpha_bar).sqrt() * noise
 
 
 def squared_error(ddpm: DDPM, images: Tensor, time: Tensor) -> Tensor:
     """‖ε − ε_θ(x_t, t)‖² / (c·h·w) (eq. 14): (b,)."""
-    noise = torch.randn_like(images)
-    return (noise - ddpm.predict(noisy(ddpm, images, time, noise), time).float()).square().flatten(1).mean(1)
+    eps = torch.randn_like(images)
+    return (eps - ddpm.predict(noisy(ddpm, images, time, eps), time).float()).square().flatten(1).mean(1)
 
 
 def loss(ddpm: DDPM, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    """The simple loss, times at random (algorithm 1)."""
-    time = torch.randint(recipe.times, (len(batch.x),), device=batch.x.device)
+    """L_simple (eq. 14) with t uniform at random (algorithm 1)."""
+    time = torch.randint(recipe.timesteps, (len(batch.x),), device=batch.x.device)
     return {"simple": squared_error(ddpm, batch.x, time).mean()}
 
 
 def simple_loss(ddpm: DDPM, batch: zoo.Batch, recipe: Recipe) -> Tensor:
-    """The same at times that spread evenly over any number of samples: multiples of 0.618033, modulo 1."""
-    return squared_error(ddpm, batch.x, batch.index * 618_033 % 1_000_000 * recipe.times // 1_000_000)
+    """L_simple at times that cover [0, T) evenly for any number of samples: multiples of 0.618033 T, modulo T."""
+    return squared_error(ddpm, batch.x, batch.index * 618_033 % 1_000_000 * recipe.timesteps // 1_000_000)
 
 
 def tasks(ddpm: DDPM) -> Mapping[str, zoo.Task]:
     image, x = ddpm.sample.x, zoo.Vector(ddpm.sample.x.shape)
     return {
-        "predict": zoo.Task(ddpm.predict, {"x": x, "time": zoo.Label(ddpm.recipe.times)}, {"noise": x}),
+        "predict": zoo.Task(ddpm.predict, {"x": x, "time": zoo.Label(ddpm.recipe.timesteps)}, {"noise": x}),
         "denoise": zoo.Task(ddpm.denoise, {"image": image}, {"denoised": image}),
     }
 
 
 def generation(ddpm: DDPM) -> zoo.Iterative:
-    return zoo.Iterative("predict", ddpm.schedule, min(ddpm.recipe.sampling_steps, ddpm.recipe.times))
+    return zoo.Iterative("predict", ddpm.schedule, min(ddpm.recipe.sampling_steps, ddpm.recipe.timesteps))
 
 
 ddpm = zoo.Model(
@@ -209,13 +214,13 @@ ddpm = zoo.Model(
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
     generate=generation,
-    measures=(
-        zoo.Measure(
+    metrics=(
+        zoo.Metric(
             "simple_loss", simple_loss, "per pixel", "squared error of the noise on [-1, 1], one time an image, evenly"
         ),
     ),
     recipes={
-        "digits": Recipe(  # dropout of 0.1 as Ho et al. have for the small CIFAR-10 (appendix B)
+        "digits": Recipe(  # dropout of 0.1, as Ho et al. use on CIFAR-10 (appendix B)
             data="digits",
             precision="fp32",
             width=40,
@@ -229,6 +234,6 @@ ddpm = zoo.Model(
         "mnist": Recipe(  # patches of 2 by 2: a quarter of the cells
             data="mnist", patch=2, steps=10_000, batch=128, warmup=500, decay="cosine", ema=0.999, clip=1.0
         ),
-        "tiny": Recipe(data="digits", precision="fp32", width=4, times=20, sampling_steps=5, steps=20, batch=32),
+        "tiny": Recipe(data="digits", precision="fp32", width=4, timesteps=20, sampling_steps=5, steps=20, batch=32),
     },
 )

@@ -1,1 +1,1 @@
-"""Classifiers whose features measure what other models generate."""
+"""Classifiers whose features the metrics of generated images (FID, KID, precision, recall) use."""

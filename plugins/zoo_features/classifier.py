@@ -1,8 +1,8 @@
-"""Residual classifier, whose features tell how alike two sets of images are.
+"""Residual classifier, whose features the distances between sets of images use.
 
 He, Zhang, Ren & Sun 2016, "Deep residual learning for image recognition", https://arxiv.org/abs/1512.03385: the
-small ResNet of section 4.2, three stages of 3×3 convolutions and a global average. That average is the feature
-vector on which FID, KID, precision and recall are taken (docs/measures.md).
+small ResNet of section 4.2, with three stages of 3×3 convolutions and global average pooling. The pooled vector is the
+feature vector from which FID, KID, precision and recall are computed (docs/metrics.md).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import zoo
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
     width: int = zoo.setting(
-        28, "channels of the first stage; the third, and so the features, have 4 times as many", least=1
+        28, "channels of the first stage; the third, and so the features, have 4 times as many", ge=1
     )
-    blocks: int = zoo.setting(1, "residual blocks a stage", least=1)
-    stride: int = zoo.setting(1, "stride of the first convolution; 2 is four times quicker", least=1, most=2)
+    blocks: int = zoo.setting(1, "residual blocks a stage", ge=1)
+    stride: int = zoo.setting(1, "stride of the first convolution; 2 is four times quicker", ge=1, le=2)
 
 
 class Block(nn.Module):
-    """ReLU(shortcut(x) + F(x)), F two convolutions (eq. 2); the shortcut is 1×1 where the shape changes (option B)."""
+    """ReLU(shortcut(x) + F(x)) (eq. 2); F is two convolutions; the shortcut is 1×1 if the shape changes (option B)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Classifier(nn.Module):
         super().__init__()
         image = sample.form(zoo.Image)
         if sample.classes < 2:
-            raise ValueError(f"it classifies, and this data has {sample.classes} classes")
+            raise ValueError(f"a classifier needs 2 or more classes, and this data has {sample.classes}")
         self.sample, self.size = sample, 4 * recipe.width
         layers: list[nn.Module] = [
             nn.Conv2d(image.channels, recipe.width, 3, recipe.stride, 1, bias=False),
@@ -69,15 +69,15 @@ class Classifier(nn.Module):
         self.head = nn.Linear(self.size, sample.classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """The average of the last stage over the image, (b, size)."""
-        return self.body(2 * x - 1).mean((2, 3))
+        """The globally average-pooled output of the last stage, (b, size)."""
+        return self.body(2 * x - 1).mean((2, 3))  # (b, size, h, w) → (b, size)
 
     def classify(self, x: Tensor) -> Tensor:
         """Logits, (b, classes)."""
         return self.head(self.features(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of the classes: float32 (b, c, h, w) in [0, 1] to (b, classes)."""
+        """Logits of the classes: float32 (b, c, h, w) in [0, 1] → (b, classes)."""
         return self.classify(x)
 
 
@@ -107,11 +107,11 @@ features = zoo.Model(
     build=Classifier,
     objectives=(zoo.Objective(loss, optimiser=zoo.AdamW(weight_decay=0.05)),),
     tasks=tasks,
-    measures=(zoo.Measure("accuracy", accuracy, "share", "the likeliest class of each test image", "higher"),),
+    metrics=(zoo.Metric("accuracy", accuracy, "fraction", "the likeliest class of each test image", "higher"),),
     recipes={
         "digits": Recipe(data="digits", precision="fp32", steps=600, batch=100, lr=3e-3, warmup=50, decay="cosine"),
         "mnist": Recipe(data="mnist", stride=2, steps=3500, lr=3e-3, warmup=200, decay="cosine"),
-        "cifar10-jpeg": Recipe(  # mirrored and moved by up to 4 pixels, as in section 4.2
+        "cifar10-jpeg": Recipe(  # flips and random crops with 4 pixels of padding, as in section 4.2
             data="cifar10-jpeg", stride=2, flip=True, crop=4, steps=5000, lr=3e-3, warmup=300, decay="cosine"
         ),
         "tiny": Recipe(data="digits", precision="fp32", width=4, steps=20, batch=32),

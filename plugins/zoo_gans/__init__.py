@@ -1,1 +1,1 @@
-"""Generative adversarial networks: a generator that learns from a critic."""
+"""Generative adversarial networks: a generator trained against a discriminator or critic."""

@@ -1,8 +1,8 @@
 """Bidirectional GAN: a GAN with an encoder.
 
 Donahue, Krähenbühl & Darrell 2017, "Adversarial feature learning", https://arxiv.org/abs/1605.09782, and Dumoulin et
-al. 2017, "Adversarially learned inference", https://arxiv.org/abs/1606.00704: the discriminator tells an image with
-its code, (x, E(x)), from a code with its image, (G(z), z). Where it cannot, E and G are each other's inverse.
+al. 2017, "Adversarially learned inference", https://arxiv.org/abs/1606.00704. The discriminator distinguishes pairs
+(x, E(x)) from pairs (G(z), z). At the optimum E and G are inverse to each other.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo
-from zoo_autoencoders.reconstruction import from_codes, squared_error
+from zoo_autoencoders.reconstruction import reconstruction_error, squared_error
 from zoo_gans import gan, nets
 
 HIDDEN = 256
-"""Numbers in the hidden layers of the discriminator."""
+"""Units of each hidden layer of the discriminator."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(nets.Recipe):
-    latent: int = zoo.setting(32, "dimensions of z", least=1)
-    cycle: float = zoo.setting(0.0, "weight of ‖x − G(E(x))‖² (ALICE, Li et al. 2017, arXiv:1709.01215)", least=0)
+    latent: int = zoo.setting(32, "dimensions of z", ge=1)
+    cycle: float = zoo.setting(0.0, "weight of ‖x − G(E(x))‖² (ALICE, Li et al. 2017, arXiv:1709.01215)", ge=0)
 
 
 class BiGAN(nn.Module):
-    """E: image to z; G: z to image; D: both to logit of being E's."""
+    """E: image → z; G: z → image; D: (image, z) → the logit of the pair being (x, E(x))."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
@@ -62,16 +62,16 @@ class BiGAN(nn.Module):
         return self.decode(self.encode(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The reconstruction G(E(x)): float32 (b, c, h, w) in [0, 1] to the same; ``decode(z)`` is the generator."""
+        """Reconstruct, G(E(x)): float32 (b, c, h, w) in [0, 1] → the same. ``decode(z)`` is the generator."""
         return self.reconstruct(x)
 
     def score(self, x: Tensor) -> Tensor:
-        """‖x − G(E(x))‖₁, (b,): the part of Zenati et al. 2018 (arXiv:1802.06222, eq. 4) that needs no critic."""
+        """‖x − G(E(x))‖₁, (b,): the term of Zenati et al. 2018 (arXiv:1802.06222, eq. 4) without the discriminator."""
         return (x - self.reconstruct(x)).abs().flatten(1).sum(1)
 
     def discriminate(self, x: Tensor, z: Tensor) -> Tensor:
-        parts = self.discriminator["x"](2 * x - 1), self.discriminator["z"](z)
-        return self.discriminator["head"](torch.cat(parts, dim=1))  # (b, 1)
+        features = self.discriminator["x"](2 * x - 1), self.discriminator["z"](z)  # each (b, HIDDEN)
+        return self.discriminator["head"](torch.cat(features, dim=1))  # (b, 1)
 
 
 def _pairs(bigan: BiGAN, batch: zoo.Batch) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -82,23 +82,24 @@ def _pairs(bigan: BiGAN, batch: zoo.Batch) -> tuple[tuple[Tensor, Tensor], tuple
 
 def discriminator_loss(bigan: BiGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     """−log D(x, E(x)) − log(1 − D(G(z), z)) (Donahue et al., eq. 3)."""
-    encoded, decoded = (bigan.discriminate(*pair) for pair in _pairs(bigan, batch))
-    return {"d_encoded": F.softplus(-encoded).mean(), "d_decoded": F.softplus(decoded).mean()}
+    real, fake = (bigan.discriminate(*pair) for pair in _pairs(bigan, batch))
+    return {"d_encoded": F.softplus(-real).mean(), "d_decoded": F.softplus(fake).mean()}
 
 
 def inverse_loss(bigan: BiGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    """The same with the labels changed, which does not saturate (section 3.4), for E and G."""
+    """−log(1 − D(x, E(x))) − log D(G(z), z) for E and G: swapped labels, non-saturating (section 3.4)."""
     pairs = _pairs(bigan, batch)
-    encoded, decoded = (bigan.discriminate(*pair) for pair in pairs)
-    terms = {"encoder": F.softplus(encoded).mean(), "generator": F.softplus(-decoded).mean()}
+    real, fake = (bigan.discriminate(*pair) for pair in pairs)
+    terms = {"encoder": F.softplus(real).mean(), "generator": F.softplus(-fake).mean()}
     if recipe.cycle:
-        error = squared_error(bigan.decode(pairs[0][1]), batch.x)
+        (_, z), _ = pairs  # E(x)
+        error = squared_error(bigan.decode(z), batch.x)
         terms["cycle"] = recipe.cycle * error.mean()
     return terms
 
 
 def finish(bigan: BiGAN, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
-    """Take the statistics of the encoder, and then those of the generator."""
+    """Recompute the BatchNorm statistics of the encoder, then of the generator."""
     batches = list(islice(batches, nets.STATISTICS))
     nets.take_statistics(bigan.encoder, lambda batch: bigan.encode(batch.x), batches)
     nets.take_statistics(bigan.generator, lambda batch: nets.fake(bigan, batch), batches)
@@ -117,7 +118,7 @@ def tasks(bigan: BiGAN) -> Mapping[str, zoo.Task]:
 bigan = zoo.Model(
     card=zoo.Card(
         title="Bidirectional GAN",
-        summary="A GAN with an encoder that is trained with it: codes of images, and images given back.",
+        summary="A GAN with an encoder that is trained with it: latents of images, and reconstructions.",
         paper="https://arxiv.org/abs/1605.09782",
         citation="Donahue, Krähenbühl & Darrell 2017",
     ),
@@ -129,7 +130,7 @@ bigan = zoo.Model(
     tasks=tasks,
     generate=zoo.OneShot("decode"),
     finish=finish,
-    measures=(from_codes,),
+    metrics=(reconstruction_error,),
     recipes={
         "digits": Recipe(
             data="digits", precision="fp32", latent=16, width=64, steps=6000, batch=100, decay="linear", ema=0.998

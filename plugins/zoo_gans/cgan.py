@@ -1,8 +1,8 @@
-"""Conditional GAN: the generator is told which class to make.
+"""Conditional GAN: a GAN conditioned on the class label.
 
-Mirza & Osindero 2014, "Conditional generative adversarial nets", https://arxiv.org/abs/1411.1784. The generator has the
-label beside its noise, as there; the discriminator judges image and label together by projection (Miyato & Koyama
-2018, "cGANs with projection discriminator", https://arxiv.org/abs/1802.05637).
+Mirza & Osindero 2014, "Conditional generative adversarial nets", https://arxiv.org/abs/1411.1784. As in the paper, the
+generator's input is the noise concatenated with the label's embedding. The discriminator is a projection discriminator
+instead (Miyato & Koyama 2018, "cGANs with projection discriminator", https://arxiv.org/abs/1802.05637).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from zoo_gans.nets import Recipe
 
 
 class CGAN(nn.Module):
-    """G: z and label to image; D: image and label to logit of being real together."""
+    """G: (z, label) → image; D: (image, label) → the logit of a real pair."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
@@ -43,16 +43,16 @@ class CGAN(nn.Module):
         return z, torch.randint(self.sample.classes, (count,), device=device)
 
     def decode(self, z: Tensor, label: Tensor) -> Tensor:
-        inputs = torch.cat([z, self.embedding(label)], dim=1)
+        inputs = torch.cat([z, self.embedding(label)], dim=1)  # (b, latent + classes)
         return nets.unstretched(self.generator(inputs), self.sample.x)  # (b, c, h, w)
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
-        """Generated images, (b, c, h, w) in [0, 1], of standard normal noise, (b, latent), and labels, int64 (b,)."""
+        """Generate images, (b, c, h, w) in [0, 1], from standard normal noise, (b, latent), and labels, int64 (b,)."""
         return self.decode(z, label)
 
     def discriminate(self, x: Tensor, label: Tensor) -> Tensor:
         """ψ(φ(x)) + vᵧ·φ(x), (b,) (Miyato & Koyama 2018, eq. 3)."""
-        features = self.discriminator["body"](2 * x - 1)
+        features = self.discriminator["body"](2 * x - 1)  # φ(x): (b, size)
         projected = (self.discriminator["embedding"](label) * features).sum(1)
         return self.discriminator["head"](features)[:, 0] + projected
 
@@ -61,12 +61,12 @@ def discriminator_loss(cgan: CGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[
     """−log D(x|y) − log(1 − D(G(z|y)|y)) (eq. 2)."""
     z, label = cgan.draw(len(batch.x), batch.x.device)
     real = cgan.discriminate(batch.x, batch.labels)
-    faked = cgan.discriminate(cgan.decode(z, label).detach(), label)
-    return {"d_real": F.softplus(-real).mean(), "d_fake": F.softplus(faked).mean()}
+    fake = cgan.discriminate(cgan.decode(z, label).detach(), label)
+    return {"d_real": F.softplus(-real).mean(), "d_fake": F.softplus(fake).mean()}
 
 
 def generator_loss(cgan: CGAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    """−log D(G(z|y)|y), which does not saturate."""
+    """−log D(G(z|y)|y), the non-saturating loss."""
     z, label = cgan.draw(len(batch.x), batch.x.device)
     return {"generator": F.softplus(-cgan.discriminate(cgan.decode(z, label), label)).mean()}
 
@@ -79,7 +79,7 @@ def tasks(cgan: CGAN) -> Mapping[str, zoo.Task]:
 cgan = zoo.Model(
     card=zoo.Card(
         title="Conditional GAN",
-        summary="A convolutional GAN that is told which class to make: samples of a label that one asks for.",
+        summary="A convolutional GAN with class labels: samples of a chosen class.",
         paper="https://arxiv.org/abs/1411.1784",
         citation="Mirza & Osindero 2014",
     ),

@@ -1,10 +1,11 @@
-"""Generative adversarial network, dense.
+"""Generative adversarial network of dense layers.
 
-Goodfellow et al. 2014, "Generative adversarial nets", https://arxiv.org/abs/1406.2661: a generator G makes images of
-noise, a discriminator D tells them from real ones, and each is trained against the other.
+Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville & Bengio 2014, "Generative adversarial nets",
+https://arxiv.org/abs/1406.2661. A generator G maps noise to images; a discriminator D classifies images as real or
+generated; each is trained against the other.
 
-The networks called D give the logit l of the chance that an image is real, D = σ(l). So −log D = softplus(−l), and
-−log(1 − D) = softplus(l), neither of which overflows.
+The discriminator networks output the logit l of the probability that an image is real, D = σ(l). So −log D =
+softplus(−l) and −log(1 − D) = softplus(l): neither overflows.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from zoo_gans.nets import GAN
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
-    lr: float = zoo.setting(2e-4, "peak learning rate of D", above=0)
-    generator_lr: float = zoo.setting(5e-4, "peak learning rate of G", above=0)
-    latent: int = zoo.setting(64, "dimensions of z", least=1)
-    hidden: tuple[int, ...] = zoo.setting((256, 512), "sizes of G's hidden layers; D has them the other way", least=1)
-    dropout: float = zoo.setting(0.3, "share of D's hidden numbers that are left out in training", least=0, most=0.9)
+    lr: float = zoo.setting(2e-4, "peak learning rate of D", gt=0)
+    generator_lr: float = zoo.setting(5e-4, "peak learning rate of G", gt=0)
+    latent: int = zoo.setting(64, "dimensions of z", ge=1)
+    hidden: tuple[int, ...] = zoo.setting((256, 512), "sizes of G's hidden layers; D has them the other way", ge=1)
+    dropout: float = zoo.setting(0.3, "fraction of D's hidden numbers that are left out in training", ge=0, le=0.9)
 
 
 def build(recipe: Recipe, sample: zoo.Sample) -> GAN:
@@ -49,12 +50,12 @@ def build(recipe: Recipe, sample: zoo.Sample) -> GAN:
 
 def discriminator_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[str, Tensor]:
     """−log D(x) − log(1 − D(G(z))) (eq. 1)."""
-    real, faked = gan.discriminate(batch.x), gan.discriminate(nets.fake(gan, batch).detach())
-    return {"d_real": F.softplus(-real).mean(), "d_fake": F.softplus(faked).mean()}
+    real, fake = gan.discriminate(batch.x), gan.discriminate(nets.fake(gan, batch).detach())
+    return {"d_real": F.softplus(-real).mean(), "d_fake": F.softplus(fake).mean()}
 
 
 def generator_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[str, Tensor]:
-    """−log D(G(z)), which does not saturate (section 3)."""
+    """−log D(G(z)), the non-saturating loss (section 3)."""
     return {"generator": F.softplus(-gan.discriminate(nets.fake(gan, batch))).mean()}
 
 
@@ -69,7 +70,7 @@ objectives = (
 gan = zoo.Model(
     card=zoo.Card(
         title="Generative adversarial network",
-        summary="A dense generator trained against a discriminator, without a likelihood: where it all began.",
+        summary="A dense generator trained against a discriminator, without a likelihood: the first GAN.",
         paper="https://arxiv.org/abs/1406.2661",
         citation="Goodfellow et al. 2014",
     ),

@@ -1,14 +1,14 @@
-"""InfoGAN: a GAN that finds classes and styles by itself.
+"""InfoGAN: a GAN that learns classes and styles without labels.
 
-Chen et al. 2016, "InfoGAN: interpretable representation learning by information maximizing generative adversarial
-nets", https://arxiv.org/abs/1606.03657. Part of the noise is a code: a class c and a few continuous numbers, here
-called style. A network Q must read the code off the image, so the generator has to make it show. Q has a body of its
-own here, where the paper has it share the discriminator's.
+Chen, Duan, Houthooft, Schulman, Sutskever & Abbeel 2016, "InfoGAN: interpretable representation learning by information
+maximizing generative adversarial nets", https://arxiv.org/abs/1606.03657. Part of the generator's input is a code c: a
+categorical class and a few continuous values, here called style. A network Q predicts the code from the image, so the
+generator has to make the code visible. Q has its own body; in the paper it shares the discriminator's.
 
-What it finds need not be classes that people know. With the recipe field `invariance`, which is not in the paper, Q
-also has to say the same of a real image and of the same one distorted (Ji, Henriques & Vedaldi 2019, "Invariant
-information clustering", https://arxiv.org/abs/1807.06653): slant, size, place and weight are then no classes. No label
-is used.
+The learnt classes need not be the data's classes. The recipe field `invariance`, which is not in the paper, adds a
+loss: Q has to assign the same class to a real image and to a distorted copy (Ji, Henriques & Vedaldi 2019, "Invariant
+information clustering", https://arxiv.org/abs/1807.06653). Then slant, size, position and stroke width cannot become
+classes. No label is used.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from zoo_gans import gan, nets
 Terms = Mapping[str, Tensor]
 
 HIDDEN = 128
-"""Numbers in Q's hidden layer (appendix C.1)."""
+"""Units of Q's hidden layer (appendix C.1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(nets.Recipe):
-    codes: int = zoo.setting(10, "classes of the categorical code", least=2)
-    style: int = zoo.setting(2, "continuous numbers of the code", least=1)
-    # λ = 1 for a class, and less for continuous numbers, whose information is a differential entropy (section 6).
-    information: float = zoo.setting(1.0, "λ, the weight of the information about the class", least=0)
-    style_information: float = zoo.setting(0.1, "the weight of the information about the style", least=0)
-    invariance: float = zoo.setting(0.0, "weight of the information that Q has of distorted images", least=0)
-    onset: float = zoo.setting(0.2, "part of the run after which the information counts", above=0, most=1)
+    codes: int = zoo.setting(10, "classes of the categorical code", ge=2)
+    style: int = zoo.setting(2, "continuous dimensions of the code", ge=1)
+    # λ = 1 for the class, and less for continuous codes, since their entropy is a differential entropy (section 6).
+    information: float = zoo.setting(1.0, "λ, the weight of the information about the class", ge=0)
+    style_information: float = zoo.setting(0.1, "the weight of the information about the style", ge=0)
+    invariance: float = zoo.setting(0.0, "weight of the information that Q has of distorted images", ge=0)
+    onset: float = zoo.setting(0.2, "fraction of the run after which the information counts", gt=0, le=1)
 
 
 class InfoGAN(nn.Module):
-    """G: z, class and style to image; D: image to logit of being real; Q: image to class and style."""
+    """G: (z, class, style) → image; D: image → the logit of being real; Q: image → (class, style)."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class InfoGAN(nn.Module):
         self.generator = nets.generator(recipe.latent + recipe.codes + recipe.style, form, recipe.width)
         head = nn.Linear(nets.features(form, recipe.width), 1).apply(nets.initialise)
         self.discriminator = nn.Sequential(*nets.body(form, recipe.width), head)
-        self.recogniser = nn.Sequential(
+        self.q_network = nn.Sequential(
             *nets.body(form, narrow),
             nn.Linear(nets.features(form, narrow), HIDDEN, bias=False),
             nn.BatchNorm1d(HIDDEN),
@@ -67,14 +67,14 @@ class InfoGAN(nn.Module):
         return z, torch.randint(self.codes, (count,), device=device), style
 
     def decode(self, z: Tensor, code: Tensor, style: Tensor) -> Tensor:
-        """G(z, c), `style` uniform in [0, 1)."""
-        inputs = torch.cat([z, self.embedding(code), 2 * style - 1], dim=1)
+        """G(z, c) of a class `code` and a `style` in [0, 1)."""
+        inputs = torch.cat([z, self.embedding(code), 2 * style - 1], dim=1)  # (b, latent + codes + style)
         return nets.unstretched(self.generator(inputs), self.sample.x)  # (b, c, h, w)
 
     def forward(self, z: Tensor, code: Tensor, style: Tensor) -> Tensor:
-        """Generated images, (b, c, h, w) in [0, 1].
+        """Generate images, (b, c, h, w) in [0, 1].
 
-        z is standard normal, (b, latent); code is a class, int64 (b,); style is uniform in [0, 1), (b, style).
+        z is standard normal noise, (b, latent); code is a class, int64 (b,); style is uniform in [0, 1), (b, style).
         """
         return self.decode(z, code, style)
 
@@ -82,81 +82,81 @@ class InfoGAN(nn.Module):
         return self.discriminator(2 * x - 1)  # (b, 1)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Q's logits of the class, (b, codes), and its guess of the style, (b, style)."""
-        logits, style = self.recogniser(2 * x - 1).float().split([self.codes, self.style], dim=1)
+        """Q(c|x): logits of the class, (b, codes), and the mean of the style, (b, style)."""
+        logits, style = self.q_network(2 * x - 1).float().split([self.codes, self.style], dim=1)
         return logits, style
 
 
 def information(
     infogan: InfoGAN, x: Tensor, code: Tensor, given: Tensor, done: Tensor, recipe: Recipe
 ) -> dict[str, Tensor]:
-    """−λ L_I(G, Q) of images, but for the entropy of the code: −log Q(c|x) (eq. 5), the style Gaussian, deviation 1.
+    """−λ L_I(G, Q) up to the constant H(c): −λ log Q(c|x) (eq. 5), with Q(style|x) Gaussian of unit variance.
 
-    λ is 0 until the onset, so that the code does not settle before there are images, and as long in growing.
+    λ is 0 until the onset, and grows linearly for as long again, so that the code is not fixed before G makes images.
     """
     logits, style = infogan.encode(x)
-    part = (done / recipe.onset - 1).clamp(0, 1)
+    warmup = (done / recipe.onset - 1).clamp(0, 1)
     return {
-        "code": recipe.information * part * F.cross_entropy(logits, code),
-        "style": recipe.style_information * part * (style - given).square().sum(1).mean() / 2,
+        "code": recipe.information * warmup * F.cross_entropy(logits, code),
+        "style": recipe.style_information * warmup * (style - given).square().sum(1).mean() / 2,
     }
 
 
 def distorted(x: Tensor) -> Tensor:
-    """Each image with strokes thicker or thinner, turned by up to 20°, slanted, scaled, moved, and bent a little."""
+    """Distort each image at random: stroke width, rotation of up to 20°, shear, scale, shift and a small warp."""
     weight = 2 * torch.rand(len(x), 1, 1, 1, device=x.device) - 1
     thicker, thinner = F.max_pool2d(x, 3, 1, 1), -F.max_pool2d(-x, 3, 1, 1)
     x = x + weight.clamp(min=0) * (thicker - x) + (-0.7 * weight).clamp(min=0) * (thinner - x)
     turn, slant, wide, high, right, down = (2 * torch.rand(6, len(x), device=x.device) - 1).unbind()  # in [-1, 1)
-    # An affine map from where a pixel is to where it comes from; 0.35 radians are 20°, offsets are in halves of a side.
+    # The affine map from output to source coordinates; 0.35 radians = 20°, shifts are in units of half a side.
     cos, sin, wide, high = (0.35 * turn).cos(), (0.35 * turn).sin(), 1 + 0.2 * wide, 1 + 0.2 * high
     rows = (cos * wide, 0.3 * slant - sin * high, 0.15 * right), (sin * wide, cos * high, 0.15 * down)
     maps = torch.stack([torch.stack(row, 1) for row in rows], 1)  # (b, 2, 3)
     grid = F.affine_grid(maps, list(x.shape), align_corners=False)  # (b, h, w, 2)
-    bends = 0.12 * torch.randn(len(x), 2, 5, 5, device=x.device)  # in halves of a side
+    bends = 0.12 * torch.randn(len(x), 2, 5, 5, device=x.device)  # in units of half a side
     grid = grid + F.interpolate(bends, size=x.shape[2:], mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
     return F.grid_sample(x, grid, align_corners=False)
 
 
-def common(logits: Tensor, others: Tensor) -> Tensor:
-    """I(c, c′) of the classes of each image and of its twin, in nats (Ji et al. 2019, eq. 3)."""
+def paired_information(logits: Tensor, others: Tensor) -> Tensor:
+    """I(c, c′), the mutual information of the classes of each image and its copy, in nats (Ji et al. 2019, eq. 3)."""
     joint = logits.softmax(1).T @ others.softmax(1) / len(logits)  # P(c, c′), eq. 2: (codes, codes)
-    joint = ((joint + joint.T) / 2).clamp(min=1e-6)  # either image may come first; a logarithm of 0 is none
+    joint = ((joint + joint.T) / 2).clamp(min=1e-6)  # symmetric; clamped for the logarithm
     return (joint * (joint / (joint.sum(1, keepdim=True) * joint.sum(0))).log()).sum()
 
 
-def recogniser_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Terms:
-    """−λ L_I(G, Q), for Q (eq. 6), and what it should say of distorted images."""
+def q_network_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Terms:
+    """−λ L_I(G, Q) for Q (eq. 6), and the invariance term on real images."""
     z, code, style = infogan.draw(len(batch.x), batch.x.device)
-    made = infogan.decode(z, code, style).detach()
-    terms = information(infogan, made, code, style, batch.progress, recipe)
+    fake = infogan.decode(z, code, style).detach()
+    terms = information(infogan, fake, code, style, batch.progress, recipe)
     if recipe.invariance:
-        twins = (infogan.encode(x)[0] for x in (batch.x, distorted(batch.x)))
-        terms["invariance"] = -recipe.invariance * common(*twins)
+        logits = (infogan.encode(x)[0] for x in (batch.x, distorted(batch.x)))
+        terms["invariance"] = -recipe.invariance * paired_information(*logits)
     return terms
 
 
 def generator_loss(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Terms:
-    """−log D(G(z, c)) − λ L_I(G, Q), for G (eq. 6)."""
+    """−log D(G(z, c)) − λ L_I(G, Q) for G (eq. 6)."""
     z, code, style = infogan.draw(len(batch.x), batch.x.device)
-    made = infogan.decode(z, code, style)
-    terms = information(infogan, made, code, style, batch.progress, recipe)
-    adversarial = {"generator": F.softplus(-infogan.discriminate(made)).mean()}
+    fake = infogan.decode(z, code, style)
+    terms = information(infogan, fake, code, style, batch.progress, recipe)
+    adversarial = {"generator": F.softplus(-infogan.discriminate(fake)).mean()}
     return adversarial | {f"g_{name}": term for name, term in terms.items()}
 
 
 def mutual_information(infogan: InfoGAN, batch: zoo.Batch, recipe: Recipe) -> Tensor:
-    """log Q(c|G(z, c)) + H(c), whose mean is at most the information of image and class, log `codes` (eq. 4)."""
-    z, code, given = infogan.draw(len(batch.x), batch.x.device)
-    logits, _ = infogan.encode(infogan.decode(z, code, given))
+    """log Q(c|G(z, c)) + H(c), (b,): its mean is a lower bound of I(c; G(z, c)) ≤ log `codes` (eq. 4)."""
+    z, code, style = infogan.draw(len(batch.x), batch.x.device)
+    logits, _ = infogan.encode(infogan.decode(z, code, style))
     return math.log(infogan.codes) - F.cross_entropy(logits, code, reduction="none")
 
 
 def finish(infogan: InfoGAN, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
-    """Take the statistics of the generator, and those that Q has on images of the data."""
-    kept = list(islice(batches, nets.STATISTICS))
-    nets.take_statistics(infogan.generator, lambda batch: nets.fake(infogan, batch), kept)
-    nets.take_statistics(infogan.recogniser, lambda batch: infogan.encode(batch.x), kept)
+    """Recompute the BatchNorm statistics of the generator, and those of Q on real images."""
+    batches = list(islice(batches, nets.STATISTICS))
+    nets.take_statistics(infogan.generator, lambda batch: nets.fake(infogan, batch), batches)
+    nets.take_statistics(infogan.q_network, lambda batch: infogan.encode(batch.x), batches)
 
 
 def tasks(infogan: InfoGAN) -> Mapping[str, zoo.Task]:
@@ -172,21 +172,21 @@ def tasks(infogan: InfoGAN) -> Mapping[str, zoo.Task]:
 infogan = zoo.Model(
     card=zoo.Card(
         title="InfoGAN",
-        summary="A GAN with a code that it must make visible: it finds classes and styles without being told any.",
+        summary="A GAN with a code that it must make visible: it finds classes and styles without labels.",
         paper="https://arxiv.org/abs/1606.03657",
         citation="Chen et al. 2016",
     ),
     build=InfoGAN,
     objectives=(
         zoo.Objective(gan.discriminator_loss, params=("discriminator",), optimiser=gan.adam),
-        zoo.Objective(recogniser_loss, params=("recogniser",), optimiser=gan.generator_adam),
+        zoo.Objective(q_network_loss, params=("q_network",), optimiser=gan.generator_adam),
         zoo.Objective(generator_loss, params=("generator", "embedding"), optimiser=gan.generator_adam),
     ),
     tasks=tasks,
     generate=zoo.OneShot("decode"),
     finish=finish,
-    measures=(
-        zoo.Measure("mutual_information", mutual_information, "nats", "of class and sample, bound by Q", "higher"),
+    metrics=(
+        zoo.Metric("mutual_information", mutual_information, "nats", "of class and sample, bound by Q", "higher"),
     ),
     recipes={
         "digits": Recipe(

@@ -1,7 +1,8 @@
 """Least squares GAN.
 
-Mao et al. 2017, "Least squares generative adversarial networks", https://arxiv.org/abs/1611.04076: DCGAN with squared
-errors in place of logarithms, which still pull at samples that already pass for real. Labels are a = 0, b = c = 1.
+Mao, Li, Xie, Lau, Wang & Smolley 2017, "Least squares generative adversarial networks",
+https://arxiv.org/abs/1611.04076. DCGAN with squared errors instead of logarithms: a squared error has a gradient even
+for samples that D already classifies as real. The labels are a = 0, b = c = 1.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from zoo_gans.nets import GAN
 
 def discriminator_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[str, Tensor]:
     """½ (D(x) − 1)² + ½ D(G(z))² (eq. 9)."""
-    real, faked = gan.discriminate(batch.x), gan.discriminate(nets.fake(gan, batch).detach())
-    return {"d_real": (real - 1).square().mean() / 2, "d_fake": faked.square().mean() / 2}
+    real, fake = gan.discriminate(batch.x), gan.discriminate(nets.fake(gan, batch).detach())
+    return {"d_real": (real - 1).square().mean() / 2, "d_fake": fake.square().mean() / 2}
 
 
 def generator_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[str, Tensor]:

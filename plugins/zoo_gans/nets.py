@@ -1,7 +1,8 @@
-"""What the GANs share: DCGAN's networks in parts, the pair of a generator and a discriminator, and its tasks.
+"""The GANs' shared parts: DCGAN's networks, the generator-discriminator pair, and its tasks.
 
-The networks are those of Radford, Metz & Chintala 2016 (https://arxiv.org/abs/1511.06434), of three stages that double
-or halve an image's sides. Their images are in tanh's [-1, 1]; a module's `decode` gives them in [0, 1].
+The networks are those of Radford, Metz & Chintala 2016 (https://arxiv.org/abs/1511.06434), with three stages that
+double or halve the image's sides. The networks' images are in [-1, 1] (tanh); a module's `decode` rescales them to
+[0, 1].
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ from torch.nn.utils.parametrizations import spectral_norm
 import zoo
 
 STATISTICS = 64
-"""Batches on which the statistics of BatchNorm are taken for what is released."""
+"""Batches on which the released weights' BatchNorm statistics are computed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
     # Radford et al. use 2e-4 for both (section 4). G has a larger rate here, as in InfoGAN (1e-3, appendix C).
-    lr: float = zoo.setting(2e-4, "peak learning rate of D", above=0)
-    generator_lr: float = zoo.setting(5e-4, "peak learning rate of G", above=0)
-    latent: int = zoo.setting(64, "dimensions of z", least=1)
-    width: int = zoo.setting(32, "channels of the largest feature maps; the next have twice as many", least=1)
+    lr: float = zoo.setting(2e-4, "peak learning rate of D", gt=0)
+    generator_lr: float = zoo.setting(5e-4, "peak learning rate of G", gt=0)
+    latent: int = zoo.setting(64, "dimensions of z", ge=1)
+    width: int = zoo.setting(32, "channels of the largest feature maps; the next have twice as many", ge=1)
 
 
 class GAN(nn.Module):
-    """A generator G: z to image, and a discriminator D: image to one number."""
+    """A generator G: z → image, and a discriminator D: image → a logit or an unbounded score."""
 
     def __init__(self, sample: zoo.Sample, latent: int, generator: nn.Module, discriminator: nn.Module) -> None:
         super().__init__()
@@ -40,14 +41,14 @@ class GAN(nn.Module):
         self.generator, self.discriminator = generator, discriminator
 
     def draw(self, count: int, device: torch.device) -> tuple[Tensor, ...]:
-        """What `decode` takes, at random."""
+        """Sample the inputs of `decode`."""
         return (torch.randn(count, self.latent, device=device),)
 
     def decode(self, z: Tensor) -> Tensor:
         return unstretched(self.generator(z), self.sample.x)  # (b, c, h, w)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Generated images, (b, c, h, w) in [0, 1], of standard normal noise, (b, latent)."""
+        """Generate images, (b, c, h, w) in [0, 1], from standard normal noise, (b, latent)."""
         return self.decode(z)
 
     def discriminate(self, x: Tensor) -> Tensor:
@@ -55,12 +56,12 @@ class GAN(nn.Module):
 
 
 def fake(gan: Any, batch: zoo.Batch) -> Tensor:
-    """As many generated images as the batch has real ones."""
+    """Generate as many images as the batch has, G(z)."""
     return gan.decode(*gan.draw(len(batch.x), batch.x.device))
 
 
 def unstretched(x: Tensor, form: Any) -> Tensor:
-    """Images of a form, in [0, 1], of what a generator gives: in [-1, 1], and up to 7 pixels larger."""
+    """Crop and rescale a generator's output, in [-1, 1] and up to 7 pixels too large, to images in [0, 1]."""
     return (x[:, :, : form.height, : form.width] + 1) / 2
 
 
@@ -70,11 +71,11 @@ def grid(form: zoo.Image, width: int) -> tuple[int, int, int]:
 
 
 def generator(inputs: int, form: zoo.Image, width: int) -> nn.Sequential:
-    """From `inputs` numbers to an image in [-1, 1]."""
+    """G: (b, inputs) → images in [-1, 1]."""
     channels, height, side = grid(form, width)
     layers: list[nn.Module] = [
         nn.Linear(inputs, channels * height * side, bias=False),
-        nn.Unflatten(1, (channels, height, side)),  # (b, 4 width, h / 8, w / 8)
+        nn.Unflatten(1, (channels, height, side)),  # → (b, 4 width, h / 8, w / 8)
     ]
     for stage in (4 * width, 2 * width):
         layers += [nn.BatchNorm2d(stage), nn.ReLU(), nn.ConvTranspose2d(stage, stage // 2, 4, 2, 1, bias=False)]
@@ -83,17 +84,18 @@ def generator(inputs: int, form: zoo.Image, width: int) -> nn.Sequential:
 
 
 def body(form: zoo.Image, width: int, norm: Literal["batch", "spectral", "none"] = "batch") -> tuple[nn.Module, ...]:
-    """From an image in [-1, 1] to :func:`features` numbers, each layer normalised as `norm` says.
+    """The layers of D but the last: images in [-1, 1] → (b, :func:`features`), with normalisation `norm`.
 
-    The last one of its three convolutions sees all of a small image: with two, strokes are right and digits wrong.
+    The third convolution's receptive field covers a whole small image. With two convolutions, generated digits had
+    correct strokes but wrong shapes.
     """
     layers: list[nn.Module] = []
     inputs = form.channels
     for outputs in (width, 2 * width, 4 * width):
-        normed = norm == "batch" and bool(layers)  # but for the first layer (section 3)
+        normed = norm == "batch" and bool(layers)  # not in the first layer (section 3)
         layer = nn.Conv2d(inputs, outputs, 5, 2, 2, bias=not normed)
         if norm == "spectral":
-            spectral_norm(layer)  # which has no use for a scale of the first weights
+            spectral_norm(layer)  # invariant to the scale of the initial weights
         else:
             initialise(layer)
         layers += [layer, *([nn.BatchNorm2d(outputs).apply(initialise)] if normed else []), nn.LeakyReLU(0.2)]
@@ -102,12 +104,12 @@ def body(form: zoo.Image, width: int, norm: Literal["batch", "spectral", "none"]
 
 
 def features(form: zoo.Image, width: int) -> int:
-    """How many numbers a :func:`body` gives."""
+    """The number of features that :func:`body` outputs."""
     return math.prod(grid(form, width))
 
 
 def initialise(layer: nn.Module) -> None:
-    """Weights from N(0, 0.02²), section 4."""
+    """Initialise weights from N(0, 0.02²) (section 4)."""
     if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)):
         nn.init.normal_(layer.weight, 0.0, 0.02)
     elif isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
@@ -115,27 +117,27 @@ def initialise(layer: nn.Module) -> None:
 
 
 def take_statistics(net: nn.Module, call: Callable[[Any], object], batches: Iterable[zoo.Batch]) -> None:
-    """Set the statistics of each BatchNorm of a network to the mean over its calls on 64 batches, or what there are.
+    """Recompute the running statistics of each BatchNorm as the mean over at most 64 batches.
 
-    What is released is an average of weights that were never trained together with the statistics that training has
-    ("precise BatchNorm", Wu & Johnson 2021, section 3, https://arxiv.org/abs/2105.07576).
+    A release has EMA weights, which the running statistics of training do not match ("precise BatchNorm", Wu & Johnson
+    2021, section 3, https://arxiv.org/abs/2105.07576).
     """
     norms = [layer for layer in net.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
-    before = [norm.momentum for norm in norms]
+    momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # the mean over all calls
+        norm.momentum = None  # the cumulative mean over all calls
         norm.train()
     for batch in islice(batches, STATISTICS):
         if len(batch.x) > 1:  # one image has no variance
             call(batch)
-    for norm, momentum in zip(norms, before, strict=True):
+    for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.eval()
 
 
 def finish(gan: Any, batches: Iterable[zoo.Batch], recipe: Recipe) -> None:
-    """Take the statistics of the generator."""
+    """Recompute the BatchNorm statistics of the generator."""
     take_statistics(gan.generator, lambda batch: fake(gan, batch), batches)
 
 

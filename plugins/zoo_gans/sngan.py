@@ -1,8 +1,8 @@
 """Spectrally normalised GAN.
 
-Miyato et al. 2018, "Spectral normalization for generative adversarial networks", https://arxiv.org/abs/1802.05957:
-each weight matrix of the discriminator is divided by its largest singular value, found by power iteration, which bounds
-the discriminator's slope; with the hinge loss.
+Miyato, Kataoka, Koyama & Yoshida 2018, "Spectral normalization for generative adversarial networks",
+https://arxiv.org/abs/1802.05957. Each weight matrix of the discriminator is divided by its largest singular value,
+estimated by power iteration. This bounds the discriminator's Lipschitz constant. The loss is the hinge loss.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def build(recipe: Recipe, sample: zoo.Sample) -> GAN:
 
 
 def discriminator_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[str, Tensor]:
-    """max(0, 1 − D(x)) + max(0, 1 + D(G(z))) (eq. 16; the generator's −D(G(z)) is eq. 17)."""
-    real, faked = gan.discriminate(batch.x), gan.discriminate(nets.fake(gan, batch).detach())
-    return {"d_real": F.relu(1 - real).mean(), "d_fake": F.relu(1 + faked).mean()}
+    """max(0, 1 − D(x)) + max(0, 1 + D(G(z))) (eq. 16); the generator's −D(G(z)) (eq. 17) is WGAN's loss."""
+    real, fake = gan.discriminate(batch.x), gan.discriminate(nets.fake(gan, batch).detach())
+    return {"d_real": F.relu(1 - real).mean(), "d_fake": F.relu(1 + fake).mean()}
 
 
 discriminator, generator = dcgan.objectives
@@ -49,7 +49,7 @@ sngan = dataclasses.replace(
         dataclasses.replace(discriminator, loss=discriminator_loss),
         dataclasses.replace(generator, loss=generator_loss),
     ),
-    recipes={  # a bounded discriminator is slow, and needs the larger learning rate
+    recipes={  # a Lipschitz-bounded discriminator learns slowly, so its learning rate is larger
         name: dataclasses.replace(recipe, lr=5e-4) for name, recipe in dcgan.recipes.items()
     },
 )

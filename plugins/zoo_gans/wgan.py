@@ -1,8 +1,8 @@
-"""Wasserstein GAN, with weight clipping.
+"""Wasserstein GAN with weight clipping.
 
 Arjovsky, Chintala & Bottou 2017, "Wasserstein generative adversarial networks", https://arxiv.org/abs/1701.07875
-(algorithm 1): the critic gives a number without bounds, and its mean difference between real and generated images
-estimates their Wasserstein distance as long as its weights are kept small.
+(algorithm 1). The critic f outputs an unbounded score. The difference of its mean scores of real and generated images
+estimates their Wasserstein distance, up to a factor, as long as its weights are clipped.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from zoo_gans.nets import GAN
 @dataclass(frozen=True, kw_only=True)
 class Recipe(nets.Recipe):
     # The defaults are those of algorithm 1; the recipes have larger rates.
-    lr: float = zoo.setting(5e-5, "peak learning rate of the critic", above=0)
-    generator_lr: float = zoo.setting(5e-5, "peak learning rate of G", above=0)
-    bound: float = zoo.setting(0.01, "c: the critic's weights are clipped to [-c, c]", above=0)
+    lr: float = zoo.setting(5e-5, "peak learning rate of the critic", gt=0)
+    generator_lr: float = zoo.setting(5e-5, "peak learning rate of G", gt=0)
+    bound: float = zoo.setting(0.01, "c: the critic's weights are clipped to [-c, c]", gt=0)
 
 
 def critic_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[str, Tensor]:
-    """f(G(z)) − f(x), the negative of the distance that the critic sees (eq. 2)."""
-    real, faked = gan.discriminate(batch.x), gan.discriminate(nets.fake(gan, batch).detach())
-    return {"distance": faked.float().mean() - real.float().mean()}
+    """f(G(z)) − f(x), the critic's negative estimate of the distance (eq. 2)."""
+    real, fake = gan.discriminate(batch.x), gan.discriminate(nets.fake(gan, batch).detach())
+    return {"distance": fake.float().mean() - real.float().mean()}
 
 
 def generator_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[str, Tensor]:
@@ -38,7 +38,7 @@ def generator_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[st
 
 
 def clip(gan: GAN, recipe: Recipe) -> None:
-    """Keep the critic's weights, those of BatchNorm too, in a box, and so its slope within bounds (algorithm 1)."""
+    """Clip the critic's weights, BatchNorm's included, to [-c, c], which bounds its slope (algorithm 1)."""
     for weight in gan.discriminator.parameters():
         weight.clamp_(-recipe.bound, recipe.bound)
 
@@ -51,7 +51,7 @@ wgan = zoo.Model(
         citation="Arjovsky, Chintala & Bottou 2017",
     ),
     build=build,
-    objectives=(  # n_critic = 5; a step is one of the critic
+    objectives=(  # n_critic = 5; a step is a step of the critic
         zoo.Objective(critic_loss, params=("discriminator",), optimiser=zoo.RMSprop(), after=clip),
         zoo.Objective(generator_loss, params=("generator",), optimiser=zoo.RMSprop(lr="generator_lr"), every=5),
     ),

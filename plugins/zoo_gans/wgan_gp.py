@@ -1,9 +1,10 @@
-"""Wasserstein GAN with a gradient penalty.
+"""Wasserstein GAN with a gradient penalty (WGAN-GP).
 
-Gulrajani et al. 2017, "Improved training of Wasserstein GANs", https://arxiv.org/abs/1704.00028 (algorithm 1): the
-critic's slope is held near 1 between real and generated images, in place of clipped weights. The penalty is of each
-image by itself, so the critic has no BatchNorm (section 4). It takes 2 steps for one of G, where the paper has 5, so
-that G takes more of them in the same time.
+Gulrajani, Ahmed, Arjovsky, Dumoulin & Courville 2017, "Improved training of Wasserstein GANs",
+https://arxiv.org/abs/1704.00028 (algorithm 1). Instead of weight clipping, a penalty keeps the norm of the critic's
+gradient near 1 between real and generated images. The penalty applies to each image by itself, so the critic has no
+BatchNorm (section 4). The critic takes 2 steps for each step of G. The paper has 5; with 2, G takes more steps in the
+same time.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from zoo_gans.nets import GAN
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(nets.Recipe):
-    # λ of algorithm 1, which the paper uses throughout.
-    penalty: float = zoo.setting(10.0, "λ, the weight of the gradient penalty", least=0)
+    # λ = 10 in algorithm 1 and in all of the paper's experiments.
+    penalty: float = zoo.setting(10.0, "λ, the weight of the gradient penalty", ge=0)
 
 
 def build(recipe: Recipe, sample: zoo.Sample) -> GAN:
@@ -34,15 +35,15 @@ def build(recipe: Recipe, sample: zoo.Sample) -> GAN:
 
 
 def critic_loss(gan: GAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
-    """f(G(z)) − f(x) + λ (‖∇f(x̂)‖ − 1)², x̂ at random between x and G(z) (eq. 3)."""
-    faked = nets.fake(gan, batch).detach()
-    real, made = gan.discriminate(batch.x), gan.discriminate(faked)
-    eps = torch.rand(len(faked), 1, 1, 1, device=faked.device)  # one an image
-    x_hat = (eps * batch.x + (1 - eps) * faked).requires_grad_()
-    # ∇f(x̂), (b, c, h, w): the sum over the batch has each image's own gradient, since no layer mixes images.
+    """f(x̃) − f(x) + λ (‖∇f(x̂)‖ − 1)² (eq. 3), with x̃ = G(z) and x̂ uniform on the line from x to x̃."""
+    x_tilde = nets.fake(gan, batch).detach()  # (b, c, h, w)
+    real, fake = gan.discriminate(batch.x), gan.discriminate(x_tilde)
+    eps = torch.rand(len(x_tilde), 1, 1, 1, device=x_tilde.device)  # one per image
+    x_hat = (eps * batch.x + (1 - eps) * x_tilde).requires_grad_()
+    # ∇f(x̂), (b, c, h, w): the gradient of the batch's sum is each image's own, since no layer mixes images.
     (grad,) = torch.autograd.grad(gan.discriminate(x_hat).sum(), x_hat, create_graph=True)
-    penalty = (grad.flatten(1).norm(dim=1) / 2 - 1).square().mean()  # f sees 2x − 1, twice as steep in x
-    return {"distance": made.float().mean() - real.float().mean(), "penalty": recipe.penalty * penalty}
+    penalty = (grad.flatten(1).norm(dim=1) / 2 - 1).square().mean()  # / 2: the critic's input is 2x − 1
+    return {"distance": fake.float().mean() - real.float().mean(), "penalty": recipe.penalty * penalty}
 
 
 critic, generator = wgan.wgan.objectives

@@ -18,25 +18,23 @@ import pytest
 import zoo
 from conftest import Command, Refused, Shelf, one_error, python, slow
 from zoo.benchmark import results, rounds, worker
-from zoo.benchmark.backends import Contestant
+from zoo.benchmark.backends import Backend
 from zoo.benchmark.process import Process
 from zoo.benchmark.results import Benchmark, Ratio
 from zoo.core.errors import EvaluationError
 from zoo.release import read, seal
 
-TORCH, ONNX = Contestant("a", "torch", "cpu"), Contestant("a", "onnx", "cpu")
-AGAIN = Contestant("a", "onnx", "cpu", control=True)
+TORCH, ONNX = Backend("a", "torch", "cpu"), Backend("a", "onnx", "cpu")
+AGAIN = Backend("a", "onnx", "cpu", control=True)
 
 
 @pytest.fixture(autouse=True)
 def _short_laps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounds, "LAP", 0.01)
+    monkeypatch.setattr(rounds, "TRIAL", 0.01)
 
 
 def cells(found: Benchmark, engine: str) -> list[tuple[str, int]]:
-    return [
-        (row.task, row.batch) for row in found.rows if row.contestant.engine == engine and not row.contestant.control
-    ]
+    return [(row.task, row.batch) for row in found.rows if row.backend.engine == engine and not row.backend.control]
 
 
 def check(found: Benchmark, release: Path, engines: tuple[str, ...], batch: int) -> None:
@@ -47,12 +45,12 @@ def check(found: Benchmark, release: Path, engines: tuple[str, ...], batch: int)
     for engine in engines:
         assert sorted(cells(found, engine)) == sorted((task, batch) for task in tasks)
     for row in found.rows:
-        assert row.base == Contestant(str(release), engines[0], "cpu")
+        assert row.base == Backend(str(release), engines[0], "cpu")
         assert 0 < row.p50_ms <= row.p99_ms
         assert row.items_per_second > 0
-        assert row.calls >= 3 or (row.calls == 1 and row.p50_ms > 1e3 * rounds.LAP)
+        assert row.calls >= 3 or (row.calls == 1 and row.p50_ms > 1e3 * rounds.TRIAL)
         assert len(row.rounds_ms) == 1
-        assert row.contestant != row.base or row.speed == Ratio(1.0, 1.0, 1.0)
+        assert row.backend != row.base or row.speed == Ratio(1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("model", ["chargpt", *slow("cgan", "ddpm", "vae")])
@@ -73,8 +71,8 @@ def test_processes_tell_what_computes_and_how_much_memory_they_took(shelf: Shelf
         shelf.release("vae"), tasks=["decode"], batches=[1], rounds=2, only=("torch", "onnx"), device="cpu", quiet=True
     )
     torch, onnx, again = found.started
-    assert again.contestant.control
-    assert again.contestant.twin == onnx.contestant
+    assert again.backend.control
+    assert again.backend.original == onnx.backend
     assert [list(one.providers) for one in found.started] == [
         ["torch:cpu"],
         ["CPUExecutionProvider"],
@@ -94,8 +92,8 @@ def test_processes_tell_what_computes_and_how_much_memory_they_took(shelf: Shelf
 def test_threads_are_those_asked_for(shelf: Shelf) -> None:
     counts = []
     for threads in (1, 3):
-        process = Process(Contestant(str(shelf.release("ae")), "onnx", "cpu"), threads, Path())
-        process.lap("decode", 1, 0.0)
+        process = Process(Backend(str(shelf.release("ae")), "onnx", "cpu"), threads, Path())
+        process.trial("decode", 1, 0.0)
         counts.append(len(os.listdir(f"/proc/{process.pid}/task")))
         assert f"OMP_NUM_THREADS={threads}\0".encode() in Path(f"/proc/{process.pid}/environ").read_bytes()
         process.end()
@@ -131,7 +129,7 @@ def test_releases_beside_each_other(zoo_call: Command, shelf: Shelf) -> None:
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
     head = next(line for line in lines if line[:1] == ["TASK"])
-    assert head[:4] == ["TASK", "BATCH", "SOURCE", "WAY"]
+    assert head[:4] == ["TASK", "BATCH", "SOURCE", "BACKEND"]
     decode = [line for line in lines if line[:2] == ["decode", "1"]]
     assert [line[2] for line in decode] == [str(ae), str(vae), str(ae)]
     assert ["1", "thread,", "1", "round"] in lines
@@ -170,23 +168,23 @@ def test_without_the_plugin_torch_is_left_out(release: Path) -> None:
         release, tasks=["encode"], batches=[1], rounds=1, only=["torch", "onnx"], device="cpu", quiet=True
     )
     (left,) = found.left_out
-    assert left.contestant.engine == "torch"
+    assert left.backend.engine == "torch"
     assert "The plugin of 'elsewhere' is not installed" in left.reason
-    assert {row.contestant.engine for row in found.rows} == {"onnx"}
+    assert {row.backend.engine for row in found.rows} == {"onnx"}
 
 
 def test_a_call_longer_than_a_lap_is_timed_once() -> None:
-    assert len(worker.lap(lambda: time.sleep(0.02), 0.01)["ns"]) == 1
-    assert len(worker.lap(lambda: time.sleep(0.02), 0.0)["ns"]) == worker.LEAST
+    assert len(worker.trial(lambda: time.sleep(0.02), 0.01)["ns"]) == 1
+    assert len(worker.trial(lambda: time.sleep(0.02), 0.0)["ns"]) == worker.LEAST
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler, as torch.compile does")
 def test_torch_compiled(shelf: Shelf, tmp_path: Path) -> None:
-    process = Process(Contestant(str(shelf.release("dcgan")), "torch-compiled", "cpu"), 1, tmp_path)
+    process = Process(Backend(str(shelf.release("dcgan")), "torch-compiled", "cpu"), 1, tmp_path)
     try:
         assert list(tmp_path.rglob("*.so"))  # it was compiled for the first sample
-        assert len(process.lap("decode", 1, 0.0)["ns"]) >= 3
+        assert len(process.trial("decode", 1, 0.0)["ns"]) >= 3
     finally:
         process.end()
 
@@ -199,7 +197,7 @@ def test_without_a_compiler_torch_compiled_is_left_out(shelf: Shelf, monkeypatch
         device="cpu", quiet=True,
     )  # fmt: skip
     (left,) = found.left_out
-    assert left.contestant.engine == "torch-compiled"
+    assert left.backend.engine == "torch-compiled"
     assert "compiler" in left.reason.lower()
     assert "\n" not in left.reason
     assert cells(found, "onnx") == [("decode", 1)]
@@ -219,7 +217,7 @@ def test_a_task_that_fails_costs_its_row(release: Path) -> None:
     )
     assert cells(found, "onnx") == [("encode", 1)]
     assert cells(found, "torch") == [("encode", 1), ("reconstruct", 1)]
-    assert {left.contestant.engine for left in found.left_out} == {"onnx"}
+    assert {left.backend.engine for left in found.left_out} == {"onnx"}
     for left in found.left_out:  # and the control
         assert left.what == "reconstruct at batch 1"
         assert "reconstruct.onnx is missing" in left.reason
@@ -228,24 +226,24 @@ def test_a_task_that_fails_costs_its_row(release: Path) -> None:
 @pytest.mark.parametrize("turn", [0, 8], ids=["at once", "in the last round"])
 def test_a_worker_that_dies_costs_its_rows(turn: int, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two tasks, each in ONNX Runtime and in its control, in three rounds of which the first does not count."""
-    lap, turns = Process.lap, []
+    trial, turns = Process.trial, []
 
     def killed(self: Process, *asked: Any) -> dict[str, Any]:
         if len(turns) == turn:
             os.kill(self.pid, signal.SIGKILL)
         turns.append(asked)
-        return lap(self, *asked)
+        return trial(self, *asked)
 
-    monkeypatch.setattr(Process, "lap", killed)
+    monkeypatch.setattr(Process, "trial", killed)
     found = zoo.bench(
         shelf.release("vae"), tasks=["encode", "decode"], batches=[1], rounds=2, only=["onnx"], device="cpu", quiet=True
     )
     (left,) = found.left_out
-    assert (left.contestant.control, left.what) == (False, "")
+    assert (left.backend.control, left.what) == (False, "")
     assert left.reason == "encode at batch 1: its process was ended by SIGKILL"
-    assert [(row.task, row.contestant.control) for row in found.rows] == [("encode", True), ("decode", True)]
-    assert all(row.base == row.contestant and len(row.rounds_ms) == 2 for row in found.rows)
-    assert [one.contestant.control for one in found.started] == [True]
+    assert [(row.task, row.backend.control) for row in found.rows] == [("encode", True), ("decode", True)]
+    assert all(row.base == row.backend and len(row.rounds_ms) == 2 for row in found.rows)
+    assert [one.backend.control for one in found.started] == [True]
 
 
 def test_what_a_dying_worker_said_is_told(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -321,7 +319,7 @@ def test_all_processes_end_with_it(number: int, waiting: int, shelf: Shelf, tmp_
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--only", "tosh"], ("No way to run is named 'tosh'", "Did you mean 'torch'?", "torch-compiled, onnx")),
+        (["--only", "tosh"], ("No backend named 'tosh'", "Did you mean 'torch'?", "torch-compiled, onnx")),
         (["--batch", "0"], ("batch = 0 is out of range", "at least 1")),
         (["--batch", "5000"], ("batch = 5000 is out of range", "at most 4096")),
         (["--rounds", "0"], ("rounds = 0 is out of range",)),
@@ -346,15 +344,15 @@ def test_cuda_that_is_not_there(zoo_call: Command, shelf: Shelf) -> None:
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("ONNX Runtime has CUDA here")
     done = zoo_call("bench", shelf.release("vae"), "--device", "cuda", "--only", "onnx")
-    one_error(done, "Nothing could be measured", "onnx cuda", "CUDA was asked for", "genzoo[gpu]")
+    one_error(done, "Nothing could be measured", "onnx cuda", "CUDA was requested", "genzoo[gpu]")
 
 
-# The figures
+# The measurements
 
 
-def test_figures_of_known_times() -> None:
-    laps = {("decode", 4): {TORCH: [[2_000_000] * 3, [8_000_000] * 3, [4_000_000] * 3], ONNX: [[1_000_000] * 3] * 3}}
-    torch, onnx = results.rows(laps)
+def test_values_of_known_times() -> None:
+    trials = {("decode", 4): {TORCH: [[2_000_000] * 3, [8_000_000] * 3, [4_000_000] * 3], ONNX: [[1_000_000] * 3] * 3}}
+    torch, onnx = results.rows(trials)
     assert torch.base == onnx.base == TORCH
     assert onnx.speed == Ratio(4.0, 2.0, 8.0)  # in the same rounds
     assert torch.speed == Ratio(1.0, 1.0, 1.0)
@@ -380,9 +378,9 @@ def test_percentiles_are_by_nearest_rank() -> None:
     ],
 )
 def test_warnings(again: float, other_work: float | None, says: list[str]) -> None:
-    laps = {("decode", 1): {ONNX: [[1_000_000] * 3] * 3, AGAIN: [[round(again * 1_000_000)] * 3] * 3}}
+    trials = {("decode", 1): {ONNX: [[1_000_000] * 3] * 3, AGAIN: [[round(again * 1_000_000)] * 3] * 3}}
     found = Benchmark(
-        sources=["a"], machine={}, versions=[], threads=1, rounds=3, rows=results.rows(laps), started=[], left_out=[],
+        sources=["a"], machine={}, versions=[], threads=1, rounds=3, rows=results.rows(trials), started=[], left_out=[],
         other_work=other_work,
     )  # fmt: skip
     assert len(found.warnings) == len(says)

@@ -22,7 +22,7 @@ import zoo
 from conftest import Shelf
 from zoo import data, registry
 from zoo.benchmark import rounds
-from zoo.modules import build, mix
+from zoo.modules import build, derive_seed
 from zoo.training import loop, phases, rehearsal, run_folder
 from zoo.training.batches import Batches
 from zoo.training.distributed import World
@@ -32,10 +32,10 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "benchmarks"
 sys.path.append(str(SCRIPTS))
 
-import laps  # noqa: E402
 import measure  # noqa: E402
 import plain  # noqa: E402
 import training  # noqa: E402
+import trials  # noqa: E402
 
 CPU = torch.device("cpu")
 
@@ -67,7 +67,7 @@ def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
 def rows(text: str) -> list[list[str]]:
     """The rows of the tables in a text, without their heads: the cells of each."""
-    found = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines() if line[:1] == "|"]
+    found = [[case.strip() for case in line.strip("|").split(" | ")] for line in text.splitlines() if line[:1] == "|"]
     heads = [number for number, row in enumerate(found) if set("".join(row)) <= {"-", " ", "|"}]
     assert heads, text
     assert all(len(row) == len(found[heads[0]]) for row in found) or len(heads) > 1
@@ -109,7 +109,7 @@ def test_a_plain_loop_is_the_trainer_step_by_step(name: str, own_data: dict[str,
     batches = Batches(train, recipe.batch, recipe.seed, CPU)
     for step in range(recipe.steps):
         for number, phase in enumerate(plain_loop.phases):
-            torch.manual_seed(mix(recipe.seed, "step", step, number, 0))
+            torch.manual_seed(derive_seed(recipe.seed, "step", step, number, 0))
             loss = phase(batches.train(step * len(plain_loop.phases) + number, torch.zeros(())).x).item()
             several = len(terms[step]) - len(plain_loop.phases) + 1  # terms of the first phase, or of the only one
             mine = terms[step][:several] if number == 0 else terms[step][several:]
@@ -156,10 +156,10 @@ def groups(optimisers: list[torch.optim.Optimizer]) -> list[Any]:
 
 
 def test_a_lap_of_zoo_train(tmp_path: Path) -> None:
-    """The command that training.py runs: it writes the lines that a lap is timed by, and stops when it is told to."""
+    """The command that training.py runs: it writes the lines that a trial is timed by, and stops when it is told to."""
     ways = training.ours(sys.executable, "vae.tiny", "cpu", rehearsal.LONG - 1)
     assert [way.name for way in ways] == ["zoo, fp32", "zoo, defaults"]
-    found = laps.lap(ways[0], 0, 3)
+    found = trials.trial(ways[0], 0, 3)
     assert found.rate > 0
     assert found.start > 0
     assert found.megabytes > 50
@@ -176,26 +176,28 @@ time.sleep(60)
 def test_a_lap_is_timed_by_the_process_itself(tmp_path: Path) -> None:
     lines = tmp_path / "lines.py"
     lines.write_text(LINES)
-    way = laps.Contestant(name="lines", command=[sys.executable, str(lines)])
-    found = laps.rounds([way], 2, 6, 2)["lines"]
-    assert [lap.rate for lap in found] == [4.0, 4.0]
-    broken = laps.Contestant(name="broken", command=[sys.executable, "-c", "raise ValueError('no good')"])
+    way = trials.Way(name="lines", command=[sys.executable, str(lines)])
+    found = trials.rounds([way], 2, 6, 2)["lines"]
+    assert [trial.rate for trial in found] == [4.0, 4.0]
+    broken = trials.Way(name="broken", command=[sys.executable, "-c", "raise ValueError('no good')"])
     with pytest.raises(SystemExit, match=r"broken failed(.|\n)*no good"):
-        laps.lap(broken, 0, 1)
+        trials.trial(broken, 0, 1)
 
 
 def test_bounds_of_training_follow_what_the_defaults_compute_in() -> None:
     found = {
-        "plain loop": [laps.Lap(10.0, 1.0, 100.0)],
-        "A/A": [laps.Lap(9.8, 1.0, 100.0)],
-        "zoo, fp32": [laps.Lap(11.0, 1.0, 50.0)],
-        "zoo, defaults": [laps.Lap(13.0, 1.0, 50.0)],
+        "plain loop": [trials.Trial(10.0, 1.0, 100.0)],
+        "A/A": [trials.Trial(9.8, 1.0, 100.0)],
+        "zoo, fp32": [trials.Trial(11.0, 1.0, 50.0)],
+        "zoo, defaults": [trials.Trial(13.0, 1.0, 50.0)],
     }
     assert training.short_of("vae.mnist", found, "fp32") == []
     (line,) = training.short_of("vae.mnist", found, "bf16")
     assert "1.30" in line
     assert "1.35" in line
-    assert training.short_of("vae.mnist", found | {"A/A": [laps.Lap(9.4, 1.0, 100.0)]}, "bf16") == []  # within the noise
+    assert (
+        training.short_of("vae.mnist", found | {"A/A": [trials.Trial(9.4, 1.0, 100.0)]}, "bf16") == []
+    )  # within the noise
     cells = rows(training.comparison("vae.mnist", found, 128, {}))
     assert [row[3] for row in cells] == ["1.00", "0.98", "1.10", "1.30"]
 
@@ -259,7 +261,7 @@ def test_startup(script: Script) -> None:
 
 @pytest.mark.slow
 def test_inference(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounds, "LAP", 0.005)
+    monkeypatch.setattr(rounds, "TRIAL", 0.005)
     status, out = script("inference", "--only", "vae.digits", "--rounds", "1", "--batch", "1", "--batch", "64")
     assert status in (0, measure.MISSED)
     found = rows(out)
@@ -308,7 +310,7 @@ def test_paired(script: Script) -> None:
     assert status == 0
     assert rows(out)[0][2:4] == ["0.000", "0.000 to 0.000"]  # a model differs from itself by nothing
     status, _ = script("paired", "vae.digits", "vae.digits", "fid")
-    assert "does not declare the measure 'fid'" in str(status)
+    assert "does not declare the metric 'fid'" in str(status)
     status, _ = script("paired", "vea.digits", "vae.digits", "fid")
     assert "No model named 'vea'" in str(status)
 
@@ -359,7 +361,7 @@ def test_all_writes_what_scripts_print_between_their_marks(
     monkeypatch.setattr(every, "DOCS", document)
     monkeypatch.setenv("ZOO_DATA_DIR", str(tmp_path))
     status, out = script("all")
-    assert "startup.py --rounds none failed, and its part was kept." in str(status)
+    assert "startup.py --rounds none failed, and its old output was kept." in str(status)
     assert "anomaly" not in out
     first, rest = document.read_text().split("<!-- end -->", 1)
     assert "old" not in first
@@ -387,7 +389,7 @@ def test_the_docs_name_every_script_and_each_part_has_its_command() -> None:
     for name in re.findall(r"benchmarks/(\w+\.py)", text):
         assert (SCRIPTS / name).is_file()
     for path in SCRIPTS.glob("*.py"):
-        if path.stem not in ("laps", "measure"):  # what the others use
+        if path.stem not in ("trials", "measure"):  # what the others use
             assert f"benchmarks/{path.name}" in text or path.stem in text, path.name
     named = re.findall(r"`(\w[\w-]*\.(?:mnist|digits|fsdd|shakespeare|cifar10|cifar10-jpeg))`", text)
     assert set(named) <= set(zoo.list_models())

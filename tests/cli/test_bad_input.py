@@ -60,7 +60,7 @@ def test_the_python_interface_says_the_same() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
-    sizes: tuple[int, ...] = zoo.setting((8, 4), "a list", least=1)
+    sizes: tuple[int, ...] = zoo.setting((8, 4), "a list", ge=1)
     centred: bool = zoo.setting(True, "a switch")
 
 
@@ -198,7 +198,7 @@ def test_a_image_of_the_wrong_size(release: Path, refused: Refused, tmp_path: Pa
 
 def test_a_image_that_cannot_be_read(release: Path, refused: Refused, tmp_path: Path) -> None:
     refused("run", release, "encode", "nosuch.png", says=("nosuch.png does not exist",))
-    refused("run", release, "encode", release, says=("release is a folder, and takes the name of an image",))
+    refused("run", release, "encode", release, says=("release is a folder; the name of an image file is needed",))
     half = image(tmp_path / "half.png", (8, 8))
     half.write_bytes(half.read_bytes()[:44])
     refused("run", release, "reconstruct", half, says=("half.png is no image", "damaged"))
@@ -255,7 +255,7 @@ def test_inputs_too_few_and_of_two_sizes(gpt: Path, refused: Refused, tmp_path: 
             model.step([0, 1, 2], [0, 0, 0], cache)
         with raises(SettingError, "token has the value 999; it must be from 0 to"):
             model.step([0, 999], [0, 0], cache)
-        with raises(SettingError, "step takes token, position, cache; it was given 0 in order and ['tokn'] by name"):
+        with raises(SettingError, "step takes token, position, cache; it was given 0 by position and ['tokn'] by name"):
             model.step(tokn=[0])
 
 
@@ -273,9 +273,9 @@ def test_a_method_that_is_no_task(release: Path) -> None:
         (("--label", "3"), ("label = 3 is for models with labels, and this is none. Leave it out.",)),
         (("--prompt", "the"), ("prompt = 'the' is for models that write text, and this is none. Leave it out.",)),
         (("--length", "9"), ("length = 9 is for models that write text",)),
-        (("--temperature", "0.5"), ("temperature = 0.5 is for models that pick tokens",)),
-        (("--top-k", "3"), ("top_k = 3 is for models that pick tokens",)),
-        (("--top-p", "0.5"), ("top_p = 0.5 is for models that pick tokens",)),
+        (("--temperature", "0.5"), ("temperature = 0.5 is for models that sample tokens",)),
+        (("--top-k", "3"), ("top_k = 3 is for models that sample tokens",)),
+        (("--top-p", "0.5"), ("top_p = 0.5 is for models that sample tokens",)),
         (("--steps", "9"), ("steps = 9 is for models that turn noise into a sample step by step",)),
         (("--eta", "1"), ("eta = 1.0 is for models that turn noise into a sample step by step",)),
         (("-n", "0"), ("n = 0", "at least 1")),
@@ -435,17 +435,17 @@ no_cuda = pytest.mark.skipif(
 
 @no_cuda
 def test_cuda_is_not_there(release: Path, refused: Refused) -> None:
-    refused("train", "vae.tiny", "--device", "cuda", says=("'cuda' was asked for", "--device cpu"))
-    refused("generate", release, "--device", "cuda", says=("CUDA was asked for", "--device cpu"))
+    refused("train", "vae.tiny", "--device", "cuda", says=("'cuda' was requested", "--device cpu"))
+    refused("generate", release, "--device", "cuda", says=("CUDA was requested", "--device cpu"))
     refused("generate", release, "--device", "cuda", "--backend", "torch", says=("CUDA", "--device cpu"))
-    refused("run", release, "encode", "x.png", "--device", "cuda", says=("CUDA was asked for", "--device cpu"))
-    with raises(DeviceError, "CUDA was asked for"):
+    refused("run", release, "encode", "x.png", "--device", "cuda", says=("CUDA was requested", "--device cpu"))
+    with raises(DeviceError, "CUDA was requested"):
         zoo.load(release, device="cuda")
 
 
 @no_cuda
 def test_a_run_is_not_replaced_for_a_device_that_is_not_there(run: Path, refused: Refused) -> None:
-    refused("train", "ae.tiny", "-o", run, "--force", "--device", "cuda:7", says=("'cuda:7' was asked for",))
+    refused("train", "ae.tiny", "-o", run, "--force", "--device", "cuda:7", says=("'cuda:7' was requested",))
 
 
 # Outputs that are there already
@@ -530,10 +530,10 @@ def test_export_with_force_replaces_a_release(release: Path, shelf: Shelf, tmp_p
 
 
 def test_train_keeps_what_is_there(run: Path, refused: Refused, tmp_path: Path) -> None:
-    refused("train", "ae.tiny", "-o", run, says=("run holds a run already", "--resume", "--force", "--output"))
+    refused("train", "ae.tiny", "-o", run, says=("run already holds a run", "--resume", "--force", "--output"))
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "precious.txt").write_text("mine")
-    refused("train", "ae.tiny", "-o", "folder", "--force", says=("folder exists already, is no run", "--output"))
+    refused("train", "ae.tiny", "-o", "folder", "--force", says=("folder already exists and is not a run", "--output"))
     refused("train", "ae.tiny", "-o", "folder/precious.txt", "--force", says=("is a file, and a run is a folder",))
 
 

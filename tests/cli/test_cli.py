@@ -32,7 +32,7 @@ def test_list_filters_and_json(zoo_call: Command) -> None:
     assert names == [name for name in zoo.list_models() if not name.endswith(".tiny")]
     every = json.loads(zoo_call("list", "--all", "--json").stdout)
     assert [row["name"] for row in every] == zoo.list_models()
-    models = registry.parse((Path(__file__).parents[2] / registry.CATALOGUE).read_text("utf-8"))["models"]
+    models = registry.parse((Path(__file__).parents[2] / registry.FILE).read_text("utf-8"))["models"]
     encoders = {row["model"] for row in json.loads(zoo_call("list", "--task", "encode", "--json").stdout)}
     assert encoders == {name for name, entry in models.items() if "encode" in entry["tasks"]} >= {"ae", "vae"}
     mnist = [line.split()[:2] for line in zoo_call("list", "*.mnist").stdout.splitlines()[1:]]
@@ -366,7 +366,7 @@ def test_help_has_the_lines_that_a_shell_reads(zoo_call: Command) -> None:
 def test_a_quiet_training(zoo_call: Command) -> None:
     done = zoo_call("train", "ae.tiny", "--set", "steps=1", "--quiet", "--no-release")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    one_error(zoo_call("train", "ae.tiny", "--set", "steps=1", "-q"), "holds a run already")
+    one_error(zoo_call("train", "ae.tiny", "--set", "steps=1", "-q"), "already holds a run")
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_expand(home: Path) -> None:
 
 @pytest.mark.parametrize("given", ["", "a\0b", 5, None])
 def test_what_is_no_path(given: object) -> None:
-    with raises(SettingError, repr(given), "is no path"):
+    with raises(SettingError, repr(given), "is not a path"):
         files.expand(given)  # type: ignore[arg-type]
 
 
@@ -67,7 +67,7 @@ def test_two_runs_at_one_place_by_two_spellings(first: str, home: Path, zoo_call
     options = ("train", "ae.tiny", "--set", "steps=1")
     assert zoo_call(*options, "--set", "seed=1", f"--out={outs[0]}", cwd=Path.cwd()).returncode == 0
     one_error(
-        zoo_call(*options, "--set", "seed=2", f"--out={outs[1]}", cwd=Path.cwd()), f"{home / 'a'} holds a run already"
+        zoo_call(*options, "--set", "seed=2", f"--out={outs[1]}", cwd=Path.cwd()), f"{home / 'a'} already holds a run"
     )
     assert seed(home / "a") == run_folder.described(home / "a")["recipe"]["seed"] == 1
     done = zoo_call(*options, "--set", "seed=2", f"--out={outs[1]}", "--force", cwd=Path.cwd())
@@ -122,14 +122,14 @@ def test_commands_that_read(home: Path, shelf: Shelf, refused: Refused) -> None:
     refused("generate", "~/nowhere", says=(home / "nowhere", "does not exist"))
     refused("train", "ae.tiny", "--data", "folder:~/nowhere", says=("nowhere", "does not exist"))
     refused("train", "ae.tiny", "--from", "~/nowhere", says=(home / "nowhere", "does not exist"))
-    refused("train", "ae.tiny", "--out=", says=("'' is no path",))
+    refused("train", "ae.tiny", "--out=", says=("'' is not a path",))
     web = ("export", shelf.run("vae"), "-o", "site", "--format", "web", "--runtime", "~/npm")
     refused(*web, says=(home / "npm", "is not the npm package"))
     (home / "demo" / "vae.digits").mkdir(parents=True)
     (home / "demo" / "vae.digits" / "recipe.json").touch()
     refused("demo", "-o", "~/demo", says=(home / "demo", "earlier demo"))
     (home / "registry.yaml").mkdir()
-    build = ("catalogue", "build", "--distribution", "genzoo", "-o", "~/registry.yaml")
+    build = ("registry", "build", "--distribution", "genzoo", "-o", "~/registry.yaml")
     refused(*build, says=(home / "registry.yaml",))
 
 
@@ -143,7 +143,7 @@ def test_functions(home: Path, shelf: Shelf) -> None:
         assert model.save(codes, "~/codes.npy") == [home / "codes.npy"]
         assert np.array_equal(model.decode("~/codes.npy"), model.decode(codes))
     assert zoo.load_module(Path("~/release")) is not None
-    assert zoo.evaluate("~/run", only=["mse"], limit=10, quiet=True).kept == home / "run" / "measures.json"
+    assert zoo.evaluate("~/run", only=["mse"], limit=10, quiet=True).kept == home / "run" / "evaluation.json"
     assert gallery.build("~/site", ["~/release"], data_dir="~/none", quiet=True).folder == home / "site"
     run = zoo.train("ae.tiny", set={"steps": 1}, out="~/new", start=shelf.release("ae"), release=False, quiet=True)
     assert run.folder == home / "new"
@@ -170,6 +170,8 @@ def test_a_run_finds_its_data_from_another_folder(tmp_path: Path, monkeypatch: p
     assert (
         json.loads((tmp_path / "run" / "recipe.json").read_text())["recipe"]["data"] == f"text:{tmp_path / 'own.txt'}"
     )
-    assert [figure.name for figure in zoo.evaluate("../run", only=["nll"], quiet=True).figures] == ["nll"]
+    assert [measurement.name for measurement in zoo.evaluate("../run", only=["nll"], quiet=True).measurements] == [
+        "nll"
+    ]
     again = {"set": {"steps": 1}, "resume": True, "release": False, "quiet": True}
     assert zoo.train("chargpt.tiny", data="text:../own.txt", out="../run", **again).steps == run.steps

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 import zoo
 from conftest import patch_registry, raises
 from zoo import data, registry
-from zoo.contract.metric import Figure
+from zoo.contract.metric import Measurement
 from zoo.core.errors import NotFoundError, PluginError, SettingError
-from zoo.evaluation import measurements
-from zoo.evaluation.metric_groups import FAMILIES, chosen
+from zoo.evaluation import measurements_file
+from zoo.evaluation.metric_groups import GROUPS, chosen
 from zoo.modules import build
 from zoo.plugin import Batch
 from zoo.release import read
-from zoo.training import checkpoints, metrics, run_folder
+from zoo.training import checkpoints, metric_values, run_folder
 from zoo.training.batches import Batches
 from zoo_export import writer
 
@@ -36,8 +36,8 @@ def error(ae: Any, batch: zoo.Batch, recipe: Any) -> Tensor:
     return (ae.reconstruct(batch.x) - batch.x).abs().flatten(1).mean(1)
 
 
-def own(name: str, fn: Fn, **more: Any) -> zoo.Measure:
-    return zoo.Measure(name, fn, "per pixel", "of the tests", **more)
+def own(name: str, fn: Fn, **more: Any) -> zoo.Metric:
+    return zoo.Metric(name, fn, "per pixel", "of the tests", **more)
 
 
 @pytest.fixture
@@ -49,10 +49,10 @@ def declares(monkeypatch: pytest.MonkeyPatch) -> Patch:
         every = load("ae").tasks(ae)
         return {name: every[name] for name in ("encode", "reconstruct")}
 
-    def patch(*measures: zoo.Measure, finish: Any = None) -> zoo.Model:
+    def patch(*metrics: zoo.Metric, finish: Any = None) -> zoo.Model:
         ae = load("ae")
         finish = ae.finish if finish == "its own" else finish
-        changed = dataclasses.replace(ae, measures=measures, finish=finish, tasks=tasks, generate=None)
+        changed = dataclasses.replace(ae, metrics=metrics, finish=finish, tasks=tasks, generate=None)
         patch_registry(monkeypatch, load=lambda name: changed)
         return changed
 
@@ -63,21 +63,23 @@ def train(run: Path, **options: Any) -> zoo.Model:
     return zoo.train("ae.tiny", out=run, **{"quiet": True, **options})  # type: ignore[return-value]
 
 
-def released(run: Path) -> dict[str, Figure]:
+def released(run: Path) -> dict[str, Measurement]:
     """What a release of a run's last checkpoint would say."""
     about, model, *_ = run_folder.model_of(run)
-    return {figure.name: figure for figure in writer._figures(run, about, model, checkpoints.read(run))}
+    return {
+        measurement.name: measurement for measurement in writer._measurements(run, about, model, checkpoints.read(run))
+    }
 
 
 def lines(run: Path) -> list[Mapping[str, Any]]:
     found = [json.loads(line) for line in (run / run_folder.METRICS).read_text("utf-8").splitlines()]
-    return [line for line in found if "measures" in line]
+    return [line for line in found if "metrics" in line]
 
 
 # Before the first step
 
 WRONG: list[tuple[Fn, tuple[str, ...]]] = [
-    (lambda ae, batch, recipe: error(ae, batch, recipe).mean(), ("gave () for a batch of 5", "one value a sample")),
+    (lambda ae, batch, recipe: error(ae, batch, recipe).mean(), ("gave () for a batch of 5", "one value per sample")),
     (lambda ae, batch, recipe: error(ae, batch, recipe)[:, None], ("gave (5, 1) for a batch of 5",)),
     (lambda ae, batch, recipe: error(ae, batch, recipe)[1:], ("gave (4,) for a batch of 5",)),
     (lambda ae, batch, recipe: error(ae, batch, recipe) * 1j, ("gave (5,) of torch.complex64",)),
@@ -114,11 +116,11 @@ def test_what_finish_fits_may_be_missing_before_the_first_step(declares: Patch) 
     for fn, _ in FAILS:
         model = declares(own("unfitted", fn), finish="its own")
         module = build(model, recipe, digits.sample, "ae.tiny").eval()
-        metrics.check("ae.tiny", model, module, few_of(digits), recipe)
+        metric_values.check("ae.tiny", model, module, few_of(digits), recipe)
     for fn, words in WRONG:
         model = declares(own("wrong", fn), finish="its own")
         with raises(PluginError, "The metric 'wrong'", *words):
-            metrics.check("ae.tiny", model, module, few_of(digits), recipe)
+            metric_values.check("ae.tiny", model, module, few_of(digits), recipe)
 
 
 @pytest.mark.parametrize("kind", [torch.bool, torch.int64, torch.float16, torch.float64])
@@ -127,13 +129,13 @@ def test_any_real_number_is_a_value(kind: torch.dtype, declares: Patch) -> None:
     recipe, digits = model.recipes["tiny"], data.load("digits", "test")
     module = build(model, recipe, digits.sample, "ae.tiny").eval()
     state = torch.get_rng_state()
-    values, failed = metrics.take(
-        model.measures, module, Batches(digits, 100, 0, torch.device("cpu")), recipe, len(digits)
+    values, failed = metric_values.take(
+        model.metrics, module, Batches(digits, 100, 0, torch.device("cpu")), recipe, len(digits)
     )
     assert not failed
     bright = (digits.array.astype(np.float32) / np.float32(255)).mean((1, 2, 3)) > 0.3
     assert np.array_equal(values["bright"], bright)
-    assert metrics.means(values) == {"bright": bright.mean()}
+    assert metric_values.means(values) == {"bright": bright.mean()}
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -142,8 +144,8 @@ def test_a_last_batch_of_another_form_is_found(declares: Patch) -> None:
     model = declares(own("odd", lambda ae, batch, recipe: torch.zeros(100 if len(batch.x) != 5 else 5)))
     recipe, digits = model.recipes["tiny"], data.load("digits", "test")
     module = build(model, recipe, digits.sample, "ae.tiny").eval()
-    values, failed = metrics.take(
-        model.measures, module, Batches(digits, 100, 0, torch.device("cpu")), recipe, len(digits)
+    values, failed = metric_values.take(
+        model.metrics, module, Batches(digits, 100, 0, torch.device("cpu")), recipe, len(digits)
     )
     assert not values
     assert "gave (100,) for a batch of 97" in str(failed["odd"])
@@ -152,8 +154,8 @@ def test_a_last_batch_of_another_form_is_found(declares: Patch) -> None:
 def test_training_and_evaluation_take_the_same_value(declares: Patch, tmp_path: Path) -> None:
     declares(own("error", error))
     train(tmp_path / "run", release=False)
-    (figure,) = zoo.evaluate(tmp_path / "run", only=["own"], quiet=True).figures
-    assert figure.value == lines(tmp_path / "run")[-1]["measures"]["error"]
+    (measurement,) = zoo.evaluate(tmp_path / "run", only=["own"], quiet=True).measurements
+    assert measurement.value == lines(tmp_path / "run")[-1]["metrics"]["error"]
 
 
 # Where one fails while a run goes on
@@ -192,14 +194,14 @@ def test_a_metric_that_cannot_be_taken_has_no_value_there(
     declares(own("error", fn), own("other", error), finish=finish)
     train(tmp_path / "run", checkpoint_every=5, release=False, quiet=False)
     found = lines(tmp_path / "run")
-    assert [set(line["measures"]) for line in found] == [{"error", "other"}, {"other"}, {"error", "other"}, {"other"}]
+    assert [set(line["metrics"]) for line in found] == [{"error", "other"}, {"other"}, {"error", "other"}, {"other"}]
     said = capsys.readouterr().err
     for step in (10, 20):
         assert f"step {step}: {says}. It has no value at this checkpoint." in said
     assert "NaN" not in (tmp_path / "run" / run_folder.METRICS).read_text("utf-8")
-    values = {line["step"]: line["measures"].get("error", math.inf) for line in found}
+    values = {line["step"]: line["metrics"].get("error", math.inf) for line in found}
     assert checkpoints.best(tmp_path / "run") == min(values, key=lambda step: values[step])
-    assert measurements.failed(tmp_path / "run", 20).keys() == {"error"}
+    assert measurements_file.failed(tmp_path / "run", 20).keys() == {"error"}
 
 
 def test_a_run_stops_early_by_a_metric_that_has_no_value(declares: Patch, tmp_path: Path) -> None:
@@ -225,8 +227,8 @@ def test_a_slow_metric_does_not_choose_the_best(declares: Patch, tmp_path: Path)
     """It is not taken during training, so the next one chooses, and none can stop a run by it."""
     declares(own("slow", lambda ae, batch, recipe: error(ae, batch, recipe), limit=10), own("error", error))
     train(tmp_path / "run", checkpoint_every=10, release=False)
-    assert [set(line["measures"]) for line in lines(tmp_path / "run")] == [{"error"}, {"error"}]
-    assert checkpoints.read(tmp_path / "run").state.score == lines(tmp_path / "run")[-1]["measures"]["error"]
+    assert [set(line["metrics"]) for line in lines(tmp_path / "run")] == [{"error"}, {"error"}]
+    assert checkpoints.read(tmp_path / "run").state.score == lines(tmp_path / "run")[-1]["metrics"]["error"]
     with raises(SettingError, "early_stop = 'slow' is slow (it has a limit)", "There are: error"):
         train(tmp_path / "other", set={"validation": 100, "early_stop": "slow"})
 
@@ -250,27 +252,27 @@ def test_a_metric_that_fails_at_the_end_has_no_other_value_in_the_release(
     found = zoo.evaluate(run.folder, only=["own"], quiet=True)
     assert "ValueError: no luck" in found.left_out["error"]
     assert released(run.folder).keys() == {"other"}
-    assert "ValueError" in measurements.failed(run.folder, run.steps)["error"]
+    assert "ValueError" in measurements_file.failed(run.folder, run.steps)["error"]
     works["now"] = True
-    (again,) = zoo.evaluate(run.folder, only=["error"], quiet=True).figures
+    (again,) = zoo.evaluate(run.folder, only=["error"], quiet=True).measurements
     assert released(run.folder)["error"] == again
-    assert measurements.failed(run.folder, run.steps) == {}
+    assert measurements_file.failed(run.folder, run.steps) == {}
 
     def fails_at_the_end(ae: Any, batch: zoo.Batch, recipe: Any) -> Tensor:
         return error(ae, batch, recipe) if checkpoints.steps(tmp_path / "late") != [10, 20] else broken()
 
     declares(own("error", fails_at_the_end), own("other", error))
     late = zoo.train("ae.tiny", out=tmp_path / "late", checkpoint_every=10)
-    assert "error" in checkpoints.read(late.folder).state.measures
+    assert "error" in checkpoints.read(late.folder).state.metrics
     assert late.release is not None
-    assert [entry["name"] for entry in read(late.release).manifest["measures"]] == ["other"]
+    assert [entry["name"] for entry in read(late.release).manifest["metrics"]] == ["other"]
     assert "error has no value in the release: The metric 'error' fails: ValueError" in capsys.readouterr().err
 
 
 def test_values_on_validation_samples_are_said_to_be(declares: Patch, tmp_path: Path) -> None:
     declares(own("error", error))
     train(tmp_path / "run", set={"validation": 100}, release=False)
-    (tmp_path / "run" / measurements.MEASURES).unlink()
+    (tmp_path / "run" / measurements_file.FILE).unlink()
     assert released(tmp_path / "run")["error"].protocol.endswith("; 100 validation samples of digits")
 
 
@@ -279,18 +281,21 @@ def test_a_models_own_metric_counts_everywhere(name: str, declares: Patch, tmp_p
     """In training, in evaluation and in the release, in place of the one of that name that zoo takes of any model."""
     declares(own(name, error))
     run = zoo.train("ae.tiny", out=tmp_path / "run", release=name == "mse", quiet=True)
-    watched = lines(run.folder)[-1]["measures"][name]
-    family = next(key for key, family in FAMILIES.items() if name in family.names)
-    found = {figure.name: figure for figure in zoo.evaluate(run.folder, only=["own", family], quiet=True).figures}
+    watched = lines(run.folder)[-1]["metrics"][name]
+    group = next(key for key, group in GROUPS.items() if name in group.names)
+    found = {
+        measurement.name: measurement
+        for measurement in zoo.evaluate(run.folder, only=["own", group], quiet=True).measurements
+    }
     assert found[name].value == watched
     assert found[name].protocol.startswith("of the tests; 297 test samples")
-    assert found.keys() == {*FAMILIES[family].names}
+    assert found.keys() == {*GROUPS[group].names}
     assert released(run.folder)[name] == found[name]
     if run.release is not None:
-        (alone,) = zoo.evaluate(run.release, only=[name], quiet=True).figures
+        (alone,) = zoo.evaluate(run.release, only=[name], quiet=True).measurements
         assert (alone.protocol, alone.value) == (found[name].protocol, pytest.approx(watched))
 
 
-def test_a_metric_may_have_the_name_of_a_family() -> None:
+def test_a_metric_may_have_the_name_of_a_group() -> None:
     assert chosen(["generation"], ("generation",)) == {"generation"}
     assert chosen(["own"], ("generation",)) == {"generation"}

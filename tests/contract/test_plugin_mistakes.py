@@ -30,7 +30,7 @@ import zoo
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
-    latent: int = zoo.setting(2, "numbers in a code", least=1)
+    latent: int = zoo.setting(2, "numbers in a code", ge=1)
 
 
 class Net(nn.Module):
@@ -276,7 +276,7 @@ CONTRACT = {
         "steps=2,", 'steps="2",', ("steps = '2' is not an integer of at least 1",)
     ),
     "a recipe field that cannot be set": Mistake(
-        'latent: int = zoo.setting(2, "numbers in a code", least=1)',
+        'latent: int = zoo.setting(2, "numbers in a code", ge=1)',
         "latent: int | None = None",
         (
             "the field 'latent' is of the type an integer or None",
@@ -325,7 +325,7 @@ MODULE = {
         "class Net(nn.Module)",
     ),
     "no module": Mistake(
-        "build=Net", "build=lambda recipe, sample: {}", ("build returns {}, and should return a torch.nn.Module",)
+        "build=Net", "build=lambda recipe, sample: {}", ("build returns {}, and must return a torch.nn.Module",)
     ),
     "a build that fails": Mistake(
         "image = sample.form(zoo.Image)",
@@ -398,13 +398,13 @@ FINISH = {
     "a function finish without the recipe": Mistake(
         "mine = zoo.Model(",
         "def fit(net, batches):\n    pass\n\n\nmine = zoo.Model(finish=fit,",
-        ("finish(module, batches, recipe) cannot be called so: too many positional arguments",),
+        ("finish(module, batches, recipe) cannot be called with these arguments: too many positional arguments",),
         "def fit",
     ),
     "a function finish that wants more": Mistake(
         "mine = zoo.Model(",
         "def fit(net, batches, recipe, step):\n    pass\n\n\nmine = zoo.Model(finish=fit,",
-        ("finish(module, batches, recipe) cannot be called so: missing a required argument: 'step'",),
+        ("finish(module, batches, recipe) cannot be called with these arguments: missing a required argument: 'step'",),
         "def fit",
     ),
 }
@@ -412,7 +412,7 @@ TASKS = {
     "a task that mixes the batch": Mistake(
         "return self.encoder(x)",
         "return self.encoder(x) + x.mean()",
-        ("task 'encode' gives an item another 'code' alone than beside others", "must not mix"),
+        ("task 'encode' gives an item another 'code' alone than in a batch", "must not mix"),
         "def encode",
     ),
     "a task that changes what it is given": Mistake(
@@ -454,7 +454,7 @@ TASKS = {
     "another rank": Mistake(
         "return self.encoder(x)",
         "return self.encoder(x)[:, None]",
-        ("task 'encode': output 'code' is float32 (3, 1, 2) for a batch of 3; declared is float32 (3, 2)",),
+        ("task 'encode': output 'code' is float32 (3, 1, 2) for a batch of 3; it is declared as float32 (3, 2)",),
         "def encode(",
     ),
     "no batch": Mistake(
@@ -462,7 +462,7 @@ TASKS = {
         "return self.encoder(x).sum(0)",
         (
             "'code' is float32 (2,)",
-            "declared is",
+            "it is declared as",
         ),
         "def encode(",
     ),
@@ -602,35 +602,35 @@ TASKS = {
 GENERATE = 'generate=zoo.OneShot("decode"),'
 
 
-def measured(measures: str) -> str:
-    return f"{GENERATE} measures=({measures},),"
+def measured(metrics: str) -> str:
+    return f"{GENERATE} metrics=({metrics},),"
 
 
-MEASURES = {
-    "two measures of one name": Mistake(
+METRICS = {
+    "two metrics of one name": Mistake(
         GENERATE,
-        measured('zoo.Measure("m", loss, "", "p"), zoo.Measure("m", loss, "", "p")'),
-        ("two of its measures are called 'm'",),
+        measured('zoo.Metric("m", loss, "", "p"), zoo.Metric("m", loss, "", "p")'),
+        ("two of its metrics are called 'm'",),
         "mine = zoo.Model(",
     ),
-    "a measure without a name": Mistake(
-        GENERATE, measured('zoo.Measure("", loss, "", "p")'), ("the name '' is not allowed",)
+    "a metric without a name": Mistake(
+        GENERATE, measured('zoo.Metric("", loss, "", "p")'), ("the name '' is not allowed",)
     ),
-    "a measure of no samples": Mistake(
-        GENERATE, measured('zoo.Measure("m", loss, "", "p", limit=0)'), ("limit = 0 of 'm' must be at least 1",)
+    "a metric of no samples": Mistake(
+        GENERATE, measured('zoo.Metric("m", loss, "", "p", limit=0)'), ("limit = 0 of 'm' must be at least 1",)
     ),
     "a mean over the batch": Mistake(
         GENERATE,
-        measured('zoo.Measure("m", lambda net, batch, recipe: batch.x.mean(), "", "p")'),
+        measured('zoo.Metric("m", lambda net, batch, recipe: batch.x.mean(), "", "p")'),
         ("mine.tiny cannot be measured: The metric 'm' gave () for a batch of 5", "A mean is over all axes but"),
     ),
-    "a measure that fails": Mistake(
+    "a metric that fails": Mistake(
         GENERATE,
-        measured('zoo.Measure("m", lambda net, batch, recipe: 1 / 0, "", "p")'),
+        measured('zoo.Metric("m", lambda net, batch, recipe: 1 / 0, "", "p")'),
         ("mine.tiny cannot be measured: The metric 'm' fails: ZeroDivisionError",),
     ),
 }
-CASES = CONTRACT | MODULE | FINISH | TASKS | MEASURES
+CASES = CONTRACT | MODULE | FINISH | TASKS | METRICS
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -645,8 +645,8 @@ def test_one_line_before_anything_is_written(case: str, plug: Plug, tmp_path: Pa
     assert contents(tmp_path) == {}
 
 
-def test_what_zoo_doctor_tries_are_the_measures_too(plug: Plug) -> None:
-    mistake = MEASURES["a mean over the batch"]
+def test_what_zoo_doctor_tries_are_the_metrics_too(plug: Plug) -> None:
+    mistake = METRICS["a mean over the batch"]
     file, line = plug(mistake.old, mistake.new)
     with raises(PluginError, f"Plugin 'mine' ({file}, line {line}): mine.tiny cannot be measured", "gave () for"):
         rehearsal.tiny("mine", graphs=False)
@@ -670,7 +670,7 @@ def test_without_the_packages_of_onnx_torch_alone_finds_out(
 ) -> None:
     monkeypatch.setattr("zoo_export.installed", lambda package: False)
     plug("return self.encoder(x)", "return self.encoder(x) if x.sum() > 0 else -self.encoder(x)")
-    with raises(PluginError, "task 'encode' does not export to ONNX", "its course depends on values"):
+    with raises(PluginError, "task 'encode' does not export to ONNX", "its control flow depends on values"):
         zoo.train("mine.tiny", out=tmp_path / "run", release=False, quiet=True)
 
 

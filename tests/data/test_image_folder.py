@@ -198,11 +198,13 @@ def test_files_and_classes_that_are_not_trained_on_are_said(tmp_path: Path) -> N
         (tmp_path / "a" / name).touch()
     (tmp_path / ".DS_Store").touch()
     assert load(f"folder:{tmp_path}", "train").note == (
-        "4 files are no images that can be read, by their ending, and were left out: '1.heic', '2.heic', '3.txt', …; "
-        "no image to train on is of the class 'b'"
+        "4 files do not have the extension of an image and were ignored: '1.heic', '2.heic', '3.txt', …; "
+        "the class 'b' has no training image"
     )
     data, recipe = load(f"folder:{tmp_path}", "train"), zoo.plugin.Recipe(leave_out=0)
-    with raises(SettingError, "leave_out = 0 leaves nothing of the train split", "only that class", "Leave another"):
+    with raises(
+        SettingError, "leave_out = 0 leaves nothing of the train split", "only that class", "Leave out another"
+    ):
         batches.split(data, recipe)
 
 
@@ -229,7 +231,7 @@ def test_damaged_image(keep: float, ending: str, tmp_path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * keep)])
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
-    with raises(DataError, path, "damaged or no image", "Replace it or remove it"):
+    with raises(DataError, path, "damaged or not an image", "Replace it or remove it"):
         load(f"folder:{tmp_path}", "train")
 
 
@@ -383,7 +385,7 @@ def test_nothing_is_decoded_before_it_is_asked_for(small: int, many: Path, monke
     images = load(f"folder:{many}", "test").x
     assert isinstance(images, Stream)
     images.read(np.array([place for place, one in enumerate(images.paths) if one != path]))
-    with raises(DataError, path, "damaged or no image", "Replace it or remove it"):
+    with raises(DataError, path, "damaged or not an image", "Replace it or remove it"):
         images.read(np.arange(len(images)))
     saved(path, "RGB", size=(5, 5))
     with raises(DataError, path, "is now 5x5 pixels, and was 10x12"):

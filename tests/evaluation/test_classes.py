@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import zoo
 from zoo import data
-from zoo.contract.metric import Figure
+from zoo.contract.metric import Measurement
 from zoo.evaluation import classes, threshold
 from zoo.evaluation.evaluated_model import Budget, DoesNotApply, EvaluatedModel, of_module
 
@@ -35,7 +35,7 @@ class Album(nn.Module):
         return x.flatten(1).mean(1)
 
 
-def subject(order: list[int], name: str) -> EvaluatedModel:
+def evaluated(order: list[int], name: str) -> EvaluatedModel:
     album = Album(order)
     image = TEST.sample.x
     assert isinstance(image, zoo.Image)
@@ -47,8 +47,8 @@ def subject(order: list[int], name: str) -> EvaluatedModel:
     return EvaluatedModel(model, TRAINING, TEST, TEST)
 
 
-def found(order: list[int], name: str) -> Mapping[str, Figure]:
-    return {figure.name: figure for figure in classes.figures(subject(order, name), QUIET)}
+def found(order: list[int], name: str) -> Mapping[str, Measurement]:
+    return {measurement.name: measurement for measurement in classes.measurements(evaluated(order, name), QUIET)}
 
 
 def test_labels_that_are_obeyed_and_that_are_not() -> None:
@@ -84,13 +84,13 @@ def test_matching_by_hand() -> None:
 def test_nothing_to_judge_by() -> None:
     silent = of_module("album.tiny", nn.Linear(1, 1), {}, None, TEST.sample)
     with pytest.raises(DoesNotApply, match="generates nothing"):
-        classes.figures(EvaluatedModel(silent, TRAINING, TEST, TEST), QUIET)
+        classes.measurements(EvaluatedModel(silent, TRAINING, TEST, TEST), QUIET)
     with pytest.raises(DoesNotApply, match="has no task 'score'"):
-        threshold.figures(EvaluatedModel(silent, TRAINING, TEST, TEST), QUIET)
+        threshold.measurements(EvaluatedModel(silent, TRAINING, TEST, TEST), QUIET)
 
 
 def test_the_threshold_is_the_quantile_of_test_scores() -> None:
-    (figure,) = threshold.figures(subject([*range(10)], "label"), QUIET)
+    (measurement,) = threshold.measurements(evaluated([*range(10)], "label"), QUIET)
     scores = TEST.array.astype(np.float32).mean((1, 2, 3)) / 255
-    assert figure.value == pytest.approx(np.quantile(scores, 0.99), rel=1e-5)
-    assert figure.protocol.startswith("99% of 297 test images of digits")
+    assert measurement.value == pytest.approx(np.quantile(scores, 0.99), rel=1e-5)
+    assert measurement.protocol.startswith("99% of 297 test images of digits")

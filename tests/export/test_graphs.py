@@ -26,7 +26,7 @@ from zoo.release import read
 from zoo.runtime import derived
 from zoo.runtime.example_inputs import example
 from zoo.sampling import autoregressive, generation
-from zoo.sampling.autoregressive import Picking
+from zoo.sampling.autoregressive import SamplingParams
 from zoo_export import generate_graph, onnx_graph, uint8
 from zoo_export.nodes import Nodes
 from zoo_export.seeded import TABLE, Seeded
@@ -98,13 +98,17 @@ def test_generate_gives_the_samples_of_torch(model_name: str, shelf: Shelf) -> N
     eager = zoo.load(release.folder, backend="torch")
     graph = session(release.folder / release.generate)
     prompt, seed, indices = np.array([2, 1, 0]), 2**63 + 1, np.arange(5, 8)
-    asked: dict[str, Any] = {"prompt": prompt, "length": 9, "picking": Picking(0.5)} if "prompt" in plan.options else {}
+    asked: dict[str, Any] = (
+        {"prompt": prompt, "length": 9, "sampling": SamplingParams(0.5)} if "prompt" in plan.options else {}
+    )
     (samples,) = graph.run(["samples"], derived.feeds(plan, seed=seed, first=5, n=3, **asked))
     if asked:
         text = release.sample.x
         assert from_batch(samples, text)[0].startswith("".join(text.vocabulary[index] for index in prompt))  # type: ignore[union-attr]
         labels, free = generation.labels_for(plan, indices), autoregressive.prompted(prompt, 3, 12)
-        assert autoregressive.follows(eager.backend.run, plan, indices, seed, labels, samples, free, Picking(0.5))
+        assert autoregressive.is_valid_continuation(
+            eager.backend.run, plan, indices, seed, labels, samples, free, SamplingParams(0.5)
+        )
         return
     by_torch = eager.generate(3, seed=2**63 + 1, first=5)
     assert np.abs(from_batch(samples, release.sample.x).astype(int) - by_torch).max() <= 1
@@ -148,7 +152,7 @@ def test_a_graph_that_generates_something_else_is_not_released(
 ) -> None:
     run, draw = shelf.run(model), Seeded.draw
     monkeypatch.setattr(Seeded, "draw", lambda self, kind, shape, stream, step=0: draw(self, kind, shape, 9, step))
-    refused("export", run, "-o", "new", says=("Parity failed", "generate.onnx gives"))
+    refused("export", run, "-o", "new", says=("Parity failed", "generate.onnx"))
 
 
 # Picking tokens
@@ -158,7 +162,7 @@ def test_top_k_and_top_p_by_hand() -> None:
     logits = np.log(np.array([[0.1, 0.4, 0.2, 0.3]], np.float32))
 
     def left(**how: float) -> list[int]:
-        scores = autoregressive.scores(logits, 0, np.array([0]), 0, Picking(**how))  # type: ignore[arg-type]
+        scores = autoregressive.perturbed_logits(logits, 0, np.array([0]), 0, SamplingParams(**how))  # type: ignore[arg-type]
         return np.flatnonzero(np.isfinite(scores[0])).tolist()
 
     assert left() == [0, 1, 2, 3]
@@ -170,12 +174,12 @@ def test_top_k_and_top_p_by_hand() -> None:
     assert left(top_p=0.71) == [1, 2, 3]
     assert left(top_k=2, top_p=0.56) == [1]  # of 0.4 and 0.3 alone, the first has 0.57
     assert left(top_k=2, top_p=0.58) == [1, 3]
-    assert autoregressive.pick(logits, 0, np.array([0]), 0, Picking(top_k=1)).tolist() == [1]
+    assert autoregressive.sample_token(logits, 0, np.array([0]), 0, SamplingParams(top_k=1)).tolist() == [1]
 
 
 def test_what_is_left_is_picked_as_often_as_it_is_likely() -> None:
     logits = np.tile(np.log(np.array([[0.1, 0.4, 0.2, 0.3]], np.float32)), (20_000, 1))
-    picked = autoregressive.pick(logits, 3, np.arange(20_000), 0, Picking(top_k=3))
+    picked = autoregressive.sample_token(logits, 3, np.arange(20_000), 0, SamplingParams(top_k=3))
     shares = np.bincount(picked, minlength=4) / len(picked)
     np.testing.assert_allclose(shares, [0, 4 / 9, 2 / 9, 3 / 9], atol=0.015)
 
@@ -191,7 +195,7 @@ def test_bytes_in_and_bytes_out(model_name: str, shelf: Shelf, tmp_path: Path) -
         if any(isinstance(spec, Image) for spec in (*task.inputs.values(), *task.outputs.values()))
     ]  # fmt: skip
     if not images:
-        with raises(SettingError, f"{model_name}.tiny has no images", "--uint8"):
+        with raises(SettingError, f"{model_name}.tiny has no image inputs", "--uint8"):
             zoo.export(shelf.release(model_name), tmp_path / "bytes", uint8=True)
         assert not (tmp_path / "bytes").exists()
         return
@@ -231,7 +235,7 @@ def test_a_graph_for_bytes_that_gives_something_else_is_refused(
 ) -> None:
     release, name = shelf.release("vae"), Nodes.name
     monkeypatch.setattr(Nodes, "name", lambda self, value: name(self, 250.0 if value == 255.0 else value))
-    refused("export", release, "-o", "new", "--uint8", says=("Parity failed", ".uint8.onnx gives"))
+    refused("export", release, "-o", "new", "--uint8", says=("Parity failed", ".uint8.onnx"))
 
 
 def test_a_release_without_images_has_none() -> None:
@@ -251,7 +255,7 @@ class Choosing(nn.Module):
         return x.sum(1) if x.sum() > 0 else -x.sum(1)
 
 
-@pytest.mark.parametrize(("layer", "says"), [(Bad, "slogdet"), (Choosing, "its course depends on values")])
+@pytest.mark.parametrize(("layer", "says"), [(Bad, "slogdet"), (Choosing, "its control flow depends on values")])
 def test_the_layer_that_does_not_export_is_named(
     layer: type[nn.Module], says: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

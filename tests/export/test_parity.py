@@ -51,8 +51,8 @@ def test_a_task_that_does_not_export_is_named() -> None:
         (zoo.Vector((1,)), [[np.nan]], [[np.nan]], "not finite"),
         (zoo.Vector((1,)), [1.0], [1.0], r"declares float32 \(1, 1\)"),
         (zoo.Vector((1,), "int64"), [[50_000]], [[50_001]], "differs by up to 1"),
-        (zoo.Label(4), [4], [4], "must lie in 0 to 3"),
-        (zoo.Image(1, 1, 1), [[[[9.0]]]], [[[[9.0]]]], r"must lie in \[0, 1\]"),
+        (zoo.Label(4), [4], [4], "must be in 0 to 3"),
+        (zoo.Image(1, 1, 1), [[[[9.0]]]], [[[[9.0]]]], r"must be in \[0, 1\]"),
     ],
 )
 def test_a_difference_is_refused(spec: Any, left: list[Any], right: list[Any], says: str) -> None:

@@ -26,7 +26,7 @@ from conftest import Refused, Shelf, contents, plugged, python, raises, slow
 from zoo.cli.export import export_command
 from zoo.cli.info import info_command
 from zoo.core.errors import DataError, ExportError, MissingPackageError, ReleaseError, SettingError
-from zoo.evaluation import Figure
+from zoo.evaluation import Measurement
 from zoo.evaluation.evaluated_model import Budget, DoesNotApply
 from zoo.media.convert import from_batch
 from zoo.pipeline import verify
@@ -42,7 +42,7 @@ QUIET.log_severity_level = 4
 
 @pytest.fixture(autouse=True, scope="module")
 def little() -> Iterator[None]:
-    """Small samples: these are tests of what is written, and of figures that are plain on few samples."""
+    """Small samples: these are tests of what is written, and of measurements that are plain on few samples."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(losses, "BUDGET", Budget(limit=100, most=60, fit=200, reference=100))
         patch.setattr(losses, "NLL", 20)
@@ -153,8 +153,8 @@ def test_the_digits_are_smaller_and_as_good(digits: Mapping[str, Path]) -> None:
 
 def test_the_figures_are_those_of_zoo_evaluate(digits: Mapping[str, Path]) -> None:
     found = zoo.evaluate(digits["int8"], only=["mse", "own"], limit=100, quiet=True)
-    (mse,) = found.figures
-    released = read(digits["int8"]).manifest["measures"][0]
+    (mse,) = found.measurements
+    released = read(digits["int8"]).manifest["metrics"][0]
     assert (mse.name, mse.value, mse.low) == ("mse", released["value"], released["low"])
     assert "is in int8 and has no weights for torch" in found.left_out["own"]
 
@@ -172,7 +172,9 @@ def test_the_graph_that_generates_is_of_the_same_numbers(digits: Mapping[str, Pa
     (found,) = session(folder / "generate.onnx").run(None, scalars)
     assert release.plan is not None
     run, free = zoo.load(folder).backend.run, autoregressive.prompted(np.array([2, 1]), 4, 22)
-    assert autoregressive.follows(run, release.plan, np.arange(3, 7), 7, {}, found, free, autoregressive.ALL)
+    assert autoregressive.is_valid_continuation(
+        run, release.plan, np.arange(3, 7), 7, {}, found, free, autoregressive.ALL
+    )
 
 
 def test_images_as_bytes_stay(digits: Mapping[str, Path], shelf: Shelf, tmp_path: Path) -> None:
@@ -186,7 +188,7 @@ def test_a_run_is_quantised_on_its_own_data(gpt: Path, tmp_path: Path) -> None:
     """The run knows where its text lies; a release of it does not, and says how to tell it."""
     folder = quantised(gpt, tmp_path / "a", "fp16")
     assert "calibration" in read(folder).manifest["quantized"]
-    with raises(DataError, "of which a release keeps the name alone", "--data text:FILE"):
+    with raises(DataError, "of which a release has only the name", "--data text:FILE"):
         quantised(gpt / "release", tmp_path / "b", "fp16")
     again = quantised(gpt / "release", tmp_path / "b", "fp16", data=f"text:{gpt.parent / 'text.txt'}")
     assert read(again).manifest["quantized"]["losses"] == read(folder).manifest["quantized"]["losses"]
@@ -215,21 +217,21 @@ def test_the_command_shows_what_is_lost(tmp_path: Path) -> None:
     done = CliRunner().invoke(export_command, ["vae.digits", "-o", str(tmp_path / "small"), "--quantize", "fp16"])
     assert done.exit_code == 0, done.output
     rows = [line.split() for line in done.stdout.splitlines()]
-    assert rows[0] == ["MEASURE", "FLOAT", "FP16", "WORSE", "UNIT"]
+    assert rows[0] == ["METRIC", "FLOAT", "FP16", "WORSE", "UNIT"]
     assert [row[0] for row in rows[1:5]] == ["mse", "psnr", "fid", "knn"]
     made = read(tmp_path / "small").manifest["quantized"]["bytes"]
     assert f"Graphs and weights: {made['quantized']:,} bytes in place of {made['float']:,}." in done.stdout
     assert f"zoo verify {tmp_path / 'small'}" in done.stdout
 
 
-# Measures that need no plugin
+# Metrics that need no plugin
 
 
 def test_nll_by_steps_is_the_models_own(gpt: Path, tmp_path: Path) -> None:
     text = f"text:{gpt.parent / 'text.txt'}"
-    (own,) = zoo.evaluate(gpt / "release", data=text, only=["nll"], quiet=True).figures
+    (own,) = zoo.evaluate(gpt / "release", data=text, only=["nll"], quiet=True).measurements
     folder = quantised(gpt, tmp_path / "half", "fp16")
-    (steps,) = zoo.evaluate(folder, data=text, only=["nll"], quiet=True).figures
+    (steps,) = zoo.evaluate(folder, data=text, only=["nll"], quiet=True).measurements
     assert steps.value == pytest.approx(own.value, rel=1e-3)
     assert steps.value == pytest.approx(np.log(27), rel=0.1)  # hardly trained, on 27 characters
     assert own.protocol.startswith("windows of the recipe's length")
@@ -237,50 +239,52 @@ def test_nll_by_steps_is_the_models_own(gpt: Path, tmp_path: Path) -> None:
 
 
 def test_accuracy_without_the_plugin_is_the_models_own(tmp_path: Path) -> None:
-    (own,) = zoo.evaluate("features.digits", only=["accuracy"], quiet=True).figures
+    (own,) = zoo.evaluate("features.digits", only=["accuracy"], quiet=True).measurements
     folder = quantised("features.digits", tmp_path / "half", "fp16")
-    (ours,) = zoo.evaluate(folder, only=["accuracy"], quiet=True).figures
+    (ours,) = zoo.evaluate(folder, only=["accuracy"], quiet=True).measurements
     assert ours.value == pytest.approx(own.value, abs=1 / 297)
     assert ours.value > 0.9
     assert own.protocol != ours.protocol
 
 
-def test_families_say_why_they_do_not_apply(shelf: Shelf) -> None:
+def test_groups_say_why_they_do_not_apply(shelf: Shelf) -> None:
     found = zoo.evaluate(shelf.release("ae"), limit=20, samples=20, quiet=True)
     assert found.left_out["classification"].startswith("ae.tiny has no task 'classify'")
-    assert found.left_out["likelihood"] == "ae.tiny does not go token by token"
+    assert found.left_out["likelihood"] == "ae.tiny does not generate token by token"
     with raises(DoesNotApply, "measured on images"):
         from zoo.evaluation import classification, source
 
-        classification.figures(source.subject_of(zoo.load(shelf.release("chargpt")), None, None, True), Budget())
+        classification.measurements(source.subject_of(zoo.load(shelf.release("chargpt")), None, None, True), Budget())
 
 
 # What is refused
 
 
-def figure(value: float, better: str = "lower", low: float | None = None, high: float | None = None) -> Figure:
-    return Figure(name="mse", value=value, unit="", protocol="", better=better, low=low, high=high)  # type: ignore[arg-type]
+def measurement(
+    value: float, better: str = "lower", low: float | None = None, high: float | None = None
+) -> Measurement:
+    return Measurement(name="mse", value=value, unit="", protocol="", better=better, low=low, high=high)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("before", "after", "worse", "allowed"),
     [
-        (figure(1.0), figure(1.05), 0.05, True),
-        (figure(1.0), figure(1.2), 0.2, False),
-        (figure(1.0), figure(0.2), -0.8, True),
-        (figure(0.5, "higher"), figure(0.4, "higher"), 0.2, False),
-        (figure(0.5, "higher"), figure(0.6, "higher"), -0.2, True),
-        (figure(1.0, low=0.7, high=1.3), figure(1.2), 0.2, True),
-        (figure(1.0, low=0.9, high=1.1), figure(1.2), 0.2, False),
-        (figure(-2.0), figure(-1.9), 0.05, True),
-        (figure(-2.0), figure(-1.6), 0.2, False),
-        (figure(-2.0, "higher"), figure(-2.4, "higher"), 0.2, False),
-        (figure(0.0), figure(6.3e-5), 0.063, True),
-        (figure(0.0), figure(2e-4), 0.2, False),
-        (figure(1e-5, "higher"), figure(-1.9e-4, "higher"), 0.2, False),
+        (measurement(1.0), measurement(1.05), 0.05, True),
+        (measurement(1.0), measurement(1.2), 0.2, False),
+        (measurement(1.0), measurement(0.2), -0.8, True),
+        (measurement(0.5, "higher"), measurement(0.4, "higher"), 0.2, False),
+        (measurement(0.5, "higher"), measurement(0.6, "higher"), -0.2, True),
+        (measurement(1.0, low=0.7, high=1.3), measurement(1.2), 0.2, True),
+        (measurement(1.0, low=0.9, high=1.1), measurement(1.2), 0.2, False),
+        (measurement(-2.0), measurement(-1.9), 0.05, True),
+        (measurement(-2.0), measurement(-1.6), 0.2, False),
+        (measurement(-2.0, "higher"), measurement(-2.4, "higher"), 0.2, False),
+        (measurement(0.0), measurement(6.3e-5), 0.063, True),
+        (measurement(0.0), measurement(2e-4), 0.2, False),
+        (measurement(1e-5, "higher"), measurement(-1.9e-4, "higher"), 0.2, False),
     ],
 )
-def test_the_bound(before: Figure, after: Figure, worse: float, allowed: bool, shelf: Shelf) -> None:
+def test_the_bound(before: Measurement, after: Measurement, worse: float, allowed: bool, shelf: Shelf) -> None:
     loss = losses.Loss(before, after)
     assert loss.relative == pytest.approx(worse)
     release = read(shelf.release("vae"))
@@ -326,7 +330,7 @@ def test_a_model_without_an_error_may_make_a_small_one(
 
 def test_the_bound_is_given_at_export(rotations: Mapping[str, Path], refused: Refused, tmp_path: Path) -> None:
     export = ("export", rotations["rotation"], "-o", "small", "--quantize", "int8", "--quantize-loss")
-    words = ("reconstruction_error is", "worse by more than 1e-05", "quantize_loss = 0.01 was allowed", "written")
+    words = ("reconstruction_error is", "worse by more than 1e-05", "quantize_loss = 0.01 was given", "written")
     line = refused(*export, "0.01", says=words)
     accepted = line.rpartition("--quantize-loss ")[2]
     done = CliRunner().invoke(
@@ -385,7 +389,7 @@ def test_a_model_that_is_destroyed_is_refused(refused: Refused) -> None:
 
 
 @pytest.mark.usefixtures("spoilt")
-def test_without_a_measure_the_tasks_may_not_differ_by_more(
+def test_without_a_metric_the_tasks_may_not_differ_by_more(
     shelf: Shelf, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(losses, "SHOWN", ())
@@ -394,14 +398,14 @@ def test_without_a_measure_the_tasks_may_not_differ_by_more(
 
 
 def test_the_recipe_sets_the_bound(shelf: Shelf) -> None:
-    release, loss = read(shelf.release("vae")), losses.Loss(figure(1.0), figure(1.05))
+    release, loss = read(shelf.release("vae")), losses.Loss(measurement(1.0), measurement(1.05))
     for bound, allowed in ((0, False), (0.04, False), (0.06, True), ("much", True)):
         recipe = release.manifest["recipe"] | {"quantize_loss": bound}
         strict = dataclasses.replace(release, manifest={**release.manifest, "recipe": recipe})
         if allowed:
             assert losses.check(strict, [loss], {}) == (bound if bound != "much" else 0.1)
             continue
-        with raises(ExportError, "5.0% worse", f"quantize_loss = {bound} is what its recipe allows"):
+        with raises(ExportError, "5.0% worse", f"quantize_loss = {bound} is the bound of its recipe"):
             losses.check(strict, [loss], {})
         with raises(ExportError, "task 'encode' differs by 5.0%", f"quantize_loss = {bound} is"):
             losses.check(strict, [], {"encode": {"largest": 1.0, "relative": 0.05}})
@@ -415,7 +419,7 @@ def test_a_graph_that_cannot_be_made_so(shelf: Shelf, refused: Refused, monkeypa
     monkeypatch.setattr(low_precision.quantization, "quantize_static", fail)
     monkeypatch.setattr(low_precision.quantization, "quantize_dynamic", fail)
     for kind, model, task in (("fp16", "vae", "encode"), ("int8", "vae", "encode"), ("int8", "chargpt", "step")):
-        words = (f"Task {task!r} cannot be made {kind}: RuntimeError: no such kernel", "Nothing was written")
+        words = (f"Task {task!r} cannot be converted to {kind}: RuntimeError: no such kernel", "Nothing was written")
         refused("export", shelf.release(model), "-o", "new", "--quantize", kind, says=words)
 
 
@@ -423,14 +427,14 @@ def test_options_that_do_not_fit(digits: Mapping[str, Path], shelf: Shelf, refus
     refused("export", "vae.digits", "-o", "new", "--quantize", "int4", says=("int4", "fp16", "int8"))
     with raises(SettingError, "quantize = 'int4' is not one of fp16, int8"):
         quantised("vae.digits", tmp_path / "new", "int4")
-    words = ("data = 'digits' is for quantising alone", "--quantize int8")
+    words = ("data = 'digits' is only for quantising", "--quantize int8")
     refused("export", "vae.digits", "-o", "new", "--data", "digits", says=words)
-    words = ("quantize_loss = 0.2 is for quantising alone", "--quantize int8")
+    words = ("quantize_loss = 0.2 is only for quantising", "--quantize int8")
     refused("export", "vae.digits", "-o", "new", "--quantize-loss", "0.2", says=words)
     for value in ("-1", "nan", "inf"):
         words = (f"quantize_loss = {float(value)} is not a number of at least 0",)
         refused("export", "vae.digits", "-o", "new", "--quantize", "int8", "--quantize-loss", value, says=words)
-    words = ("vae.digits is in int8 already", "made of")
+    words = ("vae.digits is already quantised to int8", "float release")
     refused("export", digits["int8"], "-o", "new", "--quantize", "fp16", says=words)
     words = ("No data set named 'nothing'",)
     refused("export", "vae.digits", "-o", "new", "--quantize", "int8", "--data", "nothing", says=words)
@@ -497,7 +501,7 @@ def test_other_samples_are_told(digits: Mapping[str, Path], refused: Refused, tm
         if says:
             refused("verify", folder, says=(says,))
         else:
-            assert verify.verify(folder)["samples"] == "seed 0 gives what is in samples.png"
+            assert verify.verify(folder)["samples"] == "seed 0 gives the samples in samples.png"
 
 
 # The numbers

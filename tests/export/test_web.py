@@ -25,7 +25,7 @@ from zoo.core import philox
 from zoo.core.errors import NotFoundError
 from zoo.release import Release, read, verify
 from zoo.runtime import derived
-from zoo.sampling.autoregressive import Picking
+from zoo.sampling.autoregressive import SamplingParams
 from zoo_export import web_bundle
 
 # The bundle
@@ -81,7 +81,7 @@ def test_what_cannot_be_bundled(shelf: Shelf, npm: Path, refused: Refused, tmp_p
     (tmp_path / "empty").mkdir()
     says = ("empty is not the npm package onnxruntime-web", "npm install onnxruntime-web@")
     refused("export", shelf.release("vae"), *site, "--runtime", "empty", says=says)
-    refused("export", shelf.release("vae"), "-o", "x", "--runtime", npm, says=("is for --format web",))
+    refused("export", shelf.release("vae"), "-o", "x", "--runtime", npm, says=("is only for --format web",))
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "mine.txt").write_text("mine")
     refused("export", shelf.release("vae"), *site, "--force", says=("has no runtime.json, so --force does not",))
@@ -110,8 +110,8 @@ def test_node_gives_the_samples_of_python(model_name: str, shelf: Shelf) -> None
     given = derived.feeds(plan, seed=2**64 - 2, first=2**32 - 8, n=5)
     if isinstance(release.sample.x, Text):
         prompt = np.array([3, 1, 2])
-        picking = Picking(0.7, 6, 0.9)
-        given = derived.feeds(plan, seed=2**64 - 2, first=9, n=5, prompt=prompt, length=30, picking=picking)
+        sampling = SamplingParams(0.7, 6, 0.9)
+        given = derived.feeds(plan, seed=2**64 - 2, first=9, n=5, prompt=prompt, length=30, sampling=sampling)
     in_node(release, given)
 
 
@@ -119,7 +119,7 @@ def test_node_gives_the_samples_of_python(model_name: str, shelf: Shelf) -> None
 @pytest.mark.parametrize(
     ("model", "asked"),
     [
-        ("dots", {"picking": Picking(0.7, 4, 0.9)}),
+        ("dots", {"sampling": SamplingParams(0.7, 4, 0.9)}),
         *slow(("cells", {}), ("mist", {"steps": 7, "eta": 0.5})),
     ],
 )

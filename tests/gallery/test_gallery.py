@@ -20,7 +20,7 @@ import zoo
 from browsers import CHROMIUM, browser, javascript
 from conftest import TRAINING, Command, Refused, Shelf, contents, flip, python, raises
 from zoo import gallery
-from zoo.contract.metric import from_json, value_words
+from zoo.contract.metric import format_value, from_json
 from zoo.contract.specs import Image
 from zoo.core import philox
 from zoo.core.errors import NotFoundError, ReleaseError, SettingError
@@ -122,9 +122,9 @@ def test_the_page_says_what_the_releases_hold(four: Path) -> None:
     assert [given["id"] for given in page.all("article")] == list(FOUR)
     assert "4 models with released weights" in page.words
     held = read(zoo.release.resolve.find("vae.digits"))
-    for figure in map(from_json, held.manifest["measures"]):
-        assert value_words(figure) in page.words
-        assert figure.protocol in page.words
+    for measurement in map(from_json, held.manifest["metrics"]):
+        assert format_value(measurement) in page.words
+        assert measurement.protocol in page.words
     made = held.manifest["provenance"]
     for text in (held.manifest["card"]["summary"], "Kingma & Welling 2014", "CC BY 4.0", f"{made['step']:,} steps in"):
         assert text in page.words
@@ -177,11 +177,11 @@ def test_the_lines_to_copy_run(four: Path, zoo_call: Command, tmp_path: Path) ->
     assert (tmp_path / "vae.digits-seed0.png").is_file()
 
 
-def test_a_measure_that_nobody_knows_is_shown_at_once(altered: Altered, tmp_path: Path) -> None:
+def test_a_metric_that_nobody_knows_is_shown_at_once(altered: Altered, tmp_path: Path) -> None:
     def change(manifest: dict[str, Any]) -> None:
         base = {"value": 0.25, "unit": "of a thing", "protocol": "guessed", "better": "higher"}
         names = ("ssim", "codebook_use", "iwae_100", "negative_elbo")
-        manifest["measures"] = [{"name": name, **base} for name in names]
+        manifest["metrics"] = [{"name": name, **base} for name in names]
 
     folder = gallery.build(tmp_path / "site", [altered(change)], quiet=True).folder
     card = (folder / "index.html").read_text("utf-8").split("<article")[1]
@@ -203,7 +203,7 @@ def test_texts_of_a_hostile_release_stay_texts(altered: Altered, tmp_path: Path)
         manifest["recipe"] = {"data": attack}
         words = dict.fromkeys(("unit", "protocol", "interval"), attack)
         beside = {"name": attack, "value": 1.0}
-        manifest["measures"] = [
+        manifest["metrics"] = [
             {"name": name, "value": 1.0, "better": "x", "baseline": beside, **words} for name in (attack, "nll", "ssim")
         ]
 
@@ -233,13 +233,13 @@ def test_data_that_are_not_there_leave_images_out(altered: Altered, zoo_call: Co
     assert done.returncode == 0, done.stderr
     assert "site written: 1 model." in done.stdout
     line = done.stderr.splitlines()[-1]
-    assert "Without test images: vae.tiny (mnist is not there)" in line
+    assert "Without test images: vae.tiny (mnist is missing)" in line
     assert f"zoo data get mnist --data-dir {tmp_path}" in line
     assert len(page_of(tmp_path / "site").all("img")) == 1
 
 
 @pytest.mark.parametrize(
-    ("data", "why"), [("folder:pics", "is no named set"), ("wrong-form", "is no named set"), (None, "is no named set")]
+    ("data", "why"), [(data, "is not a named data set") for data in ("folder:pics", "wrong-form", None)]
 )
 def test_data_without_a_name_leave_images_out(data: str | None, why: str, altered: Altered, tmp_path: Path) -> None:
     source = altered(lambda manifest: manifest["recipe"].update(data=data))
@@ -391,7 +391,7 @@ def test_samples_that_are_no_png(kind: str, altered: Altered, release: Path, tmp
         PngFile.new("L", (8, 8)).save(release / "samples.png", "GIF")
     digest = zoo.core.files.sha256(release / "samples.png")
     source = altered(lambda manifest: manifest["files"]["samples.png"].update(sha256=digest))
-    with raises(ReleaseError, "samples.png is no image that can be shown"):
+    with raises(ReleaseError, "samples.png is not a readable PNG image"):
         gallery.build(tmp_path / "site", [source], quiet=True)
     assert not (tmp_path / "site").exists()
 

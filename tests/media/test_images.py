@@ -202,7 +202,7 @@ def test_what_is_trained_on_resized_images_says_so(tmp_path: Path, zoo_call: Com
     settings = ("--set", "size=8", "--set", "fit=pad", "--set", "background=black", "--set", "steps=2")
     done = zoo_call("train", "vae.tiny", "--data", f"folder:{folder}", "-o", "run", *settings)
     assert done.returncode == 0, done.stderr
-    assert "1 file is no image that can be read, by its ending, and was left out: 'notes.txt'" in done.stderr
+    assert "1 file does not have the extension of an image and was ignored: 'notes.txt'" in done.stderr
     manifest = json.loads((tmp_path / "run" / "release" / "manifest.json").read_text())
     assert {key: manifest["recipe"][key] for key in ("size", "fit", "background")} == {
         "size": 8, "fit": "pad", "background": "black",

@@ -60,7 +60,7 @@ def test_old_graphs_are_made_anew(release: Path) -> None:
     after = contents(release)
     assert {name for name in before if after[name] != before[name]} <= {MANIFEST}
     found = json.loads((release / MANIFEST).read_text("utf-8"))
-    for key in ("recipe", "measures", "samples", "files"):
+    for key in ("recipe", "metrics", "samples", "files"):
         assert found[key] == manifest[key]
     assert found["provenance"]["data"] == manifest["provenance"]["data"]
     with zoo.load(release) as model:
@@ -76,7 +76,7 @@ def test_weights_that_would_change(release: Path, monkeypatch: pytest.MonkeyPatc
 
     before = contents(release)
     monkeypatch.setattr("zoo_export.refresh.of_release", other)
-    with raises(ExportError, "vae.tiny: the weight 'encoder.", "would change, and weights that are released stay"):
+    with raises(ExportError, "vae.tiny: the weight 'encoder.", "would change, and released weights must not"):
         refresh(release)
     assert contents(release) == before
 
@@ -84,13 +84,13 @@ def test_weights_that_would_change(release: Path, monkeypatch: pytest.MonkeyPatc
 def test_results_that_would_change(release: Path) -> None:
     change(release, brighter)
     before = contents(release)
-    with raises(ParityError, "vae.tiny: the new graphs give something else than the old", "decode"):
+    with raises(ParityError, "vae.tiny: the new graphs differ from the old ones", "decode"):
         refresh(release)
     assert contents(release) == before
     assert (release / WEIGHTS).is_file()
 
 
 def test_what_is_not_released(refused: Refused) -> None:
-    here = ("catalogue", "refresh", "--distribution", "genzoo")
+    here = ("registry", "refresh", "--distribution", "genzoo")
     refused(*here, "vae.digit", says=("genzoo has no released weights 'vae.digit'", "Did you mean 'vae.digits'?"))
-    refused("catalogue", "refresh", says=("There is no pyproject.toml", "--distribution NAME"))
+    refused("registry", "refresh", says=("This folder has no pyproject.toml", "--distribution NAME"))

@@ -63,7 +63,7 @@ def test_the_weight_of_the_kl_term_rises() -> None:
         assert float(vae.warm(batch, vae.Recipe())) == 1
 
 
-def test_the_bound_of_k_samples_is_that_of_the_measure() -> None:
+def test_the_bound_of_k_samples_is_that_of_the_metric() -> None:
     """One pass of the decoder over k samples gives in the mean what k passes give, and less than the ELBO."""
     recipe = iwae.Recipe(data="digits", latent=2, width=4, k=20)
     net = build(iwae.iwae, recipe, DIGIT, "iwae").eval()
@@ -124,30 +124,30 @@ def test_a_pyramid_adds_up_to_the_image() -> None:
 
 def test_free_codes_stay_in_the_ball_and_out_of_the_release(trained: Trained) -> None:
     held = trained("glo").tensors
-    codes = held["module.codes.weight"]
+    codes = held["module.latents.weight"]
     assert codes.shape == (1500, 4)
     assert float(codes.norm(dim=1).max()) <= 1 + 1e-6
     ends = held["module.prior.ends"].double()
     weights = ends.diff(prepend=torch.zeros(1))
     assert torch.allclose(weights @ held["module.prior.means"].double(), codes.double().mean(0), atol=1e-5)
     manifest = json.loads((find("glo.mnist") / MANIFEST).read_text("utf-8"))
-    assert "codes.weight" in manifest["left_out"]
+    assert "latents.weight" in manifest["left_out"]
 
 
 def test_codes_of_images_that_are_not_there_do_not_count() -> None:
     """The mixture is fitted to the codes of the training data alone: there may be more."""
-    recipe = dataclasses.replace(glo.glo.recipes["tiny"], pictures=100, parts=1)
+    recipe = dataclasses.replace(glo.glo.recipes["tiny"], images=100, components=1)
     module = build(glo.glo, recipe, DIGIT, "glo")
     with torch.no_grad():
-        module.codes.weight[50:] = 1.0
+        module.latents.weight[50:] = 1.0
         batch = zoo.Batch(torch.empty(50), torch.empty(50), torch.arange(50), torch.ones(()))
         glo.fit_prior(module, [batch], recipe)
-    assert torch.allclose(module.prior.means[0], module.codes.weight[:50].mean(0), atol=1e-6)
+    assert torch.allclose(module.prior.means[0], module.latents.weight[:50].mean(0), atol=1e-6)
 
 
 def test_too_few_codes(tmp_path: Path) -> None:
-    with raises(PluginError, "there are 100 codes and more images", "set pictures"):
-        zoo.train("glo.tiny", set={"pictures": 100}, out=tmp_path / "run", quiet=True)
+    with raises(PluginError, "there are 100 latents and more images", "set images"):
+        zoo.train("glo.tiny", set={"images": 100}, out=tmp_path / "run", quiet=True)
 
 
 def test_a_conditional_model_needs_labels() -> None:

@@ -161,7 +161,7 @@ class Reader:
         return self.logits, torch.full((len(x), 2), 0.5)
 
 
-def test_information_is_what_the_recogniser_knows() -> None:
+def test_information_is_what_the_q_network_knows() -> None:
     """No more than chance for even logits; all of it, log 10, for those that are right and sure."""
     x, code, done = torch.zeros(4, 1, 8, 8), torch.arange(4), torch.tensor(0.9)
     style, recipe = torch.full((4, 2), 0.5), infogan.Recipe(information=2.0, style_information=0.1, onset=0.4)
@@ -177,10 +177,10 @@ def test_information_is_what_the_recogniser_knows() -> None:
 def test_what_twins_have_in_common_is_their_information() -> None:
     """log 4 for four classes that agree, 0 for one class only, and for those of strangers."""
     sure = 100 * torch.eye(4).repeat(5, 1)
-    assert infogan.common(sure, sure).item() == pytest.approx(math.log(4), abs=1e-3)
-    assert infogan.common(sure[:1], sure[:1]).item() == pytest.approx(0, abs=1e-4)
+    assert infogan.paired_information(sure, sure).item() == pytest.approx(math.log(4), abs=1e-3)
+    assert infogan.paired_information(sure[:1], sure[:1]).item() == pytest.approx(0, abs=1e-4)
     left, right = torch.arange(16) // 4, torch.arange(16) % 4
-    assert infogan.common(sure[left], sure[right]).item() == pytest.approx(0, abs=1e-4)
+    assert infogan.paired_information(sure[left], sure[right]).item() == pytest.approx(0, abs=1e-4)
 
 
 def test_distorted_images_are_the_same_thing_elsewhere() -> None:

@@ -40,7 +40,7 @@ def test_card_is_complete(model_name: str) -> None:
     assert len(card.summary.split()) > 5
     assert card.paper.startswith("https://")
     assert card.citation[-4:].isdigit()
-    described = registry.catalogue(registry.find(model_name).distribution).models[model_name]
+    described = registry.read_file(registry.find(model_name).distribution).models[model_name]
     assert described["title"] == card.title
 
 
@@ -211,7 +211,7 @@ def _same_texts(model: zoo.LoadedModel, left: list[str], right: list[str]) -> No
 
 def _scores(model: zoo.LoadedModel, text: str, index: int, position: int) -> list[float]:
     """The sorted scores from which the character at a position was picked."""
-    from zoo.media.convert import text_to_ids
+    from zoo.media.kinds import text_to_ids
 
     release = model.release
     assert release.plan is not None
@@ -248,7 +248,7 @@ def _equal(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> boo
 
 
 def _metrics(run: Path) -> list[dict[str, object]]:
-    """The lines but for their times and the measures, which are taken at each checkpoint."""
+    """The lines but for their times and the metrics, which are taken at each checkpoint."""
     lines = [json.loads(line) for line in (run / run_folder.METRICS).read_text().splitlines()]
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines if "terms" in line]
 

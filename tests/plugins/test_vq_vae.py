@@ -33,7 +33,7 @@ def test_the_nearest_vector_is_found(module: torch.nn.Module) -> None:
 def test_the_codebook_becomes_the_means_of_what_is_nearest(module: torch.nn.Module) -> None:
     """On z in half as many clumps as there are vectors, each clump gets one, and each vector a clump."""
     generator = torch.Generator().manual_seed(0)
-    middles = 5 * torch.randn(module.codes // 2, 8, generator=generator)
+    middles = 5 * torch.randn(module.num_embeddings // 2, 8, generator=generator)
     for _ in range(100):
         z = (middles[:, None] + 0.01 * torch.randn(len(middles), 16, 8, generator=generator)).flatten(0, 1)
         module.learn(z, module.distances(z).argmin(-1), 0.9)
@@ -43,9 +43,9 @@ def test_the_codebook_becomes_the_means_of_what_is_nearest(module: torch.nn.Modu
 
 
 def test_a_vector_that_nothing_uses_becomes_a_z_far_from_the_others(module: torch.nn.Module) -> None:
-    module.uses.fill_(10)
-    module.sums.copy_(10 * module.codebook)
-    module.uses[3] = 0
+    module.cluster_size.fill_(10)
+    module.embed_sum.copy_(10 * module.codebook)
+    module.cluster_size[3] = 0
     z = module.codebook[[0] * 50 + [1] * 50].clone()
     z[70] = 100.0
     before = module.codebook.clone()
@@ -62,7 +62,7 @@ def test_each_half_of_a_run_moves_its_own_weights(tmp_path: Path) -> None:
         half: {key.split(".")[0] for key in left if not torch.equal(left[key], right[key])}
         for half, left, right in (("first", start.state_dict(), first), ("second", first, last))
     }
-    assert moved == {"first": {"encoder", "decoder", "codebook", "uses", "sums"}, "second": {"prior"}}
+    assert moved == {"first": {"encoder", "decoder", "codebook", "cluster_size", "embed_sum"}, "second": {"prior"}}
 
 
 def _tiny() -> tuple[zoo.Model, zoo.Recipe, zoo.Sample, str]:
@@ -79,7 +79,10 @@ def test_the_use_of_the_codebook_is_measured(shelf: Shelf) -> None:
     images = data.load("digits", "test").array[:, 0]
     with zoo.load(shelf.release("vq-vae")) as model:
         shares = np.bincount(model.encode(images).ravel(), minlength=16) / (4 * len(images))
-    found = {figure.name: figure.value for figure in zoo.evaluate(shelf.run("vq-vae"), only=["codebook"]).figures}
+    found = {
+        measurement.name: measurement.value
+        for measurement in zoo.evaluate(shelf.run("vq-vae"), only=["codebook"]).measurements
+    }
     entropy = -sum(share * math.log(share) for share in shares if share)
     assert found == pytest.approx({"codebook_use": (shares > 0).mean(), "perplexity": math.exp(entropy)})
     with raises(EvaluationError, "grid of codes"):

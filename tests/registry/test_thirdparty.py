@@ -49,7 +49,7 @@ def environment(*folders: Path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(map(str, folders))}
 
 
-def install(folder: Path, distribution: str, model: str, code: str, catalogue: str | None = None) -> None:
+def install(folder: Path, distribution: str, model: str, code: str, content: str | None = None) -> None:
     """Put a distribution into a folder, as pip does: a package, and the metadata that names its entry point."""
     stem = distribution.replace("-", "_")
     package = f"{stem}_package"
@@ -58,8 +58,8 @@ def install(folder: Path, distribution: str, model: str, code: str, catalogue: s
         f"{stem}-1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n",
         f"{stem}-1.0.dist-info/entry_points.txt": f"[{registry.GROUP}]\n{model} = {package}:model\n",
     }
-    if catalogue is not None:
-        files[f"{package}/{registry.CATALOGUE}"] = catalogue
+    if content is not None:
+        files[f"{package}/{registry.FILE}"] = content
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
@@ -95,8 +95,8 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("broken")
     for model, (code, _) in (BROKEN | DEADLY).items():
         install(folder, f"brings-{model}", model, code)
-    install(folder, "no-catalogue", "unindexed", SOUND)
-    install(folder, "bad-catalogue", "misindexed", SOUND, "models: [")
+    install(folder, "no-registry", "unindexed", SOUND)
+    install(folder, "bad-registry", "misindexed", SOUND, "models: [")
     install(folder, "left-twin", "twin", SOUND)
     install(folder, "right-twin", "twin", SOUND)
     install(folder, "impostor", "vae", SOUND)
@@ -128,9 +128,9 @@ def test_list_describes_it(example: Path, zoo_command: Command) -> None:
 
 
 @pytest.mark.slow
-def test_its_catalogue_is_up_to_date(example: Path, zoo_command: Command) -> None:
-    file = PROJECT / "zoo_thirdparty_example" / registry.CATALOGUE
-    build = ("catalogue", "build", "--distribution", NAME, "--check", "-o", file)
+def test_its_registry_is_up_to_date(example: Path, zoo_command: Command) -> None:
+    file = PROJECT / "zoo_thirdparty_example" / registry.FILE
+    build = ("registry", "build", "--distribution", NAME, "--check", "-o", file)
     done = zoo_command(*build, env=environment(example))
     assert done.returncode == 0, done.stderr
 
@@ -185,9 +185,9 @@ def test_module_of_a_release_has_plain_weights(example: Path, run: Path) -> None
 
 @pytest.mark.slow
 def test_weights_are_released_with_its_package(example: Path, run: Path, tmp_path: Path, zoo_command: Command) -> None:
-    """``zoo catalogue release`` writes them into a copy of the package; that alone lists, loads and verifies them."""
+    """``zoo registry release`` writes them into a copy of the package; that alone lists, loads and verifies them."""
     site = shutil.copytree(example, tmp_path / "site")
-    done = zoo_command("catalogue", "release", run, "--checkpoint", "last", env=environment(site))
+    done = zoo_command("registry", "release", run, "--checkpoint", "last", env=environment(site))
     assert done.returncode == 0, done.stderr
     folder = site / "zoo_thirdparty_example" / "releases" / "sparse.tiny"
     assert str(folder) in done.stdout
@@ -197,7 +197,7 @@ def test_weights_are_released_with_its_package(example: Path, run: Path, tmp_pat
     code = "print(zoo.load('sparse.tiny').generate(3).shape)"
     printed = python(f"sys.path.insert(0, {str(site)!r})\nimport zoo\n{code}", block=["torch"], cwd=tmp_path)
     assert printed.strip() == "(3, 8, 8)"
-    again = zoo_command("catalogue", "release", run, env=environment(site))
+    again = zoo_command("registry", "release", run, env=environment(site))
     one_error(again, str(folder), "exists already and was kept", "--force")
 
 
@@ -242,22 +242,22 @@ BAD_ENTRIES: list[Callable[[dict[str, Any]], object]] = [
     lambda entry: entry["recipes"]["tiny"].update(data=3),
     lambda entry: entry["recipes"]["tiny"].update(a_field_of_a_newer_zoo=3),
 ]
-BAD_CATALOGUES = ["", "[]", "models: [", "\0", "format: 9\nmodels: {}", "format: 1", "format: 1\nmodels: {a: 3}"]
+BAD_FILES = ["", "[]", "models: [", "\0", "format: 9\nmodels: {}", "format: 1", "format: 1\nmodels: {a: 3}"]
 
 
-@pytest.mark.parametrize("damage", [*BAD_ENTRIES, *BAD_CATALOGUES], ids=range(len(BAD_ENTRIES) + len(BAD_CATALOGUES)))
+@pytest.mark.parametrize("damage", [*BAD_ENTRIES, *BAD_FILES], ids=range(len(BAD_ENTRIES) + len(BAD_FILES)))
 @pytest.mark.usefixtures("among_broken")
-def test_a_damaged_catalogue(
+def test_a_damaged_registry(
     damage: str | Callable[[dict[str, Any]], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """List and info go on, and say less of that model."""
     if not isinstance(damage, str):
-        content = yaml.safe_load((PROJECT / "zoo_thirdparty_example" / registry.CATALOGUE).read_text("utf-8"))
+        content = yaml.safe_load((PROJECT / "zoo_thirdparty_example" / registry.FILE).read_text("utf-8"))
         damage(content["models"]["sparse"])
         damage = yaml.safe_dump(content | {"models": {"misindexed": content["models"]["sparse"]}})
-    file, where = tmp_path / registry.CATALOGUE, registry.catalogue_path
+    file, where = tmp_path / registry.FILE, registry.file_path
     file.write_text(damage)
-    patch_registry(monkeypatch, catalogue_path=lambda name: file if name == "bad-catalogue" else where(name))
+    patch_registry(monkeypatch, file_path=lambda name: file if name == "bad-registry" else where(name))
     assert "ae.tiny" in registry.list_models()
     assert registry.list_models("misindexed*")
     for name in ("misindexed", "misindexed.tiny"):
@@ -268,7 +268,7 @@ def test_a_damaged_catalogue(
 
 @pytest.mark.parametrize("model", ["unindexed", "misindexed"])
 @pytest.mark.usefixtures("among_broken")
-def test_a_model_without_a_catalogue_works(model: str) -> None:
+def test_a_model_without_a_registry_works(model: str) -> None:
     assert registry.load_recipe(f"{model}.tiny")[1].steps == 20
 
 
@@ -327,10 +327,10 @@ def test_doctor_says_what_is_wrong(doctor: dict[str, Any], name: str, words: str
 
 
 @pytest.mark.slow
-def test_doctor_looks_at_catalogues(doctor: dict[str, Any]) -> None:
-    rows = {row["name"]: row for row in doctor["findings"] if row["kind"] == "catalogue"}
+def test_doctor_looks_at_registry_files(doctor: dict[str, Any]) -> None:
+    rows = {row["name"]: row for row in doctor["findings"] if row["kind"] == "registry"}
     assert rows[NAME]["ok"]
-    assert rows["no-catalogue"]["ok"]
-    assert "zoo catalogue build" in rows["no-catalogue"]["text"]
-    assert not rows["bad-catalogue"]["ok"]
-    assert "cannot be read" in rows["bad-catalogue"]["text"]
+    assert rows["no-registry"]["ok"]
+    assert "zoo registry build" in rows["no-registry"]["text"]
+    assert not rows["bad-registry"]["ok"]
+    assert "cannot be read" in rows["bad-registry"]["text"]

@@ -130,7 +130,7 @@ def test_samples_that_the_weights_do_not_give(release: Path, refused: Refused) -
     refused("verify", release, says=("samples of seed 0 are not those in samples.png",))
 
 
-def test_the_catalogue_pins_the_manifest(release: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_registry_pins_the_manifest(release: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     pinned = {"manifest_sha256": "0" * 64}
     patch_registry(monkeypatch, released_folder=lambda name: (release, pinned))
     refused("generate", "vae.tiny", says=(MANIFEST, "expected SHA-256 000", files.sha256(release / MANIFEST)))
@@ -157,9 +157,9 @@ def test_an_altered_manifest_is_found(release: Path, refused: Refused) -> None:
         (b'{"a": ' * 100_000, "is not JSON"),
         (b"[]", "is not a JSON object"),
         (b"null", "is not a JSON object"),
-        (b"{}", "format is 'None', not 1"),
-        (b'{"format": "1"}', "format is '1', not 1"),
-        (b'{"format": 2}', "format 2, and this zoo reads up to 1. Run: pip install --upgrade genzoo"),
+        (b"{}", "format is 'None', not 1 to 2"),
+        (b'{"format": "1"}', "format is '1', not 1 to 2"),
+        (b'{"format": 3}', "format 3, and this zoo reads up to 2. Run: pip install --upgrade genzoo"),
         (b'{"format": 1}', "files is missing"),
     ],
 )
@@ -257,7 +257,7 @@ def test_tasks_that_the_plugin_does_not_have(release: Path, refused: Refused) ->
     refused("generate", release, "--backend", "torch", says=("'paint'", "is not that of the installed plugin"))
 
 
-@pytest.mark.parametrize(("content", "says"), [(b"\xff", "is no text in UTF-8"), (b"a" * 70_000, "69999 characters")])
+@pytest.mark.parametrize(("content", "says"), [(b"\xff", "is not text in UTF-8"), (b"a" * 70_000, "69999 characters")])
 def test_a_text_of_samples_that_is_none(
     content: bytes, says: str, shelf: Shelf, tmp_path: Path, refused: Refused
 ) -> None:
@@ -268,7 +268,7 @@ def test_a_text_of_samples_that_is_none(
 
 def test_a_image_of_samples_that_is_none(release: Path, refused: Refused) -> None:
     put(release, "samples.png", b"no image")
-    refused("verify", release, says=("samples.png is no image that can be read",))
+    refused("verify", release, says=("samples.png is not an image, or damaged",))
 
 
 def test_weights_that_are_not_numbers(release: Path, refused: Refused) -> None:
@@ -295,7 +295,7 @@ def spoiled(manifest: dict[str, Any], key: str) -> Iterator[tuple[str, dict[str,
 
 @pytest.mark.parametrize(
     "key",
-    ["name", "card", "plugin", "recipe", "sample", "tasks", "generation", "measures", "provenance", "tied", "left_out"],
+    ["name", "card", "plugin", "recipe", "sample", "tasks", "generation", "metrics", "provenance", "tied", "left_out"],
 )
 def test_whatever_a_manifest_says_there_is_no_traceback(
     key: str, release: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -362,7 +362,9 @@ def test_external_data_elsewhere(changes: dict[str, str], release: Path, zoo_cal
     shutil.copy(release / WEIGHTS, tmp_path / "elsewhere.bin")
     redirect(release, **changes)
     says = (
-        "may only read model.safetensors" if "location" in changes else "reads what is no tensor of model.safetensors"
+        "may only read model.safetensors"
+        if "location" in changes
+        else "reads data that is not a tensor of model.safetensors"
     )
     one_error(zoo_call("generate", release), "decode.onnx", says)
 
@@ -375,7 +377,7 @@ def test_external_data_anywhere_on_the_machine(release: Path, zoo_call: Command,
 
 def test_a_graph_that_is_none(release: Path, refused: Refused) -> None:
     put(release, "decode.onnx", b"this is no graph")
-    refused("generate", release, says=("decode.onnx is no ONNX graph, or damaged",))
+    refused("generate", release, says=("decode.onnx is not an ONNX graph, or is damaged",))
 
 
 def test_weights_that_are_none(release: Path) -> None:

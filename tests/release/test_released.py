@@ -1,4 +1,4 @@
-"""The weights that come with the package load by name, without torch, and are what the catalogue pins."""
+"""The weights that come with the package load by name, without torch, and are what the registry pins."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ else:
     assert python(code, released, block=["torch", "onnx"], cwd=tmp_path) == "3 False\n"
 
 
-def test_a_name_is_pinned_by_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_is_pinned_by_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     folder, entry = registry.released_folder("vae.digits")
     patch_registry(monkeypatch, released_folder=lambda name: (folder, {**entry, "manifest_sha256": "0" * 64}))
     with pytest.raises(ReleaseError, match="expected SHA-256 000"):

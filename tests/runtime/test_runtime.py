@@ -122,7 +122,7 @@ def test_cuda_that_is_only_named_is_no_provider(release: Path, monkeypatch: pyte
         assert model.providers == ["CPUExecutionProvider"]
         model.decode(model.encode(DIGITS[:1]))
         assert model.providers == ["CPUExecutionProvider"]
-    with zoo.load(release, device="cuda") as model, pytest.raises(ZooError, match="CUDA was asked for"):
+    with zoo.load(release, device="cuda") as model, pytest.raises(ZooError, match="CUDA was requested"):
         model.encode(DIGITS[:1])
 
 
@@ -163,7 +163,7 @@ def test_what_cannot_be_pickled(release: Path, tmp_path: Path) -> None:
     with pickle.loads(pickled) as again, raises(ReleaseError, "decode.onnx", "expected SHA-256"):
         again.generate()
     manifest = json.loads(content)
-    (release / "manifest.json").write_text(json.dumps(seal({**manifest, "measures": []})))
+    (release / "manifest.json").write_text(json.dumps(seal({**manifest, "metrics": []})))
     with raises(ReleaseError, f"{release} has changed since the model was pickled"):
         pickle.loads(pickled)
     shutil.rmtree(release)
@@ -410,11 +410,11 @@ def test_help_says_what_a_task_takes_and_gives(shelf: Shelf) -> None:
     [
         (zoo.Image(3, 32, 48), ("uint8 (n, 32, 48, 3)", "of 48×32 pixels")),
         (Text("ab", 7), ("7 characters", "list")),
-        (Audio(8000, 100), ("float32 (n, 100) in [-1, 1]", "8000 Hz", ".wav")),
-        (LogMel(8000, 100, 5, 20, 10), ("float32 (n, 5, 10) in [0, 1]", ".wav")),
+        (Audio(8000, 100), ("float32 (n, 100) in [-1, 1]", "8000 Hz", "audio files")),
+        (LogMel(8000, 100, 5, 20, 10), ("float32 (n, 5, 10) in [0, 1]", "audio files")),
         (Label(10), ("int64 (n,) from 0 to 9",)),
         (Noise((4, 2), "uniform"), ("float32 (n, 4, 2)", "uniform in [0, 1)")),
-        (Score(), ("float32 (n,)", "stranger")),
+        (Score(), ("float32 (n,)", "more anomalous")),
         (Vector((), "int64"), ("int64 (n,)", ".npy")),
     ],
 )
@@ -479,11 +479,11 @@ def test_save_writes_what_a_model_gave(shelf: Shelf, tmp_path: Path) -> None:
 def test_the_guide_runs(tmp_path: Path) -> None:
     guide = (Path(__file__).parents[2] / "docs" / "runtime.md").read_text("utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", guide, re.S)
-    shapes = "print([a.shape for a in (images, codes, same, way, also, walk, whole)])"
+    shapes = "print([a.shape for a in (images, latents, same, way, also, walk, whole)])"
     shown = python(f"{code}\n{shapes}", block=("torch", "onnx"), cwd=tmp_path).splitlines()
     assert shown[-1] == str([(16, 8, 8), (16, 8), (16, 8, 8), (8, 8, 8), (8, 8, 8), (8, 8, 8), (16, 8, 8)])
     assert any("encode(image)" in line for line in shown)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["codes.json", "way.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latents.json", "way.png"]
 
 
 def test_more_threads_than_any_machine_uses(release: Path) -> None:

@@ -34,7 +34,7 @@ from zoo.pipeline import verify
 from zoo.release import parse, read
 from zoo.runtime import derived
 from zoo.sampling import autoregressive, ddim, generation, latent
-from zoo.sampling.autoregressive import Picking
+from zoo.sampling.autoregressive import SamplingParams
 from zoo_export.seeded import Seeded
 
 DIGITS = data.load("digits", "test")
@@ -67,12 +67,12 @@ def plan_of(source: Path) -> Plan:
 @pytest.mark.parametrize(
     ("model", "options", "words"),
     [
-        ("vae.digits", {"n": 10**9}, ("n = 1,000,000,000 samples take 136 GB", "-n 1000000 --first 0 -o 0.npy")),
-        ("ddpm.digits", {"n": 10**9}, ("n = 1,000,000,000 samples take 136 GB", "--first 1000000 -o 1000000.npy")),
-        ("pixelcnn.mnist", {"n": 10**9}, ("n = 1,000,000,000 samples take 1,576 GB", "first=100000")),
-        ("audio-vae.fsdd", {"n": 10**8}, ("n = 100,000,000 samples take", "-n 10000 --first 0 -o 0.npy")),
-        ("chargpt.shakespeare", {"n": 10**9}, ("n = 1,000,000,000 samples take 1,152 GB", "-o 0.txt")),
-        ("chargpt.shakespeare", {"length": 10**9}, ("length = 1,000,000,000", "take 33 GB", "Set a smaller length")),
+        ("vae.digits", {"n": 10**9}, ("n = 1,000,000,000 samples need 136 GB", "-n 1000000 --first 0 -o 0.npy")),
+        ("ddpm.digits", {"n": 10**9}, ("n = 1,000,000,000 samples need 136 GB", "--first 1000000 -o 1000000.npy")),
+        ("pixelcnn.mnist", {"n": 10**9}, ("n = 1,000,000,000 samples need 1,576 GB", "first=100000")),
+        ("audio-vae.fsdd", {"n": 10**8}, ("n = 100,000,000 samples need", "-n 10000 --first 0 -o 0.npy")),
+        ("chargpt.shakespeare", {"n": 10**9}, ("n = 1,000,000,000 samples need 1,152 GB", "-o 0.txt")),
+        ("chargpt.shakespeare", {"length": 10**9}, ("length = 1,000,000,000", "need 33 GB", "Set a smaller length")),
     ],
 )
 def test_more_than_fits_is_said_at_once(
@@ -96,7 +96,7 @@ def test_ways_and_tasks_that_do_not_fit_are_said_at_once(monkeypatch: pytest.Mon
         monkeypatch.setattr(memory, "available", lambda: 1000)
         assert model.generate(3).shape == (3, 8, 8)  # what is small is not counted
         monkeypatch.setattr(memory, "SMALL", 100)
-        with raises(SettingError, "The outputs of decode for 10 items take", "Give them in parts"):
+        with raises(SettingError, "The outputs of decode for 10 items need", "Use smaller batches"):
             model.decode(np.zeros((10, 8), np.float32))
 
 
@@ -221,7 +221,7 @@ def test_the_graph_gives_what_the_host_does(name: str, stepwise: Mapping[str, Pa
     session = onnxruntime.InferenceSession(str(release.path(release.generate)))
     options: list[dict[str, Any]] = [{"steps": 1}, {"steps": 6, "eta": 1.0}, {}]
     if name in CHAINS:
-        options = [{}, {"picking": Picking(0.6, 3, 0.9)}, {"picking": Picking(0.0)}]
+        options = [{}, {"sampling": SamplingParams(0.6, 3, 0.9)}, {"sampling": SamplingParams(0.0)}]
     assert {value.name for value in session.get_inputs()} == {"seed", "first", "label", *plan.options - {"label"}}
     with zoo.load(release.folder) as model:
         for asked in options:
@@ -237,7 +237,7 @@ def test_the_graph_gives_what_the_host_does(name: str, stepwise: Mapping[str, Pa
                     indices,
                     2**64 - 1,
                     labels,
-                    picking=asked.get("picking", autoregressive.ALL),
+                    sampling=asked.get("sampling", autoregressive.ALL),
                 )
                 assert np.array_equal(made["tokens"], grid)
     if name == "mist":  # steps past the ends are the ends
@@ -254,14 +254,14 @@ def test_a_graph_that_generates_something_else_is_not_released(
 ) -> None:
     run, draw = stepwise[name], Seeded.draw
     monkeypatch.setattr(Seeded, "draw", lambda self, kind, shape, stream, step=0: draw(self, kind, shape, 9, step))
-    refused("export", run, "-o", "new", says=("Parity failed", "generate.onnx gives"))
+    refused("export", run, "-o", "new", says=("Parity failed", "generate.onnx"))
 
 
 @pytest.mark.parametrize("name", few(MODELS, "dots", "mist"))
 def test_the_samples_of_a_release_are_verified(name: str, stepwise: Mapping[str, Path]) -> None:
     found = verify.verify(stepwise[name])
-    assert found["samples"] == "seed 0 gives what is in samples.png"
-    assert "generate.onnx give what they do" in found["graphs"]
+    assert found["samples"] == "seed 0 gives the samples in samples.png"
+    assert "generate.onnx agree with them" in found["graphs"]
     assert "agree on every task" in found["parity"]
 
 
@@ -269,7 +269,7 @@ def test_the_samples_of_a_release_are_verified(name: str, stepwise: Mapping[str,
 def test_a_token_may_be_another_where_rounding_chooses(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two tokens of one score: whichever the machine that made the image took, it is the same release."""
     with zoo.load(release) as model:
-        plan, scores = model.release.plan, autoregressive.scores
+        plan, scores = model.release.plan, autoregressive.perturbed_logits
         assert plan is not None
 
         def level(*given: Any) -> NDArray[Any]:
@@ -281,7 +281,7 @@ def test_a_token_may_be_another_where_rounding_chooses(release: Path, monkeypatc
                 row[row.argsort()[-2]] = row.max() + (2e-5 if other else -2e-5)
             return found
 
-        monkeypatch.setattr(autoregressive, "scores", level)
+        monkeypatch.setattr(autoregressive, "perturbed_logits", level)
         made = {}
         for other in (False, True):
             made[other] = model.generate(64, seed=0)
@@ -335,7 +335,7 @@ def test_info_tells_how_it_generates(zoo_call: Command, stepwise: Mapping[str, P
     ]
 
 
-def test_a_slow_model_generates_a_tenth_for_its_measures(
+def test_a_slow_model_generates_a_tenth_for_its_metrics(
     stepwise: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     budget, counts = Budget(most=60, seeds=1, reference=80, quiet=True), []
@@ -365,7 +365,7 @@ def test_the_rest_of_a_image_is_picked_given_what_is_known(stepwise: Mapping[str
     """What is known is fed and not picked, of each image its own part; the rest is what the definition picks then."""
     net, masks = zoo.load_module(stepwise["dots"]), np.stack([MASK, ~MASK, MASK.T] * 2)
     with zoo.load(stepwise["dots"]) as model:
-        assert "picked token by token" in latent.verbs(model.release)["inpaint"]
+        assert "sampled token by token" in latent.verbs(model.release)["inpaint"]
         halves = model.inpaint(IMAGES, masks, seed=3)
         known = torch.from_numpy(model.encode(IMAGES)).view(6, 64)
         seen, missing = torch.zeros(6, 64), torch.from_numpy(masks).view(6, 64)
@@ -433,7 +433,7 @@ def test_options_on_the_command_line(zoo_call: Command, stepwise: Mapping[str, P
         ("dots", ("--steps", "3"), "steps = 3 is for models that turn noise into a sample step by step"),
         ("dots", ("--label", "10"), "label has the value 10; it must be from 0 to 9"),
         ("dots", ("--temperature", "-1"), "temperature = -1.0 is out of range"),
-        ("mist", ("--top-k", "3"), "top_k = 3 is for models that pick tokens"),
+        ("mist", ("--top-k", "3"), "top_k = 3 is for models that sample tokens"),
         ("mist", ("--steps", "0"), "steps = 0 is out of range: it must be an integer from 1 to 20"),
         ("mist", ("--steps", "21"), "steps = 21 is out of range"),
         ("mist", ("--eta", "1.5"), "eta = 1.5 is out of range: it must be from 0"),

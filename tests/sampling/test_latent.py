@@ -208,7 +208,7 @@ def test_what_is_refused_in_python(shelf: Shelf) -> None:
     mask = np.ones((8, 8), bool)
     with zoo.load(shelf.release("vae")) as model:
         refusals: list[tuple[Any, tuple[object, ...]]] = [
-            (lambda: model.interpolate(DIGITS[:2], DIGITS[:3]), ("a has 2 inputs and b has 3; give as many of each",)),
+            (lambda: model.interpolate(DIGITS[:2], DIGITS[:3]), ("a has 2 inputs and b has 3; give the same number",)),
             (lambda: model.interpolate(0, 1, steps=1), ("steps = 1 is not an integer of at least 2",)),
             (lambda: model.interpolate(0, 1, steps=2.0), ("steps = 2.0 is not an integer",)),
             (
@@ -241,7 +241,7 @@ def test_what_is_refused_in_python(shelf: Shelf) -> None:
         assert spaces[0] == spaces[1] is not None
     with zoo.load("cvae.mnist") as model:
         digit = np.zeros((28, 28), np.uint8)
-        with raises(SettingError, "This model is told the class of what it is given. Say it: label, from 0 to 9."):
+        with raises(SettingError, "This model needs the class of its input. Set label, from 0 to 9."):
             model.interpolate(digit, digit)
         with raises(SettingError, "There are 2 labels for 1 samples"):
             model.inpaint(digit, np.eye(28), label=[1, 2])
@@ -249,11 +249,11 @@ def test_what_is_refused_in_python(shelf: Shelf) -> None:
             model.traverse(dimension=32, label=3)
     with zoo.load(shelf.release("cgan")) as model:
         for label in (np.array(3.5), [[1], [1, 2]], {0: 1}, {1}, True, "3", 2**70, [True], np.zeros((1, 1), int)):
-            with raises(SettingError, f"label = {label!r} is not an integer, nor a list of them"):
+            with raises(SettingError, f"label = {label!r} is not an integer, nor a list of integers"):
                 model.generate(1, label=label)  # type: ignore[arg-type]
         with raises(SettingError, "label has the value 10; it must be from 0 to 9"):
             model.generate(1, label=10)
-    with zoo.load(shelf.release("vae")) as model, raises(SettingError, "The mask is not white anywhere"):
+    with zoo.load(shelf.release("vae")) as model, raises(SettingError, "The mask has no white, only dark values"):
         model.inpaint(DIGITS[:2], np.eye(8, dtype=np.uint8))  # white is 255
     with zoo.load(shelf.release("ae")) as model, raises(SettingError, "label = 3 is for models with labels"):
         model.interpolate(0, 1, label=3)
@@ -263,13 +263,13 @@ def test_what_is_refused_in_python(shelf: Shelf) -> None:
             "dcgan.tiny has no tasks that encode to what they decode: to interpolate, give the indices of samples",
         ):
             model.interpolate(DIGITS[0], DIGITS[1])
-        with raises(SettingError, "dcgan.tiny cannot inpaint: no task of it reconstructs images or audio clips."):
+        with raises(SettingError, "dcgan.tiny cannot inpaint: none of its tasks reconstructs images or audio clips."):
             model.inpaint(DIGITS[0], mask)
     with zoo.load(shelf.release("chargpt")) as model:
         with raises(SettingError, "chargpt.tiny cannot inpaint", "A text is completed by generate(prompt=…)"):
             model.inpaint("a", mask)
         for call in (lambda: model.interpolate("a", "b"), lambda: model.traverse(dimension=0)):
-            with raises(SettingError, "chargpt.tiny cannot", "it has no code that its tasks encode or generate from"):
+            with raises(SettingError, "chargpt.tiny cannot", "it has no latent that its tasks encode or generate from"):
                 call()
 
 
@@ -302,7 +302,7 @@ def test_which_models_have_which_verbs() -> None:
     assert "spherical" in found["vae"]["interpolate"]
     assert "linear" in found["ae"]["interpolate"]
     assert "dimension 0 to 63" in found["dcgan"]["traverse"]
-    assert "of its z and style changed (dimension 0 to 65; label)" in found["infogan"]["traverse"]
+    assert "of its z and style varied (dimension 0 to 65; label)" in found["infogan"]["traverse"]
     assert "label" in found["cvae"]["inpaint"]
     image, code = zoo.Image(1, 4, 4), Vector((3,))
     grid = of((image, Vector((2, 3))), (Vector((2, 3)), image), image)
@@ -410,3 +410,22 @@ def test_verbs_refuse_in_one_line(
 ) -> None:
     command, *rest = arguments
     refused(command, shelf.release("vae"), *rest, says=says)
+
+
+def test_commands_fit_images_and_refuse_an_empty_mask(
+    shelf: Shelf, refused: Refused, zoo_call: Command, tmp_path: Path
+) -> None:
+    release = shelf.release("vae")
+    large, mask, empty = tmp_path / "large.png", tmp_path / "mask.png", tmp_path / "empty.png"
+    Image.fromarray(np.full((20, 30), 200, np.uint8)).save(large)
+    white = np.zeros((20, 30), np.uint8)
+    white[:, 15:] = 255
+    Image.fromarray(white).save(mask)
+    Image.fromarray(np.zeros((20, 30), np.uint8)).save(empty)
+    refused("inpaint", release, large, mask, says=("30×20 pixels", "give --fit crop or --fit pad"))
+    refused("inpaint", release, large, empty, "--fit", "crop", says=("covers nothing", "Make it white"))
+    refused("inpaint", release, "0", mask, "--fit", "crop", says=("0 does not exist",))
+    for command in (("inpaint", release, large, mask), ("traverse", release, large, "--dimension", "0")):
+        done = zoo_call(*command, "--fit", "crop", "-o", tmp_path / f"{command[0]}.png")
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / f"{command[0]}.png").is_file()

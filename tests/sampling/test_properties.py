@@ -28,7 +28,7 @@ from zoo.runtime import LoadedModel, derived
 from zoo.runtime.derived import ATOL, RTOL
 from zoo.runtime.example_inputs import example
 from zoo.sampling import autoregressive, generation
-from zoo.sampling.autoregressive import Picking
+from zoo.sampling.autoregressive import SamplingParams
 from zoo_export import generate_graph, onnx_graph
 
 QUICK = settings(max_examples=12, deadline=None, database=None)
@@ -130,9 +130,9 @@ def test_the_graph_gives_what_the_host_does(model: LoadedModel) -> None:
             assert near(from_batch(made, model.release.sample.x), host)
             return
         n, length = min(n, 5), 7
-        picking = Picking(temperature, k)
+        sampling = SamplingParams(temperature, k)
         prompt = np.array([k % 5, 1])
-        given = derived.feeds(plan, seed=seed, first=first, n=n, prompt=prompt, length=length, picking=picking)
+        given = derived.feeds(plan, seed=seed, first=first, n=n, prompt=prompt, length=length, sampling=sampling)
         (made,) = graph.run(None, given)
         text = model.release.sample.x
         assert isinstance(text, Text)
@@ -141,8 +141,15 @@ def test_the_graph_gives_what_the_host_does(model: LoadedModel) -> None:
             temperature=temperature, top_k=k,
         )  # fmt: skip
         indices = np.arange(first, first + n)
-        assert from_batch(made, text) == host or autoregressive.follows(
-            model.backend.run, plan, indices, seed, {}, made, autoregressive.prompted(prompt, n, made.shape[1]), picking
+        assert from_batch(made, text) == host or autoregressive.is_valid_continuation(
+            model.backend.run,
+            plan,
+            indices,
+            seed,
+            {},
+            made,
+            autoregressive.prompted(prompt, n, made.shape[1]),
+            sampling,
         )
 
     one()

@@ -30,7 +30,7 @@ import zoo
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
-    width: int = zoo.setting(16, "hidden numbers", least=1)
+    width: int = zoo.setting(16, "hidden numbers", ge=1)
 
 
 class Plain(nn.Module):
@@ -202,8 +202,8 @@ def test_two_processes_learn_as_one(model: str, train: Train, tmp_path: Path) ->
     close(tmp_path / "one", tmp_path / "two")
 
 
-def test_two_processes_draw_what_two_parts_draw(train: Train, tmp_path: Path) -> None:
-    """A share of a batch has its own noise, whoever computes it; only the running statistics of BatchNorm differ."""
+def test_two_processes_draw_what_two_micro_batches_draw(train: Train, tmp_path: Path) -> None:
+    """A micro-batch has its own noise, whoever computes it; only the running statistics of BatchNorm differ."""
     options = ("vae.tiny", "--no-release", "--precision", "fp32")
     train(2, *options, "-o", "two")
     train(1, *options, "-o", "parts", "--set", "accumulate=2")
@@ -216,7 +216,7 @@ def test_two_processes_train_and_release(model: str, train: Train, tmp_path: Pat
     """That the processes hold the same bits is checked at each checkpoint; it is the first one that writes."""
     done = train(2, f"{model}.tiny", "-o", "run", "--set", "ema=0.9")
     assert "in 2 processes" in done.stderr
-    assert "BatchNorm takes its statistics from each process's own share" in done.stderr
+    assert "BatchNorm uses the statistics of each process's own micro-batch" in done.stderr
     assert done.stdout.count("Trained") == 1
     assert (tmp_path / "run" / "release" / "manifest.json").is_file()
     assert len(curve(tmp_path / "run")) == 20
@@ -281,7 +281,7 @@ def test_a_scalar_weight_cannot_be_split(train: Train) -> None:
 
 def test_a_model_with_several_phases_is_not_split(train: Train) -> None:
     done = train(2, "dcgan.tiny", "--shard", expect=1)
-    assert "Error: --shard is for models with one phase, and this one has 2. Leave --shard out." in done.stderr
+    assert "Error: --shard is for models with one phase, and this one has 2. Omit --shard." in done.stderr
     assert "(process 1) --shard is for models with one phase" in done.stderr or "SIGTERM" in done.stderr
 
 

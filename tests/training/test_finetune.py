@@ -37,9 +37,9 @@ def nll(module: nn.Module, vocabulary: str) -> float:
     """Of the words, in nats a character."""
     ids = torch.tensor([[vocabulary.index(character) for character in WORDS]])
     zero = torch.zeros(1)
-    measure = registry.load("chargpt").measures[0].fn
+    metric = registry.load("chargpt").metrics[0].fn
     with torch.no_grad():
-        return float(measure(module.eval(), Batch(x=ids, labels=zero, index=zero, progress=zero), None)[0])
+        return float(metric(module.eval(), Batch(x=ids, labels=zero, index=zero, progress=zero), None)[0])
 
 
 @pytest.mark.parametrize("change", ["another", "more", "fewer"])
@@ -69,8 +69,8 @@ def test_released_weights_know_the_characters_of_another_text(change: str) -> No
     assert nll(module, new) == pytest.approx(nll(released, old), abs=0.05)
     assert nll(released, old) < 1.6
     kept = sum(character in old for character in new)
-    assert f"{kept} of {len(new)} characters kept" in match.words()
-    assert match.words().endswith(said)
+    assert f"{kept} of {len(new)} characters kept" in match.describe()
+    assert match.describe().endswith(said)
 
 
 def test_what_is_said_of_characters_is_kept(tmp_path: Path, zoo_call: Command) -> None:
@@ -110,7 +110,7 @@ def test_rows_are_found_by_what_grows() -> None:
     with torch.no_grad():
         for parameter in source.parameters():
             parameter.copy_(torch.randn(parameter.shape))
-    plain = modules.fold(modules.build(model, recipe, old, "odd.one").eval())
+    plain = modules.remove_parametrizations(modules.build(model, recipe, old, "odd.one").eval())
     folded = plain.state_dict()["normed.weight"]
     tensors = {**source.state_dict(), "normed.weight": folded}
     del tensors["normed.parametrizations.weight.original"]
@@ -129,7 +129,7 @@ def test_rows_are_found_by_what_grows() -> None:
     assert torch.equal(after["started.weight"], before["started.weight"])  # nobody knows where the start token is
     assert "started.weight" in match.fresh
     assert torch.allclose(after["normed.parametrizations.weight.original"][:3], folded[1:])
-    assert "3 of 4 characters kept, 1 fresh: 'e'" in match.words()
+    assert "3 of 4 characters kept, 1 fresh: 'e'" in match.describe()
 
 
 def folder(root: Path, classes: tuple[str, ...]) -> str:

@@ -140,7 +140,7 @@ def test_a_phase_with_nothing_left_to_move_is_refused(
     frozen(name, lambda module: module.get_submodule(part).requires_grad_(False))
     loss = registry.load(name).objectives[0].loss.__name__
     froze = f"froze every weight of {words} (requires_grad_(False))"
-    says = (f"the objective of the loss {loss!r} has nothing to move", froze)
+    says = (f"the objective of the loss {loss!r} has nothing to train", froze)
     with raises(PluginError, *says):
         zoo.train(f"{name}.tiny", out=tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()

@@ -24,7 +24,7 @@ from conftest import Refused, Shelf, contents, cut, empty, flip, one_error, rais
 from zoo.cli import main
 from zoo.core import files
 from zoo.core.errors import ExistsError, ParityError, TrainingError, ZooError
-from zoo.evaluation import measurements
+from zoo.evaluation import measurements_file
 from zoo.training import checkpoints, rehearsal, run_folder
 from zoo.training import signals as stopping_module
 from zoo_export import onnx_graph
@@ -162,9 +162,7 @@ def test_a_disk_that_is_full_when_a_checkpoint_is_written(tmp_path: Path, monkey
     done = on_a_small_disk(size + 40)  # room for two, and not for the third, which is there while they still are
     step = checkpoints.steps(Path("kept"))[-1]
     next_one = checkpoints.path_of(Path("small/run"), step + 2)
-    one_error(
-        done, f"{next_one} could not be written", "No space left on device", "Checkpoints that are there are kept"
-    )
+    one_error(done, f"{next_one} could not be written", "No space left on device", "Existing checkpoints are kept")
     assert not list(Path("kept").rglob("*.partial"))
     zoo.train("vae.tiny", out="kept", resume=True, release=False, checkpoint_every=2, quiet=True)
     assert equal(weights(Path("kept")), weights(Path("whole")))
@@ -202,7 +200,7 @@ def test_resume_with_another_test_split(run: Path, refused: Refused) -> None:
     described = json.loads((run / "recipe.json").read_text())
     described["data"]["test_sha256"] = "0" * 64
     (run / "recipe.json").write_text(json.dumps(described))
-    says = ("run was measured on other data: the test split of digits", "--force")
+    says = ("run was evaluated on other data: the test split of digits", "--force")
     refused("train", "ae.tiny", "-o", run, "--resume", says=says)
 
 
@@ -224,14 +222,14 @@ def test_a_damaged_checkpoint(
 def test_no_checkpoint_that_is_sound(run: Path, refused: Refused) -> None:
     cut(checkpoints.path_of(run, 18))
     flip(checkpoints.path_of(run, 20))
-    says = ("No checkpoint of", "is sound", f"{checkpoints.path_of(run, 20)} is damaged", "--force")
+    says = ("No checkpoint of", "is intact", f"{checkpoints.path_of(run, 20)} is damaged", "--force")
     refused("train", "ae.tiny", "-o", run, "--resume", says=says)
 
 
 def test_a_checkpoint_that_is_not_there(run: Path, refused: Refused, shelf: Shelf) -> None:
     refused("export", run, "-o", "new", "--checkpoint", "7", says=("run has no checkpoint '7'", "last, best, 18, 20"))
     best = ("export", shelf.run("dcgan"), "-o", "new", "--checkpoint", "best")
-    refused(*best, says=("has no best checkpoint: none has a value of the metric that chooses it", "--checkpoint last"))
+    refused(*best, says=("has no best checkpoint: none has a value of the metric that selects it", "--checkpoint last"))
     shutil.rmtree(run / "checkpoints")
     refused("export", run, "-o", "new", says=("run holds no checkpoint",))
 
@@ -377,11 +375,11 @@ def test_a_run_that_is_stopped_after_its_training(
         patch.setattr(f"zoo.pipeline.train.{part}", lambda *_, **__: os.kill(os.getpid(), number))
         with pytest.raises(TrainingError) as stopped:
             zoo.train("ae.tiny", set={"steps": 1}, out=tmp_path / "run", quiet=True)
-    assert str(stopped.value) == f"{word} while {task}. The training is complete. Go on with --resume."
+    assert str(stopped.value) == f"{word} while {task}. The training is complete. Continue with --resume."
     assert stopped.value.exit_code == code
     assert not (tmp_path / "run" / "release").exists()
     zoo.train("ae.tiny", set={"steps": 1}, out=tmp_path / "run", resume=True, quiet=True)
-    assert measurements.read(tmp_path / "run", 1)
+    assert measurements_file.read(tmp_path / "run", 1)
     assert (tmp_path / "run" / "release" / "manifest.json").is_file()
 
 
@@ -397,7 +395,7 @@ def test_a_run_that_is_stopped_at_its_last_checkpoint(
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "write", stopping)
-        with raises(getattr(stopping_module, word), f"{word}. The training is complete. Go on with --resume."):
+        with raises(getattr(stopping_module, word), f"{word}. The training is complete. Continue with --resume."):
             zoo.train("ae.tiny", set={"steps": 1}, out=tmp_path / "run", quiet=True)
     zoo.train("ae.tiny", set={"steps": 1}, out=tmp_path / "run", resume=True, quiet=True)
     assert (tmp_path / "run" / "release" / "manifest.json").is_file()
@@ -405,7 +403,7 @@ def test_a_run_that_is_stopped_at_its_last_checkpoint(
 
 def test_metrics_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / run_folder.METRICS).mkdir()
-    with raises(TrainingError, f"{run_folder.METRICS} could not be written", "go on with --resume"):
+    with raises(TrainingError, f"{run_folder.METRICS} could not be written", "continue with --resume"):
         run_folder.append_metrics(tmp_path, {"step": 1})
 
 

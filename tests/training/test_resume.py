@@ -78,7 +78,7 @@ def test_what_a_killed_job_leaves(left: str, whole: Path, tmp_path: Path, zoo_ca
     starts = not (run / "recipe.json").exists()
     done = zoo_call(*COMMAND)
     assert done.returncode == 0, done.stderr
-    assert ("run holds no run to go on with, so it starts." in done.stderr) == starts
+    assert ("run holds no run to resume, so a new run starts." in done.stderr) == starts
     assert same(run, whole)
     assert not list(run.rglob("*.partial"))
     again = zoo_call(*COMMAND)
@@ -97,7 +97,7 @@ def test_a_killed_start_is_no_run_to_keep(left: str, whole: Path, tmp_path: Path
 def test_other_things_are_kept(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "mine.txt").touch()
-    refused(*COMMAND, says=("run exists already, is no run, and was kept",))
+    refused(*COMMAND, says=("run already exists and is not a run; it was kept",))
     (tmp_path / "file").touch()
     refused("train", "ae.tiny", "-o", "file", "--resume", says=("file is a file, and a run is a folder",))
 
@@ -110,7 +110,7 @@ def test_one_s_own_files_stay_in_a_run_that_starts_again(whole: Path, tmp_path: 
 
 
 def test_resume_and_force(refused: Refused) -> None:
-    refused(*COMMAND, "--force", says=("--force replaces a run and --resume goes on with one", "give only one"))
+    refused(*COMMAND, "--force", says=("--force replaces a run and --resume continues one", "give only one"))
 
 
 def test_a_run_that_is_killed_while_it_is_replaced(
@@ -155,14 +155,14 @@ def test_fine_tuning_goes_on_by_the_same_command(source: Path, tmp_path: Path, z
 
     checkpoints.path_of(run, 3).unlink()  # and after it
     done = zoo_call(*command)
-    assert (done.returncode, "goes on from its checkpoint" in done.stderr) == (0, False)
+    assert (done.returncode, "continues from its checkpoint" in done.stderr) == (0, False)
     assert same(run, tuned)
 
     checkpoints.path_of(run, 3).unlink()
     shutil.rmtree(source)  # which a run with a checkpoint needs no more
     done = zoo_call(*command)
     assert done.returncode == 0
-    assert "run goes on from its checkpoint, without the weights of --from: SOURCE 'source' does not" in done.stderr
+    assert "run continues from its checkpoint, without the weights of --from: SOURCE 'source' does not" in done.stderr
     assert same(run, tuned)
 
 
@@ -185,7 +185,7 @@ def test_other_starting_weights(shelf: Shelf, whole: Path, tmp_path: Path) -> No
     shutil.rmtree(run / "checkpoints")
     with raises(TrainingError, "started from other weights and ended before its first checkpoint", "Give --from again"):
         train(run, resume=True)
-    with raises(ExistsError, "holds a run already"):
+    with raises(ExistsError, "already holds a run"):
         train(run)
 
 
@@ -240,7 +240,7 @@ def test_kill_9_at_every_early_moment(whole: Path, tmp_path: Path, zoo_call: Com
 @pytest.mark.slow
 def test_two_processes_start_where_nothing_is(tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "zoo"]
-    for said in ("run holds no run to go on with, so it starts.", "run is complete: 3 steps."):
+    for said in ("run holds no run to resume, so a new run starts.", "run is complete: 3 steps."):
         done = subprocess.run(
             [*torchrun, *COMMAND], cwd=tmp_path, capture_output=True, text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -309,19 +309,19 @@ def test_a_run_that_gets_no_better_is_stopped_early(tmp_path: Path, capsys: pyte
     """With a learning rate that ruins the net, the first checkpoint is the best and is what is released."""
     settings = {"lr": 1.0, "steps": 40, "validation": 100, "early_stop": "reconstruction_error", "patience": 3}
     run = zoo.train("ae.tiny", set=settings, out=tmp_path / "run", checkpoint_every=2)
-    assert "reconstruction_error got no better for 3 checkpoints: stopped early" in capsys.readouterr().err
+    assert "reconstruction_error did not improve for 3 checkpoints: stopped early" in capsys.readouterr().err
     assert run.steps < 40
     lines = [json.loads(line) for line in (run.folder / run_folder.METRICS).read_text().splitlines()]
-    measures = [line for line in lines if "measures" in line]
-    assert {(line["split"], line["measured"]) for line in measures} == {("validation", 100)}
-    values = [line["measures"]["reconstruction_error"] for line in measures]
-    best = measures[int(np.argmin(values))]["step"]
+    metrics = [line for line in lines if "metrics" in line]
+    assert {(line["split"], line["measured"]) for line in metrics} == {("validation", 100)}
+    values = [line["metrics"]["reconstruction_error"] for line in metrics]
+    best = metrics[int(np.argmin(values))]["step"]
     assert best == run.steps - 6
     assert json.loads((run.folder / "release" / "manifest.json").read_text())["provenance"]["step"] == best
     found = zoo.evaluate(run.folder, only=["mse"], quiet=True)
     assert found.kept is not None
     assert list(json.loads(found.kept.read_text())["steps"]) == [str(best)]
-    with raises(SettingError, "The run began with --checkpoint-every 2", "3 was given"):
+    with raises(SettingError, "The run was started with --checkpoint-every 2", "3 was given"):
         zoo.train("ae.tiny", set=settings, out=tmp_path / "run", checkpoint_every=3, resume=True, quiet=True)
     checkpoints.path_of(run.folder, run.steps).unlink()
     again = zoo.train("ae.tiny", set=settings, out=tmp_path / "run", resume=True, quiet=True)
@@ -331,10 +331,10 @@ def test_a_run_that_gets_no_better_is_stopped_early(tmp_path: Path, capsys: pyte
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        (("early_stop=elbo", "validation=100"), ("is no measure of ae.tiny", "There are: reconstruction_error")),
+        (("early_stop=elbo", "validation=100"), ("is no metric of ae.tiny", "There are: reconstruction_error")),
         (
             ("early_stop=reconstruction_error",),
-            ("early_stop needs samples to judge by that are not the test's", "validation=1000"),
+            ("early_stop needs validation samples, which are not test samples", "validation=1000"),
         ),
     ],
 )
@@ -424,7 +424,7 @@ def test_starting_from_other_sizes(shelf: Shelf, tmp_path: Path) -> None:
     match = finetune.start_from(module, origin)
     assert "encoder.1.weight" in match.taken
     assert "encoder.3.weight" in match.fresh
-    assert "fresh: " in match.words()
+    assert "fresh: " in match.describe()
     with raises(TrainingError, "None of the", "vae.tiny", "same model and sizes"):
         train("ae.tiny", tmp_path / "run", start=shelf.release("vae"))
     assert not (tmp_path / "run").exists()
@@ -452,9 +452,9 @@ def test_the_curves_are_drawn(shelf: Shelf) -> None:
         assert image.width > image.height > 300
         assert len(image.convert("RGB").getcolors(1 << 20) or ()) > 10
     lines = (shelf.run("vae") / run_folder.METRICS).read_text().splitlines()
-    terms, measures = curves.points(lines)
+    terms, metrics = curves.points(lines)
     assert set(terms) == {"reconstruction", "kl"}
-    assert set(measures) == {"negative_elbo"}
+    assert set(metrics) == {"negative_elbo"}
     assert [step for step, _ in terms["kl"]] == list(range(1, 21))
 
 
@@ -513,9 +513,9 @@ def test_a_compiled_run_learns_as_an_eager_one(tmp_path: Path, zoo_command: Comm
     assert zoo_command("train", "ae.tiny", *options, timeout=300).returncode == 0
     compiled = [json.loads(line) for line in (tmp_path / "compiled" / run_folder.METRICS).read_text().splitlines()]
     for left, right in zip(eager, compiled, strict=True):
-        for key in ("terms", "measures"):
+        for key in ("terms", "metrics"):
             assert left.get(key, {}) == pytest.approx(right.get(key, {}), rel=1e-4)
 
 
 def test_options_that_need_several_processes(refused: Refused) -> None:
-    refused("train", "chargpt.tiny", "--shard", says=("--shard splits a model among processes", "torchrun"))
+    refused("train", "chargpt.tiny", "--shard", says=("--shard splits a model over several processes", "torchrun"))

@@ -55,7 +55,7 @@ const SCENARIOS = {
   },
   async filter() {
     const page = await open();
-    await page.getByLabel("Words").fill("Classifier residual");
+    await page.getByLabel("Search").fill("Classifier residual");
     const seen = { words: await look(page) };
     await page.locator("select[name=data]").selectOption("digits");
     seen.both = await look(page);
@@ -69,7 +69,7 @@ const SCENARIOS = {
     seen.cleared = await look(page);
     await page.locator("select[name=task]").selectOption("reconstruct");
     seen.task = await look(page);
-    await page.getByLabel("Words").fill("nothing like it");
+    await page.getByLabel("Search").fill("nothing like it");
     seen.nothing = await look(page);
     seen.odd = await look(await open({ hash: "#data=%22%3E&sort=__proto__&task=x&q=%" }));
     return seen;
@@ -78,7 +78,7 @@ const SCENARIOS = {
     const page = await open();
     await page.locator("select[name=data]").selectOption(folder);
     const { rows } = await look(page);
-    await page.getByLabel("Words").fill("not there");
+    await page.getByLabel("Search").fill("not there");
     return { rows, none: (await look(page)).rows };
   },
   async copy() {

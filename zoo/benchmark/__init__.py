@@ -1,10 +1,10 @@
-"""How fast a release is, in torch and in ONNX Runtime, side by side: latency, throughput, memory, cold start.
+"""Compares releases in torch and in ONNX Runtime: latency, throughput, memory and cold start.
 
-bench         zoo.bench, which leads through all of it
-contestants   who takes part: engines and devices, and one of them twice (A/A): what it differs by is noise
-worker        one contestant's process, which imports nothing of the rest
-process       the parent's side of it
-rounds        round by round over all of them
-figures       what came out
-machine       where
+bench      zoo.bench, the entry point
+backends   the engines and devices to compare; one backend is measured twice (A/A), and its difference is noise
+worker     the process of one backend, which imports nothing of the other modules
+process    the parent's handle of that process
+rounds     interleaved rounds over all backends
+results    latencies, throughputs and ratios
+machine    the processor, the system and the load
 """

@@ -1,4 +1,4 @@
-"""``zoo.bench``: checks what is asked for, goes round by round, and gives the figures."""
+"""``zoo.bench``: checks the options, runs the rounds, and returns the results."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from zoo.benchmark import machine
-from zoo.benchmark.backends import contestants
+from zoo.benchmark.backends import backends
 from zoo.benchmark.results import Benchmark, Started, first_on, ratio, rows
-from zoo.benchmark.rounds import Cell, Rounds
+from zoo.benchmark.rounds import Case, Rounds
 from zoo.benchmark.worker import GENERATE
 from zoo.contract import settings
 from zoo.core.devices import check_threads
@@ -21,7 +21,7 @@ from zoo.release.resolve import find, spelt
 BATCHES = (1, 64)
 ROUNDS = 5
 LARGEST = 4096
-"""The largest batch: its input must fit in memory, whatever the model."""
+"""The largest batch, so that its input fits in memory for any model."""
 
 
 def bench(
@@ -34,12 +34,12 @@ def bench(
     only: Sequence[str] = (),
     quiet: bool = False,
 ) -> Benchmark:
-    """Measure releases, each by its name or the path of its run or release folder; the first one is compared with.
+    """Compare the speed of releases, each given by its name or by the path of its run or release folder.
 
-    `tasks` are the names of tasks, and ``generate`` (default: all). `threads` is set for torch and for ONNX Runtime.
-    `device` is "cpu", "cuda" or "auto", both where there is a card. `only` names ways to run: torch, torch-compiled,
-    onnx. What cannot be measured, such as torch where it is not installed, is left out with its reason. Raises
-    :class:`ZooError` for a bad option or release; :class:`EvaluationError` where nothing at all could be measured.
+    The first source is the baseline. `tasks` are names of tasks, or ``generate`` (default: all). `threads` applies to
+    torch and ONNX Runtime. `device` is "cpu", "cuda" or "auto" (both, if there is a GPU). `only` names engines: torch,
+    torch-compiled, onnx. A backend that cannot run, such as torch if it is not installed, is left out with the reason.
+    Raises :class:`ZooError` for a bad option or release, and :class:`EvaluationError` if nothing could be measured.
     """
     names = list(dict.fromkeys(map(spelt, sources)))
     if not names:
@@ -49,28 +49,28 @@ def bench(
         settings.at_least(option, value, least)
     if max(batches, default=0) > LARGEST:
         raise SettingError(f"batch = {max(batches)} is out of range: it must be at most {LARGEST}.")
-    everybody = contestants(names, device, only)
-    cells = {name: _cells(read(find(name)), tasks, batches or BATCHES) for name in names}
+    everybody = backends(names, device, only)
+    cases = {name: _cases(read(find(name)), tasks, batches or BATCHES) for name in names}
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache,
         Rounds(everybody, rounds, threads, Path(cache), quiet) as found,
     ):
         found.start()
-        found.run(cells)
-    if not any(found.laps.values()):
+        found.run(cases)
+    if not any(found.trials.values()):
         left = found.left_out[0]
-        raise EvaluationError(f"Nothing could be measured. {left.contestant.name}: {left.reason}.")
-    measured = [contestant for contestant in everybody if any(contestant in ways for ways in found.laps.values())]
+        raise EvaluationError(f"Nothing could be measured. {left.backend.name}: {left.reason}.")
+    measured = [backend for backend in everybody if any(backend in ways for ways in found.trials.values())]
     return Benchmark(
         sources=names,
         machine=machine.describe(),
         versions=[f"zoo {version('genzoo')}", *dict.fromkeys(found.about[one]["version"] for one in measured)],
         threads=threads,
         rounds=rounds,
-        rows=rows(found.laps),
+        rows=rows(found.trials),
         started=[
             Started(
-                contestant=one,
+                backend=one,
                 providers=found.about[one]["providers"],
                 cold_seconds=found.cold[one],
                 base=(base := first_on(one.device, measured)),
@@ -85,8 +85,8 @@ def bench(
     )
 
 
-def _cells(release: Release, tasks: Sequence[str], batches: Sequence[int]) -> list[Cell]:
-    """What of a release is measured; :class:`NotFoundError` for a task that it does not have."""
+def _cases(release: Release, tasks: Sequence[str], batches: Sequence[int]) -> list[Case]:
+    """Return the tasks and batch sizes to time. Raises :class:`NotFoundError` for an unknown task."""
     known = [*release.tasks, *([GENERATE] if release.generation is not None else [])]
     for task in tasks:
         if task not in known:

@@ -1,4 +1,4 @@
-"""The machine that a benchmark runs on, and how much of it other work uses."""
+"""The machine that a benchmark runs on, and its load."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoo.core.cgroups import cores
 
 
 def describe() -> dict[str, Any]:
-    """Its processor, the cores of it that this process may use, its system and Python."""
+    """Return the processor, the number of cores that this process may use, the system and the Python version."""
     return {
         "processor": _processor(),
         "cores": cores(),
@@ -28,10 +28,10 @@ def _processor() -> str:
 
 
 def busy() -> float | None:
-    """Seconds that all cores together have computed since the machine started, on Linux; None elsewhere."""
+    """Return the CPU seconds of all cores together since the machine started, on Linux; None elsewhere."""
     try:
         with open("/proc/stat", encoding="ascii") as file:
             ticks = [int(part) for part in file.readline().split()[1:9]]
-        return sum(ticks[:3] + ticks[5:8]) / os.sysconf("SC_CLK_TCK")  # without idle and waiting for disks
+        return sum(ticks[:3] + ticks[5:8]) / os.sysconf("SC_CLK_TCK")  # without idle and iowait
     except (OSError, ValueError, IndexError):
         return None

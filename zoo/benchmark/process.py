@@ -1,4 +1,4 @@
-"""The parent's side of one contestant's process: starts it, asks it for laps, and ends it."""
+"""The parent's handle of one backend's process: starts it, requests trials, and ends it."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from zoo.benchmark.backends import Contestant
+from zoo.benchmark.backends import Backend
 from zoo.core.errors import EvaluationError
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class Process:
-    """A contestant that has made its first sample and waits. Raises :class:`EvaluationError` where it cannot."""
+    """The process of a backend, ready after its first sample. Raises :class:`EvaluationError` if it fails."""
 
-    def __init__(self, contestant: Contestant, threads: int, cache: Path) -> None:
-        given = {"engine": contestant.engine, "device": contestant.device, "threads": threads}
+    def __init__(self, backend: Backend, threads: int, cache: Path) -> None:
+        given = {"engine": backend.engine, "device": backend.device, "threads": threads}
         env = os.environ | dict.fromkeys(THREADS, str(threads))
-        env["TORCHINDUCTOR_CACHE_DIR"] = str(cache)  # compiled anew, whatever was compiled before
+        env["TORCHINDUCTOR_CACHE_DIR"] = str(cache)  # an empty cache, so that everything is compiled again
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (it is closed in end)
         began = time.perf_counter()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "zoo.benchmark.worker", json.dumps({"source": contestant.source, **given})],
+            [sys.executable, "-P", "-m", "zoo.benchmark.worker", json.dumps({"source": backend.source, **given})],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, env=env, encoding="utf-8",
-            start_new_session=True,  # Ctrl-C is the parent's, which then ends what the process may have started too
+            start_new_session=True,  # the parent handles Ctrl-C, and then ends this process and its children
         )  # fmt: skip
         try:
             self.about = self._answer()
@@ -39,12 +39,12 @@ class Process:
             self.end()
             raise
         self.seconds = time.perf_counter() - began
-        """From its start to its first sample."""
+        """Seconds from the start of the process to its first sample."""
 
-    def lap(self, task: str, batch: int, seconds: float) -> dict[str, Any]:
-        """Let it compute for so long; see :mod:`zoo.benchmark.worker` for the answer."""
+    def trial(self, task: str, batch: int, seconds: float) -> dict[str, Any]:
+        """Time a task for `seconds` seconds; :mod:`zoo.benchmark.worker` describes the answer."""
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has ended, and the answer says how
+        with suppress(BrokenPipeError):  # the process has ended, and _answer reports how
             print(json.dumps({"task": task, "batch": batch, "seconds": seconds}), file=self._process.stdin, flush=True)
         return self._answer()
 
@@ -67,7 +67,7 @@ class Process:
         return answer
 
     def _ending(self) -> str:
-        """How the process ended, with the last line that it wrote."""
+        """Return how the process ended, with the last line of its standard error."""
         code = self._process.wait()
         how = f"ended with exit code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
         self._errors.seek(0)
@@ -75,9 +75,9 @@ class Process:
         return f"its process {how}" + (f" ({' '.join(said[-1].split())[:200]})" if said else "")
 
     def end(self) -> None:
-        """End the process and what it started."""
+        """End the process and its children."""
         if hasattr(os, "killpg"):
-            with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a process that has ended
+            with suppress(ProcessLookupError, PermissionError):  # macOS raises the latter for an ended process
                 os.killpg(self.pid, signal.SIGKILL)
         else:
             self._process.kill()

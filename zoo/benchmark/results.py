@@ -1,4 +1,4 @@
-"""What a benchmark found, in figures: latencies, throughputs, and ratios of what was measured in the same round."""
+"""The results of a benchmark: latencies, throughputs, and ratios of times in the same round."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.benchmark.backends import Contestant
+from zoo.benchmark.backends import Backend
 
 NOISY = 0.1
-"""How far a control may be off before a person is warned, as a share."""
+"""The relative difference of the control above which the user is warned."""
 
 BUSY = 0.2
-"""Cores that other work may use before a person is warned."""
+"""The number of cores used by other work above which the user is warned."""
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as fast as another one: the median over the rounds, and the smallest and the largest."""
+    """A speed-up over another backend: the median over the rounds, and the smallest and the largest."""
 
     median: float
     low: float
@@ -29,20 +29,20 @@ class Ratio:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A task at one batch size, by one contestant."""
+    """The results of one task at one batch size in one backend."""
 
-    contestant: Contestant
+    backend: Backend
     task: str
     batch: int
     p50_ms: float
-    """Milliseconds a call, over all rounds."""
+    """The median milliseconds of a call, over all rounds."""
     p99_ms: float
     items_per_second: float
     """The median over the rounds."""
-    base: Contestant
-    """Whom it is compared with: the first one on the same device."""
+    base: Backend
+    """The backend to compare with: the first one on the same device."""
     speed: Ratio
-    """By the median latencies of each round."""
+    """The speed-up over `base`, by the median latency of each round."""
     calls: int
     rounds_ms: Sequence[float]
     """The median latency of each round."""
@@ -50,19 +50,19 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """One contestant's processes."""
+    """The cold starts and the memory of one backend."""
 
-    contestant: Contestant
+    backend: Backend
     providers: Sequence[str]
-    """What really computes."""
+    """The execution providers that are really used."""
     cold_seconds: Sequence[float]
     """Seconds from the start of each process to its first sample."""
-    base: Contestant
+    base: Backend
     speed: Ratio
     first_megabytes: float | None
-    """The largest resident memory until the first sample, by the kernel's account; None where it has none (Windows)."""
+    """Peak resident memory until the first sample, as the kernel reports it; None if it does not (Windows)."""
     megabytes: float | None
-    """The same until everything was measured, the largest batch too."""
+    """Peak resident memory until the end of all trials, including the largest batch."""
 
     @property
     def seconds(self) -> float:
@@ -72,17 +72,17 @@ class Started:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What was not measured, and why."""
+    """A backend or case that was not measured, and the reason."""
 
-    contestant: Contestant
+    backend: Backend
     what: str
-    """A task and a batch size; empty for everything."""
+    """A task and a batch size; empty if the whole backend was left out."""
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """What :func:`zoo.bench` found."""
+    """The results of :func:`zoo.bench`."""
 
     sources: Sequence[str]
     machine: Mapping[str, Any]
@@ -93,22 +93,22 @@ class Benchmark:
     started: Sequence[Started]
     left_out: Sequence[LeftOut]
     other_work: float | None
-    """Cores that other work used meanwhile, on average; None where the system does not say."""
+    """The average number of cores that other work used meanwhile; None if the system does not report it."""
 
     @property
     def noise(self) -> float:
-        """How far the control's latencies were off, at worst: 0.1 is 10%."""
-        held = {(row.contestant, row.task, row.batch): row for row in self.rows}
+        """The largest relative difference of the control's latencies: 0.1 is 10%."""
+        by_case = {(row.backend, row.task, row.batch): row for row in self.rows}
         off = [
-            ratio(held[key].rounds_ms, row.rounds_ms).median
+            ratio(by_case[key].rounds_ms, row.rounds_ms).median
             for row in self.rows
-            if row.contestant.control and (key := (row.contestant.twin, row.task, row.batch)) in held
+            if row.backend.control and (key := (row.backend.original, row.task, row.batch)) in by_case
         ]
         return max((max(times, 1 / times) - 1 for times in off), default=0.0)
 
     @property
     def warnings(self) -> list[str]:
-        """What makes the figures doubtful, a line each."""
+        """Warnings about the reliability of the results, one line each."""
         found = []
         if self.noise > NOISY:
             found.append(f"The control differs from itself by up to {self.noise:.0%}: smaller differences are noise.")
@@ -117,7 +117,7 @@ class Benchmark:
         return found
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, for scripts."""
+        """Return all results as a JSON object, for scripts."""
         return {
             **{key: getattr(self, key) for key in ("sources", "machine", "versions", "threads", "rounds")},
             "rows": [_plain(row) for row in self.rows],
@@ -130,42 +130,42 @@ class Benchmark:
 
 
 def _plain(value: Row | Started | LeftOut) -> dict[str, Any]:
-    """The fields as JSON takes them, the contestant's own among them."""
+    """Return the fields as a flat JSON object that includes the fields of the backend."""
     fields = dataclasses.asdict(value)
-    return {"name": value.contestant.name, **fields.pop("contestant"), **fields}
+    return {"name": value.backend.name, **fields.pop("backend"), **fields}
 
 
 def ratio(base: Sequence[float], mine: Sequence[float]) -> Ratio:
-    """How many times as fast as the base, by the times of the same rounds."""
+    """Return the speed-up over the base, by times of the same rounds."""
     by_round = [other / own for other, own in zip(base, mine, strict=False)]
     return Ratio(statistics.median(by_round), min(by_round), max(by_round))
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that is not below `share` of the values (nearest rank)."""
-    return sorted(values)[max(math.ceil(share * len(values)), 1) - 1]
+def percentile(values: Sequence[float], fraction: float) -> float:
+    """Return the percentile by nearest rank: the smallest value that is ≥ `fraction` of the values."""
+    return sorted(values)[max(math.ceil(fraction * len(values)), 1) - 1]
 
 
-def first_on(device: str, measured: Sequence[Contestant]) -> Contestant:
-    """The first of them that computes on a device."""
-    return next(contestant for contestant in measured if contestant.device == device)
+def first_on(device: str, measured: Sequence[Backend]) -> Backend:
+    """Return the first backend on a device."""
+    return next(backend for backend in measured if backend.device == device)
 
 
-def rows(laps: Mapping[tuple[str, int], Mapping[Contestant, Sequence[Sequence[int]]]]) -> list[Row]:
-    """A row for each task, batch and contestant, of the nanoseconds of each call in each round."""
+def rows(trials: Mapping[tuple[str, int], Mapping[Backend, Sequence[Sequence[int]]]]) -> list[Row]:
+    """Return a row for each task, batch size and backend, from the nanoseconds of each call in each round."""
     found = []
-    for (task, batch), ways in laps.items():
-        middles = {way: [statistics.median(lap) / 1e6 for lap in rounds] for way, rounds in ways.items()}
+    for (task, batch), ways in trials.items():
+        middles = {way: [statistics.median(trial) / 1e6 for trial in rounds] for way, rounds in ways.items()}
         for way, rounds in ways.items():
-            calls = [ns / 1e6 for lap in rounds for ns in lap]
+            calls = [ns / 1e6 for trial in rounds for ns in trial]
             base = first_on(way.device, list(ways))
             row = Row(
-                contestant=way,
+                backend=way,
                 task=task,
                 batch=batch,
                 p50_ms=statistics.median(calls),
                 p99_ms=percentile(calls, 0.99),
-                items_per_second=statistics.median(batch * len(lap) / (sum(lap) / 1e9) for lap in rounds),
+                items_per_second=statistics.median(batch * len(trial) / (sum(trial) / 1e9) for trial in rounds),
                 base=base,
                 speed=ratio(middles[base], middles[way]),
                 calls=len(calls),

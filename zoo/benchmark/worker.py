@@ -1,9 +1,10 @@
-"""One contestant's process: loads a release, makes its first sample, then times what it is asked to, by its own clock.
+"""The process of one backend: loads a release, makes its first sample, then times the requested calls by its own clock.
 
     python -m zoo.benchmark.worker '{"source": …, "engine": …, "device": …, "threads": …}'
 
-Lines of JSON: the first says what computes; each one that comes in is {"task", "batch", "seconds"}, and its answer
-{"ns", "cpu", "peak"}. What fails is answered by {"failed": reason}. Between two of them it sleeps.
+Input and output are lines of JSON. The first output is {"providers", "version", "peak"}. A request is {"task", "batch",
+"seconds"} and its answer {"ns", "cpu", "peak"}. A failure is answered by {"failed": reason}. The process sleeps between
+requests.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from typing import Any
 from zoo.core.errors import one_line
 
 GENERATE = "generate"
-"""Beside the tasks: a batch of samples as people get them, their noise drawn and the result made ready."""
+"""The name for timing ``model.generate``: a batch of samples, including its noise and the conversion of the result."""
 
 CHARACTERS = 16
 """The length of a generated text."""
 
 LEAST = 3
-"""The fewest timed calls of one lap, unless the first call takes longer than the whole lap is to."""
+"""The smallest number of timed calls of one trial, unless the first call takes longer than the whole trial."""
 
 
 def serve(given: dict[str, Any]) -> None:
-    """Answer on standard output, which nothing else writes to, until standard input ends."""
+    """Answer requests until standard input ends. Nothing else writes to standard output."""
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -48,25 +49,25 @@ def serve(given: dict[str, Any]) -> None:
         return
     calls: dict[tuple[str, int], Callable[[], object]] = {}
     for line in sys.stdin:
-        asked = json.loads(line)
-        key = asked["task"], asked["batch"]
+        request = json.loads(line)
+        key = request["task"], request["batch"]
         try:
             if key not in calls:
                 calls[key] = call(model, *key)
-            answer({**lap(calls[key], asked["seconds"]), "peak": _peak()})
+            answer({**trial(calls[key], request["seconds"]), "peak": _peak()})
         except Exception as error:
             answer({"failed": one_line(error)[:300]})
 
 
 def _end_with(parent: int) -> None:
-    """End this process once its parent has ended, whatever it is computing."""
+    """End this process when its parent has ended, whatever it is computing."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
 
 
 def _open(source: str, engine: str, device: Any, threads: int) -> Any:
-    """The release as this engine runs it."""
+    """Load the release in this engine."""
     import zoo
 
     if engine != "torch-compiled":
@@ -93,7 +94,7 @@ def _open(source: str, engine: str, device: Any, threads: int) -> Any:
 
 
 def call(model: Any, task: str, batch: int) -> Callable[[], object]:
-    """One call of a task with a batch of plausible input, arrays in and arrays out, or of ``generate``."""
+    """Return a function that calls a task on a batch of example arrays, or calls ``generate``."""
     from zoo.runtime.example_inputs import example
 
     if task == GENERATE:
@@ -104,10 +105,10 @@ def call(model: Any, task: str, batch: int) -> Callable[[], object]:
     return partial(model.backend.run, task, feeds)
 
 
-def lap(function: Callable[[], object], seconds: float) -> dict[str, Any]:
-    """Call for so many seconds: the nanoseconds of each call but the first, which finds the caches cold.
+def trial(function: Callable[[], object], seconds: float) -> dict[str, Any]:
+    """Call a function for `seconds` seconds, and return the nanoseconds of each call except the first, a warm-up.
 
-    A first call that takes longer than that, which caches do not matter to, is the only one.
+    If the first call alone takes longer, it is the only call, and it counts.
     """
     began, cpu, ns = time.perf_counter(), time.process_time(), list[int]()
     while len(ns) < 1 + LEAST or time.perf_counter() - began < seconds:
@@ -130,9 +131,9 @@ def _version(engine: str) -> str:
 
 
 def _peak() -> float | None:
-    """The largest resident memory of this process so far, in megabytes of 1024 · 1024 bytes, by the kernel's account.
+    """Return the peak resident memory of this process in MiB, as the kernel reports it.
 
-    Linux counts what the process that started this one held into ``ru_maxrss``, and not into ``VmHWM``.
+    On Linux ``ru_maxrss`` also counts the memory of the parent process, ``VmHWM`` does not.
     """
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as file:

@@ -1,4 +1,4 @@
-"""The command ``zoo``. Each command's code is imported when it is called, so ``zoo --help`` is quick."""
+"""The command ``zoo``. The code of a command is imported when that command runs, so ``zoo --help`` is quick."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from importlib import import_module
 import click
 
 COMMANDS = {
-    "demo": ("zoo.cli.demo", "Train a small model and use it without torch, in a minute."),
+    "demo": ("zoo.cli.demo", "Train a small model and run it without torch, in about a minute."),
     "list": ("zoo.cli.list", "List models and their recipes."),
     "info": ("zoo.cli.info", "Show a model, a recipe, or a release."),
     "train": ("zoo.cli.train", "Train a model and write its release."),
-    "evaluate": ("zoo.cli.evaluate", "Measure a model, each figure with its protocol and its interval."),
-    "bench": ("zoo.cli.bench", "Measure how fast releases are, in torch and in ONNX Runtime."),
+    "evaluate": ("zoo.cli.evaluate", "Compute a model's metrics, with protocols and confidence intervals."),
+    "bench": ("zoo.cli.bench", "Compare the speed of releases in torch and in ONNX Runtime."),
     "export": ("zoo.cli.export", "Write the release of a run."),
-    "gallery": ("zoo.cli.gallery", "Write a page that shows every released model."),
+    "gallery": ("zoo.cli.gallery", "Write a web page that shows released models."),
     "generate": ("zoo.cli.generate", "Generate samples, without torch."),
-    "run": ("zoo.cli.run", "Run any task of a model on files, without torch."),
-    "interpolate": ("zoo.cli.latent", "From one sample or file to another, through the latents."),
-    "traverse": ("zoo.cli.latent", "Change one number of a latent, and show what that does."),
-    "inpaint": ("zoo.cli.latent", "Fill in what is missing of an image or an audio clip."),
-    "verify": ("zoo.cli.verify", "Check a release: hashes, graphs, samples."),
-    "data": ("zoo.cli.data", "List, get and look at data sets."),
+    "run": ("zoo.cli.run", "Run a task of a model on files, without torch."),
+    "interpolate": ("zoo.cli.latent", "Interpolate between two samples or files in latent space."),
+    "traverse": ("zoo.cli.latent", "Vary one latent dimension and write the samples."),
+    "inpaint": ("zoo.cli.latent", "Fill in the missing part of an image or an audio clip."),
+    "verify": ("zoo.cli.verify", "Check a release: hashes, graphs and samples."),
+    "data": ("zoo.cli.data", "List, download and inspect data sets."),
     "doctor": ("zoo.cli.doctor", "Check this installation and every plugin."),
-    "catalogue": ("zoo.cli.catalogue", "Describe your models, and release their weights."),
+    "registry": ("zoo.cli.registry", "Index your models, and release their weights."),
     "completion": ("zoo.cli.completion", "Print the shell completion script."),
 }
 
 
 class LazyGroup(click.Group):
-    """A group that lists its commands without importing them."""
+    """A click group that lists its commands without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*COMMANDS]  # `list` is the module of that command, once it is imported
@@ -67,12 +67,12 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """A zoo of generative models: train them, and run the same weights in PyTorch and ONNX Runtime.
 
-    A model with a recipe has a name such as vae.mnist. SOURCE is a released name, a run folder or a release folder.
+    NAME is model.recipe, such as vae.mnist. SOURCE is a released name, a run folder or a release folder.
     """
 
 
 def main() -> None:
-    """Run the command line: errors that a person can mend are one line, and only a bug shows a traceback."""
+    """Run the command line. An error that the user can fix is one line; only a bug shows a traceback."""
     from zoo.core.errors import ZooError
 
     _print_anything()
@@ -94,7 +94,7 @@ def main() -> None:
         _fail("Interrupted.", 130)
     except MemoryError:
         _fail("There is not enough memory for that. Ask for fewer samples at once, or use a smaller model.", 1)
-    except BrokenPipeError:  # the reader, such as head, has seen enough
+    except BrokenPipeError:  # the reader, such as head, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:  # a full disk, a file that may not be read
@@ -102,14 +102,14 @@ def main() -> None:
 
 
 def _print_anything() -> None:
-    """Have output that its encoding lacks, such as ``→`` on a Windows pipe or a file name that is no UTF-8, escaped."""
+    """Escape characters that the output encoding lacks: ``→`` on a Windows pipe, or a file name that is not UTF-8."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # None under pythonw, and anything where a program replaced it
+        if isinstance(stream, io.TextIOWrapper):  # it is None under pythonw, and any type where a program replaced it
             stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(message: str, code: int) -> None:
-    rank = os.environ.get("RANK", "0")  # of several processes that torchrun started, each says its own
+    rank = os.environ.get("RANK", "0")  # under torchrun, each process reports its own errors
     where = "" if rank == "0" else f"(process {rank}) "
     click.echo(click.style("Error: ", fg="red", bold=True) + where + " ".join(message.splitlines()), err=True)
     sys.exit(code)

@@ -19,7 +19,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class UserPath(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3
-    """The path of a ``"file"`` or a ``"dir"``, with a leading ``~`` expanded: the type of every option of that kind."""
+    """The type of every path option: the path of a ``"file"`` or a ``"dir"``, with a leading ``~`` expanded."""
 
     name = "path"
 
@@ -34,13 +34,13 @@ class UserPath(click.ParamType):  # type: ignore[type-arg]  # generic since clic
 
 
 NARROWEST = 20
-"""Characters of a column that is worth wrapping."""
+"""The narrowest column, in characters, into which text is wrapped."""
 
 FILE, DIR = UserPath("file"), UserPath("dir")
 
 
 def complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Names ``model.recipe``."""
+    """Complete names ``model.recipe``."""
     from zoo import registry
 
     rows = registry.rows()
@@ -48,7 +48,7 @@ def complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 
 def complete_source(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Released names, and folders."""
+    """Complete released names and folders."""
     from zoo import registry
 
     names = [row.name for row in registry.rows(pretrained=True) if row.name.startswith(incomplete)]
@@ -56,18 +56,18 @@ def complete_source(ctx: click.Context, param: click.Parameter, incomplete: str)
 
 
 def complete_setting(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """``KEY=`` for every recipe field of the model that is being trained."""
+    """Complete ``KEY=`` for every recipe field of the model in the command line."""
     import dataclasses
 
     from zoo import registry
     from zoo.plugin import Recipe
 
     known = {field.name: field.metadata["help"] for field in dataclasses.fields(Recipe)}
-    words = os.environ.get("COMP_WORDS", "").split()  # click has not parsed NAME yet when an option is left open
+    words = os.environ.get("COMP_WORDS", "").split()  # click has not parsed NAME yet while an option lacks its value
     models = [registry.split(word)[0] for word in words if registry.split(word)[0] in registry.plugins()]
     try:
         plugin = registry.find(models[0])
-        described = registry.catalogue(plugin.distribution).models.get(plugin.name, {})
+        described = registry.read_file(plugin.distribution).models.get(plugin.name, {})
         known |= {key: entry["help"] for key, entry in described.get("settings", {}).items()}
     except Exception:
         pass
@@ -75,7 +75,7 @@ def complete_setting(ctx: click.Context, param: click.Parameter, incomplete: str
 
 
 def complete_data(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Names of data sets, and the forms of one's own."""
+    """Complete names of data sets, and the prefixes of the user's own data."""
     from zoo.data import NAMED, OWN
 
     helps = {known.name: known.title for known in NAMED.values()} | {f"{kind}:": own[3] for kind, own in OWN.items()}
@@ -83,19 +83,19 @@ def complete_data(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 
 def complete_named_data(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Names of data sets."""
+    """Complete names of data sets."""
     from zoo.data import NAMED
 
     return [CompletionItem(name, help=known.title) for name, known in NAMED.items() if name.startswith(incomplete)]
 
 
 def complete_device(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Names of devices."""
+    """Complete names of devices."""
     return [CompletionItem(name) for name in ("auto", "cpu", "cuda", "mps") if name.startswith(incomplete)]
 
 
 def complete_task(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The tasks of the SOURCE that stands before."""
+    """Complete the tasks of the SOURCE in the command line."""
     from zoo.release import read
     from zoo.release.resolve import find
 
@@ -107,12 +107,12 @@ def complete_task(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 
 def source(function: Callable[..., Any]) -> Callable[..., Any]:
-    """SOURCE: a released name, a run folder or a release folder."""
+    """Add the argument SOURCE: a released name, a run folder or a release folder."""
     return click.argument("source", shell_complete=complete_source)(function)
 
 
 class _Aliased(click.Option):
-    """An option that has older spellings, which are taken and not shown."""
+    """An option that also accepts older spellings, which the help does not show."""
 
     def __init__(self, *args: Any, aliases: Sequence[str] = (), **options: Any) -> None:
         super().__init__(*args, **options)
@@ -125,38 +125,38 @@ class _Aliased(click.Option):
 
 
 def output_folder(name: str, help: str, alias: str, **options: Any) -> Decorator:
-    """``-o FOLDER`` as the argument `name` of a command; `alias` is an older spelling of it."""
+    """Add ``-o DIR`` as the parameter `name` of a command; `alias` is an older spelling of the option."""
     return click.option(
         "-o", "--output", name, cls=_Aliased, aliases=[alias], type=DIR, metavar="DIR", help=help, **options
     )
 
 
 def output(help: str) -> Decorator:
-    """``-o FILE`` and ``--force``."""
+    """Add ``-o FILE`` and ``--force``."""
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
-        function = click.option("--force", is_flag=True, help="Replace what is there.")(function)
+        function = click.option("--force", is_flag=True, help="Replace existing files.")(function)
         return click.option("-o", "--output", type=FILE, metavar="FILE", help=help)(function)
 
     return add
 
 
 def backend(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--backend`` and ``--device`` of commands that run a model."""
+    """Add ``--backend`` and ``--device`` to a command that runs a model."""
     function = click.option(
         "--device",
         default="auto",
         show_default=True,
         metavar="DEVICE",
         shell_complete=complete_device,
-        help="auto, cpu or cuda, which fails rather than falling back to the CPU.",
+        help="auto, cpu or cuda; cuda fails rather than falling back to the CPU.",
     )(function)
     return click.option(
         "--backend",
         type=click.Choice(["onnx", "torch"]),
         default="onnx",
         show_default=True,
-        help="What runs the model: ONNX Runtime, or torch.",
+        help="Run the model in ONNX Runtime (onnx) or in torch.",
     )(function)
 
 
@@ -166,21 +166,21 @@ data_dir = click.option(
     envvar="ZOO_DATA_DIR",
     show_envvar=True,
     metavar="DIR",
-    help="The folder that holds named data sets.",
+    help="The folder of named data sets.",
 )
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON on standard output, in ASCII, which every encoding has."""
+    """Print a value as JSON on standard output, in ASCII, which every encoding contains."""
     import json
 
     click.echo(json.dumps(value, indent=2))
 
 
 def table(rows: Sequence[tuple[str, ...]], indent: str = "") -> None:
-    """Print rows under their headings, the first row, in aligned columns, of which a terminal may wrap the last."""
+    """Print rows in aligned columns. The first row holds the headings; on a terminal the last column is wrapped."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
@@ -189,7 +189,7 @@ def table(rows: Sequence[tuple[str, ...]], indent: str = "") -> None:
 
 
 def hanging(label: str, text: str) -> str:
-    """A label and its text, which a terminal wraps to its width, below its own beginning."""
+    """Join a label and its text. On a terminal the text is wrapped, with a hanging indent after the label."""
     width = shutil.get_terminal_size().columns
     if not sys.stdout.isatty() or len(label) + len(text) <= width or width - len(label) < NARROWEST:
         return label + text
@@ -198,6 +198,6 @@ def hanging(label: str, text: str) -> str:
 
 
 def say_written(paths: list[Path]) -> None:
-    """Name the files that were written, one a line."""
+    """Print the files that were written, one a line."""
     for path in paths:
         click.echo(f"{path} written")

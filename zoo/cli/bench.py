@@ -1,4 +1,4 @@
-"""The command that measures speed: bench."""
+"""The command ``zoo bench``: compare the speed of releases."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from click.shell_completion import CompletionItem
 from zoo.cli.arguments import as_json, complete_source, print_json, table
 
 if TYPE_CHECKING:
-    from zoo.benchmark.backends import Contestant
+    from zoo.benchmark.backends import Backend
     from zoo.benchmark.results import Benchmark, Ratio
 
 
 def complete_tasks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The tasks of the first SOURCE, and generate."""
+    """Complete the tasks of the first SOURCE, and generate."""
     from zoo.benchmark.worker import GENERATE
     from zoo.release import read
     from zoo.release.resolve import find
@@ -28,7 +28,7 @@ def complete_tasks(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 
 def complete_engine(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Ways to run a release."""
+    """Complete backend names."""
     from zoo.benchmark.backends import ENGINES
 
     return [CompletionItem(name, help=text) for name, text in ENGINES.items() if name.startswith(incomplete)]
@@ -38,7 +38,7 @@ def complete_engine(ctx: click.Context, param: click.Parameter, incomplete: str)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE…", shell_complete=complete_source)
 @click.option(
     "--task", "tasks", multiple=True, metavar="TASK", shell_complete=complete_tasks,
-    help="A task, or generate; may be repeated.  [default: all]",
+    help="Time only this task, or generate; may be repeated.  [default: all]",
 )  # fmt: skip
 @click.option(
     "--batch",
@@ -49,16 +49,19 @@ def complete_engine(ctx: click.Context, param: click.Parameter, incomplete: str)
     help="A batch size; may be repeated.  [default: 1 and 64]",
 )
 @click.option(
-    "--rounds", type=int, default=5, show_default=True, metavar="N", help="Interleaved; more give tighter estimates."
+    "--rounds", type=int, default=5, show_default=True, metavar="N",
+    help="Interleaved rounds; more give tighter estimates.",
+)  # fmt: skip
+@click.option(
+    "--threads", type=int, default=1, show_default=True, metavar="N", help="Threads of torch and of ONNX Runtime."
 )
-@click.option("--threads", type=int, default=1, show_default=True, metavar="N", help="Of torch and of ONNX Runtime.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
-    help="auto: the CPU, and CUDA where there is a card.",
+    help="auto is the CPU, and CUDA too if there is a GPU.",
 )  # fmt: skip
 @click.option(
     "--only", multiple=True, metavar="NAME", shell_complete=complete_engine,
-    help="torch, torch-compiled or onnx; may be repeated.",
+    help="Run only this backend: torch, torch-compiled or onnx; may be repeated.",
 )  # fmt: skip
 @as_json
 def bench_command(
@@ -71,11 +74,11 @@ def bench_command(
     only: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Measure how fast releases are: torch, compiled torch and ONNX Runtime, side by side.
+    """Compare the speed of releases in torch, compiled torch and ONNX Runtime.
 
-    Each computes in a process of its own, in turn, round by round. P50 and P99 are latencies of a call in milliseconds;
-    SPEED is how many times as fast as the first way on the same device, in the same round, with the smallest and the
-    largest of the rounds. A/A is a way measured twice: what it differs by is noise.
+    Each backend runs in its own process, and the backends take turns, round by round. P50 and P99 are latencies of one
+    call in milliseconds. SPEED is the speed-up over the first backend on the same device: the median over the rounds,
+    and IN ROUNDS the smallest and the largest. A/A is one backend measured twice: its difference is noise.
     """
     from zoo.benchmark.bench import bench
 
@@ -89,10 +92,10 @@ def bench_command(
 def _show(found: Benchmark) -> None:
     several = len(found.sources) > 1
 
-    def who(contestant: Contestant) -> tuple[str, ...]:
-        return (*([contestant.source] if several else []), contestant.name)
+    def who(backend: Backend) -> tuple[str, ...]:
+        return (*([backend.source] if several else []), backend.name)
 
-    heads = (*(["SOURCE"] if several else []), "WAY")
+    heads = (*(["SOURCE"] if several else []), "BACKEND")
     about = found.machine
     click.echo(f"{about['processor']}, {about['cores']} cores; Python {about['python']}, {', '.join(found.versions)}")
     words = (
@@ -102,7 +105,7 @@ def _show(found: Benchmark) -> None:
     rows = [("TASK", "BATCH", *heads, "P50 MS", "P99 MS", "ITEMS/S", "SPEED", "IN ROUNDS")]
     rows += [
         (
-            row.task, str(row.batch), *who(row.contestant), _short(row.p50_ms), _short(row.p99_ms),
+            row.task, str(row.batch), *who(row.backend), _short(row.p50_ms), _short(row.p99_ms),
             _short(row.items_per_second), *_times(row.speed),
         )
         for row in found.rows
@@ -112,14 +115,14 @@ def _show(found: Benchmark) -> None:
     rows = [(*heads, "COLD START", "SPEED", "IN ROUNDS", "MEMORY", "AT THE END", "COMPUTES ON")]
     rows += [
         (
-            *who(one.contestant), f"{one.seconds:.2f} s", *_times(one.speed), _memory(one.first_megabytes),
+            *who(one.backend), f"{one.seconds:.2f} s", *_times(one.speed), _memory(one.first_megabytes),
             _memory(one.megabytes), ", ".join(one.providers),
         )
         for one in found.started
     ]  # fmt: skip
     table(rows)
     for left in found.left_out:
-        what = f"{' of '.join(reversed(who(left.contestant)))}{f', {left.what}' if left.what else ''}"
+        what = f"{' of '.join(reversed(who(left.backend)))}{f', {left.what}' if left.what else ''}"
         click.echo(f"{what}: left out, {left.reason}.", err=True)
     for warning in found.warnings:
         click.echo(f"{click.style('Warning:', fg='yellow', bold=True)} {warning}", err=True)
@@ -134,5 +137,5 @@ def _memory(megabytes: float | None) -> str:
 
 
 def _short(value: float) -> str:
-    """Three digits: 0.0123, 1.23, 123."""
+    """Format a number with three significant digits: 0.0123, 1.23, 123."""
     return f"{value:#.3g}".rstrip(".") if value < 1000 else f"{value:,.0f}"

@@ -8,7 +8,7 @@ import click
 @click.command("completion", epilog='Example:  eval "$(zoo completion bash)"')
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion_command(shell: str) -> None:
-    """Print the script that completes commands, names and settings in your shell.
+    """Print the script that lets your shell complete commands, names and settings.
 
     \b
     Add it to the file that your shell reads when it starts:

@@ -1,4 +1,4 @@
-"""Prepares a process of ours for torch, before it is imported: how its threads wait, and how it keeps memory."""
+"""CPU settings of a process, made before it imports torch: how threads wait, and how freed memory is kept."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import time
 from pathlib import Path
 
 KEPT = {-1: 2**31 - 1, -3: 2**25}
-"""For glibc's malloc. Up to 2 GiB of free memory stay ours (M_TRIM_THRESHOLD), and only blocks of more than 32 MiB, the
-most that it allows, are mapped one by one (M_MMAP_THRESHOLD)."""
+"""Parameters of glibc's malloc. The process keeps up to 2 GiB of freed memory (M_TRIM_THRESHOLD). Only blocks of more
+than 32 MiB, the largest value allowed, are mapped one by one (M_MMAP_THRESHOLD)."""
 
 
 def prepare() -> None:
-    """Make torch quick on the CPU; docs/benchmarks.md has the figures. Call it before torch is imported.
+    """Make torch faster on the CPU (measured in docs/benchmarks.md). Call this before torch is imported.
 
-    Each step of a training frees what the next one needs again. glibc would give it back to the kernel, which hands
-    out every page anew. Where other work wants the same cores, torch's threads are told to wait for each other
-    quietly, which costs a tenth where none does.
+    Each training step frees memory that the next step allocates again. By default glibc returns it to the kernel,
+    which then has to provide every page again. If other work uses the same cores, torch's threads wait for each other
+    with little spinning. On an idle machine this would cost a tenth of the speed, so it is not set there.
     """
     if sys.platform == "linux" and not any(key.startswith("MALLOC_") for key in os.environ):
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
@@ -27,12 +27,12 @@ def prepare() -> None:
                 mallopt(key, value)
     if _busy():
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    if "RANK" in os.environ:  # DDP would warn, once a process, that it looks for weights that a phase does not use
+    if "RANK" in os.environ:  # each process would print DDP's warning about its search for unused weights
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def _busy() -> bool:
-    """Whether other threads than this one are running on this machine, most of the times that one looks (on Linux)."""
+    """Return whether threads other than this one are running, in the median of five looks (Linux only)."""
     seen = []
     for _ in range(5):
         try:

@@ -1,4 +1,4 @@
-"""The command ``zoo data``: what named data sets there are, getting them, and looking at one."""
+"""The command ``zoo data``: list named data sets, download them, and inspect one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from zoo.cli.arguments import as_json, complete_named_data, data_dir, output, pr
 
 @click.group("data", epilog="Example:  zoo data list")
 def data_command() -> None:
-    """Named data sets: list them, get their files, look at one."""
+    """List named data sets, download their files, and inspect one."""
 
 
 @data_command.command("list", epilog="Example:  zoo data list --data-dir ~/data")
 @data_dir
 @as_json
 def list_command(data_dir: Path | None, as_json: bool) -> None:
-    """List named data sets and say which are there. No data is read."""
+    """List named data sets and where each is on this machine. Reads no data."""
     from zoo.data import NAMED, OWN, data_folder
 
     folder = data_folder(data_dir)
@@ -51,13 +51,13 @@ def list_command(data_dir: Path | None, as_json: bool) -> None:
 
 @data_command.command(
     "get",
-    short_help="Download what is not there and check it.",
+    short_help="Download missing files and check all of them.",
     epilog="Example:  zoo data get mnist fashion-mnist --data-dir ~/data",
 )
 @click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=complete_named_data)
 @data_dir
 def get_command(names: tuple[str, ...], data_dir: Path | None) -> None:
-    """Download the files of data sets that are not there, and check all of them against their hashes."""
+    """Download the missing files of data sets, and check every file against its SHA-256."""
     from zoo.core.progress import downloads
     from zoo.data import archives, data_folder, download, named
 
@@ -79,7 +79,7 @@ def get_command(names: tuple[str, ...], data_dir: Path | None) -> None:
 
 @data_command.command(
     "info",
-    short_help="Show the source, licence, form and files of one.",
+    short_help="Show the source, licence, form and files of a data set.",
     epilog="Example:  zoo data info mnist -o mnist.png",
 )
 @click.argument("name", shell_complete=complete_named_data)
@@ -87,7 +87,7 @@ def get_command(names: tuple[str, ...], data_dir: Path | None) -> None:
 @output("Write an image of the first samples to this .png file.")
 @as_json
 def info_command(name: str, data_dir: Path | None, output: Path | None, force: bool, as_json: bool) -> None:
-    """Show where a data set is from, whom to cite, its licence, its form, and its files with their hashes."""
+    """Show the source, citation, licence and form of a data set, and its files with their SHA-256."""
     from zoo.data import data_folder, named
 
     known, folder = named(name), data_folder(data_dir)
@@ -141,7 +141,7 @@ def _print(about: dict[str, Any]) -> None:
         if file["listing"]:
             click.echo(f"            SHA-256 of the listing of its files, however they are packed: {file['listing']}")
         click.echo(f"            looked for in {', '.join(file['looked for in'])}")
-        click.echo(f"            from {', '.join(file['addresses']) or 'no address: it has to be put there'}")
+        click.echo(f"            from {', '.join(file['addresses']) or 'no address: put the file there yourself'}")
 
 
 def _check_image(path: Path, force: bool) -> None:
@@ -155,7 +155,7 @@ def _check_image(path: Path, force: bool) -> None:
 
 
 def _write_image(name: str, data_dir: Path | None, path: Path, force: bool) -> None:
-    """The first samples to train on: 64 images, 8 audio clips, or 400 characters."""
+    """Draw the first training samples: 64 images, 8 audio clips, or 400 characters."""
     from zoo import data
     from zoo.core import files
     from zoo.core.progress import downloads

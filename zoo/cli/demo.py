@@ -12,9 +12,9 @@ from zoo.cli.cpu_tuning import prepare
 
 @click.command("demo", epilog="Example:  zoo demo -o demo")
 @output_folder("to", "The folder for the run and the images.", "--to", default="demo", show_default=True)
-@click.option("--force", is_flag=True, help="Replace an earlier demo there.")
+@click.option("--force", is_flag=True, help="Replace an earlier demo in that folder.")
 def demo_command(to: Path, force: bool) -> None:
-    """Train vae.digits, prove its release, and sample from it in a process without torch. Takes about a minute."""
+    """Train vae.digits, check its release, and sample from it in a process without torch. Takes about a minute."""
     prepare()
     from zoo.tools.demo import demo
 

@@ -10,10 +10,12 @@ from zoo.cli.arguments import as_json, print_json
 
 
 @click.command("doctor", epilog="Example:  zoo doctor --json")
-@click.option("--timeout", type=click.FloatRange(min=0.1), default=60, show_default=True, help="Seconds for a plugin.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0.1), default=60, show_default=True, help="Seconds allowed for each plugin."
+)
 @as_json
 def doctor_command(timeout: float, as_json: bool) -> None:
-    """Check this installation and every plugin; exits with 1 if something is wrong."""
+    """Check this installation and every plugin; the exit status is 1 if something is wrong."""
     from zoo.tools import doctor
 
     findings = doctor.examine(timeout)

@@ -1,4 +1,4 @@
-"""The command that measures a model: evaluate."""
+"""The command ``zoo evaluate``: compute the metrics of a model."""
 
 from __future__ import annotations
 
@@ -11,34 +11,41 @@ from zoo.cli.arguments import as_json, complete_data, complete_device, data_dir,
 from zoo.cli.cpu_tuning import prepare
 
 
-def complete_measure(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Families of measures, and measures."""
-    from zoo.evaluation.metric_groups import FAMILIES, OWN
+def complete_metric(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete groups of metrics, and metrics."""
+    from zoo.evaluation.metric_groups import GROUPS, OWN
 
-    names = [OWN, *FAMILIES, *(name for family in FAMILIES.values() for name in family.names)]
+    names = [OWN, *GROUPS, *(name for group in GROUPS.values() for name in group.names)]
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 @click.command("evaluate", epilog="Example:  zoo evaluate vae.digits --only reconstruction --only fid")
 @source
 @click.option(
-    "--only", multiple=True, metavar="NAME", shell_complete=complete_measure,
-    help="A measure (fid), a family (generation), or own, the model's own; may be repeated.",
+    "--only", multiple=True, metavar="NAME", shell_complete=complete_metric,
+    help="Compute only this metric (fid), group (generation), or own (those that the model declares); "
+    "may be repeated.",
 )  # fmt: skip
-@click.option("--limit", type=int, metavar="N", help="Test samples.  [default: all; slow measures: their own subset]")
 @click.option(
-    "--samples", type=int, metavar="N", help="Generated images.  [default: as many as test images, 10,000 at most]"
+    "--limit", type=int, metavar="N", help="Number of test samples.  [default: all; slow metrics use a subset]"
 )
-@click.option("--data", metavar="SET", shell_complete=complete_data, help="Another data set of the same form.")
+@click.option(
+    "--samples", type=int, metavar="N",
+    help="Number of generated images.  [default: as many as test images, at most 10,000]",
+)  # fmt: skip
+@click.option(
+    "--data", metavar="SET", shell_complete=complete_data, help="Evaluate on another data set of the same form."
+)
 @data_dir
 @click.option(
     "--checkpoint",
     metavar="WHICH",
-    help="last, best or a step of a run.  [default: what it releases]",
+    help="The checkpoint of a run: last, best or a step.  [default: the one that the run releases]",
 )
 @click.option(
-    "--device", default="auto", show_default=True, metavar="DEVICE", shell_complete=complete_device, help="auto, cpu, …"
-)
+    "--device", default="auto", show_default=True, metavar="DEVICE", shell_complete=complete_device,
+    help="auto, cpu, cuda, cuda:N or mps.",
+)  # fmt: skip
 @as_json
 def evaluate_command(
     source: str,
@@ -51,13 +58,13 @@ def evaluate_command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Measure a model: reconstruction, likelihood, generation, codes, anomalies, as far as they apply.
+    """Compute the metrics that apply to a model: reconstruction, likelihood, generation, latents, anomalies.
 
-    A run's figures are kept in its measures.json, and zoo export puts them into the release. A release never changes.
-    docs/measures.md says what each measure is.
+    The results of a run are written to its evaluation.json, and zoo export copies them into the release. An existing
+    release never changes. docs/metrics.md defines each metric.
     """
     prepare()
-    from zoo.contract.metric import cells, protocol_words
+    from zoo.contract.metric import cells, format_protocol
     from zoo.evaluation import evaluate
 
     found = evaluate(
@@ -65,15 +72,17 @@ def evaluate_command(
         checkpoint=checkpoint,
     )  # fmt: skip
     if as_json:
-        figures = [figure.to_json() for figure in found.figures]
-        print_json({"name": found.name, "figures": figures, "left_out": dict(found.left_out)})
+        measurements = [measurement.to_json() for measurement in found.measurements]
+        print_json({"name": found.name, "metrics": measurements, "left_out": dict(found.left_out)})
         return
-    rows = [("MEASURE", "VALUE", "UNIT", "BASELINE", "PROTOCOL")]
-    rows += [(*cells(figure), protocol_words(figure)) for figure in found.figures]
+    rows = [("METRIC", "VALUE", "UNIT", "BASELINE", "PROTOCOL")]
+    rows += [(*cells(measurement), format_protocol(measurement)) for measurement in found.measurements]
     table(rows)
-    for family, reason in found.left_out.items():
-        click.echo(f"{family}: {reason}.", err=True)
-    if found.firmer:
-        click.echo(f"{', '.join(found.firmer)}: kept is an older figure, which rests on more samples.", err=True)
+    for group, reason in found.left_out.items():
+        click.echo(f"{group}: {reason}.", err=True)
+    if found.kept_older:
+        click.echo(
+            f"{', '.join(found.kept_older)}: the older value was kept, which was measured on more samples.", err=True
+        )
     if found.kept:
-        click.echo(f"{found.kept} has them; zoo export puts them into a release.", err=True)
+        click.echo(f"Written to {found.kept}; zoo export copies them into a release.", err=True)

@@ -19,13 +19,13 @@ from zoo.cli.arguments import (
 from zoo.cli.cpu_tuning import prepare
 
 
-@click.command("export", epilog="Example:  zoo export runs/vae.digits -o releases/vae.digits --checkpoint best")
+@click.command("export", epilog="Example:  zoo export runs/vae.digits -o my-vae --checkpoint best")
 @click.argument("source", shell_complete=complete_source)
 @output_folder("to", "The release folder to write.", "--to", required=True)
 @click.option(
     "--checkpoint",
     metavar="WHICH",
-    help="last, best or a step of a run.  [default: what it releases]",
+    help="The checkpoint of a run: last, best or a step.  [default: the one that the run releases]",
 )
 @click.option(
     "--format",
@@ -33,28 +33,29 @@ from zoo.cli.cpu_tuning import prepare
     type=click.Choice(["release", "web"]),
     default="release",
     show_default=True,
-    help="web: a static folder with a page that runs the model in a browser.",
+    help="release, or web: a static page that runs the model in a browser.",
 )
 @click.option(
     "--runtime",
     type=DIR,
     metavar="DIR",
-    help="For web: the npm package onnxruntime-web.  [default: a pinned address, by its hashes]",
+    help="For web: the folder of the npm package onnxruntime-web.  [default: a pinned URL, checked by hash]",
 )
-@click.option("--uint8", is_flag=True, help="Add graphs that take and give images as bytes, for any client.")
+@click.option("--uint8", is_flag=True, help="Add graphs with uint8 images as inputs and outputs, for any client.")
 @click.option(
-    "--quantize", type=click.Choice(["fp16", "int8"]), help="A smaller release; what it loses is measured and bounded."
-)
+    "--quantize", type=click.Choice(["fp16", "int8"]),
+    help="Write a smaller, low-precision release; its loss of quality is measured and bounded.",
+)  # fmt: skip
 @click.option(
     "--quantize-loss", type=float, metavar="X",
-    help="For --quantize: the part of itself by which a metric may get worse.  [default: the recipe's, a tenth]",
+    help="For --quantize: the largest relative degradation of a metric.  [default: the recipe's quantize_loss]",
 )  # fmt: skip
 @click.option(
     "--data", metavar="SET", shell_complete=complete_data,
-    help="For --quantize: what to calibrate and measure on.  [default: the model's own data]",
+    help="For --quantize: the data set for calibration and metrics.  [default: the model's own data]",
 )  # fmt: skip
 @data_dir
-@click.option("--force", is_flag=True, help="Replace the release that is there, with all that it had.")
+@click.option("--force", is_flag=True, help="Replace the existing release and all its files.")
 def export_command(
     source: str,
     to: Path,
@@ -68,15 +69,15 @@ def export_command(
     data_dir: Path | None,
     force: bool,
 ) -> None:
-    """Write the release of a run, proven to give the same in torch and ONNX Runtime; or copy a release.
+    """Write the release of a run, or copy a release. Torch and ONNX Runtime must give the same results.
 
-    A mismatch is an error, and then nothing is written. So is a quantised release that loses more than --quantize-loss
-    or its recipe allows. docs/export.md says what each option makes.
+    If they differ, the command fails and writes nothing. It also fails if quantisation degrades a metric by more than
+    --quantize-loss or the recipe allows. docs/export.md describes what each option writes.
     """
     if quantize:
         prepare()
     import zoo
-    from zoo.contract.metric import loss_words
+    from zoo.contract.metric import format_loss
     from zoo.release import QUANTIZED, read
 
     folder = zoo.export(
@@ -97,10 +98,10 @@ def export_command(
     if QUANTIZED in release.manifest:
         made = release.manifest[QUANTIZED]
         rows = [
-            (loss["name"], f"{loss['float']:.4g}", f"{loss['quantized']:.4g}", loss_words(loss), loss["unit"])
+            (loss["name"], f"{loss['float']:.4g}", f"{loss['quantized']:.4g}", format_loss(loss), loss["unit"])
             for loss in made["losses"]
         ]
-        table([("MEASURE", "FLOAT", made["kind"].upper(), "WORSE", "UNIT"), *rows])
+        table([("METRIC", "FLOAT", made["kind"].upper(), "WORSE", "UNIT"), *rows])
         click.echo(f"Graphs and weights: {made['bytes']['quantized']:,} bytes in place of {made['bytes']['float']:,}.")
     if kind == "web":
         click.echo(

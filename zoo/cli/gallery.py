@@ -1,4 +1,4 @@
-"""The command that shows everything that is released: gallery."""
+"""The command ``zoo gallery``: write a web page that shows released models."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from zoo.cli.arguments import complete_source, data_dir, output_folder
 @click.argument("sources", nargs=-1, metavar="[SOURCE]…", shell_complete=complete_source)
 @output_folder("to", "The folder to write.", "--to", required=True)
 @data_dir
-@click.option("--force", is_flag=True, help="Replace the gallery that is there.")
+@click.option("--force", is_flag=True, help="Replace an existing gallery.")
 def gallery_command(sources: tuple[str, ...], to: Path, data_dir: Path | None, force: bool) -> None:
-    """Write a page that shows released models: samples, reconstructions, figures, size and speed, without torch.
+    """Write a web page of released models: samples, reconstructions, metrics, size and speed. Does not need torch.
 
-    SOURCE is a released name, a wildcard such as '*.mnist', a run folder or a release folder; without any, everything
-    that is released is shown. The folder is static: open its index.html, or put it on any web server.
+    SOURCE is a released name, a wildcard such as '*.mnist', a run folder or a release folder. The default is every
+    released model. The folder is static: open its index.html, or put it on any web server.
 
-    Test images need their data set; where that is not there, a model is shown without them. Speed is measured on this
-    machine while nothing else of zoo runs.
+    Reconstructions need the data set of the model; without it, the page leaves them out. Speed is measured on this
+    machine, one model at a time.
     """
     from zoo import gallery
 

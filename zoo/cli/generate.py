@@ -16,20 +16,34 @@ from zoo.cli.arguments import (
 
 @click.command("generate", epilog="Example:  zoo generate runs/vae.digits -n 64 --seed 1 -o samples.png")
 @source
-@click.option("-n", "count", type=int, default=16, metavar="N", help="How many.  [default: 16; text and audio: 1]")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same samples everywhere.")
-@click.option("--first", type=int, default=0, show_default=True, help="Index of the first sample of the seed.")
-@click.option("--label", type=int, help="The class to generate, for models with labels.")
-@click.option("--prompt", default="", help="How a text begins.")
-@click.option("--length", type=int, help="Characters to write after the prompt.")
-@click.option("--temperature", type=float, default=1.0, show_default=True, help="0 takes the likeliest token.")
-@click.option("--top-k", type=int, default=0, help="Pick from the K likeliest tokens.  [default: all]", metavar="K")
 @click.option(
-    "--top-p", type=float, default=1.0, help="Pick from the likeliest with probability P.  [default: all]", metavar="P"
+    "-n", "count", type=int, default=16, metavar="N", help="Number of samples.  [default: 16; text and audio: 1]"
 )
-@click.option("--steps", type=int, help="Steps from noise to a sample.  [default: what it was released with]")
-@click.option("--eta", type=float, help="Noise added on the way: 0 none, 1 all of DDPM.  [default: the same]")
-@output("A .png grid, a .npy array, .txt, or .wav, numbered if several.  [default: NAME-seedN; text: the terminal]")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same samples everywhere.")
+@click.option(
+    "--first", type=int, default=0, show_default=True, help="Index of the first sample in the seed's sequence."
+)
+@click.option("--label", type=int, help="The class to generate, for models with labels.")
+@click.option("--prompt", default="", help="The start of the text, for models of text.")
+@click.option("--length", type=int, help="Number of characters to generate after the prompt.")
+@click.option(
+    "--temperature", type=float, default=1.0, show_default=True,
+    help="Sampling temperature; 0 always picks the most likely token.",
+)  # fmt: skip
+@click.option("--top-k", type=int, default=0, help="Sample from the K most likely tokens.  [default: all]", metavar="K")
+@click.option(
+    "--top-p", type=float, default=1.0, metavar="P",
+    help="Sample from the most likely tokens of total probability P.  [default: all]",
+)  # fmt: skip
+@click.option("--steps", type=int, help="Sampling steps of a diffusion model.  [default: that of the release]")
+@click.option(
+    "--eta", type=float,
+    help="Noise added in each sampling step: 0 is none (DDIM), 1 is that of DDPM.  [default: that of the release]",
+)  # fmt: skip
+@output(
+    "The file: a .png grid, a .npy array, .txt, or .wav (numbered if several).  "
+    "[default: NAME-seedN; text: the terminal]"
+)
 @backend
 @click.pass_context
 def generate_command(

@@ -11,7 +11,7 @@ import click
 from zoo.cli.arguments import as_json, complete_name, hanging, print_json
 
 if TYPE_CHECKING:
-    from zoo.contract.metric import Figure
+    from zoo.contract.metric import Measurement
     from zoo.release import Release
 
 
@@ -52,19 +52,19 @@ def _words(value: Any) -> str:
 
 
 def _about_name(name: str) -> dict[str, Any]:
-    """What the static catalogue says of a model or of one of its recipes."""
+    """Return what the static registry says about a model or one of its recipes."""
     from zoo import registry
     from zoo.contract import settings
     from zoo.plugin import Recipe
 
     model, recipe = registry.split(name)
     plugin = registry.find(model)
-    listed = registry.catalogue(plugin.distribution)
+    listed = registry.read_file(plugin.distribution)
     described = listed.models.get(model)
     origin = f"{plugin.distribution} {plugin.version}"
     if described is None:
-        why = listed.problem or "its catalogue does not list it"
-        note = f"not indexed: {why}. In its project, run: zoo catalogue build"
+        why = listed.problem or "its registry.yaml does not list it"
+        note = f"not indexed: {why}. In its project, run: zoo registry build"
         return {"name": model, "from": origin, "note": note}
     if recipe and recipe not in described["recipes"]:
         raise registry.no_recipe(model, recipe, described["recipes"])
@@ -97,8 +97,8 @@ def _about_name(name: str) -> dict[str, Any]:
 
 
 def _about_weights(name: str, entry: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Where released weights come from, and what was measured of them."""
-    from zoo.contract.metric import from_catalogue
+    """Return where released weights come from, and their metrics."""
+    from zoo.contract.metric import from_json
     from zoo.core.progress import duration
 
     if entry is None:
@@ -115,38 +115,38 @@ def _about_weights(name: str, entry: Mapping[str, Any] | None) -> dict[str, Any]
             "manifest": entry["manifest_sha256"],
             "parity": f"torch and ONNX Runtime differ by at most {entry['parity']:.1e}",
         },
-        "measures": {figure.name: _figure_words(figure) for figure in map(from_catalogue, entry["measures"])},
+        "metrics": {measurement.name: _format(measurement) for measurement in map(from_json, entry["metrics"])},
     }
 
 
-def _figure_words(figure: Figure) -> str:
-    from zoo.contract.metric import baseline_words, protocol_words, value_words
+def _format(measurement: Measurement) -> str:
+    from zoo.contract.metric import format_baseline, format_protocol, format_value
 
-    beside = f"; beside {baseline_words(figure)}" if figure.baseline else ""
-    return f"{value_words(figure)} {figure.unit}{beside}; {protocol_words(figure)}"
+    baseline = f"; baseline {format_baseline(measurement)}" if measurement.baseline else ""
+    return f"{format_value(measurement)} {measurement.unit}{baseline}; {format_protocol(measurement)}"
 
 
 def _abilities(name: str) -> dict[str, Any]:
-    """What released weights can do beside their tasks."""
+    """Return what released weights can do in addition to their tasks."""
     from zoo.core.errors import ZooError
     from zoo.release import read
     from zoo.release.resolve import find
 
     try:
         return _beside(read(find(name)))
-    except ZooError:  # loading them says what is wrong
+    except ZooError:  # loading the weights reports the error
         return {"verbs": {}}
 
 
 def _beside(release: Release) -> dict[str, Any]:
-    """What a release can do beside its tasks: how it generates, and its verbs."""
+    """Return what a release can do in addition to its tasks: how it generates, and its verbs."""
     from zoo.sampling import latent
 
-    return {**({"generates": release.plan.words} if release.plan else {}), "verbs": latent.verbs(release)}
+    return {**({"generates": release.plan.description} if release.plan else {}), "verbs": latent.verbs(release)}
 
 
 def _about_release(source: str) -> dict[str, Any]:
-    """What a release's manifest says."""
+    """Return what the manifest of a release says."""
     from zoo.contract.metric import from_json
     from zoo.release import QUANTIZED, read
     from zoo.release.resolve import find
@@ -161,7 +161,7 @@ def _about_release(source: str) -> dict[str, Any]:
             name: f"{', '.join(task.inputs)} → {', '.join(task.outputs)}" for name, task in release.tasks.items()
         },
         **_beside(release),
-        "measures": {figure.name: _figure_words(figure) for figure in map(from_json, manifest["measures"])},
+        "metrics": {measurement.name: _format(measurement) for measurement in map(from_json, manifest["metrics"])},
         **({QUANTIZED: _about_quantized(manifest[QUANTIZED])} if QUANTIZED in manifest else {}),
         "recipe": manifest.get("recipe", {}),
         "files": {name: f"{entry.get('bytes', 0):,} bytes" for name, entry in manifest["files"].items()},
@@ -169,15 +169,17 @@ def _about_release(source: str) -> dict[str, Any]:
 
 
 def _about_quantized(made: Mapping[str, Any]) -> dict[str, Any]:
-    """What a quantised release is made of, and what it lost."""
-    from zoo.contract.metric import loss_words
+    """Return the source of a quantised release, and how much each metric degraded."""
+    from zoo.contract.metric import format_loss
 
     return {
         "kind": made["kind"],
         "of": f"the release whose manifest has the SHA-256 {made['of']}",
         "bytes": f"{made['bytes']['quantized']:,} in place of {made['bytes']['float']:,}",
         "losses": {
-            loss["name"]: f"{loss['quantized']:.4g} in place of {loss['float']:.4g} {loss['unit']} ({loss_words(loss)})"
+            loss[
+                "name"
+            ]: f"{loss['quantized']:.4g} in place of {loss['float']:.4g} {loss['unit']} ({format_loss(loss)})"
             for loss in made["losses"]
         },
     }

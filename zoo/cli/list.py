@@ -12,17 +12,17 @@ from zoo.cli.arguments import as_json, complete_data, complete_name, print_json,
 
 @click.command("list", epilog="Example:  zoo list 'vae*' --task reconstruct")
 @click.argument("pattern", default="*", shell_complete=complete_name)
-@click.option("--pretrained", is_flag=True, help="Only names whose weights are released.")
-@click.option("--task", metavar="TASK", help="Only models that have this task, such as encode.")
+@click.option("--pretrained", is_flag=True, help="Only names with released weights.")
+@click.option("--task", metavar="TASK", help="Only models with this task, such as encode.")
 @click.option("--data", metavar="SET", shell_complete=complete_data, help="Only recipes for this data set.")
-@click.option("--all", "everything", is_flag=True, help="The recipes called tiny too, which are for tests.")
+@click.option("--all", "everything", is_flag=True, help="Include the recipes called tiny, which are for tests.")
 @as_json
 def list_command(
     pattern: str, pretrained: bool, task: str | None, data: str | None, everything: bool, as_json: bool
 ) -> None:
     """List models and their recipes; PATTERN is a wildcard such as 'vae*' or '*.mnist'.
 
-    A model with a recipe has a name such as vae.mnist. Recipes with a * have released weights.
+    The name of a recipe is model.recipe, such as vae.mnist. Recipes with a * have released weights.
     """
     from zoo import registry
     from zoo.core.errors import NotFoundError

@@ -22,7 +22,7 @@ from zoo.core import files
 @click.argument("task", shell_complete=complete_task)
 @click.argument("inputs", nargs=-1, metavar="[INPUT]…", type=click.Path())
 @click.option("--fit", type=click.Choice(["crop", "pad"]), help="Cut or pad images of another size, and resize them.")
-@output("A .png, .wav, .npy or .json file.  [default: images TASK.png, audio clips TASK.wav, the rest JSON, printed]")
+@output("A .png, .wav, .npy or .json file.  [default: TASK.png for images, TASK.wav for audio, else printed JSON]")
 @backend
 def run_command(
     source: str,
@@ -36,13 +36,13 @@ def run_command(
 ) -> None:
     """Run a task on files: images, .wav audio clips, .npy arrays, or text.
 
-    For a task with one input, all files together are its batch. For a task with several, give one .npy file for each,
-    in order.
+    For a task with one input, all files together are one batch. For a task with several inputs, give one .npy file for
+    each, in order.
     """
     import zoo
     from zoo.contract.specs import Image, Score
-    from zoo.core.errors import NotFoundError, SettingError
-    from zoo.media import save
+    from zoo.core.errors import NotFoundError, SettingError, suggest
+    from zoo.media import kinds, save
     from zoo.media.convert import fitted
     from zoo.release import USUAL
     from zoo.sampling import latent
@@ -51,7 +51,8 @@ def run_command(
         if task in latent.VERBS:
             raise SettingError(f"{task} is a command of its own. Run: zoo {task} {source} …")
         if task not in model.tasks:
-            raise NotFoundError(f"{model.name} has no task {task!r}. It has: {', '.join(model.tasks)}.")
+            hint = suggest(task, model.tasks)
+            raise NotFoundError(f"{model.name} has no task {task!r}.{hint} It has: {', '.join(model.tasks)}.")
         declared = model.release.tasks[task]
         specs = list(declared.inputs.values())
         if fit and not any(isinstance(spec, Image) for spec in specs):
@@ -75,13 +76,13 @@ def run_command(
         result = model.run(task, *(values if len(specs) > 1 else [values]))
         threshold = model.threshold if isinstance(gives, Score) else None
     if threshold is not None:
-        strange = sum(float(score) > threshold for score in result)
+        anomalous = sum(float(score) > threshold for score in result)
         click.echo(
-            f"{strange} of {len(result)} score above {threshold:.4g}, which {USUAL:.0%} of test samples stay below.",
+            f"{anomalous} of {len(result)} score above {threshold:.4g}; {USUAL:.0%} of test samples score below it.",
             err=True,
         )
     if output is None:
-        click.echo(save.as_json(result))
+        click.echo(kinds.as_json(result))
     else:
         say_written(save.save(result, output, gives, force=force))
 

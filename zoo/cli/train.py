@@ -28,12 +28,12 @@ from zoo.cli.cpu_tuning import prepare
     "--data",
     metavar="SET",
     shell_complete=complete_data,
-    help="A data set (zoo data list), folder:DIR, text:FILE or audio:DIR.",
+    help="A named data set (zoo data list), folder:DIR, text:FILE or audio:DIR.  [default: the recipe's]",
 )
 @data_dir
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", shell_complete=complete_setting,
-    help="Change a recipe field; may be repeated. zoo info NAME shows them.",
+    help="Change a recipe field; may be repeated. zoo info NAME lists the fields.",
 )  # fmt: skip
 @click.option(
     "--from", "start", metavar="SOURCE", shell_complete=complete_source,
@@ -43,7 +43,7 @@ from zoo.cli.cpu_tuning import prepare
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on with the run in that folder, exactly where it stopped; start it if there is none.",
+    help="Resume the run in that folder exactly where it stopped; start it if there is none.",
 )
 @click.option("--force", is_flag=True, help="Replace the run in that folder.")
 @click.option(
@@ -57,16 +57,19 @@ from zoo.cli.cpu_tuning import prepare
 @click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "tf32", "bf16"]),
-    help="Overrides the recipe's; auto is bf16 where the device computes in it.",
+    help="Override the recipe's precision; auto is bf16 where the device supports it.",
 )
 @click.option("--compile", "compiled", is_flag=True, help="Compile each phase with torch.compile.")
-@click.option("--cuda-graphs", is_flag=True, help="Compile, and replay each phase as one launch (CUDA).")
-@click.option("--deterministic", is_flag=True, help="Only kernels that give the same bits each time (CUDA; slower).")
-@click.option("--shard", is_flag=True, help="Under torchrun: split the weights among the processes (FSDP2).")
-@click.option("--checkpoint-every", type=int, metavar="STEPS", help="Default: a tenth of the run, or as it began.")
-@click.option("--tensorboard", is_flag=True, help="Write RUN/tensorboard too.")
-@click.option("-q", "--quiet", is_flag=True, help="Show errors and warnings alone.")
-@click.option("--no-release", is_flag=True, help="Train only; write no release at the end.")
+@click.option("--cuda-graphs", is_flag=True, help="Compile each phase, and replay it as one CUDA graph.")
+@click.option("--deterministic", is_flag=True, help="Use only bitwise reproducible kernels (CUDA; slower).")
+@click.option("--shard", is_flag=True, help="Under torchrun: shard the weights over the processes (FSDP2).")
+@click.option(
+    "--checkpoint-every", type=int, metavar="STEPS",
+    help="Steps between checkpoints.  [default: a tenth of the run; with --resume: unchanged]",
+)  # fmt: skip
+@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard logs to RUN/tensorboard.")
+@click.option("-q", "--quiet", is_flag=True, help="Show only errors and warnings.")
+@click.option("--no-release", is_flag=True, help="Train without writing a release at the end.")
 def train_command(
     name: str,
     data: str | None,
@@ -87,11 +90,11 @@ def train_command(
     quiet: bool,
     no_release: bool,
 ) -> None:
-    """Train model.recipe, such as vae.mnist, and write its release into the run folder.
+    """Train the model and recipe NAME, such as vae.mnist, and write its release into the run folder.
 
-    Ctrl-C and SIGTERM write a checkpoint; --resume goes on from it, exactly.
+    Ctrl-C and SIGTERM write a checkpoint; --resume continues from it exactly.
 
-    On several devices or machines:  torchrun --nproc-per-node N -m zoo train NAME …
+    On several devices:  torchrun --nproc-per-node N -m zoo train NAME …
     """
     prepare()
     from zoo import registry
@@ -121,20 +124,20 @@ def train_command(
     )
     from zoo.training.distributed import rank
 
-    if rank():  # one of several processes, and not the one that writes
+    if rank():  # only the process of rank 0 reports
         sys.stderr.flush()
-        os._exit(0)  # at a usual exit, threads of torch's that still end have been seen to abort a run that is complete
+        os._exit(0)  # a normal exit can abort a complete run, because torch's threads are still ending
     if quiet:
         return
     click.echo(f"Trained {name} in {run.seconds:.0f} s ({run.steps} steps).")
     from zoo.contract.metric import cells
 
-    if run.figures:
-        table([("MEASURE", "VALUE", "UNIT", "BASELINE"), *map(cells, run.figures)], "  ")
-    click.echo(f"  run:     {run.folder}  (metrics.jsonl, measures.json, curves.png, samples/, checkpoints/)")
+    if run.measurements:
+        table([("METRIC", "VALUE", "UNIT", "BASELINE"), *map(cells, run.measurements)], "  ")
+    click.echo(f"  run:     {run.folder}  (metrics.jsonl, evaluation.json, curves.png, samples/, checkpoints/)")
     if run.release is not None:
         click.echo(f"  release: {run.release}")
-        alone = len(run.folder.parts) == 1  # a bare word would be taken for a model's name
+        alone = len(run.folder.parts) == 1  # a bare word would be read as a model's name
         folder = shlex.quote(f"./{run.folder}" if alone else str(run.folder))
         look = "evaluate" if model.generate is None else "generate"
         click.echo(f"Next:  zoo {look} {folder}   zoo verify {folder}   zoo info {folder}")

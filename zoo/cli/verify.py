@@ -11,9 +11,9 @@ from zoo.cli.arguments import as_json, print_json, source
 @source
 @as_json
 def verify_command(source: str, as_json: bool) -> None:
-    """Check a release: every hash, every graph at batches 1 and 3, and that the samples are those it came with.
+    """Check a release: every hash, every graph at batch sizes 1 and 3, and whether generation reproduces its samples.
 
-    Where torch and the plugin are installed, parity is proven again too.
+    If torch and the plugin are installed, the results of torch and ONNX Runtime are compared again too.
     """
     from zoo.core.errors import ZooError
     from zoo.pipeline.verify import verify

@@ -1,1 +1,1 @@
-"""What a plugin declares, as values: specs, recipes, metrics, plans of generation. Needs neither torch nor numpy."""
+"""What a plugin declares: specs, recipes, metrics and generation. Needs neither torch nor numpy."""

@@ -1,4 +1,4 @@
-"""A figure: one measured number, what lets somebody repeat it, and how sure it is. Needs neither torch nor numpy."""
+"""A measurement: a value, its protocol and its confidence interval. Needs neither torch nor numpy."""
 
 from __future__ import annotations
 
@@ -14,80 +14,75 @@ Better = Literal["lower", "higher"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One measured number. Raises :class:`EvaluationError` for a value that is not finite, which measures nothing."""
+class Measurement:
+    """The measured value of one metric. Raises :class:`EvaluationError` for a value that is not finite."""
 
     name: str
     value: float
     unit: str
     protocol: str
-    """What somebody needs to repeat it: samples, split, binarisation, features, seeds."""
+    """What is needed to repeat the measurement: samples, split, binarisation, features, seeds."""
     better: Better = "lower"
     low: float | None = None
     high: float | None = None
-    """The ends of the 95% interval; None where none was taken."""
+    """The ends of the 95% interval; None if there is no interval."""
     interval: str = ""
-    """How the interval was made, or why there is none."""
+    """How the interval was computed, or why there is none."""
     baseline: tuple[str, float] | None = None
-    """What it stands beside: a name and a value on the same samples, such as PCA's."""
+    """The name of a baseline, such as PCA, and its value on the same samples."""
     count: int = 0
-    """The samples that it rests on; 0 where that was not written down."""
+    """The number of samples behind the value; 0 if it was not recorded."""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):
-            raise EvaluationError(f"{self.name} came out as {self.value}, which measures nothing.")
+            raise EvaluationError(f"{self.name} is {self.value}, and a measurement must be finite.")
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object that stands in ``measures.json`` and in a manifest."""
+        """Return the JSON object that ``evaluation.json`` and a manifest hold."""
         entry = dataclasses.asdict(self)
         if self.baseline is not None:
             entry["baseline"] = {"name": self.baseline[0], "value": self.baseline[1]}
         return entry
 
 
-def from_json(entry: Mapping[str, Any]) -> Figure:
-    """The figure of a JSON object; one written before figures had intervals has none. Other keys are left unread."""
-    known = {key: entry[key] for key in (field.name for field in dataclasses.fields(Figure)) if key in entry}
+def from_json(entry: Mapping[str, Any]) -> Measurement:
+    """Read a measurement from its JSON object. Older objects have no interval; unknown keys are ignored."""
+    known = {key: entry[key] for key in (field.name for field in dataclasses.fields(Measurement)) if key in entry}
     if known.get("baseline") is not None:
         known["baseline"] = (known["baseline"]["name"], known["baseline"]["value"])
-    return Figure(**known)
+    return Measurement(**known)
 
 
-def from_catalogue(entry: Mapping[str, Any]) -> Figure:
-    """The figure of an entry of ``registry.yaml``."""
-    return from_json({**entry, "baseline": entry.get("beside")})
-
-
-def cells(figure: Figure) -> tuple[str, str, str, str]:
-    """The name, the value, the unit and the baseline, in words: a row of a table."""
-    return figure.name, value_words(figure), figure.unit, baseline_words(figure)
+def cells(measurement: Measurement) -> tuple[str, str, str, str]:
+    """The row of a table: name, value, unit and baseline as text."""
+    return measurement.name, format_value(measurement), measurement.unit, format_baseline(measurement)
 
 
 def number(value: float, digits: int = 4) -> str:
-    """``"22.34"``, ``"-10,639"``: so many digits, and all of those before the point."""
+    """``"22.34"``, ``"-10,639"``: `digits` significant digits, and all digits before the decimal point."""
     return f"{value:,.0f}" if 10**digits - 0.5 <= abs(value) < 1e9 else f"{value:.{digits}g}"
 
 
-def value_words(figure: Figure) -> str:
-    """``"22.34 ± 0.31"``: the value with half the width of its interval, where there is one."""
-    if figure.low is None or figure.high is None:
-        return number(figure.value)
-    return f"{number(figure.value)} ± {number((figure.high - figure.low) / 2, 2)}"
+def format_value(measurement: Measurement) -> str:
+    """``"22.34 ± 0.31"``: the value and half the width of its interval, if it has one."""
+    if measurement.low is None or measurement.high is None:
+        return number(measurement.value)
+    return f"{number(measurement.value)} ± {number((measurement.high - measurement.low) / 2, 2)}"
 
 
-def loss_words(loss: Mapping[str, Any]) -> str:
-    """``"+3.1%"``: by what part of itself a metric got worse, of a manifest's ``losses``; near 0 by how much."""
+def format_loss(loss: Mapping[str, Any]) -> str:
+    """``"+3.1%"``: the relative degradation of a metric in a manifest's ``losses``; near 0 the absolute one."""
     before, after = float(loss["float"]), float(loss["quantized"])
     if loss.get("of", abs(before)) > abs(before):
         return f"{before - after if loss.get('better') == 'higher' else after - before:+.2g}"
     return f"{loss['loss']:+.1%}"
 
 
-def baseline_words(figure: Figure) -> str:
+def format_baseline(measurement: Measurement) -> str:
     """``"0.931 (PCA, 16 numbers)"``, or a dash."""
-    return "-" if figure.baseline is None else f"{number(figure.baseline[1])} ({figure.baseline[0]})"
+    return "-" if measurement.baseline is None else f"{number(measurement.baseline[1])} ({measurement.baseline[0]})"
 
 
-def protocol_words(figure: Figure) -> str:
-    """The protocol, and how sure the value is."""
-    return f"{figure.protocol}; {figure.interval}" if figure.interval else figure.protocol
+def format_protocol(measurement: Measurement) -> str:
+    """The protocol, and how the interval was computed."""
+    return f"{measurement.protocol}; {measurement.interval}" if measurement.interval else measurement.protocol

@@ -1,4 +1,4 @@
-"""What models, recipes, tasks, inputs and outputs may be called. Plugins and manifests keep to the same rules."""
+"""The rules for names of models, recipes, tasks, inputs and outputs, in plugins and in manifests."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import re
 MODEL = re.compile(r"[A-Za-z0-9_-]+")
 RECIPE = re.compile(r"[A-Za-z0-9_.-]+")
 BOTH = re.compile(rf"{MODEL.pattern}\.{RECIPE.pattern}")
-"""``model.recipe``: a part of file names and of addresses."""
+"""``model.recipe``, which is used in file names and URLs."""
 
 TAKEN = (
     "backend", "close", "generate", "inpaint", "interpolate", "name", "providers", "release", "run", "save", "tasks",
     "threshold", "traverse",
 )  # fmt: skip
-"""What zoo.runtime.LoadedModel has beside the tasks, which are its methods."""
+"""Attributes of zoo.runtime.LoadedModel that a task, which becomes a method of it, must not shadow."""
 
 _TASK = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def task_problem(name: object) -> str:
-    """Why a task cannot have this name, as the end of a sentence that begins with it; "" where it can."""
+    """Return why a task cannot have this name, as the end of a sentence that begins with the name; "" if it can."""
     if not isinstance(name, str) or not _TASK.fullmatch(name):
         return "has a name that is not allowed: it must be lower-case letters, digits and '_', and begin with a letter"
     if keyword.iskeyword(name):
@@ -34,7 +34,7 @@ def task_problem(name: object) -> str:
 
 
 def argument_problem(name: str) -> str:
-    """Why an input or an output cannot have this name, as for :func:`task_problem`."""
+    """Return why an input or an output cannot have this name, as in :func:`task_problem`."""
     if not name.isidentifier() or keyword.iskeyword(name):
         return "has a name that is not allowed: it must be one that a variable of Python can have"
     return ""

@@ -114,7 +114,7 @@ def describe(cls: type[DataclassInstance], name: str) -> str:
     """The type and range of a field in words: ``"an integer of at least 1"``."""
     (field,) = (field for field in dataclasses.fields(cls) if field.name == name)
     limits = []
-    for key, words in (("least", "of at least"), ("most", "of at most"), ("above", "above")):
+    for key, words in (("ge", "of at least"), ("le", "of at most"), ("gt", "above")):
         if field.metadata.get(key) is not None:
             limits.append(f"{words} {field.metadata[key]}")
     hint = types_of(cls)[name]
@@ -150,9 +150,5 @@ def _from_text(text: str, hint: Any) -> Any:
 def _in_range(value: Any, metadata: Mapping[str, Any]) -> bool:
     if isinstance(value, float) and not math.isfinite(value):
         return False
-    least, most, above = (metadata.get(key) for key in ("least", "most", "above"))
-    return not (
-        (least is not None and value < least)
-        or (most is not None and value > most)
-        or (above is not None and value <= above)
-    )
+    ge, le, gt = (metadata.get(key) for key in ("ge", "le", "gt"))
+    return not ((ge is not None and value < ge) or (le is not None and value > le) or (gt is not None and value <= gt))

@@ -39,6 +39,7 @@ class Image(_Form):
     height: int
     width: int
     kind: ClassVar[str] = "image"
+    file: ClassVar[str] = ".png"
     plural: ClassVar[str] = "images"
     dtype: ClassVar[str] = "float32"
 
@@ -62,6 +63,7 @@ class Text(_Form):
     vocabulary: str
     length: int
     kind: ClassVar[str] = "text"
+    file: ClassVar[str] = ".txt"
     plural: ClassVar[str] = "text"
     dtype: ClassVar[str] = "int64"
 
@@ -86,6 +88,7 @@ class Audio(_Form):
     rate: int
     samples: int
     kind: ClassVar[str] = "audio"
+    file: ClassVar[str] = ".wav"
     plural: ClassVar[str] = "audio clips"
     dtype: ClassVar[str] = "float32"
 
@@ -108,6 +111,7 @@ class LogMel(_Form):
     window: int
     hop: int
     kind: ClassVar[str] = "log-mel"
+    file: ClassVar[str] = ".png"
     plural: ClassVar[str] = "audio clips as spectrograms (recipe field bands)"
     dtype: ClassVar[str] = "float32"
 
@@ -118,7 +122,7 @@ class LogMel(_Form):
 
 @dataclass(frozen=True)
 class Vector(_Form):
-    """Numbers of any shape: a code, logits, a cache. `dtype` is float32 or int64."""
+    """Numbers of any shape: a latent, logits, a cache. `dtype` is float32 or int64."""
 
     shape: tuple[int, ...]
     dtype: Literal["float32", "int64"] = "float32"
@@ -155,7 +159,7 @@ class Score(Checked):
 
 
 SampleSpec = Image | Text | Audio | LogMel
-"""What a data set can hold, and a model can model."""
+"""What a data set can hold, and a model can model. `file` is the ending of the file of samples that a release has."""
 
 S = TypeVar("S", Image, Text, Audio, LogMel)
 
@@ -229,7 +233,7 @@ class Iterative(Checked):
     alphas: tuple[float, ...]
     """ᾱ at time 0, 1, … T − 1: falling, between 0 and 1."""
     steps: int
-    """Calls of `task` for a sample, evenly spread over time, unless told otherwise."""
+    """Calls of `task` for a sample, evenly spread over time, by default."""
     eta: float = 0.0
     kind: ClassVar[str] = "iterative"
 
@@ -239,7 +243,7 @@ GENERATIONS: dict[str, type[Generation]] = {value.kind: value for value in (OneS
 
 
 def to_json(value: Spec | Generation) -> dict[str, Any]:
-    """The JSON object for a spec or a generation, as it stands in a manifest."""
+    """The JSON object for a spec or a generation, as in a manifest."""
     fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return {"kind": value.kind, **{k: to_json(v) if isinstance(v, Autoregressive) else v for k, v in fields.items()}}
 

@@ -1,7 +1,7 @@
-"""Checks that a frozen dataclass holds what its fields declare. Needs neither torch nor numpy.
+"""Type checks for the fields of frozen dataclasses. Needs neither torch nor numpy.
 
-A mistake is one line that names the class, the field, what was found, what it should be, and where there is an obvious
-one, what to write: ``Objective: params is 'encoder', and should be a tuple of text. Write ('encoder',).``
+An error is one line with the class, the field, its value and the expected type. If the fix is obvious, the line says
+what to write: ``Objective: params is 'encoder', and should be a tuple of text. Write ('encoder',).``
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hin
 from zoo.core.errors import PluginError, suggest
 
 SHOWN = 60
-"""Characters of a value that an error shows, at most."""
+"""The largest number of characters of a value in an error message."""
 
 TORCH = {"nn": types.SimpleNamespace(Module=Any), "Tensor": Any}
-"""What annotations name and only a type checker imports."""
+"""Names in annotations that only type checkers import."""
 
 
 class Misfit(Exception):
-    """A value, at a path below a field such as ``["image"]``, is not of the type that is declared there."""
+    """A value does not have the declared type. `path` says where it is below the field, such as ``["image"]``."""
 
     def __init__(self, path: str, value: Any, hint: Any) -> None:
         super().__init__(path)
@@ -31,7 +31,7 @@ class Misfit(Exception):
 
 
 class Checked:
-    """Base of the frozen dataclasses of the contract: :class:`PluginError` for a field of another name or type."""
+    """Base of the contract's frozen dataclasses: raises :class:`PluginError` for an unknown field or a wrong type."""
 
     def __new__(cls, *values: Any, **fields: Any) -> Self:
         known = [field.name for field in dataclasses.fields(cls) if field.init]  # type: ignore[arg-type]
@@ -45,9 +45,9 @@ class Checked:
 
 
 def check(value: Any) -> None:
-    """Give each field of a frozen dataclass its declared type (a list passes for a tuple, an int for a float).
+    """Convert each field of a frozen dataclass to its declared type (a list to a tuple, an int to a float).
 
-    Raises :class:`PluginError` for the first field that has another.
+    Raises :class:`PluginError` for the first field that has another type.
     """
     for name, hint in types_of(type(value)).items():
         given = getattr(value, name)
@@ -60,7 +60,7 @@ def check(value: Any) -> None:
 
 
 def types_of(cls: type) -> Mapping[str, Any]:
-    """The declared type of every field of a dataclass, by name."""
+    """Return the declared type of every field of a dataclass by name."""
     return _types_of(cls)
 
 
@@ -71,7 +71,7 @@ def _types_of(cls: type) -> Mapping[str, Any]:
 
 
 def fit(value: Any, hint: Any, path: str = "") -> Any:
-    """`value` as the type `hint`; raises :class:`Misfit` where it is of another."""
+    """Return `value` as the type `hint`, or raise :class:`Misfit`."""
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any:
         return value
@@ -102,13 +102,13 @@ def fit(value: Any, hint: Any, path: str = "") -> Any:
 
 
 def _fit_one(value: Any, hint: Any, choices: tuple[Any, ...], path: str) -> Any:
-    """The first type of a union that fits; a class is no instance of itself, although it can be called."""
+    """Fit a value to the first matching type of a union. A class does not count as an instance, although callable."""
     if not (isinstance(value, type) and value in choices):
         for choice in choices:
             try:
                 return fit(value, choice, path)
             except Misfit as misfit:
-                if misfit.path != path:  # it was meant to be this one, and a part of it is wrong
+                if misfit.path != path:  # this type was meant, and an item inside the value is wrong
                     raise
     raise Misfit(path, value, hint)
 
@@ -121,7 +121,7 @@ def _fit_items(value: Any, hint: Any, args: tuple[Any, ...], path: str) -> tuple
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether `value` is of the type `hint`."""
+    """Return whether `value` is of the type `hint`."""
     try:
         fit(value, hint)
     except Misfit:
@@ -130,7 +130,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def describe(hint: Any, *, many: bool = False) -> str:
-    """A type in words: ``"an integer"``, ``"a tuple of text"``, ``"zoo.AdamW or zoo.RMSprop"``."""
+    """Describe a type in words: ``"an integer"``, ``"a tuple of text"``, ``"zoo.AdamW or zoo.RMSprop"``."""
     origin, args = get_origin(hint), get_args(hint)
     plain = {int: "integers" if many else "an integer", float: "numbers" if many else "a number", str: "text"}
     if hint in plain:
@@ -157,7 +157,7 @@ def describe(hint: Any, *, many: bool = False) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as an error shows it, in one line."""
+    """Format a value for an error message, in one line."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if dataclasses.is_dataclass(value):
@@ -169,7 +169,7 @@ def shown(value: Any) -> str:
 
 
 def name_of(function: object) -> str:
-    """What a function, or whatever is called like one, is called."""
+    """Return the name of a function or of another callable."""
     return str(getattr(function, "__name__", type(function).__name__))
 
 
@@ -180,7 +180,7 @@ def _sentence(name: str, misfit: Misfit) -> str:
 
 
 def _instead(value: Any, hint: Any) -> str:
-    """What somebody may have meant: a tuple of that one value, or the one class that is made of it; else ""."""
+    """Return what the author probably meant: a tuple of the one value, or a class built from it; else ""."""
     if dataclasses.is_dataclass(value) or callable(value):
         text = name_of(value) if callable(value) else f"zoo.{type(value).__name__}(…)"
     else:
@@ -204,7 +204,7 @@ def _instead(value: Any, hint: Any) -> str:
 
 
 def _no_field(cls: type, key: str, known: list[str]) -> str:
-    """What to say of a field that a class has not, or would have, were it a dataclass."""
+    """Return the message for an unknown field, which may come from a base class without the decorator."""
     for base in cls.__mro__:
         if isinstance(vars(base).get(key), dataclasses.Field) and "__dataclass_fields__" not in vars(base):
             return undecorated(base)
@@ -212,6 +212,6 @@ def _no_field(cls: type, key: str, known: list[str]) -> str:
 
 
 def undecorated(cls: type) -> str:
-    """What to say of a class that adds fields and is no dataclass."""
+    """Return the message for a class that adds fields and lacks the dataclass decorator."""
     decorator = "@dataclass(frozen=True, kw_only=True)"
     return f"the class {cls.__name__} adds fields and is no dataclass. Write {decorator} above it."

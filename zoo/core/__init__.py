@@ -1,1 +1,1 @@
-"""What everything else stands on, and knows of no model: errors, files, progress, devices, numbers, random bits."""
+"""The base layer, which knows no models: errors, files, progress, devices, numeric arguments, random numbers."""

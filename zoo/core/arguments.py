@@ -10,16 +10,16 @@ from zoo.core.errors import SettingError
 
 
 def is_integer(value: object) -> bool:
-    """Whether a value is a whole number, of Python or of numpy, and no truth value."""
+    """Return whether a value is an integer of Python or of numpy, and not a bool."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a real number, of Python or of numpy, and no truth value."""
+    """Return whether a value is a real number of Python or of numpy, and not a bool."""
     return is_integer(value) or isinstance(value, (float, np.floating))
 
 
 def check_count(name: str, value: Any, least: int) -> None:
-    """Raise :class:`SettingError` for what is no integer of at least so much."""
+    """Raise :class:`SettingError` unless `value` is an integer of at least `least`."""
     if not is_integer(value) or value < least:
         raise SettingError(f"{name} = {value!r} is not an integer of at least {least}.")

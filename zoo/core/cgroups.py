@@ -1,7 +1,7 @@
-"""The CPU cores and memory that this process may use: control groups of Linux (containers, batch systems) limit both.
+"""The CPU cores and memory that this process may use. Linux control groups (containers, batch systems) limit both.
 
-Version 2 (https://docs.kernel.org/admin-guide/cgroup-v2.html) has one tree of groups, version 1 a tree a controller.
-A limit holds for all groups below it, and what is not limited, or cannot be read, counts as unlimited.
+Version 2 (https://docs.kernel.org/admin-guide/cgroup-v2.html) has one tree of groups; version 1 has one tree for each
+controller. A limit holds for all groups below it. A limit that is missing or cannot be read counts as unlimited.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path("/sys/fs/cgroup")
 OWN = Path("/proc/self/cgroup")
-"""Lines ``ID:CONTROLLERS:PATH``: the groups of this process; version 2 names no controllers."""
+"""The groups of this process, as lines ``ID:CONTROLLERS:PATH``; version 2 names no controllers."""
 
 
 def cores(root: Path = ROOT, own: Path = OWN) -> int:
-    """The CPU cores that this process may use at once: by affinity, and by a quota, rounded up; at least 1."""
+    """Return how many CPU cores this process may use at once, by affinity and by quota (rounded up); at least 1."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([allowed, *(math.ceil(quota) for quota in _quotas(root, own))]))
 
 
 def memory(root: Path = ROOT, own: Path = OWN) -> int | None:
-    """The bytes that this process may still take; None where no group limits it.
+    """Return how many bytes this process may still allocate; None if no group limits it.
 
-    What the kernel caches of files that are not in use counts as free, since it gives that back when it is needed.
+    The kernel's inactive file cache counts as free, because the kernel releases it when memory is needed.
     """
     left = [
         limit - used + cached
@@ -41,7 +41,7 @@ def memory(root: Path = ROOT, own: Path = OWN) -> int | None:
 
 
 def _quotas(root: Path, own: Path) -> Iterator[float]:
-    """Each quota of CPU time, in cores."""
+    """Yield each quota of CPU time, in cores."""
     for group in _groups("cpu", root, own):
         quota, _, period = _text(group / "cpu.max").partition(" ")
         if not quota:
@@ -51,9 +51,9 @@ def _quotas(root: Path, own: Path) -> Iterator[float]:
 
 
 def _groups(controller: str, root: Path, own: Path) -> Iterator[Path]:
-    """The groups that this process is in and those around them, as folders; some may not be there.
+    """Yield the folders of this process's groups and of their parents; some may not exist.
 
-    In a container they may be seen from outside, by a path that is not there: the root is then the container's group.
+    Inside a container, the path may be that of the host and not exist: the root is then the group of the container.
     """
     for line in _text(own).splitlines():
         _, _, rest = line.partition(":")
@@ -72,7 +72,7 @@ def _number(path: Path) -> int | None:
 
 
 def _entry(path: Path, key: str) -> int:
-    """A number in a file of lines ``KEY NUMBER``; 0 where it has none."""
+    """Return the number of a key in a file of lines ``KEY NUMBER``; 0 if the key is missing."""
     found = (line.split() for line in _text(path).splitlines())
     return next((int(words[1]) for words in found if len(words) == 2 and words[0] == key and words[1].isdigit()), 0)
 

@@ -1,4 +1,4 @@
-"""Which torch device a person means, and an error where it is not there."""
+"""Torch devices by name, and an error for a device that is not available."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     import torch
 
 MOST_THREADS = 64
-"""Threads that may be asked for on any machine; more only where there are more cores."""
+"""The largest number of threads allowed on any machine; more are allowed if there are more cores."""
 
 
 def torch_device(name: str) -> torch.device:
-    """``"auto"`` (CUDA where there is one, else the CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+    """Return the device called ``"auto"`` (CUDA if available, else the CPU), ``"cpu"``, ``"cuda:1"``, ``"mps"`` etc.
 
-    Raises :class:`DeviceError` for a device that is asked for by name and is not there.
+    Raises :class:`DeviceError` for a named device that is not available.
     """
     import torch
 
@@ -29,19 +29,19 @@ def torch_device(name: str) -> torch.device:
         raise SettingError(f"device = {name!r} is not one of auto, cpu, cuda, cuda:N, mps.")
     if kind == "cuda" and (not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count()):
         raise DeviceError(
-            f"Device {name!r} was asked for, and torch {torch.__version__} finds "
+            f"Device {name!r} was requested, and torch {torch.__version__} finds "
             f"{torch.cuda.device_count()} CUDA devices. "
             "Use --device cpu, or install torch for CUDA (https://pytorch.org/get-started)."
         )
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("Device 'mps' was asked for, and torch does not find it. Use --device cpu.")
+        raise DeviceError("Device 'mps' was requested, and torch does not find it. Use --device cpu.")
     return torch.device(name)
 
 
 def fit_threads() -> None:
-    """Have torch use no more threads than the cores that this process may use, unless OMP_NUM_THREADS says how many.
+    """Limit torch's threads to the cores that this process may use, unless OMP_NUM_THREADS is set.
 
-    torch counts cores by affinity, and knows nothing of a container's quota of CPU time.
+    torch counts cores by affinity and ignores a container's quota of CPU time.
     """
     import torch
 
@@ -50,14 +50,14 @@ def fit_threads() -> None:
 
 
 def check_threads(threads: int) -> None:
-    """Raise :class:`SettingError` for a number of threads that no machine could use."""
+    """Raise :class:`SettingError` for a number of threads that is out of range."""
     most = max(MOST_THREADS, os.cpu_count() or 1)
     if type(threads) is not int or not 1 <= threads <= most:
         raise SettingError(f"threads = {threads!r} is not an integer from 1 to {most}.")
 
 
-def device_words(device: torch.device) -> str:
-    """A device as people know it: ``"NVIDIA H200"``, or the processor's kind and the threads that torch uses."""
+def describe_device(device: torch.device) -> str:
+    """Describe a device: ``"NVIDIA H200"``, or the CPU architecture and the number of torch's threads."""
     import platform
 
     import torch

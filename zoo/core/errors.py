@@ -1,18 +1,18 @@
-"""The errors that zoo raises for what a person can mend; anything else is a bug.
+"""The errors that zoo raises for problems that users can fix. Any other exception is a bug.
 
 ZooError                    one line: the fact, the value, the next step
-├── NotFoundError           a model, recipe, release, run or file that is not there
+├── NotFoundError           a model, recipe, release, run or file that does not exist
 ├── SettingError            a recipe field or an option with a bad name, type or value
 ├── DataError               a data set that is missing, damaged or of the wrong form
 ├── PluginError             a plugin that cannot be imported or breaks the contract
 ├── MissingPackageError     an optional package that is not installed
-├── DeviceError             a device that was asked for and is not there
-├── ExistsError             an output that is there already
+├── DeviceError             a requested device that is not available
+├── ExistsError             an output that already exists
 ├── ReleaseError            a release that is damaged, altered or of a newer format
 ├── ExportError             a task that does not export to ONNX
 │   └── ParityError         torch and ONNX Runtime disagree
-├── EvaluationError         a measure that cannot be taken
-└── TrainingError           a run that cannot go on or be resumed
+├── EvaluationError         a metric that cannot be computed
+└── TrainingError           a run that cannot continue or be resumed
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ZooError(Exception):
 
 
 class NotFoundError(ZooError):
-    """A model, recipe, release, run or file is not there."""
+    """A model, recipe, release, run or file does not exist."""
 
 
 class SettingError(ZooError):
@@ -46,11 +46,11 @@ class MissingPackageError(ZooError):
 
 
 class DeviceError(ZooError):
-    """A device was asked for and is not there."""
+    """A requested device is not available."""
 
 
 class ExistsError(ZooError):
-    """An output is there already."""
+    """An output already exists."""
 
 
 class ReleaseError(ZooError):
@@ -66,22 +66,22 @@ class ParityError(ExportError):
 
 
 class EvaluationError(ZooError):
-    """A measure cannot be taken."""
+    """A metric cannot be computed."""
 
 
 class TrainingError(ZooError):
-    """A run cannot go on or cannot be resumed."""
+    """A run cannot continue or cannot be resumed."""
 
 
 def one_line(error: BaseException) -> str:
-    """The text of any exception as one line, with its type where that says more than the text."""
+    """Return the text of any exception as one line; the type is added unless it is a :class:`ZooError`."""
     text = " ".join(str(error).split())
     name = type(error).__name__
     return text if isinstance(error, ZooError) else f"{name}: {text}" if text else name
 
 
 def suggest(word: str, choices: Iterable[str]) -> str:
-    """``" Did you mean 'vae'?"`` for the choice nearest to `word`, or ``""``."""
+    """Return ``" Did you mean 'vae'?"`` for the choice nearest to `word`, or ``""``."""
     from difflib import get_close_matches
 
     near = get_close_matches(word, list(choices), n=1, cutoff=0.5)
@@ -89,7 +89,7 @@ def suggest(word: str, choices: Iterable[str]) -> str:
 
 
 def installed(package: str) -> bool:
-    """Whether a package can be imported; it is not imported here."""
+    """Return whether a package can be found, without importing it."""
     from importlib.util import find_spec
 
     try:
@@ -99,7 +99,7 @@ def installed(package: str) -> bool:
 
 
 def unusable(error: ImportError, package: str, extra: str, purpose: str) -> MissingPackageError:
-    """The error for a package whose import failed: because it is not there, or because it is broken."""
+    """Return the error for a package whose import failed, because it is missing or broken."""
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == package:
         return missing(package, extra, purpose)
     return MissingPackageError(
@@ -109,10 +109,10 @@ def unusable(error: ImportError, package: str, extra: str, purpose: str) -> Miss
 
 
 def missing(package: str, extra: str, purpose: str) -> MissingPackageError:
-    """The error for an optional package that is not there, with the line that installs it."""
+    """Return the error for an optional package that is not installed, with the command that installs it."""
     return MissingPackageError(f"{purpose} needs {package}, which is not installed. Run: pip install 'genzoo[{extra}]'")
 
 
 def unreadable(path: str | Path, error: OSError) -> DataError:
-    """The error for a file or folder that is there and cannot be read."""
+    """Return the error for a file or folder that exists and cannot be read."""
     return DataError(f"{str(path)!r} could not be read: {error.strerror or error}. Check its permissions.")

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and their SHA-256."""
+"""Atomic writes of files and folders, checks of paths, and SHA-256."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from zoo.core.errors import ExistsError, NotFoundError, SettingError, ZooError
 
 
 def expand(given: str | os.PathLike[str]) -> Path:
-    """A path as a user gives it, with a leading ``~`` or ``~NAME`` as that user's home folder.
+    """Expand a leading ``~`` or ``~NAME`` of a user's path to the home folder.
 
-    Every path is expanded where it enters, in a command or in a function that users call. What comes out never begins
-    with ``~``, so a path that enters twice is the same path: ``./~`` is a folder that is really called so. Raises
-    :class:`SettingError` for what is no path.
+    Commands and public functions expand every path once, on entry. The result never begins with ``~``, so expanding it
+    again changes nothing; ``./~`` is a folder with that name. Raises :class:`SettingError` for a value that is not a
+    path.
     """
     if not isinstance(given, (str, os.PathLike)):
-        raise SettingError(f"{given!r} is no path. Give a str or a Path.")
+        raise SettingError(f"{given!r} is not a path. Give a str or a Path.")
     text = os.path.expanduser(os.fsdecode(given))
     if not text or "\0" in text:
-        raise SettingError(f"{text!r} is no path. Give the path of a file or a folder.")
+        raise SettingError(f"{text!r} is not a path. Give the path of a file or a folder.")
     path = Path(text)
     return Path.cwd() / path if path.parts and path.parts[0].startswith("~") else path
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_free(path: Path, force: bool) -> None:
-    """Raise :class:`ExistsError` if something is at `path` and `force` is not given."""
+    """Raise :class:`ExistsError` if `path` exists, unless `force`."""
     if not force and os.path.lexists(path):
         raise ExistsError(
             f"{path} exists already and was kept. Choose another path, or replace it (--force, force=True)."
@@ -45,15 +45,15 @@ def check_free(path: Path, force: bool) -> None:
 
 
 def check_outside_releases(path: Path) -> None:
-    """Raise :class:`ExistsError` if `path` would lie inside a release, which never changes."""
+    """Raise :class:`ExistsError` if `path` is inside a release, which never changes."""
     for folder in path.resolve().parents:
         manifest = folder / "manifest.json"
         if manifest.is_file() and (folder / "model.safetensors").is_file():
-            raise ExistsError(f"{path} would lie inside the release {folder}, which never changes. Write elsewhere.")
+            raise ExistsError(f"{path} is inside the release {folder}, which never changes. Choose another path.")
 
 
 def check_utf8(path: Path) -> None:
-    """Raise :class:`ZooError` for a path that is not UTF-8: no reader of ONNX or safetensors takes one."""
+    """Raise :class:`ZooError` for a path that is not UTF-8: readers of ONNX and safetensors reject such paths."""
     try:
         str(path.absolute()).encode("utf-8")
     except UnicodeEncodeError as error:
@@ -63,31 +63,31 @@ def check_utf8(path: Path) -> None:
 
 
 def write(path: Path, content: bytes | str, force: bool = True) -> Path:
-    """Write a file beside its place, then rename it there; its folder is made if need be.
+    """Write a file atomically: into a temporary file in the same folder, which is then renamed. Creates the folder.
 
-    Text is UTF-8; what no UTF-8 can hold of the names of files is escaped, as JSON does it: ``p\\udce9``.
+    Text is written as UTF-8. Characters of file names that UTF-8 cannot encode are escaped as in JSON: ``p\\udce9``.
     """
     check_free(path, force)
     if path.is_dir():
-        raise ExistsError(f"{path} is a folder, and a file was to be written there. Choose another path.")
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        raise ExistsError(f"{path} is a folder, so no file can be written there. Choose another path.")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(beside, "wb") as file:
+        with open(partial, "wb") as file:
             file.write(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(partial, path)
     except OSError as error:
         raise ZooError(f"{path} could not be written: {error.strerror or error}.") from error
     finally:
         with suppress(OSError):
-            beside.unlink()
+            partial.unlink()
     return path
 
 
 def share(path: Path) -> None:
-    """Give a file the permissions that new files have for this user: safetensors makes files only for its owner."""
+    """Set the default permissions of new files (umask): safetensors creates files that only the owner can read."""
     mask = os.umask(0)
     os.umask(mask)
     path.chmod(0o666 & ~mask)
@@ -95,9 +95,9 @@ def share(path: Path) -> None:
 
 @contextmanager
 def new_folder(path: Path, force: bool, mark: str = "manifest.json") -> Iterator[Path]:
-    """A folder to fill, which becomes `path` when the block ends well and vanishes when it does not.
+    """Yield a temporary folder, which becomes `path` if the block succeeds and is deleted if it fails.
 
-    With `force` it replaces what is there, if that has a file `mark`, and only once it is complete.
+    With `force`, the complete folder replaces an existing one, provided that this one has a file `mark`.
     """
     check_outside_releases(path)
     _sweep(path.absolute())
@@ -109,30 +109,30 @@ def new_folder(path: Path, force: bool, mark: str = "manifest.json") -> Iterator
             if not ancestor.is_dir():
                 raise ZooError(f"{path} cannot be made: {ancestor} is a file. Choose another path.")
             break
-    place = path.absolute()  # a name such as "." has no parent
-    beside = place.with_name(f".{place.name}.{os.getpid()}.partial")
+    place = path.absolute()  # a path such as "." has no name
+    partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
     old = place.with_name(f".{place.name}.{os.getpid()}.old")
     try:
-        beside.mkdir(parents=True)
+        partial.mkdir(parents=True)
     except OSError as error:
         raise ZooError(f"{path} could not be made: {error.strerror or error}.") from error
     try:
-        yield beside
+        yield partial
         check_free(path, force)
         if path.exists():
             os.replace(path, old)
-        os.replace(beside, path)
+        os.replace(partial, path)
     except OSError as error:
         raise ZooError(f"{path} could not be written: {error.strerror or error}.") from error
     finally:
-        if old.exists() and not path.exists():  # stopped between the two renames, by whatever
+        if old.exists() and not path.exists():  # interrupted between the two renames
             os.replace(old, path)
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
 
 def _sweep(path: Path) -> None:
-    """Clear up what a killed process left beside `path`, and put back what it had moved away to replace."""
+    """Delete temporary folders that killed processes left next to `path`, and restore a folder they had moved away."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
         pid, _, kind = left.name.removeprefix(f".{path.name}.").partition(".")
         if kind not in ("partial", "old") or not pid.isdigit() or _alive(int(pid)):
@@ -144,7 +144,7 @@ def _sweep(path: Path) -> None:
 
 
 def _alive(pid: int) -> bool:
-    if sys.platform == "win32":  # os.kill(pid, 0) would end the process there
+    if sys.platform == "win32":  # os.kill(pid, 0) would terminate the process
         return True
     try:
         os.kill(pid, 0)
@@ -156,8 +156,8 @@ def _alive(pid: int) -> bool:
 
 
 def existing(path: Path, what: str) -> Path:
-    """`path`, or a :class:`NotFoundError` that says `what` is not there."""
-    if not os.path.exists(path):  # unlike Path.exists, False for a name that is too long
+    """Return `path` if it exists; else raise :class:`NotFoundError` about `what`."""
+    if not os.path.exists(path):  # unlike Path.exists, this is False for a name that is too long
         raise NotFoundError(
             f"{what} {str(path)!r} does not exist. Check the path; zoo list --pretrained shows released names."
         )

@@ -1,4 +1,4 @@
-"""How much memory there is: what a data set may take before it is read as a stream, and what is asked for at once."""
+"""Available memory: limits the size of data sets in memory, and of requests such as large batches."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from zoo.core import cgroups
 from zoo.core.errors import SettingError
 
 SMALL = 2**28
-"""Bytes that nobody is refused."""
+"""Requests of at most this many bytes are always allowed."""
 
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
 def limit() -> int:
-    """Bytes: ``ZOO_MEMORY`` (a number, or one with KB, MB, GB, KiB, MiB, GiB), else half of what is available."""
+    """Return ``ZOO_MEMORY`` in bytes (its unit may be KB, MB, GB, KiB, MiB or GiB); default: half of what is free."""
     given = os.environ.get("ZOO_MEMORY", "").strip()
     if not given:
         return available() // 2
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", given)
     if match is None or match[2].upper() not in UNITS:
-        raise SettingError(f"ZOO_MEMORY = {given!r} is no amount of memory. Write bytes, or for example 500MB or 8GB.")
+        raise SettingError(f"ZOO_MEMORY = {given!r} is not a size. Write bytes, or for example 500MB or 8GB.")
     return int(float(match[1]) * UNITS[match[2].upper()])
 
 
 def check(needed: int, what: str, instead: str) -> None:
-    """Raise :class:`SettingError` for `what` takes more bytes than there are; `instead` says what to do."""
+    """Raise :class:`SettingError` if `what` needs more bytes than are free; `instead` says what to do."""
     if needed > SMALL and needed > (free := available()):
-        raise SettingError(f"{what} take {_words(needed)} of memory, and {_words(free)} are free. {instead}")
+        raise SettingError(f"{what} need {_words(needed)} of memory, and {_words(free)} are free. {instead}")
 
 
 def _words(count: int) -> str:
-    """``"1,568 GB"``."""
+    """Format a number of bytes: ``"1,568 GB"``."""
     return f"{count / 1e9:,.0f} GB" if count >= 1e10 else f"{count / 1e9:.1f} GB"
 
 
 def available() -> int:
-    """Bytes that this process could still take: of the machine, and of its control group where that allows less."""
+    """Return how many bytes this process can still allocate, on the machine and within its control group."""
     allowed = cgroups.memory()
     return _machine() if allowed is None else max(0, min(_machine(), allowed))
 

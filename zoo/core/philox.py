@@ -3,7 +3,7 @@
 The generator is Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3",
 https://doi.org/10.1145/2063384.2063405). Its key is the 64-bit seed, low word first; its counter is
 (sample index, stream, step, block). Block b gives the four 32-bit words of the elements 4b … 4b + 3.
-So sample i of a seed is the same alone or in a batch, and in every runtime.
+So sample i of a seed does not depend on the batch or on the runtime.
 
     uniform in [0, 1)   (word >> 8) · 2⁻²⁴, exact in float32
     normal              TABLE[word >> 16], TABLE[k] = Φ⁻¹((k + ½) / 65536) as float32: |value| ≤ 4.33
@@ -31,16 +31,16 @@ MULTIPLY = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)  # Salmon et al. 20
 WEYL = np.array([[0x9E3779B9], [0xBB67AE85]], np.uint64)
 ROUNDS = 10
 STEPS = np.arange(ROUNDS, dtype=np.uint64)[:, None, None] * WEYL
-"""What is added to the two key words in each round: (10, 2, 1)."""
+"""The increments of the two key words in each round: (10, 2, 1)."""
 
 
 def philox(seed: int, counters: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Philox4x32-10 of m counters of four words each, uint32 (4, m): uint32 (m, 4)."""
+    """Apply Philox4x32-10 to m counters of four words, uint32 (4, m), and return uint32 (m, 4)."""
     even, odd = counters[::2], counters[1::2]
-    # Of this round and of the one before, whose low halves are still read. For few counters calls of numpy are what
-    # takes time, so that views are made once and results go where there is room.
+    # Two buffers, because this round still reads the low halves of the previous round's products. With few counters the
+    # overhead of numpy calls dominates, so views are made once and results are written into existing arrays.
     products = np.empty((2, *even.shape), np.uint64)
-    halves = products.view(np.uint32)[:, ::-1]  # of words 0 and 2: each product's low half, high half
+    halves = products.view(np.uint32)[:, ::-1]  # low and high half of each product, of words 0 and 2
     turns = tuple(zip(products, halves[..., 1::2], halves[..., ::2], strict=True))
     mixed = np.empty(even.shape, np.uint32)
     for number, key in enumerate(_keys(seed)):
@@ -56,14 +56,14 @@ def philox(seed: int, counters: NDArray[np.uint32]) -> NDArray[np.uint32]:
 
 @lru_cache(maxsize=64)
 def _keys(seed: int) -> tuple[NDArray[np.uint32], ...]:
-    """The two words of the key in each round, uint32 (2, 1) each."""
+    """Return the two key words of each round, uint32 (2, 1) each."""
     return tuple((np.array([[seed & 0xFFFFFFFF], [seed >> 32]], np.uint64) + STEPS).astype(np.uint32))
 
 
 def words(
     seed: int, indices: NDArray[np.int64], stream: int, step: int, counts: Sequence[int]
 ) -> list[NDArray[np.uint32]]:
-    """Random 32-bit words for each sample index: counts[k] of stream + k, uint32 (n, counts[k]), for each k."""
+    """Return random 32-bit words for n sample indices: for each k, uint32 (n, counts[k]) from the stream + k."""
     streams, blocks, places = _layout(stream, tuple(counts))
     counters = np.empty((4, len(indices), len(streams)), np.uint32)
     counters[0], counters[1], counters[2], counters[3] = indices[:, None], streams, step, blocks
@@ -73,7 +73,7 @@ def words(
 
 @lru_cache(maxsize=16)
 def _layout(stream: int, counts: tuple[int, ...]) -> tuple[NDArray[np.uint32], NDArray[np.uint32], tuple[slice, ...]]:
-    """The stream and the block of each counter of a sample, and which words of them all each stream's are."""
+    """Return the stream and the block of each counter of a sample, and the slice of words of each stream."""
     blocks = [np.arange(-(-count // 4), dtype=np.uint32) for count in counts]
     streams = [np.full(len(own), stream + k, np.uint32) for k, own in enumerate(blocks)]
     starts = [0, *itertools.accumulate(4 * len(own) for own in blocks)]
@@ -89,7 +89,7 @@ def draw(
     stream: int = 0,
     step: int = 0,
 ) -> NDArray[np.float32]:
-    """Noise for the samples `indices` of a seed: float32 (n, *shape)."""
+    """Return noise for the samples `indices` of a seed: float32 (n, *shape)."""
     return draws([(distribution, shape)], seed, indices, stream, step)[0]
 
 
@@ -100,7 +100,7 @@ def draws(
     stream: int = 0,
     step: int = 0,
 ) -> list[NDArray[np.float32]]:
-    """Several noises at once, the k-th of `stream` + k: float32 (n, *shape) for each distribution and shape."""
+    """Return several noise arrays, the k-th from `stream` + k: float32 (n, *shape) for each distribution and shape."""
     random = words(seed, indices, stream, step, [math.prod(shape) for _, shape in kinds])
     return [
         _of_words(distribution, found).reshape(len(indices), *shape)
@@ -122,14 +122,15 @@ def _of_words(distribution: Distribution, random: NDArray[np.uint32]) -> NDArray
 
 @cache
 def normal_table() -> NDArray[np.float32]:
-    """The standard normal's inverse distribution function at the midpoints of 65,536 equal parts: float32 (65536,)."""
+    """Return the inverse normal CDF at the midpoints of 65,536 equal intervals of [0, 1]: float32 (65536,)."""
     inverse = NormalDist().inv_cdf
     half = np.array([inverse((k + 0.5) / 65536) for k in range(32768)], np.float32)
     return np.concatenate([half, -half[::-1]])
 
 
 def checked(seed: int, first: int, n: int) -> tuple[int, int, int]:
-    """The three as Python's integers; :class:`SettingError` unless the seed has 64 bits and the sample indices 32."""
+    """Return the arguments as Python integers. Raises :class:`SettingError` unless the seed fits in 64 bits and the
+    sample indices in 32 bits."""
     for name, value in (("seed", seed), ("first", first), ("n", n)):
         if not is_integer(value):
             raise SettingError(f"{name} = {value!r} is not an integer.")

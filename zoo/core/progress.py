@@ -1,4 +1,4 @@
-"""What people see of long work: a bar on a terminal, plain lines elsewhere, nothing if they want it quiet."""
+"""Progress of long work: a bar on a terminal, plain lines elsewhere, nothing if `quiet`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from types import TracebackType
 from typing import Any
 
 SOON, LATER = 0.2, 10.0
-"""Seconds between two moves of a bar, and between two plain lines."""
+"""Seconds between two updates of the bar, and between two plain lines."""
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: ``"42 s"``, ``"12 min"``, ``"3.5 h"``."""
+    """Format seconds: ``"42 s"``, ``"12 min"``, ``"3.5 h"``."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 class Progress:
-    """Shows how far a run is, on standard error. Use it as a context manager."""
+    """A context manager that shows the progress of a run on standard error."""
 
     def __init__(self, what: str, total: int, done: int = 0, unit: str = "samples", quiet: bool = False) -> None:
         self._what, self._total, self._first, self._unit = what, total, done, unit
@@ -57,16 +57,16 @@ class Progress:
             self._bar.stop()
 
     def update(self, done: int, terms: Mapping[str, float], samples: int) -> None:
-        """Say that `done` steps are done, what the loss terms are, and how many samples were used since the start."""
+        """Report the number of steps done, the loss terms, and the number of samples used since the start."""
         self.tell(terms)
         self.move(done, samples)
 
     def tell(self, terms: Mapping[str, float]) -> None:
-        """The loss terms from now on."""
+        """Set the loss terms to show from now on."""
         self._terms = "  ".join(f"{name} {value:.4g}" for name, value in terms.items())
 
     def move(self, done: int, samples: int) -> None:
-        """Say that `done` steps are done, and how many samples were used since the start: shown now and then."""
+        """Report the number of steps done and of samples used since the start. The display is updated at intervals."""
         now = time.monotonic()
         if done < self._total and now - self._shown < (SOON if self._bar else LATER):
             return
@@ -82,7 +82,7 @@ class Progress:
             print(f"{self._what}  {done}/{self._total}  {text}  {left} s left", file=sys.stderr, flush=True)
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line above the bar."""
         if self._bar:
             self._bar.console.print(text, highlight=False, markup=False)
         elif not self._quiet:
@@ -90,7 +90,7 @@ class Progress:
 
 
 def downloads(quiet: bool) -> Callable[[int, int | None, str], None]:
-    """A watcher for downloads: one line on a terminal that counts up, one line a file elsewhere."""
+    """Return a progress callback for downloads: a counter on a terminal, one line for each file elsewhere."""
     seen: set[str] = set()
 
     def watch(done: int, total: int | None, name: str) -> None:

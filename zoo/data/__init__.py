@@ -1,14 +1,14 @@
-"""Data sets: ``load("mnist", "train")`` gives one whole split as numpy arrays. Needs no torch.
+"""Data sets: ``load("mnist", "train")`` returns one whole split as numpy arrays. Needs no torch.
 
-Named sets (:data:`zoo.data.table.NAMED`; ``zoo data list``) lie under the data folder: `data_dir`, else $ZOO_DATA_DIR,
-else a cache folder of the user. What is not there is downloaded, and every byte is checked against its known SHA-256.
-The user's own:
+Named sets (:data:`zoo.data.table.NAMED`; ``zoo data list``) are in the data folder: `data_dir`, else $ZOO_DATA_DIR,
+else a cache folder of the user. Missing files are downloaded, and every file is checked against its known SHA-256.
+The user's own data:
 
     folder:DIR   images, of one size or resized; subfolders are classes
     text:FILE    a text in UTF-8
-    audio:DIR    WAV files of one sampling rate; subfolders are classes
+    audio:DIR    audio files of one sampling rate; subfolders are classes
 
-Nothing is imported before it is used.
+Modules are imported on first use.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ FORM: Mapping[str, tuple[type, ...]] = {
     "fit": (str,),
     "background": (str,),
 }
-"""The options that shape a sample, and their types; recipes have fields of the same names."""
+"""The options that define the form of a sample, and their types; recipes have fields of the same names."""
 
 OWN = {
     "folder": ("folder:DIR", "names no folder", "where DIR holds the images", "images"),
     "text": ("text:FILE", "names no file", "where FILE is a text in UTF-8", "UTF-8"),
-    "audio": ("audio:DIR", "names no folder", "where DIR holds the WAV files", "WAV"),
+    "audio": ("audio:DIR", "names no folder", "where DIR holds the audio files", "audio"),
 }
-"""The user's own data, by the word before the colon: its form, and what to say of it."""
+"""The user's own data, by the word before the colon: its syntax, and parts of messages about it."""
 
 
 def load(
@@ -61,14 +61,14 @@ def load(
     background: str = "white",
     progress: Progress | None = None,
 ) -> DataSet:
-    """One split of a data set.
+    """Load one split of a data set.
 
-    `length` is the number of characters in a window of text; `seconds` the length of one clip, and `bands` its mel
-    bands (0 keeps the waveform). `size`, `fit` and `background` are those of
-    :class:`zoo.media.images.ImageOptions`: images become squares of `size` pixels a side (0: as they are), cut or
-    padded. `progress` is called during a download with the bytes that are done, the bytes in all (or None) and the
-    name of the file. Raises :class:`DataError` for data that is missing, damaged or of the wrong form, and
-    :class:`SettingError` for an option out of range.
+    `length` is the number of characters in a window of text. `seconds` is the length of one clip, and `bands` its mel
+    bands (0 keeps the waveform). `size`, `fit` and `background` are those of :class:`zoo.media.images.ImageOptions`:
+    images are resized to squares of `size` pixels a side (0: not resized), cropped or padded. During a download,
+    `progress` is called with the bytes done, the total bytes (or None) and the name of the file. Raises
+    :class:`DataError` for data that is missing, damaged or of the wrong form, and :class:`SettingError` for an option
+    out of range.
     """
     if split not in ("train", "test"):
         raise SettingError(f"A data set has no split {split!r}. Choose train or test.")
@@ -102,37 +102,40 @@ def load(
 
 
 def form(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of :func:`load` that shape a sample, out of a recipe's fields; what has another type is left out."""
+    """Return the options of :func:`load` that define the form of a sample, from a recipe's fields.
+
+    Fields of another type are left out.
+    """
     return {key: fields[key] for key, types in FORM.items() if type(fields.get(key)) in types}
 
 
 def absolute(name: str) -> str:
-    """The same data, for whoever is in another folder: the place of one's own is made absolute, other names stay."""
+    """Return the name with the path of the user's own data made absolute. Other names stay the same."""
     kind, _, place = name.partition(":")
     return f"{kind}:{os.path.abspath(files.expand(place))}" if kind in OWN and place else name
 
 
 def named(name: str) -> NamedSet:
-    """What is known of the data set of that name; :class:`DataError` if there is none."""
+    """Return the description of a named data set. Raises :class:`DataError` for an unknown name."""
     if name not in NAMED:
         kind = name.partition(":")[0]
         if kind in OWN:
-            raise DataError(f"{name!r} is your own data, of which nothing is known. Name one of {', '.join(NAMED)}.")
+            raise DataError(f"{name!r} is your own data, not a named data set. Name one of {', '.join(NAMED)}.")
         raise DataError(_unknown(name))
     return NAMED[name]
 
 
 def data_folder(given: str | Path | None = None) -> Path:
-    """The folder under which named data sets lie: `given`, else $ZOO_DATA_DIR, else the user's cache folder."""
+    """Return the folder of named data sets: `given`, else $ZOO_DATA_DIR, else the user's cache folder."""
     if given or (given := os.environ.get("ZOO_DATA_DIR")):
         return files.expand(given)
     cache = os.environ.get("XDG_CACHE_HOME", "")
-    base = cache if os.path.isabs(cache) else os.path.expanduser("~/.cache")  # XDG: a relative one is ignored
+    base = cache if os.path.isabs(cache) else os.path.expanduser("~/.cache")  # XDG: a relative path is ignored
     return Path(base) / "zoo" / "data"
 
 
 def _unknown(name: str) -> str:
-    """The line for a name that no data set has."""
+    """Return the message for an unknown data set."""
     kind = name.partition(":")[0]
     if kind in OWN:
         form, lacks, hint, _ = OWN[kind]

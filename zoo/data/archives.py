@@ -1,8 +1,7 @@
-"""Archives of published files, read in memory: no name inside one ever becomes a path on disk.
+"""Archives of published files, read in memory: the names inside an archive never become paths on disk.
 
-An archive is known by what is inside, since everybody packs in their own way: a tar that is packed by gzip, bzip2 or xz
-or not at all, a zip, and the folder that was unpacked from it are the same: see
-:func:`zoo.data.known_file.listing`.
+An archive is identified by the files inside, because the same files are packed in many ways: as a tar (with gzip,
+bzip2, xz or no compression), as a zip, or as an unpacked folder. See :func:`zoo.data.known_file.listing`.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from zoo.data.download import fetched
 from zoo.data.known_file import Inside, KnownFile, Progress, listing, locate
 
 LARGEST = 2**30
-"""Bytes that are unpacked of one archive, and bytes of an archive, at most."""
+"""The largest size in bytes of an archive, and of its unpacked content."""
 
 
 def obtain(known: KnownFile, data_dir: Path, progress: Progress | None = None) -> dict[str, bytes]:
-    """The files inside a known archive by their names, from the data folder or else from the net.
+    """Return the files inside a known archive by name, from the data folder or else from the network.
 
     Raises :class:`DataError` unless these are the known files, or the archive is byte for byte the published one.
     """
@@ -53,7 +52,7 @@ def obtain(known: KnownFile, data_dir: Path, progress: Progress | None = None) -
 
 
 def _checked(found: dict[str, bytes], sha256: str, path: Path | None, known: KnownFile) -> dict[str, bytes]:
-    """What was found, if it is what is known; `sha256` is that of the archive."""
+    """Return the files if they are the known ones; `sha256` is the hash of the archive."""
     assert known.inside is not None
     if sha256 == known.sha256:
         return found
@@ -67,7 +66,7 @@ def _checked(found: dict[str, bytes], sha256: str, path: Path | None, known: Kno
 
 
 def members(content: bytes, name: str) -> Iterator[tuple[str, bytes]]:
-    """The names and the bytes of the ordinary files in a tar, packed or not, or a zip, in the archive's order."""
+    """Yield the names and bytes of the regular files in a tar (compressed or not) or a zip, in the archive's order."""
     left = LARGEST
     try:
         for inner, size, read in _zipped(content) if content[:2] == b"PK" else _tarred(content):
@@ -82,7 +81,7 @@ def members(content: bytes, name: str) -> Iterator[tuple[str, bytes]]:
 
 
 _Member = tuple[str, int, Callable[[], bytes]]
-"""A file's name, its size in bytes, and what reads it."""
+"""The name of a file, its size in bytes, and a function that reads it."""
 
 
 def _tarred(content: bytes) -> Iterator[_Member]:
@@ -101,7 +100,7 @@ def _zipped(content: bytes) -> Iterator[_Member]:
 
 
 def _below(folder: Path, inside: Inside) -> Iterator[tuple[str, bytes]]:
-    """The files of an unpacked archive, by their names below the folder that it was unpacked into."""
+    """Yield the files of an unpacked archive, with their names relative to the folder that it was unpacked into."""
 
     def refuse(error: OSError) -> None:
         raise unreadable(error.filename, error) from error

@@ -1,6 +1,6 @@
-"""audio:DIR: the user's own WAV files, all of one sampling rate; :mod:`zoo.data.folder_scan` says how they lie.
+"""audio:DIR: the user's own audio files, all of one sampling rate. :mod:`zoo.data.folder_scan` has the folder layout.
 
-Stereo is mixed down, longer audio clips are cut, shorter ones padded with silence at the end.
+Stereo is mixed down to mono. Longer audio clips are cut; shorter ones are padded with silence at the end.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from zoo.contract.specs import Audio, LogMel, Sample
 from zoo.core.errors import DataError
 from zoo.data import folder_scan
 from zoo.data.dataset import DataSet, Options, Split, fingerprint
-from zoo.media import mel, wav
+from zoo.media import audio_file, mel
 
-SOUNDS = folder_scan.Sort(kind="audio", one="audio clip", endings=(".wav",))
+SOUNDS = folder_scan.Sort(kind="audio", one="audio clip", endings=audio_file.ENDINGS)
 
 
 def own(given: str, split: Split, options: Options) -> DataSet:
-    """One split of the audio clips in a folder."""
+    """Load one split of the audio clips in a folder."""
     found = folder_scan.find(given, SOUNDS)
     rate = _common_rate(found.every)
     spec = mel.form(rate, options.seconds, options.bands)
     paths = found.paths(split)
-    waveforms = in_memory((wav.read(path, str(path))[1] for path in paths), len(paths), spec)
+    waveforms = in_memory((audio_file.read(path, str(path))[1] for path in paths), len(paths), spec)
     labels = found.labels(split)
     return DataSet(
         name=f"audio:{found.name}",
@@ -43,10 +43,10 @@ def own(given: str, split: Split, options: Options) -> DataSet:
 
 
 def _common_rate(paths: Sequence[Path]) -> int:
-    """The sampling rate that all audio clips have. Reads their headers only."""
-    rate = wav.rate_of(paths[0])
+    """Return the common sampling rate of all audio clips. Reads only their headers."""
+    rate = audio_file.rate_of(paths[0])
     for path in paths:
-        if (other := wav.rate_of(path)) != rate:
+        if (other := audio_file.rate_of(path)) != rate:
             raise DataError(
                 f"Audio clips must have one sampling rate: {str(paths[0])!r} has {rate} Hz and {str(path)!r} has "
                 f"{other} Hz. Resample or remove the odd ones."
@@ -55,7 +55,7 @@ def _common_rate(paths: Sequence[Path]) -> int:
 
 
 def in_memory(clips: Iterable[NDArray[np.int16]], count: int, spec: Audio | LogMel) -> NDArray[np.int16]:
-    """Audio clips of any length as int16 (n, samples)."""
+    """Cut or pad audio clips of any length, and return int16 (n, samples)."""
     waveforms = np.empty((count, spec.samples), np.int16)
     for row, clip in zip(waveforms, clips, strict=True):
         row[:] = mel.fit(clip, spec.samples)
@@ -63,5 +63,5 @@ def in_memory(clips: Iterable[NDArray[np.int16]], count: int, spec: Audio | LogM
 
 
 def of_waveforms(waveforms: NDArray[np.int16], spec: Audio | LogMel) -> NDArray[np.int16] | NDArray[np.float32]:
-    """What a data set holds of them: int16 (n, samples), or float32 (n, bands, frames)."""
+    """Convert waveforms to the arrays of a data set: int16 (n, samples), or float32 (n, bands, frames)."""
     return mel.log_mel(waveforms, spec) if isinstance(spec, LogMel) else waveforms

@@ -1,7 +1,7 @@
-"""cifar10: the official binary version, straight from its archive or from the unpacked folder cifar-10-batches-bin.
+"""cifar10: the official binary version, read from its archive or from the unpacked folder cifar-10-batches-bin.
 
-Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html. A file is a row of records of 3,073 bytes: the label, then
-the red, the green and the blue pixels, each plane row by row.
+Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html. A file is a sequence of records of 3,073 bytes: the label,
+then the red, the green and the blue plane, each row by row.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RECORD = 1 + 3 * 32 * 32
 
 
 def load(known: NamedSet, split: Split, options: Options) -> DataSet:
-    """The official split: five files to train on, one to test."""
+    """Load the official split: five training files, one test file."""
     wanted = [file.name for file in known.unpacked[split]]
     files = known.chosen(split, options.data_dir)
     if files == known.files[split]:
@@ -38,13 +38,13 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
 
 
 def parse(content: bytes, name: str, classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The images of a file, uint8 (n, 3, 32, 32), and their labels, int64 (n,)."""
+    """Return the images of a file, uint8 (n, 3, 32, 32), and their labels, int64 (n,)."""
     if not content or len(content) % RECORD:
         raise DataError(
-            f"{name} has {len(content):,} bytes, which is no number of records of {RECORD:,}. Delete it and run again."
+            f"{name} has {len(content):,} bytes, which is not a multiple of {RECORD:,}. Delete it and run again."
         )
     records = np.frombuffer(content, np.uint8).reshape(-1, RECORD)
     labels = records[:, 0].astype(np.int64)
     if labels.max() >= classes:
-        raise DataError(f"{name} has the label {labels.max()}, and there are {classes}. Delete it and run again.")
+        raise DataError(f"{name} has the label {labels.max()}, out of {classes} classes. Delete it and run again.")
     return records[:, 1:].reshape(-1, 3, 32, 32), labels  # (n, 3072) -> (n, 3, 32, 32)

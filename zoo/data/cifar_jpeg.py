@@ -1,6 +1,6 @@
 """cifar10-jpeg: the images of CIFAR-10 as JPEG files in one archive, train/CLASS/NNNN.jpg and test/CLASS/NNNN.jpg.
 
-JPEG is lossy: call what was trained on it "CIFAR-10 (JPEG)", and compare no figure with those of CIFAR-10.
+JPEG is lossy: call this data set "CIFAR-10 (JPEG)" in results, and do not compare metrics with those on CIFAR-10.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from zoo.data.named import NamedSet
 
 
 def load(known: NamedSet, split: Split, options: Options) -> DataSet:
-    """The official split, by number and then by class, so that a part from the start holds all classes alike.
+    """Load the official split, sorted by number and then by class, so that the first n samples are balanced.
 
-    Decoded in one thread, about 15,000 a second: on images this small, threads wait for each other.
+    One thread decodes about 15,000 images a second; with images this small, more threads only wait for each other.
     """
     (file,) = known.files[split]
     found: list[tuple[str, int, bytes]] = []

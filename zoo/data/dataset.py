@@ -1,4 +1,4 @@
-"""What a data set is: one split of it, in memory or, where that is too small, read as it is needed."""
+"""A split of a data set: in memory, or a stream that reads images on demand if they do not fit in memory."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Split = Literal["train", "test"]
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a loader needs to know beside the set and the split; each takes what concerns it."""
+    """The options of loaders. Each loader uses those that apply to its data."""
 
     data_dir: Path
-    """Under which named data sets lie."""
+    """The folder of named data sets."""
     length: int = 128
     """Characters in a window of text."""
     seconds: float = 1.0
@@ -34,53 +34,54 @@ class Options:
     bands: int = 0
     """Mel bands of one clip; 0 keeps the waveform."""
     images: ImageOptions = AS_THEY_ARE
-    """The size of images, and what is behind transparent ones."""
+    """The size of images, and the background of transparent ones."""
     progress: Progress | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DataSet:
-    """One split of a data set. The arrays are contiguous and writable, so other libraries can use them as they are."""
+    """One split of a data set. The arrays are contiguous and writable, so other libraries can use them directly."""
 
     name: str
-    """``"mnist"``; for the user's own, without the folders above it: ``"folder:pics"``, ``"text:notes.txt"``."""
+    """``"mnist"``; for the user's own data, without parent folders: ``"folder:pics"``, ``"text:notes.txt"``."""
     split: Split
     sample: Sample
-    """The form of one sample, and the number of classes (0 where there are no labels)."""
+    """The form of one sample, and the number of classes (0 without labels)."""
     x: NDArray[Any] | Stream = field(repr=False)
     """Images: uint8 (n, c, h, w), or a :class:`~zoo.data.stream.Stream` that reads them. Text: the characters of the
     split in order, uint8 or uint16 (n,). Audio clips: int16 (n, samples), or float32 (n, bands, frames)."""
     labels: NDArray[np.int64] | None = field(repr=False)
     """int64 (n,), or None."""
     source: str
-    """One line: where it is from, and whom to cite."""
+    """One line: the origin of the data, and the citation."""
     licence: str
-    """Of the data; ``"unknown"`` for the user's own."""
+    """The licence of the data; ``"unknown"`` for the user's own."""
     sha256: str
-    """Of the content. Text: the whole file. IDX files: the split's two, unpacked, before they are resized. Audio: the
-    waveforms and labels. A stream: its form, and each file's path, size and class. Others: :func:`fingerprint`."""
+    """The hash of the content. Text: the whole file. IDX: both files of the split, unpacked, before resizing. Audio:
+    the waveforms and labels. A stream: its form, and each file's path, size, class. Others: :func:`fingerprint`."""
     classes: tuple[str, ...] = field(default=(), repr=False)
-    """The names of the classes, in the order of the labels; () where there are none."""
+    """The names of the classes, in the order of the labels; () without labels."""
     note: str = field(default="", repr=False)
-    """What people should know of it, in one line: files that were left out."""
+    """One line of warnings for the user, such as files that were left out."""
 
     def __len__(self) -> int:
-        """Images and audio clips: how many. Text: how many windows of ``sample.x.length`` characters.
+        """Return the number of images, audio clips, or windows of ``sample.x.length`` characters.
 
-        Window i starts at ``i * (length - 1)``: it shares one character with the next, so a model that predicts
-        window[1:] from window[:-1] predicts each character but the first once. What is left at the end is dropped.
+        Window i of a text starts at ``i * (length - 1)`` and shares one character with the next window. So a model that
+        predicts window[1:] from window[:-1] predicts every character but the first exactly once. An incomplete window
+        at the end is dropped.
         """
         if isinstance(self.sample.x, Text):
             return (len(self.x) - 1) // (self.sample.x.length - 1)
         return len(self.x)
 
     def read(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """`x` at `indices`, int64 (b,), in memory: a copy, whether `x` is an array or a stream."""
+        """Return a copy of `x` at `indices`, int64 (b,), in memory, whether `x` is an array or a stream."""
         x = self.x
         return x.read(indices) if isinstance(x, Stream) else x[indices]
 
     def take(self, positions: NDArray[np.int64]) -> DataSet:
-        """The samples at `positions`, int64 (m,), alone, in that order; not for text."""
+        """Return a data set of only the samples at `positions`, int64 (m,), in that order. Not for text."""
         x = self.x
         labels = None if self.labels is None else self.labels[positions]
         chosen = x.take(positions) if isinstance(x, Stream) else x[positions]
@@ -88,14 +89,14 @@ class DataSet:
 
     @property
     def array(self) -> NDArray[Any]:
-        """All of `x` in memory: a stream is read whole."""
+        """All of `x` in memory; a stream is read completely."""
         import numpy as np
 
         return self.x.read(np.arange(len(self))) if isinstance(self.x, Stream) else self.x
 
 
 def fingerprint(x: NDArray[Any], labels: NDArray[np.int64] | None) -> str:
-    """The SHA-256 of arrays: of their types, their shapes and their bytes."""
+    """Return the SHA-256 of the types, shapes and bytes of arrays."""
     import numpy as np
 
     digest = hashlib.sha256()
@@ -106,7 +107,7 @@ def fingerprint(x: NDArray[Any], labels: NDArray[np.int64] | None) -> str:
 
 
 def resized(data: DataSet, options: ImageOptions) -> DataSet:
-    """A data set of images, in memory, whose images were given a size; `sha256` stays that of the data as it was."""
+    """Resize the images of a data set in memory; `sha256` stays that of the original data."""
     import numpy as np
 
     form = data.sample.x

@@ -1,4 +1,4 @@
-"""descriptions: what scikit-learn says of the six data sets that it bundles. Enough to try a model, not to judge it."""
+"""descriptions: scikit-learn's descriptions of its six bundled data sets. Enough to try a model, not to evaluate it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoo.data.text import of_content
 
 
 def load(known: NamedSet, split: Split, options: Options) -> DataSet:
-    """About 15,000 characters of English, split like Shakespeare."""
+    """Load one split of about 15,000 characters of English, split like Shakespeare."""
     try:
         from sklearn import datasets
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""digits: 1,797 handwritten digits, grey, 8x8, that come with scikit-learn.
+"""digits: 1,797 handwritten digits, grey, 8x8, bundled with scikit-learn.
 
 They are the test set of "Optical Recognition of Handwritten Digits" (E. Alpaydin and C. Kaynak, 1998,
 https://archive.ics.uci.edu/dataset/80, CC BY 4.0).
@@ -21,11 +21,11 @@ TRAIN = 1500
 
 
 def load(known: NamedSet, split: Split, options: Options) -> DataSet:
-    """The first 1,500 digits to train on, the last 297 to test.
+    """Load the first 1,500 digits for training, or the last 297 for testing.
 
-    The split keeps the bundled order, in which a writer's digits stand together, so that most of the test digits come
-    from writers who wrote none of the train digits. (The labels repeat in runs of about 128 digits; the first 45 of the
-    test digits end a run that began in the train digits.) Grey values 0 to 16 become round(value * 255 / 16).
+    The split keeps the bundled order, which groups the digits by writer. So most test digits come from writers who
+    wrote none of the training digits. (The labels repeat in runs of about 128 digits; the first 45 test digits complete
+    a run that began in the training digits.) Grey values 0 to 16 become round(value * 255 / 16).
     """
     images, target = _bundled()
     part = slice(TRAIN) if split == "train" else slice(TRAIN, None)
@@ -35,9 +35,9 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
 
 
 def _bundled() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Grey values 0 to 16 of (1797, 64), and labels, as scikit-learn's `load_digits` gives them.
+    """Return grey values 0 to 16, (1797, 64), and labels, as scikit-learn's `load_digits` does.
 
-    Its file is read as it lies, since importing scikit-learn takes more than a second of every process that trains.
+    The bundled file is read directly, because importing scikit-learn takes more than a second.
     """
     place = find_spec("sklearn") if installed("sklearn") else None
     if place is None:
@@ -47,7 +47,7 @@ def _bundled() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if file.is_file():
             table = np.loadtxt(file, delimiter=",")
             return table[:, :-1], table[:, -1]
-    from sklearn.datasets import load_digits  # of a version that keeps it elsewhere
+    from sklearn.datasets import load_digits  # for versions with the file elsewhere
 
     images, target = load_digits(return_X_y=True)
     return images, target

@@ -1,8 +1,9 @@
-"""Downloads of known files: resumed where they stopped, checked, and there whole or not at all.
+"""Downloads of known files: resumable, checked and atomic.
 
-Bytes go to FILE.part, and only a part with the right SHA-256 is renamed to FILE. Who writes FILE.part holds a lock on
-it, which the system lifts when the process ends, however it ends. Who finds it locked (or has no such locks: Windows)
-writes a part of its own, which is not kept for resuming. So no two ever write one part, and nobody waits.
+Bytes are written to FILE.part, which is renamed to FILE only if its SHA-256 is right. The writing process holds a lock
+on FILE.part, which the system releases when the process ends. A process that finds FILE.part locked (or has no such
+locks: Windows) writes its own part file, which is not kept for resuming. So two processes never write to the same part
+file, and no process waits.
 """
 
 from __future__ import annotations
@@ -30,9 +31,12 @@ CHUNK = 1 << 16
 
 
 class _Failed(Exception):
-    """A try failed. Go on with the next address, or with this one: again (a try is used up) or anew (none is)."""
+    """An attempt failed. `then` says what follows: the next address, or this one again.
 
-    def __init__(self, reason: str, then: Literal["next", "again", "anew"]) -> None:
+    "again" counts as one of the tries of this address; "afresh" does not.
+    """
+
+    def __init__(self, reason: str, then: Literal["next", "again", "afresh"]) -> None:
         super().__init__(reason)
         self.reason = reason
         self.then = then
@@ -43,21 +47,21 @@ class _Part:
     path: Path
     file: BinaryIO
     locked: bool
-    """It is FILE.part; otherwise it is one that only we know of."""
+    """Whether this is FILE.part; otherwise it is a part file of this process alone."""
 
 
 def obtain(known: KnownFile, data_dir: Path, progress: Progress | None = None) -> bytes:
-    """The unpacked bytes of a known file that is no archive, from the data folder or else from the net."""
+    """Return the unpacked bytes of a known file (not an archive), from the data folder or else from the network."""
     path = locate(known, data_dir)
     return fetched(known, data_dir, progress) if path is None else _checked(path, known)
 
 
 def fetched(known: KnownFile, data_dir: Path, progress: Progress | None = None) -> bytes:
-    """The unpacked bytes of a known file that is not there, from the net; an archive's are its own."""
+    """Download a known file and return its unpacked bytes; an archive is returned as it is."""
     folder = data_dir / known.folders[0]
     if not known.addresses:
         raise DataError(
-            f"{known.name} is not there, and no address gives exactly that file, which has {known.expected}. "
+            f"{known.name} is missing and cannot be downloaded: no URL has exactly this file, with {known.expected}. "
             f"Put {known.name} into {folder}, or set ZOO_DATA_DIR to a data folder that has it. {known.note}".rstrip()
         )
 
@@ -75,8 +79,8 @@ def fetch(
 ) -> bytes:
     """Download a known file into `folder` and return its unpacked bytes.
 
-    An address whose connection is cut gets `tries` tries, with `pause` seconds before the second, twice that before the
-    third; `timeout` is for each wait on the net, in seconds.
+    If the connection breaks, the address is tried up to `tries` times, with `pause` seconds before the second try and
+    twice that before the third. `timeout` limits each wait on the network, in seconds.
     """
     failures: list[str] = []
     for address in known.addresses:
@@ -91,17 +95,17 @@ def fetch(
                     break
                 if error.then == "again":
                     time.sleep(pause * failed)
-    told = next((failure for failure in failures if known.sha256 in failure), failures[0])
+    cause = next((failure for failure in failures if known.sha256 in failure), failures[0])
     more = f" or {len(failures) - 1} more addresses" if len(failures) > 1 else ""
     raise DataError(
-        f"{known.name} is not there and could not be downloaded from {told}{more}. "
+        f"{known.name} is missing and could not be downloaded from {cause}{more}. "
         f"Put {known.name} into {folder}, or set ZOO_DATA_DIR to a data folder that has it."
     )
 
 
 def _checked(path: Path, known: KnownFile) -> bytes:
     try:
-        with open(path, "rb") as file:  # a browser may have unpacked it, and kept the name
+        with open(path, "rb") as file:  # a browser may have unpacked the file and kept its name
             packed = known.packed and file.read(2) == b"\x1f\x8b"
         content, found = unpack(path, known, packed)
     except OSError as error:
@@ -122,18 +126,18 @@ def _attempt(address: str, known: KnownFile, final: Path, timeout: float, progre
             part.file.truncate(0)
             raise _Failed(
                 f"not the right file: expected {known.expected}, found {found}",
-                "anew" if resumed else "next",  # what was resumed may have been the part of another file
+                "afresh" if resumed else "next",  # a resumed part may have belonged to another file
             )
         with _writing(final):
             os.fsync(part.file.fileno())
             if not part.locked:
-                part.file.close()  # Windows renames no open file
+                part.file.close()  # Windows cannot rename an open file
             os.replace(part.path, final)
         return content
 
 
 def _receive(address: str, known: KnownFile, part: _Part, timeout: float, progress: Progress | None) -> bool:
-    """Get what the part lacks. Whether it is the continuation of an earlier part."""
+    """Download the missing bytes of a part. Return whether an earlier part was continued."""
     start = part.file.seek(0, os.SEEK_END)
     request = Request(address, headers={"User-Agent": "genzoo"})
     if start:
@@ -149,7 +153,7 @@ def _receive(address: str, known: KnownFile, part: _Part, timeout: float, progre
             _append(response, start, known.most, known.name, part, progress)
     except HTTPError as error:
         error.close()
-        if error.code == 416 and start:  # it has no more than we have: perhaps all is there
+        if error.code == 416 and start:  # the server has no more bytes: the part may be complete
             return True
         raise _Failed(f"HTTP {error.code}", "again" if error.code >= 500 or error.code == 429 else "next") from error
     except URLError as error:
@@ -178,7 +182,7 @@ def _append(response: HTTPResponse, done: int, limit: int, name: str, part: _Par
 
 @contextmanager
 def _part(final: Path) -> Iterator[_Part]:
-    """The part of a file, open for appending; afterwards it is kept only where that helps to resume."""
+    """Open the part of a file for appending. Afterwards it is kept only if a later download can resume it."""
     made = [place for place in final.parents if not place.exists()]
     with _writing(final):
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -192,24 +196,24 @@ def _part(final: Path) -> Iterator[_Part]:
     finally:
         useless = not renamed and part.locked and os.fstat(part.file.fileno()).st_size == 0
         if useless:
-            part.path.unlink(missing_ok=True)  # while it is locked, so that it is nobody else's
+            part.path.unlink(missing_ok=True)  # while the lock is held, so no other process uses it
         part.file.close()
         if not renamed and not part.locked:
             part.path.unlink(missing_ok=True)
-        with suppress(OSError):  # what failed leaves no empty folders
+        with suppress(OSError):  # a failed download leaves no empty folders
             for place in made:
                 place.rmdir()
 
 
 def _shared(final: Path) -> _Part | None:
-    """FILE.part, locked; None where somebody else has it."""
+    """Open and lock FILE.part; None if another process has locked it."""
     if sys.platform == "win32":
         return None
     path = final.with_name(f"{final.name}.part")
     file = open(path, "ab")  # noqa: SIM115  (closed by _part)
     with suppress(OSError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):  # not renamed or removed before we had the lock
+        if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):  # not renamed or removed before the lock was taken
             return _Part(path, file, locked=True)
     file.close()
     return None

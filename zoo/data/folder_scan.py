@@ -1,9 +1,9 @@
-"""The files of a user's own folder, by split and class: the rules that folder: and audio: share.
+"""Finds the files of a user's own folder, by split and class: the rules that folder: and audio: share.
 
-Classes are subfolders (sorted by name; what lies deeper belongs to them too), or the files lie directly in DIR and have
-no labels. Where DIR has the subfolders train and test, these are the splits; otherwise every tenth file in sorted
-order, from the first on, is to test. What begins with a dot is left out. Within a split files lie in the order of their
-paths' SHA-256, which is the same on every machine, so that the first ones of a split are of all classes.
+Classes are the subfolders of DIR, sorted by name, with all files at any depth below them. Files directly in DIR have no
+labels. If DIR has the subfolders train and test, these are the splits. Otherwise every tenth file in sorted order,
+starting with the first, is a test file. Names that begin with a dot are ignored. Within a split, files are ordered by
+the SHA-256 of their paths, which is the same on every machine, so that the first files of a split are of all classes.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from zoo.data.dataset import Split
 from zoo.media.images import shown
 
 SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
-"""Folders of such a name are no classes."""
+"""Folders with these names are not classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sort:
-    """What sort of files is looked for."""
+    """The sort of files to find."""
 
     kind: str
     """The word before the colon: ``"folder"``."""
     one: str
-    """``"image"``."""
+    """The word for one file: ``"image"``."""
     endings: tuple[str, ...]
 
 
@@ -52,17 +52,17 @@ class Tree:
 
     root: Path
     one: str
-    """What one of the files is: ``"image"``."""
+    """The word for one file: ``"image"``."""
     splits: Mapping[Split, Sequence[Found]]
-    """Each in the order of :func:`_mixed`."""
+    """The files of each split, in the order of :func:`_mixed`."""
     classes: tuple[str, ...]
-    """The names of all that are in either split; () without labels."""
+    """The names of the classes of both splits; () without labels."""
     left_out: tuple[Path, ...] = ()
-    """The files that are of another sort."""
+    """The files of another sort."""
 
     @property
     def name(self) -> str:
-        """The folder's own name, without those above it, as text: see :func:`zoo.media.images.shown`."""
+        """The name of the folder without its parents, as text: see :func:`zoo.media.images.shown`."""
         return shown(self.root.resolve().name)
 
     @property
@@ -72,31 +72,30 @@ class Tree:
 
     @property
     def note(self) -> str:
-        """What people should know: how many files were left out, and classes without files to train on."""
+        """Warnings for the user: the number of ignored files, and classes without training files."""
         return "; ".join(filter(None, [self._said_of_left_out, self._said_of_classes]))
 
     @property
     def _said_of_classes(self) -> str:
-        """The classes of which all files are to test, as text; empty where there are none."""
+        """The classes without training files, as text; empty if there are none."""
         trained = {found.label for found in self.splits["train"]}
         lacking = [shown(name) for name in self.classes if name not in trained]
         if not lacking:
             return ""
         names, more = ", ".join(map(repr, lacking[:3])), ", …" if len(lacking) > 3 else ""
-        return f"no {self.one} to train on is of {'the class' if len(lacking) == 1 else 'the classes'} {names}{more}"
+        subject, verb = ("the class", "has") if len(lacking) == 1 else ("the classes", "have")
+        return f"{subject} {names}{more} {verb} no training {self.one}"
 
     @property
     def _said_of_left_out(self) -> str:
-        """How many files were left out, and examples of their names; empty where none was."""
+        """The number of ignored files, and examples of their names; empty if there are none."""
         count = len(self.left_out)
         if not count:
             return ""
         names = ", ".join(repr(path.name) for path in self.left_out[:3])
-        what = f"1 file is no {self.one}" if count == 1 else f"{count:,} files are no {self.one}s"
-        was, more = "was" if count == 1 else "were", ", …" if count > 3 else ""
-        return (
-            f"{what} that can be read, by {'its' if count == 1 else 'their'} ending, and {was} left out: {names}{more}"
-        )
+        files, were = ("1 file does", "was") if count == 1 else (f"{count:,} files do", "were")
+        more = ", …" if count > 3 else ""
+        return f"{files} not have the extension of an {self.one} and {were} ignored: {names}{more}"
 
     @property
     def every(self) -> list[Path]:
@@ -108,14 +107,14 @@ class Tree:
         return [found.path for found in self.splits[split]]
 
     def labels(self, split: Split) -> NDArray[np.int64] | None:
-        """int64 (n,), or None."""
+        """The labels of a split: int64 (n,), or None."""
         if not self.classes:
             return None
         number = {label: index for index, label in enumerate(self.classes)}
         return np.array([number[found.label] for found in self.splits[split] if found.label is not None], np.int64)
 
     def fingerprint(self, split: Split, form: Iterable[int | str]) -> str:
-        """The SHA-256 of what is known without reading the files: their form, and each one's path, size and class."""
+        """Return the SHA-256 of the form and of each file's path, size and class. Reads no file."""
         digest = hashlib.sha256(json.dumps(list(form)).encode())
         for path, label in self.splits[split]:
             entry = [path.relative_to(self.root).as_posix(), os.stat(path).st_size, label]
@@ -124,7 +123,7 @@ class Tree:
 
 
 def find(given: str, sort: Sort) -> Tree:
-    """The files of a sort in the folder that was given; :class:`DataError` where there are none to use."""
+    """Find the files of a sort in a folder. Raises :class:`DataError` if there are none, or their layout is wrong."""
     root = files.expand(given)
     if os.path.isfile(root):
         raise DataError(
@@ -139,11 +138,11 @@ def find(given: str, sort: Sort) -> Tree:
 
 
 def _mixed(part: list[Found], root: Path) -> list[Found]:
-    """Files in the order of the SHA-256 of their paths below the folder."""
+    """Sort files by the SHA-256 of their paths relative to the folder."""
 
     def key(found: Found) -> bytes:
         name = found.path.relative_to(root).as_posix()
-        return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()  # a name may be no UTF-8
+        return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()  # a name may not be UTF-8
 
     return sorted(part, key=key)
 
@@ -161,20 +160,20 @@ def _splits(root: Path, sort: Sort, left_out: list[Path]) -> dict[Split, list[Fo
     split_names = sorted({found.label for found in every if found.label is not None and found.label.lower() in SPLITS})
     if split_names:
         raise DataError(
-            f"{str(root)!r} has the folders {', '.join(split_names)}, which are names of splits and no classes. "
+            f"{str(root)!r} has the folders {', '.join(split_names)}, which are names of splits, not of classes. "
             "Name them train and test, or move the classes up."
         )
     if len(every) < 2:
         raise DataError(
-            f"{str(root)!r} has 1 {sort.one}, and at least 2 are needed: to train on and to test. Add more."
+            f"{str(root)!r} has 1 {sort.one}, and at least 2 are needed: one for training, one for testing. Add more."
         )
     return {"train": [found for index, found in enumerate(every) if index % 10], "test": every[::10]}
 
 
 def _files(folder: Path, sort: Sort, left_out: list[Path]) -> list[Found]:
-    """The files in a folder, sorted: all of them directly in it, or all of them in class folders.
+    """Return the files in a folder, sorted: either all directly in it, or all in class folders.
 
-    Those of another sort are added to `left_out`.
+    Files of another sort are added to `left_out`.
     """
     bare: list[Found] = []
     classed: list[Found] = []
@@ -201,7 +200,7 @@ def _files(folder: Path, sort: Sort, left_out: list[Path]) -> list[Found]:
 
 
 def _below(folder: Path, sort: Sort, left_out: list[Path]) -> list[Path]:
-    """The files of a class, sorted: in its folder and at any depth below, links to folders not followed."""
+    """Return the files of a class, sorted: in its folder and at any depth below it. Links to folders are ignored."""
 
     def refuse(error: OSError) -> None:
         raise unreadable(error.filename, error) from error

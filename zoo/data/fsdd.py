@@ -1,4 +1,4 @@
-"""fsdd: spoken digits, straight from the archive of recordings/DIGIT_SPEAKER_INDEX.wav."""
+"""fsdd: spoken digits, read from the archive of recordings/DIGIT_SPEAKER_INDEX.wav."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from zoo.media import mel, wav
 
 RATE = 8000
 TEST = 5
-"""Recordings of a speaker and a digit with an index below this are to test, the others to train on."""
+"""Recordings with an index below this are for testing, the others for training."""
 
 _NAME = re.compile(r"recordings/(\d)_([a-z]+)_(\d+)\.wav")
 
 
 def load(known: NamedSet, split: Split, options: Options) -> DataSet:
-    """The official split, by index, speaker and digit, so that a part from the start holds all digits alike."""
+    """Load the official split, sorted by index, speaker and digit, so that the first n samples are balanced."""
     (file,) = known.files[split]
     found: list[tuple[int, str, int, bytes]] = []
     for name, held in archives.obtain(file, options.data_dir, options.progress).items():
         match = _NAME.fullmatch(name)
         if match is None:
-            raise DataError(f"{file.name} has {name[:80]!r}, which is not of the set. Delete it and run again.")
+            raise DataError(f"{file.name} has {name[:80]!r}, which is not part of fsdd. Delete it and run again.")
         digit, speaker, index = int(match[1]), match[2], int(match[3])
         if (index < TEST) == (split == "test"):
             found.append((index, speaker, digit, held))

@@ -1,4 +1,7 @@
-"""IDX files, gzip or unpacked: mnist, and fashion-mnist, which has the same form (http://yann.lecun.com/exdb/mnist/)."""
+"""IDX files, gzipped or unpacked: mnist and fashion-mnist, which have the same format.
+
+http://yann.lecun.com/exdb/mnist/ describes the format.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from zoo.data.named import NamedSet
 
 
 def load(known: NamedSet, split: Split, options: Options) -> DataSet:
-    """The official split. Only its own two files are read, or downloaded."""
+    """Load the official split. Only the two files of this split are read or downloaded."""
     files = known.files[split]
     images, labels = (obtain(file, options.data_dir, options.progress) for file in files)
     digest = hashlib.sha256(images)
@@ -32,13 +35,13 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
 
 
 def parse_idx(content: bytes, dimensions: int, name: str) -> NDArray[np.uint8]:
-    """The array in an IDX file of bytes: 0, 0, 8, the number of dimensions, each size (4 bytes, big-endian), data."""
+    """Return the array in an IDX file: bytes 0, 0, 8, number of dimensions; each size (4 bytes, big-endian); data."""
     header = 4 + 4 * dimensions
     magic = bytes((0, 0, 8, dimensions))
     if content[:4] != magic or len(content) < header:
         raise DataError(
-            f"{name} is no IDX file of bytes in {dimensions} dimensions: it has {len(content):,} bytes and begins with "
-            f"{content[:4].hex(' ') or 'nothing'}, not {magic.hex(' ')}. Delete it and run again."
+            f"{name} is not an IDX file of {dimensions}-dimensional bytes: it has {len(content):,} bytes and begins "
+            f"with {content[:4].hex(' ') or 'nothing'}, not {magic.hex(' ')}. Delete it and run again."
         )
     shape = tuple(int.from_bytes(content[at : at + 4], "big") for at in range(4, header, 4))
     if math.prod(shape) != len(content) - header:

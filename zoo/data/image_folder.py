@@ -1,8 +1,8 @@
-"""folder:DIR: the user's own images, of one size or made so; :mod:`zoo.data.folder_scan` says how the files are found.
+"""folder:DIR: the user's own images, of one size or resized to it. :mod:`zoo.data.folder_scan` finds the files.
 
-Images that are all grey have 1 channel, otherwise all have 3; :func:`zoo.media.images.pixels` says how they are read.
-Where both splits together would take more memory than :func:`zoo.core.memory.limit`, they are read as they are needed:
-`x` is a :class:`zoo.data.stream.Stream`.
+If all images are grey, the data has 1 channel, otherwise 3; see :func:`zoo.media.images.pixels`. If both splits
+together need more memory than :func:`zoo.core.memory.limit`, `x` is a :class:`zoo.data.stream.Stream`, which reads
+images on demand.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from zoo.media import images
 from zoo.media.images import ImageOptions
 
 LARGEST_SIDE = 4096
-"""Pixels of a side, at most, of images that are not resized."""
+"""The largest side in pixels of images that are not resized."""
 
 IMAGES = folder_scan.Sort(kind="folder", one="image", endings=images.ENDINGS)
 
 
 def own(given: str, split: Split, options: ImageOptions = images.AS_THEY_ARE) -> DataSet:
-    """One split of the images in a folder."""
+    """Load one split of the images in a folder."""
     most = memory.limit()
     found = folder_scan.find(given, IMAGES)
     paths, labels = found.paths(split), found.labels(split)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd metadata
+        warnings.simplefilter("ignore")  # Pillow warns about unusual metadata
         form, transparent = _common_form(found.every, options)
         if len(found.every) * math.prod(form) > most:
             x: NDArray[np.uint8] | Stream = Stream(paths, form, partial(decode, options=options))
@@ -64,16 +64,16 @@ def own(given: str, split: Split, options: ImageOptions = images.AS_THEY_ARE) ->
 
 
 class _Form(NamedTuple):
-    """What all images of a folder have in common."""
+    """The common form of all images in a folder."""
 
     shape: tuple[int, int, int]
     """(channels, height, width)."""
     transparent: bool
-    """Whether any of them is."""
+    """Whether any image is transparent."""
 
 
 def _common_form(paths: list[Path], options: ImageOptions) -> _Form:
-    """The form that all images have, once they are resized. Reads their headers only."""
+    """Return the common form of all images after resizing. Reads only their headers."""
     first, size, grey, transparent = paths[0], (0, 0), True, False
     for path in paths:
         with _opened(path) as image:
@@ -96,14 +96,14 @@ def _common_form(paths: list[Path], options: ImageOptions) -> _Form:
 
 
 def _in_memory(paths: list[Path], form: tuple[int, int, int], options: ImageOptions) -> NDArray[np.uint8]:
-    """uint8 (n, c, h, w)."""
+    """Read all images into uint8 (n, c, h, w)."""
     shape = (len(paths), *form)
     try:
         x = np.empty(shape, np.uint8)
     except MemoryError as error:
         raise DataError(
             f"{shape[0]:,} images of {form[2]}x{form[1]} pixels need {math.prod(shape):,} bytes of memory: too many. "
-            "Set ZOO_MEMORY to less, so that they are read as they are needed."
+            "Set ZOO_MEMORY to less, so that images are read on demand."
         ) from error
     for path, row in zip(paths, x, strict=True):
         decode(path, row, options)
@@ -111,7 +111,7 @@ def _in_memory(paths: list[Path], form: tuple[int, int, int], options: ImageOpti
 
 
 def decode(path: Path, into: NDArray[np.uint8], options: ImageOptions = images.AS_THEY_ARE) -> None:
-    """Read one image into uint8 (c, h, w); :class:`DataError` if it is damaged or no longer of that size."""
+    """Read one image into uint8 (c, h, w). Raises :class:`DataError` if it is damaged or its size has changed."""
     channels, height, width = into.shape
     with _opened(path) as image:
         size = images.size_of(image)
@@ -126,7 +126,7 @@ def decode(path: Path, into: NDArray[np.uint8], options: ImageOptions = images.A
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Pillow.Image]:
-    """An image, opened; whatever goes wrong while it is read becomes a :class:`DataError` that names it."""
+    """Open an image. Any error while it is read becomes a :class:`DataError` with its path."""
     try:
         with Pillow.open(path, formats=images.formats()) as image:
             yield image
@@ -138,7 +138,7 @@ def _opened(path: Path) -> Iterator[Pillow.Image]:
         raise unreadable(path, error) from error
     except Exception as error:  # Pillow's readers raise many kinds on damaged files
         raise DataError(
-            f"{str(path)!r} is damaged or no image ({one_line(error)[:200]}). Replace it or remove it."
+            f"{str(path)!r} is damaged or not an image ({one_line(error)[:200]}). Replace it or remove it."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Files that everybody has the same bytes of: looked for in the data folder, else downloaded, and always checked."""
+"""Published files of known content: found in the data folder or else downloaded, and always checked by SHA-256."""
 
 from __future__ import annotations
 
@@ -11,60 +11,60 @@ from dataclasses import dataclass
 from pathlib import Path
 
 Progress = Callable[[int, int | None, str], None]
-"""Called with the bytes that are done, the bytes in all (None if unknown), and the name of the file."""
+"""Called with the bytes done, the total bytes (None if unknown), and the name of the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inside:
-    """What an archive holds, by which it is known however it is packed."""
+    """The content of an archive, which identifies it however it is packed."""
 
     pattern: str
-    """A regular expression for the whole name of a file in it, whose first group is the name that the file is known by;
-    other files are not looked at, nor the folders that somebody put around all of it."""
+    """A regular expression for the full name of a file in the archive. Its first group is the known name of the file,
+    without enclosing folders. Files that do not match are ignored."""
     sha256: str
-    """Of the files: see :func:`listing`."""
+    """The hash of the files: see :func:`listing`."""
     roots: tuple[str, ...] = ()
-    """The folders that it unpacks into; () where an unpacked one will not do."""
+    """The folders in the archive; () if an unpacked archive is not accepted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownFile:
-    """A published file, known by the SHA-256 of what is inside. One that ends in .gz is unpacked when it is read."""
+    """A published file, identified by the SHA-256 of its content. A name in .gz is unpacked when it is read."""
 
     name: str
     folders: tuple[str, ...]
-    """Where it may lie under the data folder; downloaded into the first."""
+    """The folders below the data folder where the file may be; a download goes into the first."""
     addresses: tuple[str, ...]
-    """Where exactly this file is published; () where nowhere, and then the user has to put it there."""
+    """The URLs of exactly this file; () if there is none, and the user has to provide the file."""
     size: int
-    """Bytes, unpacked: no more than that is ever unpacked. Of an archive: of the file as it is published."""
+    """The number of unpacked bytes; no more are ever unpacked. For an archive: of the published file."""
     sha256: str
-    """Of the unpacked bytes. Of an archive: of the file as it is published, which is what a download must have."""
+    """The hash of the unpacked bytes. For an archive: of the published file, which a download must match."""
     inside: Inside | None = None
-    """For an archive: what it holds, by which one that is packed in another way is known."""
+    """For an archive: its content, which identifies an archive that was packed in another way."""
     note: str = ""
-    """A sentence on where its content is from, for a file without addresses."""
+    """A sentence about the origin of the content, for a file without addresses."""
 
     @property
     def packed(self) -> bool:
-        """Whether it is published packed, and reading it means to unpack it."""
+        """Whether the published file is compressed and has to be unpacked when it is read."""
         return self.name.endswith(".gz") and self.inside is None
 
     @property
     def most(self) -> int:
-        """Bytes of the file as it is published, at most: gzip adds little, even to noise."""
+        """The largest possible size of the published file in bytes: gzip adds little, even to random data."""
         return self.size + (self.size // 1000 + 1024 if self.packed else 0)
 
     @property
     def expected(self) -> str:
-        """The hash in words."""
+        """The expected hash, in words."""
         if self.inside is not None:
             return f"the SHA-256 {self.inside.sha256} of the listing of its files"
         return f"the SHA-256 {self.sha256}{' of the unpacked bytes' if self.packed else ''}"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that it may have: packed in another way, or not at all."""
+        """The file names to look for: the published name, and those of other packings or of the unpacked file."""
         if self.inside is not None:
             stem = self.name.removesuffix(".tar.gz")
             return (self.name, *(stem + ending for ending in (".tgz", ".tar", ".tar.bz2", ".tar.xz", ".zip")))
@@ -72,9 +72,9 @@ class KnownFile:
 
 
 def listing(hashes: Mapping[str, str]) -> str:
-    """The SHA-256 by which the files inside an archive are known, from the SHA-256 of each by its name.
+    """Return the SHA-256 that identifies the files inside an archive, from the SHA-256 of each file by name.
 
-    It is that of the lines that sha256sum prints, sorted by the bytes of the names:
+    It is the hash of the output of sha256sum, sorted by the bytes of the names:
     ``find recordings -name '*.wav' | LC_ALL=C sort | xargs sha256sum | sha256sum``.
     """
     lines = [f"{hashes[name]}  {name}\n" for name in sorted(hashes, key=os.fsencode)]
@@ -82,12 +82,12 @@ def listing(hashes: Mapping[str, str]) -> str:
 
 
 def locate(known: KnownFile, data_dir: Path) -> Path | None:
-    """Where a known file lies in the data folder, or the first folder that it was unpacked into; nothing is read."""
+    """Return the path of a known file in the data folder, or its first unpacked folder, or None. Reads no file."""
     paths = (data_dir / folder / name for folder in known.folders for name in known.names)
     found = next((path for path in paths if os.path.isfile(path)), None)
     if found is not None or known.inside is None or not known.inside.roots:
         return found
-    for folder in filter(None, known.folders):  # directly in the data folder, such names may be anybody's
+    for folder in filter(None, known.folders):  # directly in the data folder, such names may belong to other data
         roots = [data_dir / folder / root for root in known.inside.roots]
         if all(map(os.path.isdir, roots)):
             return roots[0]
@@ -95,7 +95,7 @@ def locate(known: KnownFile, data_dir: Path) -> Path | None:
 
 
 def unpack(path: Path, known: KnownFile, packed: bool) -> tuple[bytes, str]:
-    """The unpacked bytes of a file and their SHA-256; or nothing, and why it has none."""
+    """Return the unpacked bytes of a file and their SHA-256, or no bytes and the reason."""
     limit = known.size
     try:
         with gzip.open(path) if packed else open(path, "rb") as stream:

@@ -1,4 +1,4 @@
-"""What is known of a data set that has a name, and which of its files are there."""
+"""Descriptions of named data sets, and the files of each that are on this machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Files = Mapping[Split, tuple[KnownFile, ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class NamedSet:
-    """What is known of a data set before any of it is read."""
+    """The description of a named data set, known without reading its data."""
 
     name: str
     title: str
@@ -28,35 +28,35 @@ class NamedSet:
     loader: str
     """A module with ``load(known, split, options) -> DataSet``."""
     train: int | None
-    """Samples to train on; text: characters. None where another package decides."""
+    """The number of training samples (text: characters). None if it depends on the version of another package."""
     test: int | None
     shape: tuple[int, ...]
-    """Of one sample in memory: images (c, h, w), audio clips of one second (samples,), text ()."""
+    """The shape of one sample in memory: images (c, h, w), audio clips of one second (samples,), text ()."""
     split: str
-    """What is to train on and what to test."""
+    """How the data is split into training and test samples."""
     source: str
-    """One line: where it is from, and whom to cite."""
+    """One line: the origin of the data, and the citation."""
     citation: str
     licence: str
     proven: bool
-    """Whether the loader was tried on the published files themselves, or on small files of their format."""
+    """Whether the loader was tried on the published files themselves, or only on small files of their format."""
     classes: tuple[str, ...] = ()
-    """Their names, in the order of the labels."""
+    """The names of the classes, in the order of the labels."""
     files: Files = field(default_factory=dict)
-    """What each split is read from."""
+    """The files of each split."""
     unpacked: Files = field(default_factory=dict)
-    """Files that will do in place of `files`."""
+    """Files that can replace `files`."""
     package: str = ""
-    """The package that it is a part of (scikit-learn, or zoo itself), where it needs no file."""
+    """The package that contains the data (scikit-learn, or zoo itself), if no file is needed."""
 
     @property
     def every_file(self) -> tuple[KnownFile, ...]:
-        """The files of both splits, each once."""
+        """The files of both splits, without duplicates."""
         return tuple(dict.fromkeys(known for split in ("train", "test") for known in self.files.get(split, ())))
 
     @property
     def size(self) -> str:
-        """How many samples, in words."""
+        """The number of training and test samples, in words."""
         if self.train is None or self.test is None:
             return f"as in {self.package}"
         unit = " characters" if self.kind == "text" else ""
@@ -68,7 +68,7 @@ class NamedSet:
         return "×".join(map(str, self.shape)) or "-"
 
     def chosen(self, split: Split, data_dir: Path) -> tuple[KnownFile, ...]:
-        """The files to read a split from: `unpacked` where all of these are there and `files` are not."""
+        """Return the files to read for a split: `unpacked` if all of these exist and some of `files` do not."""
         instead = self.unpacked.get(split, ())
         lacking = any(locate(known, data_dir) is None for known in self.files[split])
         return (
@@ -76,7 +76,7 @@ class NamedSet:
         )
 
     def place(self, data_dir: Path) -> str | None:
-        """Where it is, or None where it is not; nothing is read."""
+        """Return where the data is, or None if it is missing. Reads no data."""
         if self.package:
             from zoo.core.errors import installed
 
@@ -89,7 +89,7 @@ class NamedSet:
     def data_set(
         self, split: Split, sample: Sample, x: NDArray[Any], labels: NDArray[np.int64] | None, sha256: str
     ) -> DataSet:
-        """One split of it, with what is known of it."""
+        """Build one split with the metadata of this data set."""
         return DataSet(
             name=self.name,
             split=split,

@@ -1,4 +1,4 @@
-"""A data set for people: its first samples, as a model would generate them."""
+"""Previews of data sets: the first samples, in the form in which a model generates them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from zoo.contract.specs import Image, Text
+from zoo.contract.specs import Text
 from zoo.data.dataset import DataSet
-from zoo.media.display import shown
+from zoo.media import kinds
+from zoo.media.display import to_display
 
 TEXT = 400
-"""Characters of a text that are shown."""
+"""The number of characters of a text in a preview."""
 
 
 def first(data: DataSet) -> tuple[Any, int]:
-    """The first samples of a data set, as a model would generate them, and in how many columns to show them."""
+    """Return the first samples of a data set, in the form of generated samples, and the number of grid columns."""
     x = data.sample.x
     if isinstance(x, Text):
         characters = data.read(np.arange(min(TEXT, len(data.x))))
         return ["".join(x.vocabulary[index] for index in characters)], 1
-    many, columns = (64, 8) if isinstance(x, Image) else (8, 2)
-    samples = data.read(np.arange(min(many, len(data))))
-    return shown(samples), columns
+    layout = kinds.of_sample(x).layout
+    samples = data.read(np.arange(min(layout.count, len(data))))
+    return to_display(samples), layout.columns

@@ -1,4 +1,4 @@
-"""Images that stay in their files until they are asked for, for folders that do not fit in memory."""
+"""Images that are read from their files on demand, for folders that do not fit in memory."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
 
 SMALL = 128 * 128
-"""Pixels below which images are decoded one after the other: Python's part of it would make threads wait."""
+"""Images with fewer pixels are decoded by one thread: more threads would only wait for Python's interpreter lock."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """Images of one form, read as they are needed. May be read from several threads at once."""
+    """Images of one form, read on demand. Several threads may read at once."""
 
     paths: Sequence[Path]
     form: tuple[int, int, int]
     """(c, h, w)."""
     decode: Callable[[Path, Pixels], None]
-    """Reads one image into uint8 (c, h, w); a :class:`zoo.core.errors.DataError` that names it if it is damaged."""
+    """Reads one image into uint8 (c, h, w). Raises :class:`zoo.core.errors.DataError` if it is damaged."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(n, c, h, w), as if it were an array."""
+        """(n, c, h, w), as for an array."""
         return (len(self.paths), *self.form)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def read(self, indices: NDArray[np.int64]) -> Pixels:
-        """The images at `indices`, int64 (b,), in that order: uint8 (b, c, h, w), contiguous and writable.
+        """Return the images at `indices`, int64 (b,), in order: uint8 (b, c, h, w), contiguous and writable.
 
-        Raises :class:`zoo.core.errors.DataError` for the first that is damaged, and IndexError beyond the end.
+        Raises :class:`zoo.core.errors.DataError` for the first damaged image, and IndexError beyond the end.
         """
         import numpy as np
 
@@ -53,11 +53,11 @@ class Stream:
             for path, row in zip(chosen, x, strict=True):
                 self.decode(path, row)
             return x
-        with ThreadPoolExecutor(workers) as pool:  # Pillow lets go of the interpreter while it decodes
+        with ThreadPoolExecutor(workers) as pool:  # Pillow releases the interpreter lock while it decodes
             for _ in pool.map(self.decode, chosen, x):
-                pass  # to raise what was raised
+                pass  # raises the first error of a thread
         return x
 
     def take(self, positions: NDArray[np.int64]) -> Stream:
-        """The images at `positions` alone, in that order."""
+        """Return a stream of only the images at `positions`, in that order."""
         return dataclasses.replace(self, paths=[self.paths[position] for position in positions])

@@ -1,6 +1,6 @@
-"""The data sets that have a name: the one table that loading, listing, completion and the guide read.
+"""The table of named data sets, which loading, listing, completion and the guide read.
 
-A loader is named by its module, which is imported when the set is loaded, so that looking at the table costs nothing.
+The table names the module of each loader, which is imported only when its data set is loaded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse
 
 
 def _idx(folder: str, addresses: tuple[str, ...], hashes: Mapping[str, str]) -> Files:
-    """The images and the labels of each split, in MNIST's four files."""
+    """Return the image file and the label file of each split, as in MNIST's four files."""
     sizes = {"train": 60_000, "t10k": 10_000}
 
     def known(part: str, what: str) -> KnownFile:
@@ -209,7 +209,7 @@ _SETS = (
     ),
     NamedSet(
         name="cifar10-jpeg",
-        title="Animals and vehicles, as JPEG: lossy, so figures are not those of CIFAR-10",
+        title="Animals and vehicles, as JPEG: lossy, so measurements are not those of CIFAR-10",
         kind="image",
         loader="zoo.data.cifar_jpeg",
         train=50_000,

@@ -1,6 +1,6 @@
-"""Text, character by character: tiny Shakespeare, and the user's own file.
+"""Text at character level: tiny Shakespeare, and the user's own file.
 
-The first 90% of the characters are to train on, the last 10% to test, as in the literature on character models.
+The first 90% of the characters are for training, the last 10% for testing, as usual for character models.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ LARGEST_VOCABULARY = 65_535
 
 
 def load(known: NamedSet, split: Split, options: Options) -> DataSet:
-    """A published text of one file."""
+    """Load one split of a published text in one file."""
     (file,) = known.files[split]
     content = obtain(file, options.data_dir, options.progress)
     return of_content(content, known.name, split, options.length, known.source, known.licence)
 
 
 def own(given: str, split: Split, length: int) -> DataSet:
-    """The user's own text: a file in UTF-8, split like Shakespeare."""
+    """Load one split of the user's own UTF-8 text file, split like Shakespeare."""
     path = files.expand(given)
     if os.path.isdir(path):
         raise DataError(f"{given!r} is a folder, and text: takes a file. Name a file in it; for images use folder:.")
@@ -47,19 +47,22 @@ def own(given: str, split: Split, length: int) -> DataSet:
 
 
 def of_content(content: bytes, name: str, split: Split, length: int, source: str, licence: str) -> DataSet:
-    """One split of a text in UTF-8, given as bytes; :class:`DataError` if it is not, or is too short for a window."""
+    """Return one split of a text, given as UTF-8 bytes.
+
+    Raises :class:`DataError` if the bytes are not UTF-8, or the text is too short for a window.
+    """
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{name!r} is not UTF-8: the byte at {error.start} is 0x{content[error.start]:02x}. Save it as UTF-8."
         ) from error
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")  # what Windows adds to a text is no part of it
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")  # drop Windows' byte-order mark and line ends
     vocabulary, ids = encode(text, name)
     cut = len(ids) * 9 // 10
     if min(cut, len(ids) - cut) < length:
         raise DataError(
-            f"{name!r} has {len(ids):,} characters, of which {cut:,} are to train on and {len(ids) - cut:,} to test: "
+            f"{name!r} has {len(ids):,} characters, {cut:,} for training and {len(ids) - cut:,} for testing: "
             f"too few for one window of {length:,}. Use a longer text or a smaller length."
         )
     return DataSet(
@@ -75,10 +78,10 @@ def of_content(content: bytes, name: str, split: Split, length: int, source: str
 
 
 def encode(text: str, name: str) -> tuple[str, NDArray[np.uint8] | NDArray[np.uint16]]:
-    """The vocabulary of a text and the text as indices into it.
+    """Return the vocabulary of a text, and the text as indices into it.
 
-    The newline comes first if there is one, the others sorted by code point: token 0 is what every generated sequence
-    starts from, and the start of a line is a good place.
+    The newline comes first if the text has one; the other characters are sorted by code point. Every generated sequence
+    starts from token 0, and the start of a line is a good starting point.
     """
     codes = np.frombuffer(text.encode("utf-32-le"), "<u4")
     used = np.unique(codes)

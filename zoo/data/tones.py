@@ -1,4 +1,4 @@
-"""tones: short audio clips that a formula makes. Enough to try a model of audio clips, not to judge it."""
+"""tones: short audio clips made by a formula. Enough to try a model of audio clips, not to evaluate it."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ RATE = 8000
 SECONDS = 1.0
 TRAIN, TEST = 240, 60
 GLIDES = (0.0, 1.0, -1.0)
-"""Octaves by which a tone of a class rises until it ends."""
+"""The number of octaves by which a tone rises, for each class."""
 
 
 def load(known: NamedSet, split: Split, options: Options) -> DataSet:
-    """Tones of 150 to 600 Hz with three harmonics, of 0.3 to 1 s and a tenth to full loudness, by seeded numbers."""
+    """Make tones of 150 to 600 Hz with three harmonics, 0.3 to 1 s long, at 0.1 to 1 of full amplitude, from a seed."""
     indices = np.arange(TRAIN) if split == "train" else np.arange(TRAIN, TRAIN + TEST)
     labels = indices % len(known.classes)
     pitch, length, loudness, phase = philox.draw("uniform", (4,), 0, indices).astype(np.float64).T[:, :, None]
     time = np.arange(round(RATE * SECONDS)) / RATE
-    part = time / (0.3 + 0.7 * length)  # of the tone that is over, (n, samples)
+    part = time / (0.3 + 0.7 * length)  # the fraction of the tone that has passed, (n, samples)
     octaves = 2 * pitch + np.array(GLIDES)[labels][:, None] * part
     angle = 2 * np.pi * (np.cumsum(150 * 2**octaves, 1) / RATE + phase)
     harmonics = sum(np.sin(times * angle) / times for times in (1, 2, 3)) / 2
     envelope = np.sin(np.pi * part.clip(0, 1))
     waveforms = to_int16(10 ** (loudness - 1) * envelope * harmonics)
     spec = mel.form(RATE, options.seconds, options.bands)
-    held = in_memory(waveforms, len(waveforms), spec)
+    clips = in_memory(waveforms, len(waveforms), spec)
     labels = labels.astype(np.int64)
-    x = of_waveforms(held, spec)
-    return known.data_set(split, Sample(spec, len(known.classes)), x, labels, fingerprint(held, labels))
+    x = of_waveforms(clips, spec)
+    return known.data_set(split, Sample(spec, len(known.classes)), x, labels, fingerprint(clips, labels))

@@ -1,17 +1,18 @@
-"""Measures of trained models: what is measured follows from what a model declares. docs/measures.md says what they are.
+"""Metrics of trained models. The tasks that a model declares determine its metrics; docs/metrics.md defines them.
 
-    declared        the plugin's own measures: likelihoods and bounds
-    reconstruction  MSE, PSNR, SSIM, where a task gives images back
-    generation      FID, KID, precision, recall on released features; on Inception where it is there
-    classes         which classes are generated, and whether labels are obeyed, by the released classifier
-    representation  linear probe, k-NN, NMI of codes, beside PCA
-    codebook        use and perplexity, where codes are classes
-    anomaly         AUROC of a class that was left out of training, beside PCA
-    threshold       the score from which on a sample is strange
-    classification  accuracy, where a task classifies
+    declared        the plugin's own metrics: likelihoods and bounds
+    reconstruction  MSE, PSNR, SSIM, if the model reconstructs images
+    generation      FID, KID, precision, recall on released features; on Inception if it is installed
+    classes         the distribution of generated classes, and label accuracy, by the released classifier
+    representation  linear probe, k-NN, NMI of latents, compared with PCA
+    codebook        usage and perplexity, if latents are discrete codes
+    anomaly         AUROC of a class that was left out of training, compared with PCA
+    threshold       the score above which a sample is anomalous
+    classification  accuracy, if a task classifies
     likelihood      NLL of texts, token by token
 
-A run's figures are kept in its ``measures.json`` and go into its release; measuring a release never changes it.
+A run's measurements are stored in its ``evaluation.json`` and go into its release. Evaluating a release does not change
+it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.contract.metric import Figure
+from zoo.contract.metric import Measurement
 from zoo.core.errors import MissingPackageError, ZooError, installed, missing, one_line
 from zoo.evaluation.result import Evaluation
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from zoo.data import DataSet
     from zoo.plugin import Model, Recipe
 
-__all__ = ["Evaluation", "Figure", "at_end", "evaluate"]
+__all__ = ["Evaluation", "Measurement", "at_end", "evaluate"]
 
 
 def evaluate(
@@ -47,12 +48,12 @@ def evaluate(
     checkpoint: str | None = None,
     quiet: bool = False,
 ) -> Evaluation:
-    """Measure a released name, a run folder or a release folder.
+    """Evaluate a released name, a run folder or a release folder.
 
-    `only` names measures or families. `limit` is the number of test samples, `samples` that of generated ones.
-    `data` is another data set of the same form. `checkpoint` is "last", "best" or a step of a run; without it, what
-    the run releases.
-    Raises :class:`ZooError`: :class:`EvaluationError` where nothing could be measured.
+    `only` names metrics or groups. `limit` is the number of test samples, and `samples` the number of generated ones.
+    `data` is another data set of the same form. `checkpoint` is "last", "best" or a step of a run; the default is the
+    checkpoint that the run releases. Raises :class:`ZooError`, such as :class:`EvaluationError` if no metric could be
+    computed.
     """
     check_installed()
     from zoo.evaluation.source import measure
@@ -72,38 +73,38 @@ def at_end(
     device: torch.device,
     *,
     quiet: bool = True,
-) -> list[Figure]:
-    """Take the quick measures of a run that is complete, keep them in its ``measures.json``, and return them.
+) -> list[Measurement]:
+    """Compute the quick metrics of a completed run, write them to its ``evaluation.json``, and return them.
 
-    `training` and `test` may hold a class that the recipe leaves out. The module is left in eval mode, and torch's
-    generators as they were. No measure ends a run: one that does not apply or fails is left to :func:`evaluate`, which
-    says why, and one of the model's own that fails is named here too. A run of fewer than 100 steps takes only
-    the model's own measures.
+    `training` and `test` may contain a class that the recipe leaves out. The module stays in eval mode, and torch's
+    generators are restored. No metric stops a run: a metric that does not apply or fails is skipped, and
+    :func:`evaluate` reports why. A failing metric of the model's own is reported here too. A run of fewer than 100
+    steps has only the model's own metrics.
     """
     try:
         check_installed()
         from zoo.evaluation.source import measure_quickly
 
-        figures, failed = measure_quickly(folder, step, name, module, model, recipe, training, test, device, quiet)
+        measurements, failed = measure_quickly(folder, step, name, module, model, recipe, training, test, device, quiet)
     except ZooError as error:
         if not quiet:
-            print(f"The run was not measured: {error}", file=sys.stderr, flush=True)
+            print(f"The run was not evaluated: {error}", file=sys.stderr, flush=True)
         return []
     for metric, reason in failed.items():
         if not quiet:
             print(f"{metric} has no value in the release: {reason}.", file=sys.stderr, flush=True)
-    return figures
+    return measurements
 
 
 def check_installed() -> None:
-    """Raise :class:`MissingPackageError` for the first package that measuring needs and that cannot be imported."""
+    """Raise :class:`MissingPackageError` for the first package that evaluation needs and that cannot be imported."""
     for module, package in (("torch", "torch"), ("sklearn", "scikit-learn"), ("torchmetrics", "torchmetrics")):
         if not installed(module):
-            raise missing(package, "train", "Measuring a model")
+            raise missing(package, "train", "Evaluating a model")
     try:
         import torchmetrics  # noqa: F401
     except (ImportError, RuntimeError) as error:  # a torchvision that does not fit torch raises RuntimeError
         raise MissingPackageError(
-            f"Measuring a model needs torchmetrics, which cannot be imported: {one_line(error)}. "
+            f"Evaluating a model needs torchmetrics, which cannot be imported: {one_line(error)}. "
             "Run: pip install --force-reinstall 'genzoo[train]'"
         ) from error

@@ -1,4 +1,4 @@
-"""How far two sets of features are from each other: FID, KID, precision and recall. Features are float64 (n, d)."""
+"""Distances between two sets of features, float64 (n, d) each: FID, KID, precision and recall."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from torchmetrics.image.kid import poly_mmd
 Array = NDArray[Any]
 
 SUBSETS, SUBSET = 20, 1000
-"""KID is the mean over so many subsets of at most so many samples of each set."""
+"""KID is the mean over `SUBSETS` pairs of subsets of at most `SUBSET` samples of each set."""
 
 NEIGHBOURS = 3
 """k of precision and recall, as in section 3 of the paper."""
 
 
 class _Identity(nn.Module):
-    """Stands for the feature network of torchmetrics, which is given features."""
+    """Replaces the feature network of torchmetrics, since the inputs are features already."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -48,26 +48,28 @@ def kid(real: Array, fake: Array) -> float:
     """
     random = np.random.default_rng(0)
     size = min(SUBSET, len(real), len(fake))
-    found = []
+    distances = []
     for _ in range(SUBSETS):
         left, right = (torch.from_numpy(side[random.permutation(len(side))[:size]]) for side in (real, fake))
-        found.append(float(poly_mmd(left, right)))
-    return float(np.mean(found))
+        distances.append(float(poly_mmd(left, right)))
+    return float(np.mean(distances))
 
 
 def precision_recall(real: Array, fake: Array) -> tuple[float, float]:
-    """The share of `fake` on the manifold of `real`, and of `real` on that of `fake`.
+    """The fraction of `fake` on the manifold of `real`, and of `real` on that of `fake`.
 
-    A manifold is the union of balls around the samples, each reaching its third neighbour (Kynkäänniemi et al. 2019,
-    eq. 1 and 2, https://arxiv.org/abs/1904.06991). The sets should be of one size.
+    A manifold is the union of balls around the samples, with the distance to the third nearest neighbour as radius
+    (Kynkäänniemi et al. 2019, eq. 1 and 2, https://arxiv.org/abs/1904.06991). The sets should have the same size.
     """
     return covered(fake, real), covered(real, fake)
 
 
 def covered(points: Array, manifold: Array) -> float:
-    """The share of `points` that lie within the radius of at least one sample of `manifold` (eq. 1)."""
+    """The fraction of `points` within the radius of at least one sample of `manifold` (eq. 1)."""
     k = min(NEIGHBOURS, len(manifold) - 1)
-    radii = NearestNeighbors(n_neighbors=k + 1).fit(manifold).kneighbors(manifold)[0][:, -1]  # itself is the nearest
+    radii = (
+        NearestNeighbors(n_neighbors=k + 1).fit(manifold).kneighbors(manifold)[0][:, -1]
+    )  # the nearest is the sample itself
 
     def inside(distances: Array, start: int) -> Array:
         return np.asarray((distances <= radii).any(1))

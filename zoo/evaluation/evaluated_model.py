@@ -1,4 +1,4 @@
-"""What is measured, and how much is spent on it: a model that runs, its data, and the sizes of the subsets."""
+"""The subject of an evaluation, which is a model with its data, and the budget: the sizes of subsets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoo.contract.specs import Generation, Image, Noise, Sample, Text, Vector
 from zoo.core.errors import EvaluationError
 from zoo.core.progress import Progress
 from zoo.data import DataSet
-from zoo.media.display import shown
+from zoo.media.display import to_display
 from zoo.modules.torch_backend import TorchBackend
 from zoo.plugin import Task
 from zoo.release import Release, ReleasedTask
@@ -24,51 +24,51 @@ from zoo.runtime import LoadedModel
 Array = NDArray[Any]
 
 BLOCK = 500
-"""Images between two words of progress."""
+"""Images per block; progress is updated after each block."""
 
 
 class DoesNotApply(EvaluationError):
-    """A family of measures has nothing to measure here; its text says why."""
+    """A group of metrics does not apply to this model; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How much is spent. Images are drawn with seed 0 where a subset is taken."""
+    """The numbers of samples and seeds of an evaluation. Subsets of images are drawn with seed 0."""
 
     limit: int | None = None
-    """Test samples; None takes all of them, and for a slow measure what it says itself."""
+    """Number of test samples; None: all, or the limit of a slow metric."""
     samples: int | None = None
-    """Generated samples; None takes as many as there are test images, at most `most`."""
+    """Number of generated samples; None: as many as there are test images, at most `most`."""
     most: int = 10_000
     seeds: int = 3
-    """Seeds of what is generated, and of k-means."""
+    """Number of seeds of generation, and of k-means."""
     fit: int = 10_000
-    """Training images on which probes, k-NN and PCA are fitted."""
+    """Number of training images on which probes, k-NN and PCA are fitted."""
     reference: int | None = None
-    """Training images with which generated ones are compared; None takes all of them."""
+    """Number of training images that generated ones are compared with; None: all."""
     quiet: bool = False
 
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """A trained model with the two splits of its data. A class left out of training is in `whole` alone."""
+    """A trained model with the two splits of its data. Only `whole` contains a class left out of training."""
 
     model: LoadedModel
     training: DataSet
     test: DataSet
     whole: DataSet
-    """The test split with the class that was left out."""
+    """The test split, including the class left out of training."""
     leave_out: int = -1
     """The class left out of training, or -1."""
 
     @property
     def data(self) -> str:
-        """The data set in a protocol's words."""
+        """The data set's description in a protocol."""
         return self.test.name if self.leave_out < 0 else f"{self.test.name} without class {self.leave_out}"
 
     @cached_property
     def image(self) -> Image:
-        """The form of its images; :class:`DoesNotApply` for text and audio."""
+        """The form of its images; raise :class:`DoesNotApply` for text and audio."""
         x = self.model.release.sample.x
         if not isinstance(x, Image):
             kind = "text" if isinstance(x, Text) else "audio"
@@ -76,8 +76,8 @@ class EvaluatedModel:
         return x
 
     @cached_property
-    def code(self) -> Vector | None:
-        """The form of its codes, where it has a task ``encode`` from an image to a vector of floats."""
+    def latent(self) -> Vector | None:
+        """The form of its latents; None without a task ``encode`` from an image to a vector of floats."""
         task = self.model.release.tasks.get("encode")
         if task is None or list(task.inputs.values()) != [self.model.release.sample.x]:
             return None
@@ -86,35 +86,35 @@ class EvaluatedModel:
 
     @cached_property
     def way(self) -> tuple[str, ...]:
-        """The tasks, one after the other, that give an image back; () where there are none."""
+        """The tasks that together reconstruct an image; () if there are none."""
         tasks, x = self.model.release.tasks, self.model.release.sample.x
         if "reconstruct" in tasks and _one(tasks["reconstruct"].inputs) == x:
             return ("reconstruct",)
         back = tasks.get("decode")
-        if self.code is None or back is None or next(iter(back.outputs.values())) != x:
+        if self.latent is None or back is None or next(iter(back.outputs.values())) != x:
             return ()
         taken = _one(back.inputs)
-        return ("encode", "decode") if isinstance(taken, (Vector, Noise)) and taken.shape == self.code.shape else ()
+        return ("encode", "decode") if isinstance(taken, (Vector, Noise)) and taken.shape == self.latent.shape else ()
 
     def reconstruct(self, x: Array, quiet: bool) -> Array:
-        """Images, uint8 (n, c, h, w), as the model gives them back: float32 in [0, 1] of the same shape."""
-        value = shown(x)
+        """Reconstruct images: uint8 (n, c, h, w) → float32 in [0, 1] of the same shape."""
+        value = to_display(x)
         for task in self.way:
             value = apply(self.model, task, value, quiet)
-        return hidden(value).astype(np.float32) / np.float32(255)
+        return from_display(value).astype(np.float32) / np.float32(255)
 
 
 def of_module(
     name: str, module: Any, tasks: Mapping[str, Task], generation: Generation | None, sample: Sample
 ) -> LoadedModel:
-    """A module in memory as a loaded model, run by torch."""
+    """Wrap a module in memory as a loaded model with the torch backend."""
     declared = {key: ReleasedTask("", task.inputs, task.outputs) for key, task in tasks.items()}
     release = Release(Path(), {}, name, sample, declared, generation, "", {}, {})
     return LoadedModel(release, TorchBackend.of_module(module, tasks))
 
 
 def apply(model: LoadedModel, task: str, x: Array, quiet: bool) -> Array:
-    """A task's first output on a whole array, block by block, with progress."""
+    """Run a task on a whole array, block by block with progress, and return its first output."""
     parts = []
     with Progress(f"{model.name}: {task}", len(x), unit="samples", quiet=quiet) as progress:
         for start in range(0, len(x), BLOCK):
@@ -125,8 +125,8 @@ def apply(model: LoadedModel, task: str, x: Array, quiet: bool) -> Array:
     return np.concatenate(parts)
 
 
-def hidden(x: Array) -> Array:
-    """The way back from :func:`zoo.media.display.shown`, of images."""
+def from_display(x: Array) -> Array:
+    """The inverse of :func:`zoo.media.display.to_display` for images."""
     return x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
 
 
@@ -135,12 +135,12 @@ def without(data: DataSet, label: int) -> DataSet:
     if label < 0:
         return data
     if data.labels is None:
-        raise EvaluationError(f"Class {label} was left out of training, and {data.name} has no labels to tell it by.")
+        raise EvaluationError(f"Class {label} was left out of training, and {data.name} has no labels to identify it.")
     return data.take(np.flatnonzero(data.labels != label))
 
 
 def some(data: DataSet, count: int | None) -> DataSet:
-    """`count` samples of a data set of images, drawn with seed 0 and in its order; all where it has no more."""
+    """`count` random samples (seed 0) of a data set of images, in its order; all if it has no more."""
     if count is None or count >= len(data):
         return data
     return data.take(np.sort(np.random.default_rng(0).permutation(len(data))[:count]))

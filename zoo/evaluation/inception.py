@@ -1,6 +1,6 @@
-"""Inception v3 features (Szegedy et al. 2016) as torch-fidelity gives them, where it and its weights are there.
+"""Inception v3 features (Szegedy et al. 2016) of torch-fidelity, if it and its weights are installed.
 
-Nothing is downloaded: the weights are a file that a person put there, and it is checked before it is read.
+Nothing is downloaded: the user provides the file of weights, and zoo checks its SHA-256 before loading it.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from zoo.evaluation.evaluated_model import DoesNotApply
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 ADDRESS = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{WEIGHTS}"
 SHA256 = "6726825d"
-"""How its SHA-256 begins, as its name says."""
+"""The first digits of its SHA-256, as in its name."""
 
 LAYER = "2048"
 CHUNK = 32
 
 REFERENCE = 10_000
-"""Training images at most with which generated ones are compared."""
+"""The maximum number of training images that generated ones are compared with."""
 
 Array = NDArray[Any]
 
 
 def extractor() -> tuple[Callable[[Array], Array], str]:
-    """Features, float64 (n, 2048), of uint8 images (n, h, w) or (n, h, w, 3), and what to call them.
+    """The function from uint8 images, (n, h, w) or (n, h, w, 3), to features, float64 (n, 2048), and its description.
 
-    Raises :class:`DoesNotApply` where torch-fidelity or its weights are not there, with what to do.
+    Raises :class:`DoesNotApply`, with the next step, if torch-fidelity or its weights are missing.
     """
     import torch
 
@@ -46,7 +46,7 @@ def extractor() -> tuple[Callable[[Array], Array], str]:
         raise DoesNotApply(f"torch-fidelity cannot be imported: {one_line(error)}") from error
     path = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS
     if not path.is_file():
-        raise DoesNotApply(f"the weights of Inception are not there. Download {ADDRESS} into {path.parent}")
+        raise DoesNotApply(f"the weights of Inception are missing. Download {ADDRESS} into {path.parent}")
     if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(SHA256):  # torch-fidelity unpickles it
         raise EvaluationError(
             f"{path} is damaged or altered: its SHA-256 does not begin with {SHA256}. Download it again."

@@ -1,4 +1,4 @@
-"""95% intervals: by the bootstrap over samples (Efron 1979), and over seeds (Student's t)."""
+"""95% confidence intervals: bootstrap over samples (Efron 1979), and Student's t over seeds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from zoo.contract.metric import Better, Figure
+from zoo.contract.metric import Better, Measurement
 
 RESAMPLES = 1000
 BATCH = 16  # resamples in memory at once
@@ -19,12 +19,12 @@ LEVEL = 0.95
 
 
 def bootstrap(values: NDArray[Any]) -> tuple[float, float]:
-    """The percentile interval of the mean of `values`, (n,): means of `RESAMPLES` resamples, seed 0."""
-    found = stats.bootstrap(
+    """The percentile bootstrap interval of the mean of `values`, (n,), from `RESAMPLES` resamples, seed 0."""
+    interval = stats.bootstrap(
         (values,), np.mean, n_resamples=RESAMPLES, batch=BATCH, confidence_level=LEVEL, method="percentile",
         random_state=np.random.default_rng(0),
     ).confidence_interval  # fmt: skip
-    return float(found.low), float(found.high)
+    return float(interval.low), float(interval.high)
 
 
 def of_samples(
@@ -34,14 +34,14 @@ def of_samples(
     protocol: str,
     better: Better = "lower",
     baseline: tuple[str, float] | None = None,
-) -> Figure:
-    """The figure that is the mean of one value a sample, (n,), with its bootstrap interval."""
+) -> Measurement:
+    """The mean of one value per sample, (n,), with its bootstrap interval."""
     values = np.asarray(values, np.float64)
-    figure = Figure(
+    measurement = Measurement(
         name=name, value=float(values.mean()), unit=unit, protocol=protocol, better=better,
         interval="no interval: one sample", baseline=baseline, count=len(values),
     )  # fmt: skip
-    return figure if len(values) < 2 else _with(figure, *bootstrap(values), "95% by bootstrap over samples")
+    return measurement if len(values) < 2 else _with(measurement, *bootstrap(values), "95% by bootstrap over samples")
 
 
 def of_seeds(
@@ -52,18 +52,18 @@ def of_seeds(
     better: Better = "lower",
     baseline: tuple[str, float] | None = None,
     count: int = 0,
-) -> Figure:
-    """The figure that is the mean over a few seeds, each on `count` samples, with Student's interval of that mean."""
+) -> Measurement:
+    """The mean over a few seeds, each on `count` samples, with its Student's t interval."""
     mean, seeds = float(np.mean(values)), len(values)
-    figure = Figure(
+    measurement = Measurement(
         name=name, value=mean, unit=unit, protocol=protocol, better=better, baseline=baseline, count=count,
         interval="no interval: " + ("one seed" if seeds == 1 else f"the same for {seeds} seeds"),
     )  # fmt: skip
     if len(set(values)) == 1:
-        return figure
+        return measurement
     half = float(stats.t.ppf((1 + LEVEL) / 2, seeds - 1)) * float(np.std(values, ddof=1)) / math.sqrt(seeds)
-    return _with(figure, mean - half, mean + half, f"95% over {seeds} seeds (Student's t)")
+    return _with(measurement, mean - half, mean + half, f"95% over {seeds} seeds (Student's t)")
 
 
-def _with(figure: Figure, low: float, high: float, how: str) -> Figure:
-    return dataclasses.replace(figure, low=low, high=high, interval=how)
+def _with(measurement: Measurement, low: float, high: float, how: str) -> Measurement:
+    return dataclasses.replace(measurement, low=low, high=high, interval=how)

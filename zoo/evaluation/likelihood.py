@@ -1,4 +1,4 @@
-"""How likely a text is to a model that goes token by token: its ``step``, fed the text itself, on any backend."""
+"""The likelihood of a text under an autoregressive model, by teacher forcing of its ``step`` on any backend."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.contract.metric import Figure
+from zoo.contract.metric import Measurement
 from zoo.contract.specs import Autoregressive, Text
 from zoo.core.progress import Progress
 from zoo.data import DataSet
@@ -19,25 +19,27 @@ from zoo.sampling.generation import MOST_ROWS
 Array = NDArray[Any]
 
 
-def figures(subject: EvaluatedModel, budget: Budget) -> list[Figure]:
-    """The negative log-likelihood a character, in nats: of each window but its first, given those before it."""
-    model, plan = subject.model, subject.model.release.plan
+def measurements(evaluated: EvaluatedModel, budget: Budget) -> list[Measurement]:
+    """The negative log-likelihood in nats per character: of each window's characters but the first."""
+    model, plan = evaluated.model, evaluated.model.release.plan
     if plan is None or not isinstance(plan.value, Autoregressive):
-        raise DoesNotApply(f"{model.name} does not go token by token")
-    count = min(budget.limit or len(subject.test), len(subject.test))
-    found: list[Array] = []
+        raise DoesNotApply(f"{model.name} does not generate token by token")
+    count = min(budget.limit or len(evaluated.test), len(evaluated.test))
+    values: list[Array] = []
     with Progress("Measuring nll", count, unit="windows", quiet=budget.quiet) as progress:
         for start in range(0, count, MOST_ROWS):
             done = min(start + MOST_ROWS, count)
-            read = windows(subject.test, np.arange(start, done))
+            read = windows(evaluated.test, np.arange(start, done))
             labels = generation.labels_for(plan, np.arange(start, done))
             steps = autoregressive.read(model.backend.run, plan, labels, read[:, :-1].T)
             losses = [nats(outputs["logits"], after) for (_, outputs), after in zip(steps, read[:, 1:].T, strict=True)]
-            found.append(np.mean(losses, axis=0))
+            values.append(np.mean(losses, axis=0))
             progress.update(done, {}, done)
-    which = f"{count:,}" if count == len(subject.test) else f"the first {count:,} of {len(subject.test):,}"
-    protocol = f"windows of {read.shape[1]} characters, overlapping by one; {which} of the test split of {subject.data}"
-    return [of_samples("nll", np.concatenate(found), "nats per character", protocol)]
+    which = f"{count:,}" if count == len(evaluated.test) else f"the first {count:,} of {len(evaluated.test):,}"
+    protocol = (
+        f"windows of {read.shape[1]} characters, overlapping by one; {which} of the test split of {evaluated.data}"
+    )
+    return [of_samples("nll", np.concatenate(values), "nats per character", protocol)]
 
 
 def windows(data: DataSet, indices: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -49,7 +51,7 @@ def windows(data: DataSet, indices: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def nats(logits: Array, picked: NDArray[np.int64]) -> NDArray[np.float64]:
-    """−log p(picked), (n,), of logits (n, classes), in float64."""
+    """−log p(picked), (n,), under logits (n, classes), in float64."""
     scores = logits.astype(np.float64)
     scores -= scores.max(-1, keepdims=True)
     own = np.take_along_axis(scores, picked[:, None], -1)[:, 0]

@@ -1,4 +1,4 @@
-"""The families of measures that follow from a model's tasks: their names, and where each one's code is."""
+"""The groups of metrics that follow from a model's tasks: their names, and the module that computes each."""
 
 from __future__ import annotations
 
@@ -11,61 +11,65 @@ from zoo.core.errors import NotFoundError, suggest
 from zoo.release import THRESHOLD
 
 if TYPE_CHECKING:
-    from zoo.contract.metric import Figure
+    from zoo.contract.metric import Measurement
     from zoo.evaluation.evaluated_model import Budget, EvaluatedModel
 
 
 @dataclass(frozen=True)
-class Family:
-    """Measures that are taken together by ``function(subject, budget)`` of a module, imported when it is called."""
+class MetricGroup:
+    """Metrics that ``function(subject, budget)`` of a module computes together; the module is imported when needed."""
 
     names: tuple[str, ...]
     module: str
-    function: str = "figures"
-    asked: bool = False
-    """It takes so long that it is taken only when it is named."""
+    function: str = "measurements"
+    opt_in: bool = False
+    """Whether the group is slow, so that it is computed only if named."""
 
-    def figures(self, subject: EvaluatedModel, budget: Budget) -> list[Figure]:
-        """Take them; :class:`zoo.evaluation.evaluated_model.DoesNotApply` where there is nothing to measure."""
-        function: Callable[[EvaluatedModel, Budget], list[Figure]] = getattr(import_module(self.module), self.function)
-        return function(subject, budget)
+    def measurements(self, evaluated: EvaluatedModel, budget: Budget) -> list[Measurement]:
+        """Compute the metrics; raise :class:`zoo.evaluation.evaluated_model.DoesNotApply` if they do not apply."""
+        function: Callable[[EvaluatedModel, Budget], list[Measurement]] = getattr(
+            import_module(self.module), self.function
+        )
+        return function(evaluated, budget)
 
 
-FAMILIES = {
-    "reconstruction": Family(("mse", "psnr", "ssim"), "zoo.evaluation.reconstruction"),
-    "generation": Family(("fid", "kid", "precision", "recall"), "zoo.evaluation.generation"),
-    "inception": Family(
+GROUPS = {
+    "reconstruction": MetricGroup(("mse", "psnr", "ssim"), "zoo.evaluation.reconstruction"),
+    "generation": MetricGroup(("fid", "kid", "precision", "recall"), "zoo.evaluation.generation"),
+    "inception": MetricGroup(
         ("inception_fid", "inception_kid", "inception_precision", "inception_recall"),
         "zoo.evaluation.generation",
         "on_inception",
-        asked=True,
+        opt_in=True,
     ),
-    "classes": Family(("rarest_class", "commonest_class", "label_accuracy", "code_accuracy"), "zoo.evaluation.classes"),
-    "representation": Family(("linear_probe", "knn", "nmi"), "zoo.evaluation.representation"),
-    "codebook": Family(("codebook_use", "perplexity"), "zoo.evaluation.codebook"),
-    "anomaly": Family(("auroc",), "zoo.evaluation.anomaly"),
-    "threshold": Family((THRESHOLD,), "zoo.evaluation.threshold"),
-    "classification": Family(("accuracy",), "zoo.evaluation.classification"),
-    "likelihood": Family(("nll",), "zoo.evaluation.likelihood"),
+    "classes": MetricGroup(
+        ("rarest_class", "commonest_class", "label_accuracy", "code_accuracy"), "zoo.evaluation.classes"
+    ),
+    "representation": MetricGroup(("linear_probe", "knn", "nmi"), "zoo.evaluation.representation"),
+    "codebook": MetricGroup(("codebook_use", "perplexity"), "zoo.evaluation.codebook"),
+    "anomaly": MetricGroup(("auroc",), "zoo.evaluation.anomaly"),
+    "threshold": MetricGroup((THRESHOLD,), "zoo.evaluation.threshold"),
+    "classification": MetricGroup(("accuracy",), "zoo.evaluation.classification"),
+    "likelihood": MetricGroup(("nll",), "zoo.evaluation.likelihood"),
 }
 
 OWN = "own"
-"""What a model's own measures are called as a family."""
+"""The name of the group of a model's own metrics."""
 
 
 def chosen(only: Sequence[str], own: tuple[str, ...]) -> frozenset[str]:
-    """The names of the measures that are taken: those that `only` names, by themselves or by their family, or most.
+    """The names of the metrics to compute: those that `only` names, directly or by group; by default all but slow ones.
 
-    `own` are the names of the model's own measures. Raises :class:`NotFoundError` for a name that is neither.
+    `own` holds the names of the model's own metrics. Raises :class:`NotFoundError` for an unknown name.
     """
-    families = {OWN: own} | {name: family.names for name, family in FAMILIES.items()}
-    known = list(dict.fromkeys([*families, *(name for names in families.values() for name in names)]))
+    groups = {OWN: own} | {name: group.names for name, group in GROUPS.items()}
+    known = list(dict.fromkeys([*groups, *(name for names in groups.values() for name in names)]))
     if not only:
-        asked = {name for family in FAMILIES.values() if family.asked for name in family.names}
-        return frozenset(known) - asked
+        opt_in = {name for group in GROUPS.values() if group.opt_in for name in group.names}
+        return frozenset(known) - opt_in
     wanted: set[str] = set()
     for name in only:
         if name not in known:
-            raise NotFoundError(f"No measure named {name!r}.{suggest(name, known)} There are: {', '.join(known)}.")
-        wanted.update((name,) if name in own else families.get(name, (name,)))
+            raise NotFoundError(f"No metric named {name!r}.{suggest(name, known)} There are: {', '.join(known)}.")
+        wanted.update((name,) if name in own else groups.get(name, (name,)))
     return frozenset(wanted)

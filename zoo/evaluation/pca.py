@@ -1,4 +1,4 @@
-"""Principal components on pixels: the baseline with the same number of numbers a code (Pearson 1901)."""
+"""PCA of pixels (Pearson 1901): the baseline with as many components as the model's latents have dimensions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 
 WIDE = 4096
-"""Numbers an image above which their covariance is too large to be held, and PCA is randomised."""
+"""The number of pixel values above which the covariance is too large for memory, and PCA is randomised."""
 
 
 class Pca:
@@ -26,19 +26,19 @@ class Pca:
         self.size = min(size, *pixels.shape)
         wide = pixels.shape[1] > WIDE
         self._pca = PCA(self.size, svd_solver="randomized" if wide else "covariance_eigh", random_state=0).fit(pixels)
-        self.words = f"{'randomised ' if wide else ''}PCA, {self.size} numbers"
+        self.name = f"{'randomised ' if wide else ''}PCA, {self.size} components"
 
     def encode(self, x: Array) -> Array:
-        """uint8 (n, c, h, w) to float32 (n, size)."""
+        """Project images, uint8 (n, c, h, w), to components, float32 (n, size)."""
         return np.asarray(self._pca.transform(flat(x)))
 
     def errors(self, x: Array) -> Array:
         """The mean squared error of each image's reconstruction, (n,)."""
         pixels = flat(x)
-        back = self._pca.inverse_transform(self._pca.transform(pixels))
-        return np.asarray(np.square(back - pixels).mean(1, dtype=np.float64))
+        recon = self._pca.inverse_transform(self._pca.transform(pixels))
+        return np.asarray(np.square(recon - pixels).mean(1, dtype=np.float64))
 
 
 def flat(x: Array) -> Array:
-    """Images, uint8 (n, c, h, w), as rows of pixels in [0, 1]: float32 (n, c·h·w)."""
+    """Flatten images: uint8 (n, c, h, w) → pixels in [0, 1], float32 (n, c·h·w)."""
     return x.reshape(len(x), -1).astype(np.float32) / np.float32(255)

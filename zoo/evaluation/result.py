@@ -1,4 +1,4 @@
-"""What an evaluation gives."""
+"""The result of an evaluation."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.contract.metric import Figure
+from zoo.contract.metric import Measurement
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What :func:`evaluate` found."""
+    """The result of :func:`evaluate`."""
 
     name: str
     """``model.recipe``."""
-    figures: Sequence[Figure]
+    measurements: Sequence[Measurement]
     left_out: Mapping[str, str]
-    """Why a family of measures was not taken, by its name."""
+    """The reason why a group of metrics was not computed, by its name."""
     kept: Path | None
-    """The ``measures.json`` that has the figures now, for a run folder measured on its own data."""
-    firmer: tuple[str, ...] = ()
-    """Those of which it has, and keeps, a figure that rests on more samples."""
+    """The ``evaluation.json`` with the measurements, for a run folder evaluated on its own data."""
+    kept_older: tuple[str, ...] = ()
+    """The metrics whose older measurement in that file was kept, since it is on more samples."""

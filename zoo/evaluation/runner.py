@@ -1,4 +1,4 @@
-"""Takes measures one after the other: one that does not apply, or fails, costs a line, and the others go on."""
+"""Computes metrics one after the other; a metric that does not apply or fails is reported, and the others continue."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from zoo.contract.metric import Figure
+from zoo.contract.metric import Measurement
 from zoo.core.errors import ZooError, one_line
 from zoo.evaluation.evaluated_model import Budget, EvaluatedModel
-from zoo.evaluation.metric_groups import FAMILIES
-from zoo.plugin import Measure, Model, Recipe
+from zoo.evaluation.metric_groups import GROUPS
+from zoo.plugin import Metric, Model, Recipe
 
 
 @dataclass(frozen=True)
 class PluginMetrics:
-    """What a model's own measures are called with."""
+    """The arguments of a model's own metrics."""
 
     model: Model
     module: Any
@@ -26,68 +26,68 @@ class PluginMetrics:
 
 @dataclass(frozen=True)
 class MetricJob:
-    """Measures that are taken together."""
+    """Metrics that are computed together."""
 
     name: str
-    """The family's, or the name of one of the model's own measures."""
+    """The name of the group, or of one of the model's own metrics."""
     wanted: frozenset[str]
-    figures: Callable[[], Sequence[Figure]]
+    measurements: Callable[[], Sequence[Measurement]]
 
 
-def own_jobs(own: PluginMetrics, subject: EvaluatedModel, wanted: frozenset[str], budget: Budget) -> list[MetricJob]:
-    """The model's own measures that are wanted, each a job."""
+def own_jobs(own: PluginMetrics, evaluated: EvaluatedModel, wanted: frozenset[str], budget: Budget) -> list[MetricJob]:
+    """One job for each of the model's own metrics in `wanted`."""
     return [
-        MetricJob(measure.name, wanted, partial(_declared, measure, own, subject, budget))
-        for measure in own.model.measures
-        if measure.name in wanted
+        MetricJob(metric.name, wanted, partial(_declared, metric, own, evaluated, budget))
+        for metric in own.model.metrics
+        if metric.name in wanted
     ]
 
 
-def family_jobs(
-    subject: EvaluatedModel, wanted: frozenset[str], budget: Budget, own: Sequence[Measure] = ()
+def group_jobs(
+    evaluated: EvaluatedModel, wanted: frozenset[str], budget: Budget, own: Sequence[Metric] = ()
 ) -> list[MetricJob]:
-    """The families in which something is wanted. A name of the model's `own` measures is its own everywhere."""
-    wanted -= {measure.name for measure in own}
+    """One job for each group with a wanted metric. A model's `own` metric takes precedence over a group's."""
+    wanted -= {metric.name for metric in own}
     return [
-        MetricJob(name, wanted, partial(family.figures, subject, budget))
-        for name, family in FAMILIES.items()
-        if wanted & {*family.names}
+        MetricJob(name, wanted, partial(group.measurements, evaluated, budget))
+        for name, group in GROUPS.items()
+        if wanted & {*group.names}
     ]
 
 
 def take(
-    jobs: Iterable[MetricJob], keep: Callable[[Sequence[Figure]], None], costs_a_line: type[Exception] = ZooError
-) -> tuple[list[Figure], dict[str, str]]:
-    """The figures of the jobs, and why some were left out, by name. `keep` is given the figures of each job.
+    jobs: Iterable[MetricJob], keep: Callable[[Sequence[Measurement]], None], costs_a_line: type[Exception] = ZooError
+) -> tuple[list[Measurement], dict[str, str]]:
+    """Run the jobs and return their measurements, and the reasons of those left out, by name.
 
-    A job that fails with an error of the type `costs_a_line`, or for want
-    of memory, is left out.
+    `keep` is called with the measurements of each job. A job is left out if it runs out of memory, or raises an error
+    of type `costs_a_line`.
     """
-    figures: dict[str, Figure] = {}
+    measurements: dict[str, Measurement] = {}
     left_out: dict[str, str] = {}
     for job in jobs:
         try:
-            found = [figure for figure in job.figures() if figure.name in job.wanted]
+            computed = [measurement for measurement in job.measurements() if measurement.name in job.wanted]
         except Exception as error:
             if _memory(error.__cause__ or error):
-                left_out[job.name] = "there is not enough memory; take fewer with --limit or --samples"
+                left_out[job.name] = "there is not enough memory; set a smaller --limit or --samples"
             elif isinstance(error, costs_a_line):
                 left_out[job.name] = one_line(error).rstrip(".")
             else:
                 raise
             continue
-        if found:
-            keep(found)
-        figures.update((figure.name, figure) for figure in found)
-    return [*figures.values()], left_out
+        if computed:
+            keep(computed)
+        measurements.update((measurement.name, measurement) for measurement in computed)
+    return [*measurements.values()], left_out
 
 
-def _declared(measure: Measure, own: PluginMetrics, subject: EvaluatedModel, budget: Budget) -> list[Figure]:
+def _declared(metric: Metric, own: PluginMetrics, evaluated: EvaluatedModel, budget: Budget) -> list[Measurement]:
     from zoo.evaluation import declared
 
-    return [declared.figure(measure, own.module, own.recipe, own.device, subject, budget)]
+    return [declared.measurement(metric, own.module, own.recipe, own.device, evaluated, budget)]
 
 
 def _memory(error: BaseException) -> bool:
-    """Whether an error is for want of memory: Python's, numpy's, torch's on a GPU, or torch's on the CPU."""
+    """Whether an error means out of memory: in Python, numpy, or torch on a GPU or the CPU."""
     return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)

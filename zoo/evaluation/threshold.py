@@ -1,32 +1,32 @@
-"""From which score on a sample is called strange: calibrated on test samples, which the model has not seen."""
+"""The anomaly threshold: the score above which a sample is anomalous, calibrated on unseen test samples."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from zoo.contract.metric import Figure
-from zoo.contract.specs import Image, Score, Text
+from zoo.contract.metric import Measurement
+from zoo.contract.specs import Score, Text
 from zoo.evaluation.evaluated_model import Budget, DoesNotApply, EvaluatedModel, apply, some
-from zoo.media.display import shown
+from zoo.media import kinds
+from zoo.media.display import to_display
 from zoo.release import THRESHOLD, USUAL
 
 
-def figures(subject: EvaluatedModel, budget: Budget) -> list[Figure]:
-    """The score below which ``USUAL`` of the test images or audio clips lie, by the task ``score``."""
-    task = subject.model.release.tasks.get("score")
+def measurements(evaluated: EvaluatedModel, budget: Budget) -> list[Measurement]:
+    """The ``USUAL`` quantile of the scores (task ``score``) of the test images or audio clips."""
+    task = evaluated.model.release.tasks.get("score")
     if task is None or [type(spec) for spec in task.outputs.values()] != [Score]:
-        raise DoesNotApply(f"{subject.model.name} has no task 'score'")
-    x = subject.model.release.sample.x
+        raise DoesNotApply(f"{evaluated.model.name} has no task 'score'")
+    x = evaluated.model.release.sample.x
     if isinstance(x, Text):
         raise DoesNotApply("it scores text, and this is measured on images and audio clips")
     if [*task.inputs.values()] != [x]:
         raise DoesNotApply("its task 'score' takes more than an image or an audio clip")
-    test = some(subject.test, budget.limit)
-    scores = apply(subject.model, "score", shown(test.array), budget.quiet).astype(np.float64)
-    kind = "images" if isinstance(x, Image) else "audio clips"
-    protocol = f"{USUAL:.0%} of {len(test):,} test {kind} of {subject.data} score below"
+    test = some(evaluated.test, budget.limit)
+    scores = apply(evaluated.model, "score", to_display(test.array), budget.quiet).astype(np.float64)
+    protocol = f"{USUAL:.0%} of {len(test):,} test {kinds.of_sample(x).unit} of {evaluated.data} score below"
     return [
-        Figure(
+        Measurement(
             name=THRESHOLD, value=float(np.quantile(scores, USUAL)), unit="score", protocol=protocol,
             interval="no interval: a quantile", count=len(test),
         )

@@ -1,11 +1,11 @@
-"""A gallery of released models: a static folder that any web server, or a browser alone, can show.
+"""A gallery of released models: a static folder for any web server, or for a browser alone.
 
-    entry.py    what is said of one model, from its release alone
-    media.py    what it makes: samples, and test images as it gives them back
-    speed.py    how long a call takes on this machine
-    render.py   all of it as HTML, around which page/ has the style and the script
+    entry.py    the data of one model, from its release
+    media.py    the outputs of a model: samples, and reconstructions of test images
+    speed.py    the time of one call on this machine
+    render.py   the HTML page; page/ has the template, the style and the script
 
-ONNX Runtime and numpy do all of it, and torch is never imported.
+The gallery needs ONNX Runtime and numpy, and never imports torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from zoo.core import files
 from zoo.core.errors import NotFoundError, SettingError
 
 MARK = "gallery.json"
-"""What the gallery shows, for scripts; a folder that has it is a gallery."""
+"""The content of the gallery, for scripts. A folder with this file is a gallery."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Gallery:
     folder: Path
     models: tuple[str, ...]
     without: Mapping[str, str]
-    """Why a model's test images are left out, by its name."""
+    """Why the test images of a model are left out, by the name of the model."""
     lacking: tuple[str, ...]
-    """The named data sets that are not there."""
+    """The named data sets that are missing."""
 
 
 def build(
@@ -42,12 +42,12 @@ def build(
     force: bool = False,
     quiet: bool = False,
 ) -> Gallery:
-    """Write the gallery of `sources` into `folder`, all or nothing.
+    """Write the gallery of `sources` into `folder`, atomically.
 
-    A source is a released name, a wildcard of such names, a run folder or a release folder; without any, all that is
-    released is shown. Test images come from `data_dir`, and nothing is downloaded. Raises :class:`NotFoundError` for
-    a source that is not there, :class:`SettingError` for two of one name, and :class:`ExistsError` where something is
-    at `folder`, unless `force` and it is a gallery.
+    A source is a released name, a wildcard, a run folder or a release folder; the default is every released model. Test
+    images come from `data_dir`; nothing is downloaded. Raises :class:`NotFoundError` for a source that does not exist,
+    :class:`SettingError` for two models of one name, and :class:`ExistsError` if `folder` exists, unless `force` and it
+    is a gallery.
     """
     from zoo import data
     from zoo.core.progress import Progress
@@ -78,7 +78,7 @@ def build(
 
 
 def _found(sources: Sequence[str | Path]) -> dict[str, tuple[Path, str]]:
-    """The release folder of each model, and what to load it by, by its name."""
+    """Return the release folder of each model, and the name or path to load it by, by the name of the model."""
     from zoo import registry
     from zoo.release import read
     from zoo.release.resolve import find, is_path

@@ -1,4 +1,4 @@
-"""One model of a gallery: what its release says of it, what it makes, and how fast it is."""
+"""One model of a gallery: the facts in its release, its samples and reconstructions, and its speed."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.contract.metric import Figure, from_json
+from zoo.contract.metric import Measurement, from_json
 from zoo.contract.specs import Audio, Image, Text
 from zoo.core.progress import duration
 from zoo.gallery import media, speed
 from zoo.gallery.media import Back, Samples, Tests
 from zoo.gallery.speed import Speed
-from zoo.pipeline.catalogue import licence
+from zoo.pipeline.registry_build import licence
 from zoo.release import Release
 from zoo.sampling import latent
 
 WIDE = {"fid": ("fid",), "likelihood": ("iwae_100", "negative_elbo", "nll"), "mse": ("mse",), "accuracy": ("accuracy",)}
-"""The figures that models are compared by, each the first of its names that a model has."""
+"""The metrics for comparing models. For each kind, the first metric in the tuple that a model has is used."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What a gallery shows of one model."""
+    """The content of a gallery about one model."""
 
     release: Release
     address: str
-    """What it is loaded by: its released name, or a path."""
-    figures: tuple[Figure, ...]
+    """The released name or the path to load the model by."""
+    measurements: tuple[Measurement, ...]
     samples: Samples | None
     back: tuple[Back, ...]
     speed: Speed
@@ -40,32 +40,32 @@ class Entry:
 
     @property
     def verbs(self) -> tuple[str, ...]:
-        """Everything that it can do: its tasks, what follows from them, and generate."""
+        """Everything that the model can do: generate, its tasks, and the verbs derived from them."""
         generates = ("generate",) if self.release.generation is not None else ()
         return (*generates, *self.release.tasks, *latent.verbs(self.release))
 
     @property
     def data(self) -> str:
-        """The data set that it was trained on."""
+        """The name of the training data set."""
         return self._provenance("data", "name") or "unknown"
 
     @property
     def data_source(self) -> tuple[str, str]:
-        """Where the data set is from, and its licence."""
+        """The origin of the data set, and its licence."""
         return self._provenance("data", "source"), self._provenance("data", "licence") or "unknown"
 
     @property
     def bytes(self) -> int:
-        """Of all files that the manifest lists."""
+        """The total size of all files in the manifest."""
         return sum(entry["bytes"] for entry in self.release.manifest["files"].values())
 
-    def main(self, kind: str) -> Figure | None:
-        """The figure of a kind in :data:`WIDE`, if the model has one."""
-        by_name = {figure.name: figure for figure in self.figures}
+    def main(self, kind: str) -> Measurement | None:
+        """Return the measurement of a kind in :data:`WIDE`, or None."""
+        by_name = {measurement.name: measurement for measurement in self.measurements}
         return next((by_name[name] for name in WIDE[kind] if name in by_name), None)
 
     def facts(self) -> dict[str, str]:
-        """Lines of words, each under its heading; what a manifest does not say is left out."""
+        """Return lines of text by heading. Facts that the manifest does not have are left out."""
         plugin = self.release.manifest["plugin"]
         facts = {
             "Data": f"{self.data}, licence: {self.data_source[1]}",
@@ -94,7 +94,7 @@ class Entry:
         return found if isinstance(found, str) else ""
 
     def use(self) -> tuple[str, str]:
-        """How to use it: two lines of Python, and one for the shell."""
+        """Return an example of use: two lines of Python, and one for the shell."""
         load, address = f'zoo.load("{self.address}")', self.address
         task, declared = next(iter(self.release.tasks.items()))
         spec = next(iter(declared.inputs.values()))
@@ -103,7 +103,7 @@ class Entry:
         elif self.release.generation is not None:
             python, shell = f"samples = {load}.generate(16, seed=0)", f"zoo generate {address} -n 16 --seed 0"
         elif len(declared.inputs) == 1 and isinstance(spec, (Image, Audio)):
-            name = "image.png" if isinstance(spec, Image) else "sound.wav"
+            name = "image.png" if isinstance(spec, Image) else "clip.wav"
             python, shell = f'made = {load}.{task}("{name}")', f"zoo run {address} {task} {name}"
         else:
             python, shell = f"help({load}.{task})", f"zoo info {address}"
@@ -111,9 +111,9 @@ class Entry:
 
 
 def make(folder: Path, address: str, into: Path, tests: Tests) -> Entry:
-    """Run a release with one thread: measure it, and write its samples and test images into the folder `into`."""
+    """Run a release with one thread: time it, and write its samples and reconstructions into the folder `into`."""
     with zoo.load(folder, device="cpu", threads=1) as model:
-        figures = tuple(from_json(measure) for measure in model.release.manifest["measures"])
+        measurements = tuple(from_json(metric) for metric in model.release.manifest["metrics"])
         samples = media.samples(model.release, into)
         back = media.given_back(model, tests, into)
-        return Entry(model.release, address, figures, samples, back, speed.measure(model))
+        return Entry(model.release, address, measurements, samples, back, speed.measure(model))

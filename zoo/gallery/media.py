@@ -1,4 +1,4 @@
-"""What a gallery shows of what a model makes: the samples of its release, and test images as it gives them back."""
+"""The outputs of a model in a gallery: the samples of its release, and reconstructions of test images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo import data as datasets
-from zoo.contract.specs import Audio, Image, Label, LogMel, Sample
+from zoo.contract.specs import Audio, Image, Label, LogMel, Sample, Text
 from zoo.core import files, philox
 from zoo.core.errors import ReleaseError
 from zoo.data.preview import first
-from zoo.media import display
+from zoo.media import display, kinds
 from zoo.media import grid as grids
 from zoo.media.grid import Pixels
 from zoo.release import Release, ReleasedTask
@@ -23,26 +23,23 @@ from zoo.runtime import LoadedModel
 from zoo.sampling import latent
 
 FOLDER = "models"
-"""Where the files of the models lie in a gallery, in a folder each."""
+"""The folder of a gallery that has one folder of files for each model."""
 
-IMAGE, TEXT, SOUND = "samples.png", "samples.txt", "samples.wav"
-"""What a release calls its samples."""
+IMAGE, TEXT, AUDIO = "samples.png", "samples.txt", "samples.wav"
+"""The file names of samples in a release."""
 
 LONGEST = 1200
-"""Characters of a text that are shown."""
-
-SHOWN: Mapping[str, tuple[int, int]] = {"image": (16, 8), "log-mel": (8, 4), "audio": (4, 2)}
-"""How many test samples are given back, and in how many columns, by their kind."""
+"""The largest number of characters of a text that are shown."""
 
 SEED, LEVEL = 0, 0.3
-"""Of the noise that a model takes out of test images; the level where its recipe names none."""
+"""The seed and the default level of the noise that is added to test images for denoising models."""
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class PlacedImage:
-    """An image that lies in a gallery, of so many pixels."""
+    """An image file in a gallery, with its size in pixels."""
 
     path: str
     width: int
@@ -52,49 +49,49 @@ class PlacedImage:
 
 @dataclass(frozen=True)
 class Samples:
-    """What a model generated: an image, an audio clip beside it, or a text."""
+    """The samples of a model: an image, an audio file with its spectrogram image, or a text."""
 
     caption: str
     image: PlacedImage | None = None
-    sound: str = ""
+    audio: str = ""
     text: str = ""
 
 
 @dataclass(frozen=True)
 class Back:
-    """Test images beside what a model made of them."""
+    """Test images and what the model makes of them, in one image."""
 
     caption: str
     image: PlacedImage
 
 
 class Tests:
-    """The first test samples of named data sets, each read once; remembers what could not be had."""
+    """The first test samples of named data sets. Each set is read once; missing sets are recorded."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.without: dict[str, str] = {}
-        """Why a model has none, by its name."""
+        """Why a model has no test samples, by the name of the model."""
         self.lacking: dict[str, None] = {}
-        """The named sets that are not there."""
+        """The named sets that are missing."""
         self._read: dict[tuple[object, ...], tuple[Sample, Array, Array | None]] = {}
 
     def of(self, release: Release) -> tuple[Array, Array | None] | None:
-        """Test samples as the model takes them, (n, …), and their labels, (n,) where there are any."""
+        """Return test samples in the form of the model's input, (n, …), and their labels, (n,) or None."""
         recipe = release.manifest["recipe"]
         name = recipe.get("data")
         if not isinstance(name, str) or name not in datasets.NAMED:
-            self.without[release.name] = f"its data {name!r} is no named set"
+            self.without[release.name] = f"its data {name!r} is not a named data set"
             return None
         if datasets.named(name).place(self.folder) is None:
-            self.without[release.name] = f"{name} is not there"
+            self.without[release.name] = f"{name} is missing"
             self.lacking[name] = None
             return None
         form = datasets.form(recipe)
         key = (name, *form.items())
         if key not in self._read:
             data = datasets.load(name, "test", data_dir=self.folder, **form)
-            count, _ = SHOWN[data.sample.x.kind]
+            count, _ = kinds.of_sample(data.sample.x).compared
             labels = None if data.labels is None else data.labels[:count]
             self._read[key] = data.sample, first(data)[0][:count], labels
         sample, x, labels = self._read[key]
@@ -116,19 +113,19 @@ def samples(release: Release, into: Path) -> Samples | None:
         except ValueError as error:
             raise ReleaseError(f"{release.folder / TEXT} is not UTF-8. Get the release again.") from error
         return Samples(caption, text=text[:LONGEST].rstrip() + ("…" if len(text) > LONGEST else ""))
-    image, sound = None, ""
+    image, audio = None, ""
     if IMAGE in release.files:
         content = release.path(IMAGE).read_bytes()
         alt = f"A grid of {made['n']} samples of {release.name}" if "n" in made else f"Samples of {release.name}"
         image = _placed(content, into / IMAGE, alt, release.folder / IMAGE)
-    if SOUND in release.files:
-        sound = f"{FOLDER}/{into.name}/{SOUND}"
-        files.write(into / SOUND, release.path(SOUND).read_bytes())
-    return Samples(caption, image, sound)
+    if AUDIO in release.files:
+        audio = f"{FOLDER}/{into.name}/{AUDIO}"
+        files.write(into / AUDIO, release.path(AUDIO).read_bytes())
+    return Samples(caption, image, audio)
 
 
 def given_back(model: LoadedModel, tests: Tests, into: Path) -> tuple[Back, ...]:
-    """Test images, or audio clips as images, as they are and as the model gives them back, once for each way."""
+    """Write test images (or audio clips as images) with their reconstructions, one grid for each of :func:`ways`."""
     release = model.release
     x = release.sample.x
     found = ways(release)
@@ -140,26 +137,25 @@ def given_back(model: LoadedModel, tests: Tests, into: Path) -> tuple[Back, ...]
     for way in found:
         if labels is None and any(_takes_label(release.tasks[task]) for task in way):
             continue
-        kind = "images" if isinstance(x, Image) else "audio clips"
-        what = f"{len(real)} test {kind} of {release.manifest['recipe']['data']}"
+        what = f"{len(real)} test {kinds.of_sample(x).unit} of {release.manifest['recipe']['data']}"
         rows, seen = [real], real
         if way == ("denoise",):
             seen, words = corrupted(real, release.manifest["recipe"])
             rows.append(seen)
-            caption = f"{what}; below each the same with {words}, and what the model makes of that"
+            caption = f"{what}; below each, the same with {words}, and the model's output for it"
         else:
             caption = f"{what}, each above its reconstruction"
         rows.append(_through(model, way, seen, labels))
-        grid = grids.stacks([display.frames(row, x) for row in rows], SHOWN[x.kind][1])
+        grid = grids.stacks([display.frames(row, x) for row in rows], kinds.of_sample(x).compared[1])
         path = into / f"{'-'.join(way)}.png"
         made.append(Back(caption, _placed(grids.png(grids.enlarge(grid)), path, caption, path)))
     return tuple(made)
 
 
 def ways(release: Release) -> list[tuple[str, ...]]:
-    """The tasks, one after the other, that give an image or a clip back: by reconstructing it, or without noise."""
+    """Return the sequences of tasks that reconstruct or denoise an image or an audio clip."""
     x, tasks = release.sample.x, release.tasks
-    if x.kind not in SHOWN:
+    if isinstance(x, Text):
         return []
     found: list[tuple[str, ...]] = [
         (name,)
@@ -174,10 +170,10 @@ def ways(release: Release) -> list[tuple[str, ...]]:
 
 
 def corrupted(x: Pixels, recipe: Mapping[str, Any]) -> tuple[Pixels, str]:
-    """Images, uint8 (n, h, w) or (n, h, w, 3), with the noise that a recipe's `noise` and `level` name, in words.
+    """Add the noise of a recipe (`noise`, `level`) to images, uint8 (n, h, w) or (n, h, w, 3), and describe it.
 
-    It is Gaussian, or a share of the pixels is made black, or black or white (Vincent et al. 2010, section 3.3,
-    https://jmlr.org/papers/v11/vincent10a.html). Without these it is Gaussian, of deviation `sigma`, or 0.3.
+    The noise is Gaussian, or sets a fraction of the pixels to black, or to black or white (Vincent et al. 2010, section
+    3.3, https://jmlr.org/papers/v11/vincent10a.html). The default is Gaussian, of deviation `sigma`, or 0.3.
     """
     kind, level = recipe.get("noise"), recipe.get("level", recipe.get("sigma"))
     level = float(level) if isinstance(level, (int, float)) and 0 < level <= 1 else LEVEL
@@ -192,7 +188,7 @@ def corrupted(x: Pixels, recipe: Mapping[str, Any]) -> tuple[Pixels, str]:
 
 
 def _gives_back(task: ReleasedTask, release: Release) -> bool:
-    """Whether a task makes a sample of a sample, and of nothing else but its label."""
+    """Return whether a task maps a sample (and optionally its label) to a sample."""
     taken = list(task.inputs.values())
     return taken[0] == release.sample.x == next(iter(task.outputs.values())) and (
         len(taken) == 1 or (len(taken) == 2 and _takes_label(task) and taken[1] == Label(release.sample.classes))
@@ -204,7 +200,7 @@ def _takes_label(task: ReleasedTask) -> bool:
 
 
 def _through(model: LoadedModel, way: tuple[str, ...], x: Array, labels: Array | None) -> Array:
-    """What tasks make of a batch, one after the other."""
+    """Apply tasks to a batch, one after the other."""
     for task in way:
         given = (labels,) if _takes_label(model.release.tasks[task]) else ()
         made = model.run(task, x, *given)
@@ -213,7 +209,7 @@ def _through(model: LoadedModel, way: tuple[str, ...], x: Array, labels: Array |
 
 
 def _placed(content: bytes, path: Path, alt: str, source: Path) -> PlacedImage:
-    """Write a PNG file into a gallery; :class:`ReleaseError` that names `source` where it is none."""
+    """Write a PNG file into a gallery. Raises :class:`ReleaseError` about `source` if it is not a readable PNG."""
     import io
 
     from PIL import Image as PngFile
@@ -222,6 +218,6 @@ def _placed(content: bytes, path: Path, alt: str, source: Path) -> PlacedImage:
         with PngFile.open(io.BytesIO(content), formats=["PNG"]) as image:
             width, height = image.size
     except (OSError, ValueError, SyntaxError, PngFile.DecompressionBombError) as error:
-        raise ReleaseError(f"{source} is no image that can be shown. Get the release again.") from error
+        raise ReleaseError(f"{source} is not a readable PNG image. Get the release again.") from error
     files.write(path, content)
     return PlacedImage(f"{FOLDER}/{path.parent.name}/{path.name}", width, height, alt)

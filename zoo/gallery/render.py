@@ -1,4 +1,4 @@
-"""The page of a gallery: HTML that reads well without JavaScript, which sorts, filters and copies."""
+"""The page of a gallery: HTML that works without JavaScript, which only adds sorting, filters and copy buttons."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from zoo.benchmark import machine
-from zoo.contract.metric import Figure, baseline_words, number, protocol_words, value_words
+from zoo.contract.metric import Measurement, format_baseline, format_protocol, format_value, number
 from zoo.core import files
 from zoo.gallery.entry import Entry
 from zoo.gallery.media import PlacedImage, Samples
@@ -22,20 +22,20 @@ TITLES = {
     "iwae_100": "IWAE-100", "negative_elbo": "−ELBO", "nll": "NLL", "fid": "FID", "kid": "KID", "mse": "MSE",
     "psnr": "PSNR", "ssim": "SSIM", "auroc": "AUROC", "knn": "k-NN", "nmi": "NMI",
 }  # fmt: skip
-"""What measures are called, those that come first in their order; others are called by their own names."""
+"""The titles of metrics, in the order in which they are shown. Other metrics follow under their own names."""
 
 MORE = frozenset(
     {"precision", "recall", "psnr", "ssim", "linear_probe", "knn", "nmi", "rarest_class", "commonest_class"}
     | {"score_threshold"}
 )
-"""What is shown on demand; a measure that nobody knows is shown at once."""
+"""The metrics that are shown only on demand. Unknown metrics are always shown."""
 
 COLUMNS = {"fid": "FID", "likelihood": "−log p", "mse": "MSE", "accuracy": "Accuracy"}
-"""The figures in the table, by their kind."""
+"""The metrics in the table, by kind, with their headings."""
 
 
 def write(folder: Path, entries: Sequence[Entry]) -> None:
-    """Write ``index.html``, the style and the script into a folder that has the images."""
+    """Write ``index.html``, the style and the script into the folder with the images."""
     for path in PAGE.iterdir():
         if path.suffix in (".css", ".js"):
             shutil.copyfile(path, folder / path.name)
@@ -55,7 +55,7 @@ def write(folder: Path, entries: Sequence[Entry]) -> None:
 
 
 def fill(template: str, words: Mapping[str, str]) -> str:
-    """A template with each @WORD@ replaced once; what was put in is not looked at again."""
+    """Replace each @WORD@ of a template, in one pass: inserted text is not searched for words."""
     return re.sub(r"@([A-Z]+)@", lambda found: words[found[1]], template)
 
 
@@ -64,7 +64,7 @@ def _options(names: set[str]) -> str:
 
 
 def _sources(entries: Sequence[Entry]) -> str:
-    """Each data set once, with where it is from and its licence."""
+    """Render each data set once, with its origin and its licence."""
     found = sorted({(entry.data, *entry.data_source) for entry in entries})
     return "\n".join(
         f"<dt>{escape(name)}</dt><dd>{escape(source)}{'. ' if source else ''}Licence: {escape(licence)}</dd>"
@@ -73,7 +73,7 @@ def _sources(entries: Sequence[Entry]) -> str:
 
 
 def _table(entries: Sequence[Entry]) -> str:
-    """Every model in a line. A cell that is sorted by a number has it in ``data-value``."""
+    """Render one row for each model. A cell that sorts by number has the number in ``data-value``."""
     kinds = {kind: title for kind, title in COLUMNS.items() if any(entry.main(kind) for entry in entries)}
     heads = {"name": "Model", "data": "Data", **kinds, "bytes": "MB", "ms": "ms a call"}
     lines = ["<thead><tr>"]
@@ -94,16 +94,16 @@ def _table(entries: Sequence[Entry]) -> str:
     return "\n".join([*lines, "</tbody>"])
 
 
-def _cell(figure: Figure | None, kind: str) -> str:
-    if figure is None:
+def _cell(measurement: Measurement | None, kind: str) -> str:
+    if measurement is None:
         return '<td class="number"><span aria-hidden="true">–</span></td>'
-    of = figure.unit.removeprefix("nats ")
-    which = f' <span class="quiet">{escape(_title(figure))} {escape(of)}</span>' if kind == "likelihood" else ""
-    return f'<td class="number" data-value="{figure.value:.9g}">{number(figure.value)}{which}</td>'
+    of = measurement.unit.removeprefix("nats ")
+    which = f' <span class="quiet">{escape(_title(measurement))} {escape(of)}</span>' if kind == "likelihood" else ""
+    return f'<td class="number" data-value="{measurement.value:.9g}">{number(measurement.value)}{which}</td>'
 
 
 def _card(entry: Entry) -> str:
-    """All that is known of one model."""
+    """Render everything about one model."""
     name, card = escape(entry.name), entry.release.manifest["card"]
     paper = escape(card["citation"])
     if card["paper"].startswith(("https://", "http://")):
@@ -116,7 +116,7 @@ def _card(entry: Entry) -> str:
         f"<p>{escape(card['summary'])} {paper}</p>",
         *([_samples(entry.samples, entry.name)] if entry.samples else []),
         *(_figure(back.image, back.caption, alt="") for back in entry.back),
-        *_figures(entry),
+        *_measurements(entry),
         '<dl class="facts">',
         *(f"<dt>{heading}</dt><dd>{escape(text)}</dd>" for heading, text in entry.facts().items()),
         "</dl>",
@@ -137,9 +137,9 @@ def _samples(samples: Samples, name: str) -> str:
     parts = []
     if samples.image:
         parts.append(_image(samples.image, samples.image.alt))
-    if samples.sound:
+    if samples.audio:
         label = escape(f"Audio clips that {name} generated, one after the other")
-        parts.append(f'<audio controls preload="none" src="{samples.sound}" aria-label="{label}"></audio>')
+        parts.append(f'<audio controls preload="none" src="{samples.audio}" aria-label="{label}"></audio>')
     if samples.text:
         label = escape(f"A text that {name} generated")
         parts.append(f'<pre class="text" tabindex="0" aria-label="{label}">{escape(samples.text)}</pre>')
@@ -147,7 +147,7 @@ def _samples(samples: Samples, name: str) -> str:
 
 
 def _figure(image: PlacedImage, caption: str, alt: str) -> str:
-    """An image under which its caption says all that it shows."""
+    """Render an image with a caption."""
     return f"<figure>{_image(image, alt)}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
@@ -156,49 +156,54 @@ def _image(image: PlacedImage, alt: str) -> str:
     return f'<img src="{image.path}" {size} alt="{escape(alt)}" loading="lazy" decoding="async">'
 
 
-def _figures(entry: Entry) -> list[str]:
-    """The main figures, and under them all of them with their protocols."""
-    if not entry.figures:
-        return ['<p class="quiet">Nothing was measured.</p>']
+def _measurements(entry: Entry) -> list[str]:
+    """Render a table of the main measurements, and below it the protocol of every measurement."""
+    if not entry.measurements:
+        return ['<p class="quiet">No metrics were measured.</p>']
     order = [*TITLES]
-    figures = sorted(entry.figures, key=lambda figure: order.index(figure.name) if figure.name in order else len(order))
-    main = [figure for figure in figures if figure.name not in MORE]
-    more = len(figures) - len(main)
+    measurements = sorted(
+        entry.measurements,
+        key=lambda measurement: order.index(measurement.name) if measurement.name in order else len(order),
+    )
+    main = [measurement for measurement in measurements if measurement.name not in MORE]
+    more = len(measurements) - len(main)
     lines = []
     if main:
-        beside = any(figure.baseline for figure in main)
-        heads = "".join(f'<th scope="col">{head}</th>' for head in ("Measure", "Value", "Beside")[: 2 + beside])
-        lines.append(f'<table class="figures"><thead><tr>{heads}</tr></thead><tbody>')
-        lines += [*(_row(figure, beside) for figure in main), "</tbody></table>"]
+        baseline = any(measurement.baseline for measurement in main)
+        heads = "".join(f'<th scope="col">{head}</th>' for head in ("Metric", "Value", "Baseline")[: 2 + baseline])
+        lines.append(f'<table class="metrics"><thead><tr>{heads}</tr></thead><tbody>')
+        lines += [*(_row(measurement, baseline) for measurement in main), "</tbody></table>"]
     count = f", and {more} more" if main and more else ""
     lines += [f"<details><summary>How each was measured{count}</summary><dl>"]
-    for figure in figures:
-        value = escape(f"{value_words(figure)} {figure.unit}")
-        than = f", beside {escape(baseline_words(figure))}" if figure.baseline else ""
-        lines.append(f"<dt>{escape(_title(figure))}: {value}{than}</dt><dd>{escape(protocol_words(figure))}</dd>")
+    for measurement in measurements:
+        value = escape(f"{format_value(measurement)} {measurement.unit}")
+        than = f", baseline {escape(format_baseline(measurement))}" if measurement.baseline else ""
+        lines.append(
+            f"<dt>{escape(_title(measurement))}: {value}{than}</dt><dd>{escape(format_protocol(measurement))}</dd>"
+        )
     return [*lines, "</dl></details>"]
 
 
-def _row(figure: Figure, beside: bool) -> str:
-    sign, words = ("↑", "higher is better") if figure.better == "higher" else ("↓", "lower is better")
+def _row(measurement: Measurement, baseline: bool) -> str:
+    sign, words = ("↑", "higher is better") if measurement.better == "higher" else ("↓", "lower is better")
     arrow = f'<span role="img" aria-label="{words}" title="{words}">{sign}</span>'
-    value = f'{escape(value_words(figure))} <span class="quiet">{escape(figure.unit)}</span>'
-    last = escape(baseline_words(figure)) if figure.baseline else '<span aria-hidden="true">–</span>'
+    value = f'{escape(format_value(measurement))} <span class="quiet">{escape(measurement.unit)}</span>'
+    last = escape(format_baseline(measurement)) if measurement.baseline else '<span aria-hidden="true">–</span>'
     return (
-        f'<tr><th scope="row">{escape(_title(figure))}&nbsp;{arrow}</th><td>{value}</td>'
-        f"{f'<td>{last}</td>' if beside else ''}</tr>"
+        f'<tr><th scope="row">{escape(_title(measurement))}&nbsp;{arrow}</th><td>{value}</td>'
+        f"{f'<td>{last}</td>' if baseline else ''}</tr>"
     )
 
 
-def _title(figure: Figure) -> str:
-    return TITLES.get(figure.name, figure.name.replace("_", " "))
+def _title(measurement: Measurement) -> str:
+    return TITLES.get(measurement.name, measurement.name.replace("_", " "))
 
 
 def _speed_note(entries: Sequence[Entry]) -> str:
-    """Where, and how quietly, the times were taken."""
+    """Return a note on the machine on which the times were measured, and on its load."""
     about = machine.describe()
-    told = [entry.speed.others for entry in entries if entry.speed.others is not None]
-    others = f" Other work used {sum(told) / len(told):.1f} of its {about['cores']} cores meanwhile." if told else ""
+    loads = [entry.speed.others for entry in entries if entry.speed.others is not None]
+    others = f" Other work used {sum(loads) / len(loads):.1f} of its {about['cores']} cores meanwhile." if loads else ""
     return (
         "Times are the median of one call at batch 1 in ONNX Runtime with one thread, measured one model after the "
         f"other when this page was made, on {about['processor']}.{others}"

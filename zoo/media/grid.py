@@ -38,9 +38,9 @@ def of_waveforms(waveforms: NDArray[np.floating], width: int = 256, height: int 
     count, samples = waveforms.shape
     edges = np.arange(width + 1) * samples // width
     image = np.full((count, height, width), 24, np.uint8)
-    for sound, canvas in zip(waveforms, image, strict=True):
+    for clip, canvas in zip(waveforms, image, strict=True):
         for column, (start, end) in enumerate(itertools.pairwise(edges)):
-            part = sound[start : end + 1].clip(-1, 1)  # with the next one's first sample, so that the line has no gaps
+            part = clip[start : end + 1].clip(-1, 1)  # with the next one's first sample, so that the line has no gaps
             top, bottom = ((1 - edge) / 2 * (height - 1) for edge in (part.max(), part.min()))
             canvas[round(float(top)) : round(float(bottom)) + 1, column] = 230
     return image

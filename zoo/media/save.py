@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from zoo.contract.specs import Audio, Image, LogMel, SampleSpec, Spec, Text
+from zoo.contract.specs import SampleSpec, Spec
 from zoo.core import files
 from zoo.core.errors import SettingError
-from zoo.media import display, grid, wav
-
-ENDINGS = {
-    "image": (".png", ".npy"),
-    "text": (".txt",),
-    "audio": (".wav", ".png", ".npy"),
-    "log-mel": (".png", ".wav", ".npy"),
-}
-"""How samples of a kind may be written; the first is the default."""
-
-NUMBERS = (".npy", ".json")
-"""How everything else may be written."""
+from zoo.media import kinds
 
 
 def endings(spec: Spec | None) -> tuple[str, ...]:
     """The endings that files of a form may have."""
-    return ENDINGS.get(spec.kind, NUMBERS) if spec is not None else NUMBERS
+    return kinds.of(spec).endings
 
 
 def paths(path: Path, count: int, first: int = 0) -> list[Path]:
@@ -67,28 +54,8 @@ def save(
         columns = min(columns, len(value))
     check(path, spec, force, len(value), first)
     found = paths(path, len(value), first)
-    if path.suffix == ".wav":
-        assert isinstance(spec, (Audio, LogMel))
-        contents: list[bytes | str] = [wav.write(sound, spec.rate) for sound in display.sounds(value, spec)]
-    elif path.suffix == ".png":
-        assert isinstance(spec, (Image, Audio, LogMel))
-        contents = [grid.png(grid.enlarge(display.image(value, spec, columns)))]
-    elif path.suffix == ".txt":
-        contents = ["\n\n".join(value) + "\n"]
-    elif path.suffix == ".json":
-        contents = [as_json(value) + "\n"]
-    elif isinstance(value, dict):
-        raise SettingError(f"These are {', '.join(value)}; write them to a .json file.")
-    else:
-        buffer = io.BytesIO()
-        np.save(buffer, value, allow_pickle=False)
-        contents = [buffer.getvalue()]
+    contents = kinds.of(spec).write(value, spec, path.suffix, columns)
     return [files.write(part, content, force) for part, content in zip(found, contents, strict=True)]
-
-
-def as_json(value: Any) -> str:
-    """An array, a list of str, or a dict of these, as JSON."""
-    return json.dumps(value, default=lambda array: array.tolist())
 
 
 def as_samples(value: Any, specs: Iterable[Spec]) -> tuple[Any, SampleSpec | None]:
@@ -100,20 +67,8 @@ def as_samples(value: Any, specs: Iterable[Spec]) -> tuple[Any, SampleSpec | Non
         if value.dtype.kind not in "biuf":
             raise SettingError(f"What was given to save holds {value.dtype}, which is neither numbers nor text.")
     for spec in specs:
-        if isinstance(spec, Text) and isinstance(value, list):
-            return value, spec
-        if isinstance(spec, (Image, Audio, LogMel)) and isinstance(value, np.ndarray):
-            shape = _item(spec)
-            if value.dtype.kind == ("u" if isinstance(spec, Image) else "f") and shape in (
-                value.shape,
-                value.shape[1:],
-            ):
-                return value.reshape(-1, *shape), spec
+        kind = kinds.SAMPLES.get(spec.kind)
+        if kind is not None and kind.is_held(value, spec):
+            shape = kind.held(spec)
+            return value if shape is None else value.reshape(-1, *shape), cast(SampleSpec, spec)
     return value, None
-
-
-def _item(spec: Image | Audio | LogMel) -> tuple[int, ...]:
-    """The shape in which people hold one sample."""
-    if not isinstance(spec, Image):
-        return spec.shape
-    return (spec.height, spec.width) if spec.channels == 1 else (spec.height, spec.width, spec.channels)

@@ -1,5 +1,5 @@
-"""Plugins' torch modules: built from a recipe or a release, run as a backend, traced."""
+"""The torch modules of plugins: built from a recipe or a release, run as a backend, and traced."""
 
-from zoo.modules.torch_module import build, fold, load_module, mix, of_release
+from zoo.modules.torch_module import build, derive_seed, load_module, of_release, remove_parametrizations
 
-__all__ = ["build", "fold", "load_module", "mix", "of_release"]
+__all__ = ["build", "derive_seed", "load_module", "of_release", "remove_parametrizations"]

@@ -1,4 +1,4 @@
-"""The backend that runs a release, or a module in memory, by eager torch."""
+"""The backend that runs a release, or a module in memory, with eager torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 
 def _form(task: Task | ReleasedTask) -> list[dict[str, tuple[str, str, tuple[int, ...]]]]:
-    """The kind, type and shape of each input and of each output, by name."""
+    """The kind, dtype and shape of each input and each output, by name."""
     return [
         {name: (spec.kind, spec.dtype, tuple(spec.shape)) for name, spec in side.items()}
         for side in (task.inputs, task.outputs)
@@ -32,7 +32,7 @@ def _form(task: Task | ReleasedTask) -> list[dict[str, tuple[str, str, tuple[int
 
 
 class TorchBackend:
-    """Runs a release's tasks by calling the plugin's methods in eager torch. Any number of threads may run at once."""
+    """Runs a release's tasks by calling the plugin's methods in eager torch; thread-safe."""
 
     def __init__(self, release: Release, device: Device = "auto", threads: int | None = None) -> None:
         from zoo.modules import of_release
@@ -49,13 +49,13 @@ class TorchBackend:
             if name not in tasks or _form(tasks[name]) != _form(task):
                 raise ReleaseError(
                     f"The task {name!r} in {release.folder} is not that of the installed plugin. "
-                    "ONNX Runtime does without the plugin."
+                    "Use the backend onnx, which needs no plugin."
                 )
         self._init(module, tasks, torch_device(device), release.name, {"device": device, "threads": threads})
 
     @classmethod
     def of_module(cls, module: nn.Module, tasks: Mapping[str, Task]) -> TorchBackend:
-        """The backend for a module in memory, left on its device and put into eval mode."""
+        """The backend for a module in memory, which stays on its device and is set to eval mode."""
         backend = cls.__new__(cls)
         parameter = next(module.parameters())
         backend._init(module, tasks, parameter.device)
@@ -76,18 +76,18 @@ class TorchBackend:
         self.providers = [f"torch:{device}"]
 
     def options(self) -> dict[str, Any]:
-        """What :func:`zoo.load` takes to make it again; :class:`ZooError` once closed, or for a module in memory."""
+        """The arguments of :func:`zoo.load` that recreate it; raise :class:`ZooError` if closed or not of a release."""
         if self._tasks is None:
             raise self._gone()
         if self._options is None:
-            raise ZooError("A module in memory has no path to be opened again by. Write its release, and load that.")
+            raise ZooError("A module in memory has no path, so it cannot be pickled. Write its release, and load that.")
         return {"backend": "torch", **self._options}
 
     def _gone(self) -> ZooError:
         return ZooError(f"{self._name} was closed. Load it again.")
 
     def prepare(self, task: str) -> None:
-        """Nothing is left to do: the module is there."""
+        """Do nothing: the module is already loaded."""
 
     def run(self, task: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run a task on named batches of one size, and return its named outputs."""

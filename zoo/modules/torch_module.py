@@ -25,37 +25,37 @@ from zoo.release import Release, read
 from zoo.release.resolve import find
 
 
-def mix(*parts: object) -> int:
-    """A 63-bit seed for torch out of several values: a run's seed, a step, a phase, a purpose."""
+def derive_seed(*parts: object) -> int:
+    """Derive a 63-bit seed for torch from several values, such as a run's seed, a step and a phase."""
     digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 
 def build(model: Model, recipe: Recipe, sample: Sample, name: str) -> nn.Module:
-    """A fresh module with the weights of the recipe's seed; :class:`PluginError` if the plugin cannot make it."""
+    """Build a module with weights initialised by the recipe's seed; raise :class:`PluginError` if the plugin fails."""
     try:
-        with torch.random.fork_rng(devices=[]):  # the caller's generator stays as it is
-            torch.manual_seed(mix(recipe.seed, "weights"))
+        with torch.random.fork_rng(devices=[]):  # the caller's generator does not change
+            torch.manual_seed(derive_seed(recipe.seed, "weights"))
             module: object = model.build(recipe, sample)
-    except PluginError as error:  # of a declaration
+    except PluginError as error:  # an invalid declaration
         raise registry.fault(registry.split(name)[0], str(error), error, model.build) from error
     except Exception as error:
         form = f"{sample.x.kind} data of shape {sample.x.shape}"
         said = f"{name} cannot be built for {form}: {one_line(error)[:200]}. Try other data or settings"
-        if isinstance(error, ValueError):  # what the model says to a user, as `Sample.form` does
+        if isinstance(error, ValueError):  # a message of the model for the user, such as that of `Sample.form`
             raise PluginError(f"{said}; ZOO_DEBUG=1 shows where.") from error
         raise registry.fault(registry.split(name)[0], said, error, model.build) from error
     if not isinstance(module, nn.Module):
         raise registry.fault(
             registry.split(name)[0],
-            f"build returns {typed.shown(module)}, and should return a torch.nn.Module",
+            f"build returns {typed.shown(module)}, and must return a torch.nn.Module",
             model.build,
         )
     return module
 
 
-def fold(module: nn.Module) -> nn.Module:
-    """Turn every parametrised weight, such as a spectrally normalised one, into the plain weight that it stands for."""
+def remove_parametrizations(module: nn.Module) -> nn.Module:
+    """Replace every parametrised weight, such as a spectrally normalised one, by its plain value."""
     for part in list(module.modules()):
         if parametrize.is_parametrized(part):
             for name in list(part.parametrizations):  # type: ignore[arg-type]
@@ -64,27 +64,27 @@ def fold(module: nn.Module) -> nn.Module:
 
 
 def load_module(source: str | Path) -> nn.Module:
-    """The ``torch.nn.Module`` of a release, with its weights, in eval mode on the CPU, for fine-tuning.
+    """Load the ``torch.nn.Module`` of a release, with its weights, in eval mode on the CPU, for fine-tuning.
 
-    The release's plugin must be installed. Parts that no task uses, such as a GAN's critic, are not in a release
-    and come with fresh weights; parametrisations such as spectral norm come folded into plain weights. What calling
-    the module takes and gives is its plugin's choice: docs/training.md has a table of those that come with zoo.
+    The release's plugin must be installed. Submodules that no task uses, such as a GAN's critic, are not in a release
+    and have fresh weights. Parametrisations such as spectral norm are folded into plain weights. The plugin defines the
+    module's ``forward``: docs/training.md has a table of zoo's own models.
     """
     return of_release(read(find(source)))
 
 
 def of_release(release: Release) -> nn.Module:
-    """The module of a release. Raises :class:`ReleaseError` where its weights do not fit the installed plugin."""
+    """The module of a release. Raises :class:`ReleaseError` if its weights do not fit the installed plugin."""
     path = release.weights()
     name, origin = registry.split(release.name)[0], release.manifest["plugin"]
     if name not in registry.plugins():
         raise NotFoundError(
-            f"The plugin of {name!r} is not installed, and torch needs it. It comes with {origin.get('distribution')} "
-            f"{origin.get('version')}; ONNX Runtime does without."
+            f"The plugin of {name!r} is not installed, and torch needs it. Install {origin.get('distribution')} "
+            f"{origin.get('version')}, or use ONNX Runtime, which does not need it."
         )
     model = registry.load(name)
     recipe = settings.from_json(type(next(iter(model.recipes.values()))), release.manifest["recipe"])
-    module = fold(build(model, recipe, release.sample, release.name).eval())
+    module = remove_parametrizations(build(model, recipe, release.sample, release.name).eval())
     try:
         tensors = load_file(path)
     except Exception as error:

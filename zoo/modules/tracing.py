@@ -1,4 +1,4 @@
-"""Whether a task does what it declares: run on examples, and traced as a graph whose batch has any size."""
+"""Checks of a task against its declaration, by running it on examples, and its trace with a dynamic batch size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from zoo.plugin import Task
 from zoo.runtime.example_inputs import example
 
 BATCHES = (3, 1)
-"""Sizes of the batches that a task is tried on."""
+"""The batch sizes at which a task is tried."""
 
 
 class Call(nn.Module):
@@ -36,17 +36,17 @@ class Call(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Any:
         outputs = _outputs(self.name, self.task, self.task.method(*inputs))
-        cloned = tuple(output.clone() for output in outputs)  # a graph's output is no input, and no two are one tensor
+        cloned = tuple(output.clone() for output in outputs)  # a graph's outputs must not alias inputs or each other
         return cloned if len(cloned) > 1 else cloned[0]
 
 
 def try_out(module: nn.Module, task: Task, name: str, zeros: Collection[str] = ()) -> bool:
     """Run a task of a module, in eval mode on the CPU, on batches of examples; the inputs in `zeros` are zero.
 
-    Returns whether its course may depend on values, which :func:`program` finds out for certain. Raises
-    :class:`ExportError` where it fails, draws random numbers, gives another number of outputs, another shape or another
-    type than it declares, changes what it is given, or gives an item something else when it is called again, or for
-    the item alone. The ranges of values are not looked at: those of fresh weights say nothing.
+    Returns whether its control flow may depend on values, which :func:`program` finds out for certain. Raises
+    :class:`ExportError` if the task fails, draws random numbers, returns other outputs, shapes or dtypes than declared,
+    or changes its inputs; and if an item's output differs in a second call, or without the other items of the batch.
+    Ranges of values are not checked: with fresh weights they mean nothing.
     """
     watch = _Watch(module, name)
     for batch in BATCHES:
@@ -59,7 +59,7 @@ def try_out(module: nn.Module, task: Task, name: str, zeros: Collection[str] = (
         try:
             with torch.no_grad(), watch, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                found = task.method(*given)
+                returned = task.method(*given)
         except ExportError:
             raise
         except Exception as error:
@@ -67,13 +67,13 @@ def try_out(module: nn.Module, task: Task, name: str, zeros: Collection[str] = (
             raise ExportError(
                 f"Task {name!r} fails{_at(error, module)} on {wanted}: {one_line(error)[:300]}"
             ) from error
-        outputs = _outputs(name, task, found)
+        outputs = _outputs(name, task, returned)
         for (key, spec), output in zip(task.outputs.items(), outputs, strict=True):
             dtype = str(output.dtype).removeprefix("torch.")
             if tuple(output.shape) != (batch, *spec.shape) or dtype != spec.dtype:
                 raise ExportError(
                     f"Task {name!r}: output {key!r} is {dtype} {tuple(output.shape)} for a batch of {batch}; "
-                    f"declared is {_form(batch, spec)}."
+                    f"it is declared as {_form(batch, spec)}."
                 )
         if batch > 1:
             _same_again(task, name, given)
@@ -81,31 +81,31 @@ def try_out(module: nn.Module, task: Task, name: str, zeros: Collection[str] = (
 
 
 def _same_again(task: Task, name: str, given: list[Tensor]) -> None:
-    """Call a task twice with the same, and with the last item alone: outputs that are floats must not differ.
+    """Call a task twice with the same inputs, and with the last item alone: float outputs must agree.
 
-    The bound is wide, so that only what is meant to differ does; parity at export has a narrow one.
+    The tolerance is wide, so that rounding passes; the parity check at export has a narrow one.
     """
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        kept = [tensor.clone() for tensor in given]
+        copies = [tensor.clone() for tensor in given]
         once = _outputs(name, task, task.method(*given))
-        for key, before, after in zip(task.inputs, kept, given, strict=True):
+        for key, before, after in zip(task.inputs, copies, given, strict=True):
             if not torch.equal(before, after):
                 raise ExportError(f"Task {name!r} changes its input {key!r} in place. Compute a new tensor.")
         once = tuple(output.clone() for output in once)
-        again = _outputs(name, task, task.method(*kept))
-        alone = _outputs(name, task, task.method(*(tensor[-1:] for tensor in kept)))
+        again = _outputs(name, task, task.method(*copies))
+        alone = _outputs(name, task, task.method(*(tensor[-1:] for tensor in copies)))
     for key, first, second, single in zip(task.outputs, once, again, alone, strict=True):
         if not first.is_floating_point():
             continue
         if not _near(first, second):
             raise ExportError(
-                f"Task {name!r} gives another {key!r} when it is called again with the same: it must keep nothing from "
-                "one call to the next."
+                f"Task {name!r} gives another {key!r} when it is called again with the same inputs: it must not keep "
+                "state between calls."
             )
         if not _near(first[-1:], single):
             raise ExportError(
-                f"Task {name!r} gives an item another {key!r} alone than beside others: it must not mix the items of a "
+                f"Task {name!r} gives an item another {key!r} alone than in a batch: it must not mix the items of a "
                 "batch. Take means over all axes but the first."
             )
 
@@ -116,7 +116,7 @@ def _near(left: Tensor, right: Tensor) -> bool:
 
 
 def program(module: nn.Module, task: Task, name: str) -> ExportedProgram:
-    """A task traced with a dynamic batch. Raises :class:`ExportError` that names the task, and the layer if known."""
+    """Trace a task with a dynamic batch size. Raises :class:`ExportError` with the task, and the layer if known."""
     examples = tuple(torch.zeros((2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in task.inputs.values())
     batch = torch.export.Dim("batch")
     with quiet(name, module):
@@ -127,11 +127,11 @@ def program(module: nn.Module, task: Task, name: str) -> ExportedProgram:
 
 @contextmanager
 def quiet(name: str, module: nn.Module) -> Iterator[None]:
-    """Within the block an exporter of torch runs: it prints nothing, and its error is one line that names the task."""
+    """Silence torch's exporters in the block, and turn their errors into one line that names the task."""
     logging.disable(logging.CRITICAL)
-    said = io.StringIO()  # where it fails, torch prints the code that it was at
+    output = io.StringIO()  # on failure torch prints the source code at fault
     try:
-        with warnings.catch_warnings(), torch.no_grad(), redirect_stdout(said), redirect_stderr(said):
+        with warnings.catch_warnings(), torch.no_grad(), redirect_stdout(output), redirect_stderr(output):
             warnings.simplefilter("ignore")  # the exporter's own deprecations
             yield
     except ExportError:
@@ -143,7 +143,7 @@ def quiet(name: str, module: nn.Module) -> Iterator[None]:
 
 
 def drawn(name: str, operation: str, layer: str = "") -> ExportError:
-    """The error for a task that draws random numbers, which no two runtimes would draw alike."""
+    """The error for a task that draws random numbers, which differ between runtimes."""
     at = f" at the layer {layer}" if layer else ""
     return ExportError(
         f"Task {name!r} draws random numbers ({operation}){at}, and a task must not: "
@@ -152,7 +152,7 @@ def drawn(name: str, operation: str, layer: str = "") -> ExportError:
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees each operation of a task: one that draws is refused, one whose result may steer the task is noted."""
+    """Observes each operation of a task: rejects random ones, and notes those that may steer its control flow."""
 
     def __init__(self, module: nn.Module, name: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -161,7 +161,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """No: it is never compiled, and what would skip it imports torch's compiler, which takes seconds."""
+        """False: nothing is compiled here, and skipping would import torch's compiler, which takes seconds."""
         return False
 
     def __torch_dispatch__(
@@ -179,20 +179,20 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _by_values(func: Any, args: tuple[Any, ...]) -> bool:
-    """Whether what an operation gives has a shape, or is a Python number, that depends on the values of its inputs."""
-    if func is torch.ops.aten.index.Tensor:  # with whole numbers as indices it has theirs
+    """Whether an operation's output shape, or its Python number, depends on the values of its inputs."""
+    if func is torch.ops.aten.index.Tensor:  # with integer indices the output has their shape
         return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1])
     return torch.Tag.data_dependent_output in func.tags or torch.Tag.dynamic_output_shape in func.tags
 
 
 def _generator(args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> bool:
-    """Whether an operation draws from a generator of the plugin's own."""
+    """Whether an operation draws from a generator that the plugin created."""
     return any(isinstance(value, torch.Generator) for value in (*args, *(kwargs or {}).values()))
 
 
-def _outputs(name: str, task: Task, found: Any) -> tuple[Tensor, ...]:
-    """What a task's method returned, as one tensor an output; :class:`ExportError` where it is not that."""
-    outputs = found if isinstance(found, tuple) else (found,)
+def _outputs(name: str, task: Task, returned: Any) -> tuple[Tensor, ...]:
+    """A task's return value as one tensor per output; raise :class:`ExportError` if it is anything else."""
+    outputs = returned if isinstance(returned, tuple) else (returned,)
     if not all(isinstance(output, Tensor) for output in outputs):
         what = next(output for output in outputs if not isinstance(output, Tensor))
         raise ExportError(
@@ -222,7 +222,7 @@ def _at(error: BaseException, module: nn.Module) -> str:
 
 
 def _layer(frames: Iterable[FrameType], module: nn.Module) -> str:
-    """The last layer that frames are in, by its name and class: where code is in the module, or in its graph."""
+    """The innermost layer among frames, by name and class: from the module's code, or from its graph."""
     parts = {id(part): name for name, part in module.named_modules() if name}
     found = ""
     for frame in frames:
@@ -237,19 +237,19 @@ def _layer(frames: Iterable[FrameType], module: nn.Module) -> str:
 
 
 def _callers(frame: FrameType | None) -> list[FrameType]:
-    """A frame and those that called it, the innermost last."""
-    found: list[FrameType] = []
+    """A frame and its callers, the innermost last."""
+    frames: list[FrameType] = []
     while frame is not None:
-        found.append(frame)
+        frames.append(frame)
         frame = frame.f_back
-    return found[::-1]
+    return frames[::-1]
 
 
 def _cause(error: BaseException) -> str:
-    """The first words of what went wrong at the bottom of an exporter's chain of errors."""
+    """The message of the root cause in an exporter's chain of errors, shortened."""
     while error.__cause__ is not None:
         error = error.__cause__
-    words = one_line(error)[:300]
-    if "GuardOnDataDependentSymNode" in words:
-        words = f"its course depends on values ({words[:120]} …); torch.where takes both ways"
-    return words
+    message = one_line(error)[:300]
+    if "GuardOnDataDependentSymNode" in message:
+        message = f"its control flow depends on values ({message[:120]} …). Use torch.where instead"
+    return message

@@ -1,1 +1,1 @@
-"""What makes a release and proves it: train, measure and export; verify; describe in registry.yaml."""
+"""The pipelines above training and export: train, evaluate and release; verify; build registry.yaml."""

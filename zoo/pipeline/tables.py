@@ -1,37 +1,49 @@
-"""What people read of a catalogue: the model table of a README, and ``docs/models.md``."""
+"""What people read of a registry: the model table of a README, and ``docs/models.md``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import mode
 from typing import Any
 
-from zoo.contract.metric import baseline_words, from_catalogue, number, protocol_words, value_words
+from zoo.contract.metric import Measurement, format_value, from_json, number
 from zoo.core.progress import duration
 
-MARKS = ("<!-- made by zoo catalogue build: models -->", "<!-- end -->")
-"""Where the model table stands in the README beside ``pyproject.toml``."""
+MARKS = ("<!-- made by zoo registry build: models -->", "<!-- end -->")
+"""Where the model table is in the README beside ``pyproject.toml``."""
 
 TINY = "tiny"
 
-COLUMNS = ("fid", "rarest_class", "commonest_class")
-"""Measures that have columns of their own in the overview."""
-COUNTS = (
-    "psnr_denoised",
-    "code_accuracy",
-    "label_accuracy",
-    "iwae_100",
-    "prior_nll",
-    "nll",
-    "mel_error",
-    "negative_elbo",
-)
-"""Which measure counts for a model, the first that it has; of others, the first of all that it has."""
-SAMPLING = ("precision", "recall", "kid")
-"""Measures that say little more in one line, beside the FID."""
+QUESTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "How close are reconstructions?": (
+        "Of test images. In brackets: PCA with as many components as the latent has dimensions.",
+        ("mse", "psnr", "ssim"),
+    ),
+    "How close are samples to the data?": (
+        "On features of a small classifier of the same data. In brackets: real test images in place of generated ones.",
+        ("fid", "kid", "precision", "recall"),
+    ),
+    "Is every class generated?": (
+        "The fractions of the rarest and the commonest class. In brackets: those of real test images.",
+        ("rarest_class", "commonest_class", "label_accuracy", "code_accuracy"),
+    ),
+    "How likely is the data?": (
+        "Upper bounds on −log p(x), and exact values (`nll`). Compare only values of the same protocol.",
+        ("negative_elbo", "iwae_100", "nll", "prior_nll"),
+    ),
+    "How much do latents say about the class?": (
+        "Accuracy of a linear and a 5-nearest-neighbour probe, mutual information with clusters. In brackets: PCA.",
+        ("linear_probe", "knn", "nmi"),
+    ),
+}
+"""The tables of ``docs/models.md``: by the question, what the columns have in common, and their metrics."""
+
+THRESHOLDS = ("score_threshold",)
+"""Metrics that are of use to a program, and no sign of quality."""
 
 
 def readme(text: str, content: Mapping[str, Any]) -> str:
-    """A README with its model table made anew, between the marks; without marks it is left as it is."""
+    """A README with its model table written again, between the marks; without marks it is left as it is."""
     before, mark, rest = text.partition(MARKS[0])
     _, end, after = rest.partition(MARKS[1])
     if not mark or not end:
@@ -52,87 +64,100 @@ def readme(text: str, content: Mapping[str, Any]) -> str:
 
 
 def models(content: Mapping[str, Any]) -> str:
-    """``docs/models.md``: every model, its released weights with all figures, and the commands that make them anew."""
-    total = sum(entry["bytes"] for entry in content["releases"].values())
+    """``docs/models.md``: every model, its released weights, and a table of metrics for each question."""
+    releases = content["releases"]
+    total = sum(entry["bytes"] for entry in releases.values())
     lines = [
         "# Models",
         "",
-        "Made by `zoo catalogue build` from the code and the releases. Do not edit.",
+        "Made by `zoo registry build` from the code and the releases. Do not edit.",
         "",
-        f"{len(content['models'])} models, {len(content['releases'])} sets of released weights, {_size(total)} in all.",
-        "`zoo.load(NAME)` loads them, offline, right after the installation. Every figure has its protocol; what",
-        "stands after ± is half of its 95% interval, and [measures.md](measures.md) says how each is taken.",
-        "Data sets are looked for under `ZOO_DATA_DIR`. Speed, denoising beside filters, and how well a class that was",
-        "left out stands out have scripts of their own: [benchmarks.md](benchmarks.md).",
-        "",
-        *_overview(content["releases"]),
-    ]
-    for name, entry in content["models"].items():
-        lines += [
-            f"## {entry['title']}: `{name}`",
-            "",
-            f"{entry['summary']} [{entry['citation']}]({entry['paper']}).",
-            "",
-        ]
-        lines += [f"- `{task}`: {what}" for task, what in entry["tasks"].items()]
-        lines.append("")
-        for recipe in entry["recipes"]:
-            if f"{name}.{recipe}" in content["releases"]:
-                lines += _release(f"{name}.{recipe}", content["releases"][f"{name}.{recipe}"])
-        others = [key for key in entry["recipes"] if key != TINY and f"{name}.{key}" not in content["releases"]]
-        if others:
-            names = ", ".join(f"`zoo train {name}.{key}`" for key in others)
-            lines += [f"Without released weights: {names}.", ""]
-    return "\n".join(lines)
-
-
-def _overview(releases: Mapping[str, Any]) -> list[str]:
-    """A line for each set of weights: what counts for it, how far samples are from the data, and classes' shares."""
-    lines = [
-        "| weights | size | trained in | what counts | FID | of real images | share of each class |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for name, entry in releases.items():
-        figures = {figure.name: figure for figure in map(from_catalogue, entry["measures"])}
-        counts = next(
-            (figures[key] for key in (*COUNTS, *figures) if key in figures and key not in (*COLUMNS, *SAMPLING)), None
-        )
-        fid, rarest, commonest = (figures.get(key) for key in COLUMNS)
-        cells = (
-            f"[`{name}`](#{name.replace('.', '')})",
-            _size(entry["bytes"]),
-            duration(entry["training"]["seconds"]),
-            f"{counts.name} {number(counts.value)} {counts.unit}" if counts else "",
-            f"{fid.value:.3g}" if fid else "",
-            f"{fid.baseline[1]:.3g}" if fid and fid.baseline else "",
-            f"{rarest.value:.1%} to {commonest.value:.1%}" if rarest and commonest else "",
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    return [*lines, ""] if releases else []
-
-
-def _release(name: str, entry: Mapping[str, Any]) -> list[str]:
-    made, data = entry["training"], entry["data"]
-    lines = [
-        f"### `{name}`",
-        "",
-        f"{_size(entry['bytes'])}, {entry['licence']}; data: {data['name']} ({data['licence']}).",
-        f"Trained for {made['steps']:,} steps in {duration(made['seconds'])} on {made['device']}, seed {made['seed']},",
-        f"at commit {made['commit'][:12] or 'unknown'}.",
-        f"torch and ONNX Runtime differ by at most {entry['parity']:.1e}.",
+        f"{len(content['models'])} models, {len(releases)} sets of released weights, {_size(total)} in all.",
+        "`zoo.load(NAME)` loads them, offline, right after the installation. The value after ± is half of the 95%",
+        "interval. [metrics.md](metrics.md) defines the metrics; speed, denoising and anomaly detection are in",
+        "[benchmarks.md](benchmarks.md).",
         "",
         "```sh",
-        f"zoo train {name}        # makes them anew",
-        f"zoo evaluate {name}     # measures them anew",
+        "zoo info NAME        # tasks, settings, and each metric with its protocol and baseline",
+        "zoo evaluate NAME    # computes the metrics again; the data is in the folder ZOO_DATA_DIR",
+        "zoo train NAME       # trains the weights again",
+        "zoo gallery -o DIR   # a page with samples and reconstructions of all of them",
         "```",
         "",
-        "| measure | value | unit | beside | protocol |",
+        "## Which models are there?",
+        "",
+        "| model | what it is | tasks | recipes | paper |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for figure in map(from_catalogue, entry["measures"]):
-        words = (figure.name, value_words(figure), figure.unit, baseline_words(figure), protocol_words(figure))
-        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in words)} |")
-    return [*lines, ""]
+    for name, entry in content["models"].items():
+        recipes = ", ".join(key for key in entry["recipes"] if key != TINY)
+        paper = f"[{entry['citation']}]({entry['paper']})"
+        lines.append(_row(f"`{name}`", entry["summary"], ", ".join(entry["tasks"]), recipes, paper))
+    if releases:
+        lines += ["", "## Which weights are released?", ""]
+        lines += [
+            "| weights | data | size | steps | trained in | torch and ONNX Runtime differ by |",
+            "|" + " --- |" * 6,
+        ]
+        lines += [_weights(name, entry) for name, entry in releases.items()]
+        found = {
+            name: {measurement.name: measurement for measurement in map(from_json, entry["metrics"])}
+            for name, entry in releases.items()
+        }
+        for question, (what, names) in QUESTIONS.items():
+            lines += _table(question, what, names, found)
+        lines += _others(found)
+    return "\n".join([*lines, ""])
+
+
+def _weights(name: str, entry: Mapping[str, Any]) -> str:
+    made, data = entry["training"], entry["data"]
+    return _row(
+        f"`{name}`", f"{data['name']} ({data['licence']})", _size(entry["bytes"]), f"{made['steps']:,}",
+        duration(made["seconds"]), f"{entry['parity']:.1e}",
+    )  # fmt: skip
+
+
+def _table(question: str, what: str, names: Sequence[str], found: Mapping[str, Mapping[str, Measurement]]) -> list[str]:
+    """A row for each set of weights that has one of the metrics."""
+    units = {
+        name: mode(every) for name in names if (every := [one[name].unit for one in found.values() if name in one])
+    }
+    names = [name for name in names if name in units]
+    rows = [
+        _row(f"`{weights}`", *(_cell(one.get(name), units[name]) for name in names))
+        for weights, one in found.items()
+        if any(name in one for name in names)
+    ]
+    if not rows:
+        return []
+    heads = [f"{name}, {units[name]}" for name in names]
+    return ["", f"## {question}", "", what, "", _row("weights", *heads), "|" + " --- |" * (1 + len(heads)), *rows]
+
+
+def _others(found: Mapping[str, Mapping[str, Measurement]]) -> list[str]:
+    """The metrics that are in no other table, a row each."""
+    asked = {name for _, names in QUESTIONS.values() for name in names} | {*THRESHOLDS}
+    rows = [
+        _row(f"`{weights}`", name, _cell(one, one.unit), one.unit)
+        for weights, several in found.items()
+        for name, one in several.items()
+        if name not in asked
+    ]
+    head = ["", "## What else was measured?", "", "| weights | metric | value | unit |", "| --- | --- | --- | --- |"]
+    return [*head, *rows] if rows else []
+
+
+def _cell(one: Measurement | None, unit: str) -> str:
+    """A value, with its unit where that is another, and the value of its baseline in brackets."""
+    if one is None:
+        return ""
+    other = "" if one.unit == unit else f" {one.unit}"
+    return format_value(one) + other + (f" ({number(one.baseline[1])})" if one.baseline else "")
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def _size(count: int) -> str:

@@ -1,4 +1,4 @@
-"""The one trainer: runs a model's objectives as phases, writes checkpoints, resumes exactly, ends with a release."""
+"""The trainer of all models: it runs the objectives as phases, writes checkpoints, resumes exactly, and releases."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from zoo.core import files
 from zoo.core.devices import fit_threads, torch_device
 from zoo.core.errors import SettingError, installed, missing
 from zoo.data import absolute
-from zoo.evaluation import Figure, at_end, measurements
+from zoo.evaluation import Measurement, at_end, measurements_file
 from zoo.modules import build
 from zoo.plugin import Model, Recipe
 from zoo.release import MANIFEST
 from zoo.release.resolve import RELEASE
-from zoo.training import checkpoints, distributed, loop, metrics, run_folder
+from zoo.training import checkpoints, distributed, loop, metric_values, run_folder
 from zoo.training.distributed import World
 from zoo.training.precision import arithmetic, best
 from zoo.training.signals import after, afterwards, signals
@@ -38,15 +38,15 @@ from zoo.training.trainer_state import TrainingRun, TrainOptions
 
 @dataclass(frozen=True)
 class Run:
-    """A run that is complete."""
+    """A completed run."""
 
     folder: Path
     release: Path | None
     steps: int
     seconds: float
-    """Of training, on the wall."""
-    figures: Sequence[Figure]
-    """What was measured at its end."""
+    """Wall-clock time of training."""
+    measurements: Sequence[Measurement]
+    """The metrics at its end."""
 
 
 def train(
@@ -73,25 +73,24 @@ def train(
     """Train ``model.recipe`` and write its release into the run folder (default ``runs/NAME``).
 
     `set` changes recipe fields. `start` names a SOURCE whose weights the run starts from. `checkpoint_every` is in
-    steps (default: a tenth of the run; a resumed run keeps its own). A run that was stopped goes on with `resume`,
-    and ends bit for bit as if it had not been stopped (on one device, eager; on CUDA with `deterministic`). Where there
-    is none yet, `resume` starts it; a run that has a checkpoint needs `start` no more.
-    `compile` compiles each phase, and `cuda_graphs` replays it as one launch. Under torchrun every process calls
-    this; `shard` then splits the weights of a model with one phase among them (FSDP2), and only the first process
-    writes.
-    Raises :class:`ZooError` for anything that a person can mend.
+    steps (default: a tenth of the run; a resumed run keeps its own value). `resume` continues an interrupted run, which
+    ends bit for bit as if it had not been interrupted (on one device, eager; on CUDA with `deterministic`). If there is
+    no run yet, `resume` starts one; a run with a checkpoint does not need `start` any more. `compile` compiles each
+    phase, and `cuda_graphs` replays it as one launch. Under torchrun every process calls this function, and only rank 0
+    writes files; `shard` shards the weights of a model with one phase over the processes (FSDP2). Raises
+    :class:`ZooError` for any error that a user can fix.
     """
     model, recipe = registry.load_recipe(name)
     changes = dict(set or {})
     changes |= {key: value for key, value in (("data", data), ("precision", precision)) if value is not None}
     recipe = settings.replace(recipe, changes)
-    recipe = dataclasses.replace(recipe, data=absolute(recipe.data))  # a run is used from other folders, too
+    recipe = dataclasses.replace(recipe, data=absolute(recipe.data))  # a run may be resumed from another folder
     settings.at_least("checkpoint_every", checkpoint_every, 1)
     folder = files.expand(out) if out is not None else Path("runs") / name
     where = distributed.own(torch_device(device))
     fit_threads()
     if resume and force:
-        raise SettingError("--force replaces a run and --resume goes on with one: give only one of them.")
+        raise SettingError("--force replaces a run and --resume continues one: give only one of them.")
     if distributed.rank() == 0:
         if resume and run_folder.is_begun(folder):
             run_folder.described(folder)
@@ -107,7 +106,7 @@ def train(
             resume = _goes_on(folder, resume, where, world, quiet)
             begun = run_folder.described(folder) if resume and world.first else {}
             recipe = dataclasses.replace(recipe, precision=_precision(recipe, begun, where, world))
-            how = TrainOptions(
+            options = TrainOptions(
                 compiled=({"mode": "reduce-overhead"} if cuda_graphs else {}) if compile or cuda_graphs else None,
                 sharded=shard,
                 checkpoint_every=_checkpoint_every(checkpoint_every, recipe, begun, where, world),
@@ -117,7 +116,7 @@ def train(
                 trace=zoo_export.tracer(),
             )
             with arithmetic(recipe.precision, deterministic), signals() as stopped:
-                run = TrainingRun(name, model, recipe, folder, where, world, data_dir, start, resume, how)
+                run = TrainingRun(name, model, recipe, folder, where, world, data_dir, start, resume, options)
                 if run.complete and world.first and not quiet:
                     print(f"{folder} is complete: {run.state.step} steps.", file=sys.stderr)
                 loop.train(run, stopped)
@@ -125,28 +124,28 @@ def train(
                     raise after(reason)
         which = run_folder.released(recipe)
         with afterwards("measuring"):
-            figures = _figures(folder, which, run, quiet) if world.first else ()
+            measurements = _measurements(folder, which, run, quiet) if world.first else ()
         target = folder / RELEASE
         if release and world.first and not (run.complete and (target / MANIFEST).is_file()):
             if not quiet:
                 print("Writing the release and proving that torch and ONNX Runtime agree …", file=sys.stderr)
             with afterwards("writing the release"):
                 zoo_export.export(folder, target, checkpoint=which, force=True)
-    return Run(folder, target if release else None, run.state.step, run.state.seconds, figures)
+    return Run(folder, target if release else None, run.state.step, run.state.seconds, measurements)
 
 
 def _goes_on(folder: Path, resume: bool, device: torch.device, world: World, quiet: bool) -> bool:
-    """Whether a run is there to go on with, as the first process sees it; where there is none, --resume starts it."""
+    """Whether there is a run to resume, in all processes as in rank 0; if there is none, --resume starts one."""
     begun = resume and world.first and run_folder.is_begun(folder)
     if resume and world.first and not begun and not quiet:
-        print(f"{folder} holds no run to go on with, so it starts.", file=sys.stderr, flush=True)
+        print(f"{folder} holds no run to resume, so a new run starts.", file=sys.stderr, flush=True)
     return bool(world.largest(int(begun), device))
 
 
-def _figures(folder: Path, checkpoint: str, run: TrainingRun, quiet: bool) -> Sequence[Figure]:
-    """Measure the checkpoint that is to be released, unless that has been done."""
+def _measurements(folder: Path, checkpoint: str, run: TrainingRun, quiet: bool) -> Sequence[Measurement]:
+    """Evaluate the checkpoint to be released, unless this has been done."""
     held = checkpoints.read(folder, checkpoint)
-    found = measurements.read(folder, held.state.step)
+    found = measurements_file.read(folder, held.state.step)
     if run.complete and found:
         return found
     module = build(run.model, run.recipe, run.sample, run.name)
@@ -158,48 +157,47 @@ def _figures(folder: Path, checkpoint: str, run: TrainingRun, quiet: bool) -> Se
 
 
 def _check(name: str, model: Model, recipe: Recipe, shard: bool) -> None:
-    """Raise :class:`SettingError` for settings that do not go together."""
+    """Raise :class:`SettingError` for settings that exclude each other."""
     if recipe.early_stop:
-        names = [measure.name for measure in metrics.quick(model.measures)]
+        names = [metric.name for metric in metric_values.quick(model.metrics)]
         if recipe.early_stop not in names:
-            slow = any(measure.name == recipe.early_stop for measure in model.measures)
-            what = (
-                "is slow (it has a limit), so it is not taken during training" if slow else f"is no measure of {name}"
-            )
+            slow = any(metric.name == recipe.early_stop for metric in model.metrics)
+            what = "is slow (it has a limit), so it is not computed in training" if slow else f"is no metric of {name}"
             raise SettingError(f"early_stop = {recipe.early_stop!r} {what}. There are: {', '.join(names) or 'none'}.")
         if not recipe.validation:
             raise SettingError(
-                "early_stop needs samples to judge by that are not the test's. Set validation=1000 or so."
+                "early_stop needs validation samples, which are not test samples. Set validation=1000 or so."
             )
     if shard and distributed.count() == 1:
         raise SettingError(
-            "--shard splits a model among processes. Run: torchrun --nproc-per-node N -m zoo train … --shard"
+            "--shard splits a model over several processes. Run: torchrun --nproc-per-node N -m zoo train … --shard"
         )
     if shard and len(model.objectives) > 1:
         raise SettingError(
-            f"--shard is for models with one phase, and this one has {len(model.objectives)}. Leave --shard out."
+            f"--shard is for models with one phase, and this one has {len(model.objectives)}. Omit --shard."
         )
 
 
 def _precision(recipe: Recipe, begun: Mapping[str, Any], device: torch.device, world: World) -> Any:
-    """What a run computes in: for "auto" what a resumed run began with, or what the first process finds best."""
+    """The precision of a run: for "auto" that of the resumed run, or the best one on rank 0's device."""
     chosen = recipe.precision
     if chosen == "auto" and world.first:
         chosen = begun["recipe"].get("precision") if begun else best(device)
-    return world.share(str(chosen).encode(), device).decode()
+    return world.broadcast(str(chosen).encode(), device).decode()
 
 
 def _checkpoint_every(
     given: int | None, recipe: Recipe, begun: Mapping[str, Any], device: torch.device, world: World
 ) -> int:
-    """The steps between checkpoints: as given, as a resumed run began, or a tenth of the run.
+    """The steps between checkpoints: as given, as in the resumed run, or a tenth of the run.
 
-    Raises :class:`SettingError` for another number than a run began with that counts checkpoints to stop early.
+    Raises :class:`SettingError` if a resumed run with early stopping, which counts checkpoints, has another value.
     """
     held = begun.get("checkpoint_every")
     if recipe.early_stop and given and held and given != held:
         raise SettingError(
-            f"The run began with --checkpoint-every {held}, by which it stops early; {given} was given. Leave it out."
+            f"The run was started with --checkpoint-every {held}, and early stopping depends on it; {given} was given. "
+            "Omit it."
         )
     every = given or held or max(1, recipe.steps // 10)
-    return int(world.share(str(every).encode(), device))
+    return int(world.broadcast(str(every).encode(), device))

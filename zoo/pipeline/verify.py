@@ -1,4 +1,4 @@
-"""Proves a release again: its hashes, its graphs, its samples, and parity where torch is installed."""
+"""Verifies a release: its hashes, its graphs, its samples, and its parity with torch if that is installed."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import LONGEST, Chain, LogMel, Text
 from zoo.core.errors import ParityError, ReleaseError, ZooError, installed
 from zoo.media import display, mel, wav
-from zoo.media.convert import from_batch, text_to_ids
+from zoo.media.convert import from_batch
+from zoo.media.kinds import text_to_ids
 from zoo.release.resolve import find
 from zoo.runtime import LoadedModel, OnnxBackend, derived
 from zoo.sampling import autoregressive, generation
 
 HEARD = 1.0
-"""Decibels by which the spectrograms of two clips that were made of the same one may differ on average: their phases
-are found in many rounds, in which rounding grows. Audio clips of two samples are further apart than twice that."""
+"""The mean difference in dB allowed between the spectrograms of two clips made from the same spectrogram: the many
+iterations of Griffin-Lim amplify rounding. The clips of two different samples differ by more than twice as much."""
 
 LEVELS = 5
-"""Levels of 32,768 by which a sample of a clip may differ: what parity allows of full scale, and the rounding."""
+"""The difference in levels of 32,768 allowed for a sample of a clip: the tolerance of parity, and rounding."""
 
 
 def verify(source: str | Path) -> dict[str, str]:
-    """Check a release and return what was found, by what was checked. Raises :class:`ReleaseError` for what fails."""
+    """Check a release and return a description of each check's result. Raises :class:`ReleaseError` if one fails."""
     release = releases.read(find(source))
-    found = {"files": f"{releases.verify(release)} files have the SHA-256 that the manifest names"}
+    found = {"files": f"{releases.verify(release)} files have the SHA-256 of the manifest"}
     backend = OnnxBackend(release, "cpu")
     model = LoadedModel(release, backend)
     found["graphs"] = _graphs(model, release, backend)
@@ -42,24 +43,24 @@ def verify(source: str | Path) -> dict[str, str]:
     plugin = registry.plugins().get(registry.split(release.name)[0])
     if releases.QUANTIZED in release.manifest:
         made = release.manifest[releases.QUANTIZED]
-        found["parity"] = f"does not apply to {made['kind']}, which is not what torch computes; zoo info has its losses"
+        found["parity"] = f"does not apply to {made['kind']}, which differs from torch; zoo info shows its losses"
     elif not installed("torch"):
-        found["parity"] = "as released; torch is not installed to prove it again"
+        found["parity"] = "as released; not proven again: torch is not installed"
     elif not plugin:
-        found["parity"] = "as released; the plugin is not installed to prove it again"
+        found["parity"] = "as released; not proven again: the plugin is not installed"
     else:
         try:
             found["parity"] = _parity(release)
         except ParityError:
             raise
-        except ZooError as error:  # the plugin cannot say; the release is well all the same
+        except ZooError as error:  # the plugin cannot check parity, but the release itself is valid
             found["parity"] = f"as released; not proven again: {error}"
     model.close()
     return found
 
 
 def _graphs(model: LoadedModel, release: releases.Release, backend: OnnxBackend) -> str:
-    """Run every task on zeros: outputs must be finite and of the declared shape. The other graphs must agree."""
+    """Run every task on zeros: outputs must be finite and have the declared shape. Derived graphs must agree."""
     for name, task in model.release.tasks.items():
         for batch in (1, 3):
             feeds = {key: np.zeros((batch, *spec.shape), spec.dtype) for key, spec in task.inputs.items()}
@@ -68,33 +69,33 @@ def _graphs(model: LoadedModel, release: releases.Release, backend: OnnxBackend)
                 if outputs[key].shape != (batch, *spec.shape) or not np.isfinite(outputs[key]).all():
                     raise ReleaseError(
                         f"{model.release.folder}: task {name!r} gives {key} of shape {outputs[key].shape}, "
-                        "or values that are not finite, which is not what it declares."
+                        "or values that are not finite, unlike its declaration."
                     )
     others = derived.check(release, backend)
-    also = f"; {', '.join(others)} give what they do" if others else ""
+    also = f"; {', '.join(others)} agree with them" if others else ""
     return f"{', '.join(model.tasks)} run at batches 1 and 3{also}"
 
 
 def _samples(model: LoadedModel) -> str:
-    """Generate the release's samples again and compare them with its image or its text, by the format's rules."""
+    """Generate the release's samples again and compare them with its image, text or audio, by the format's rules."""
     release = model.release
     made = release.manifest["samples"]
     name, seed = made["file"], made["seed"]
     if isinstance(release.sample.x, Text):
         try:
-            kept = release.path(name).read_text("utf-8")[:-1]
+            text = release.path(name).read_text("utf-8")[:-1]
         except ValueError as error:
-            raise ReleaseError(f"{release.folder / name} is no text in UTF-8. Get the release again.") from error
-        if not len(kept) <= LONGEST:
-            raise ReleaseError(f"{release.folder / name} has {len(kept)} characters; at most {LONGEST} are usable.")
-        same = _picked(model, kept, seed)
+            raise ReleaseError(f"{release.folder / name} is not text in UTF-8. Get the release again.") from error
+        if not len(text) <= LONGEST:
+            raise ReleaseError(f"{release.folder / name} has {len(text)} characters; at most {LONGEST} are usable.")
+        same = _picked(model, text, seed)
     elif name.endswith(".wav"):
         same = _heard(model, release.path(name), made)
     else:
         same = _imaged(model, release.path(name), made)
-        if same and "sound" in made:
-            name = made["sound"]
-            same = _sounds_alike(model, release.path(name), made)
+        if same and "audio" in made:
+            name = made["audio"]
+            same = _clips_alike(model, release.path(name), made)
     picks = release.plan is not None and release.plan.tokens is not None
     if not same and releases.QUANTIZED in release.manifest and picks:
         return f"seed {seed} gives another sample than {name}: low precision rounds differently on other processors"
@@ -102,12 +103,12 @@ def _samples(model: LoadedModel) -> str:
         raise ReleaseError(
             f"{release.folder}: the samples of seed {seed} are not those in {name}. Get the release again."
         )
-    also = f", and the audio clips in {made['sound']} are like it" if "sound" in made else ""
-    return f"seed {seed} gives what is in {made['file']}{also}"
+    also = f" and, within tolerance, those in {made['audio']}" if "audio" in made else ""
+    return f"seed {seed} gives the samples in {made['file']}{also}"
 
 
 def _imaged(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
-    """Whether the image shows the samples, within one level."""
+    """Whether the image shows the samples of the seed, within one level."""
     from PIL import Image
 
     height, width = model.release.sample.x.shape[-2:]
@@ -119,20 +120,20 @@ def _imaged(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
             with Image.open(path, formats=["PNG"]) as opened:
                 if opened.size != (size[0] * scale, size[1] * scale):
                     return False
-                kept: NDArray[Any] = np.asarray(opened)[::scale, ::scale]
+                released: NDArray[Any] = np.asarray(opened)[::scale, ::scale]
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ReleaseError(f"{path} is no image that can be read, or damaged. Get the release again.") from error
+        raise ReleaseError(f"{path} is not an image, or damaged. Get the release again.") from error
     samples = model.generate(made["n"], seed=made["seed"])
     again = display.image(samples, model.release.sample.x, made["columns"], made["gap"])
-    if kept.shape != again.shape:
+    if released.shape != again.shape:
         return False
-    if _near(model, np.abs(kept.astype(int) - again), 1):
+    if _near(model, np.abs(released.astype(int) - again), 1):
         return True
     plan = model.release.plan
     if plan is None or not isinstance(plan.value, Chain) or releases.QUANTIZED in model.release.manifest:
         return False
     shown = [
-        kept[top : top + height, left : left + width]
+        released[top : top + height, left : left + width]
         for top in range(gap, rows * (height + gap), height + gap)
         for left in range(gap, made["columns"] * (width + gap), width + gap)
     ]
@@ -143,12 +144,12 @@ def _imaged(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
 
 
 def _otherwise(model: LoadedModel, plan: Plan, seed: int, index: int, shown: NDArray[Any]) -> bool:
-    """Whether a sample is what other tokens make, between which and those picked here rounding may choose."""
+    """Whether the image shows a sample of other tokens, which rounding may have picked instead."""
     assert plan.tokens is not None
     indices, grid = np.array([index]), plan.tokens.shape
     labels = generation.labels_for(plan, indices)
-    for found in autoregressive.ways(model.backend.run, plan, indices, seed, labels, math.prod(grid)):
-        given = {**labels, plan.grid: found.reshape(1, *grid)}
+    for tokens in autoregressive.alternatives(model.backend.run, plan, indices, seed, labels, math.prod(grid)):
+        given = {**labels, plan.grid: tokens.reshape(1, *grid)}
         made = from_batch(generation.one_shot(model.backend.run, plan, indices, seed, given), plan.gives)
         if _near(model, np.abs(display.frames(made, model.release.sample.x)[0].astype(int) - shown), 1):
             return True
@@ -156,18 +157,18 @@ def _otherwise(model: LoadedModel, plan: Plan, seed: int, index: int, shown: NDA
 
 
 def _heard(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
-    """Whether the file holds the audio clips, one after the other, within ``LEVELS``."""
-    _, kept = wav.read(path, str(path))
+    """Whether the file holds the audio clips of the seed, concatenated, within ``LEVELS``."""
+    _, released = wav.read(path, str(path))
     again = wav.to_int16(model.generate(made["n"], seed=made["seed"]).reshape(-1))
-    return kept.shape == again.shape and _near(model, np.abs(kept.astype(int) - again), LEVELS)
+    return released.shape == again.shape and _near(model, np.abs(released.astype(int) - again), LEVELS)
 
 
-def _sounds_alike(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
-    """Whether the file holds audio clips, one after the other, that are like those made of the spectrograms."""
+def _clips_alike(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
+    """Whether the file's concatenated audio clips are close to those made from the seed's spectrograms."""
     spec = model.release.sample.x
     assert isinstance(spec, LogMel)
     rate, kept = wav.read(path, str(path))
-    again = display.sounds(model.generate(made["n"], seed=made["seed"]), spec)
+    again = display.waveforms(model.generate(made["n"], seed=made["seed"]), spec)
     if rate != spec.rate or kept.shape != (again.size,):
         return False
     levels = mel.log_mel(kept.reshape(again.shape), spec) - mel.log_mel(again, spec)
@@ -175,21 +176,23 @@ def _sounds_alike(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bo
 
 
 def _near(model: LoadedModel, gaps: NDArray[Any], most: int) -> bool:
-    """Whether no gap is above `most`: of low precision, where rounding may choose the next, their mean."""
+    """Whether no gap exceeds `most`; for a quantised release, whose rounding differs more, the mean gap counts."""
     quantised = releases.QUANTIZED in model.release.manifest
     return bool((gaps.mean() if quantised else gaps.max()) <= most)
 
 
 def _picked(model: LoadedModel, text: str, seed: int) -> bool:
-    """Whether each character of the text is the one that is picked after those before it, or one as good."""
+    """Whether the model samples each character of the text given those before it, up to rounding."""
     plan, sample = model.release.plan, model.release.sample.x
     assert plan is not None
     assert isinstance(sample, Text)
     if plan.tokens is None:
         return bool(model.generate(1, seed=seed)[0] == text)
-    index, found = np.zeros(1, np.int64), text_to_ids(text, sample)[None]
-    labels, free = generation.labels_for(plan, index), np.full_like(found, autoregressive.FREE)
-    return autoregressive.follows(model.backend.run, plan, index, seed, labels, found, free, autoregressive.ALL)
+    index, tokens = np.zeros(1, np.int64), text_to_ids(text, sample)[None]
+    labels, free = generation.labels_for(plan, index), np.full_like(tokens, autoregressive.UNSET)
+    return autoregressive.is_valid_continuation(
+        model.backend.run, plan, index, seed, labels, tokens, free, autoregressive.ALL
+    )
 
 
 def _parity(release: releases.Release) -> str:

@@ -1,4 +1,4 @@
-"""Which models there are: entry points and registry.yaml, read without importing a plugin."""
+"""The installed models: entry points and registry.yaml, read without importing a plugin."""
 
 from zoo.registry.discovery import (
     GROUP,
@@ -15,28 +15,27 @@ from zoo.registry.discovery import (
     split,
 )
 from zoo.registry.registry_file import (
-    CATALOGUE,
-    catalogue,
-    catalogue_path,
+    FILE,
+    file_path,
     forget,
     index,
     list_models,
     load_recipe,
     parse,
+    read_file,
     released_folder,
     rows,
 )
 
 __all__ = [
-    "CATALOGUE",
+    "FILE",
     "GROUP",
     "OWN",
     "Plugin",
     "calling",
-    "catalogue",
-    "catalogue_path",
     "conflict",
     "fault",
+    "file_path",
     "find",
     "forget",
     "index",
@@ -47,6 +46,7 @@ __all__ = [
     "package_folder",
     "parse",
     "plugins",
+    "read_file",
     "released_folder",
     "rows",
     "split",

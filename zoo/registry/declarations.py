@@ -1,4 +1,4 @@
-"""What a module of a plugin declares, checked: its tasks, their names and how it generates. Needs no torch."""
+"""Checks of what a plugin's module declares: its tasks, their names and how it generates. Needs no torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def tasks(plugin: str, model: Model, module: Any) -> Mapping[str, Task]:
-    """The tasks of a module by name; :class:`PluginError` where they are none, or have names that are not allowed."""
+    """Return the tasks of a module by name. Raises :class:`PluginError` for a wrong type or a forbidden name."""
     from zoo.plugin import Task
 
     with calling(plugin, f"the function {typed.name_of(model.tasks)!r}, which declares the tasks,", model.tasks):
@@ -35,7 +35,7 @@ def tasks(plugin: str, model: Model, module: Any) -> Mapping[str, Task]:
 
 
 def plan(plugin: str, model: Model, module: Any, tasks: Mapping[str, Task], sample: Sample) -> Plan | None:
-    """How the module generates, None where it does not; :class:`PluginError` where its tasks do not fit that."""
+    """Return how the module generates, or None if it does not. Raises :class:`PluginError` if its tasks do not fit."""
     if model.generate is None:
         return None
     with calling(

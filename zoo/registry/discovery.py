@@ -1,8 +1,7 @@
-"""Which models there are, by entry points, and the model of a name: the only plugin that is ever imported.
+"""Finds installed models by their entry points, and imports the plugin of a requested model, and only that one.
 
-Each distribution describes its models in a ``registry.yaml`` inside its import package (genzoo's lies at the
-top of the source tree and moves into ``zoo/`` in the wheel). ``zoo catalogue build`` writes it. Only the model
-that is asked for is ever imported.
+Each distribution describes its models in a ``registry.yaml`` inside its import package. (genzoo's file is at the top
+of the source tree, and inside ``zoo/`` in the wheel.) ``zoo registry build`` writes the file.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ OWN = "genzoo"
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point: a model's name, where its code is, and the distribution that brings it."""
+    """One entry point: the name of a model, the location of its code, and its distribution."""
 
     name: str
     value: str
@@ -38,20 +37,24 @@ class Plugin:
 
 @cache
 def plugins() -> Mapping[str, tuple[Plugin, ...]]:
-    """Every installed model plugin by model name, sorted; more than one under a name is a conflict."""
+    """Return every installed model plugin by model name, sorted; two plugins of one name are a conflict."""
     from importlib.metadata import entry_points
 
     found: dict[str, list[Plugin]] = {}
     for point in entry_points(group=GROUP):
         assert point.dist is not None
-        origin = (point.dist.name or "(no name)", point.dist.version or "?")  # neither, where pip was interrupted
+        origin = (
+            point.dist.name or "(no name)",
+            point.dist.version or "?",
+        )  # both are missing after an interrupted pip
         plugin = Plugin(point.name, point.value, *origin)
         found.setdefault(point.name, []).append(plugin)
     return {name: tuple(found[name]) for name in sorted(found)}
 
 
 def find(model: str) -> Plugin:
-    """The plugin of a model; :class:`NotFoundError`, or :class:`PluginError` where two distributions claim it."""
+    """Return the plugin of a model. Raises :class:`NotFoundError`, or :class:`PluginError` if two distributions claim
+    the name."""
     claims = plugins().get(model, ())
     if not claims:
         raise NotFoundError(f"No model named {model!r}.{suggest(model, plugins())} Run: zoo list")
@@ -61,7 +64,7 @@ def find(model: str) -> Plugin:
 
 
 def conflict(claims: tuple[Plugin, ...]) -> str:
-    """What to say of distributions that claim one name."""
+    """Return the message about distributions that claim the same name."""
     names = " and ".join(sorted(claim.distribution for claim in claims))
     return f"claimed by {names}: uninstall one of them"
 
@@ -70,7 +73,7 @@ def conflict(claims: tuple[Plugin, ...]) -> str:
 def load(model: str) -> Model:
     """Import the plugin of a model and return its :class:`zoo.Model`.
 
-    Raises :class:`PluginError` if the import fails, :class:`MissingPackageError` if it fails for want of torch.
+    Raises :class:`PluginError` if the import fails, :class:`MissingPackageError` if torch is missing.
     """
     from importlib import import_module
 
@@ -85,7 +88,7 @@ def load(model: str) -> Model:
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and error.name == "torch":
             raise missing("torch", "train", f"Model {model!r}") from error
-        if isinstance(error, PluginError):  # of a declaration
+        if isinstance(error, PluginError):  # from a declaration, such as zoo.Model(…)
             raise fault(model, str(error), error) from error
         origin = f"{plugin.distribution} {plugin.version}"
         raise fault(model, f"{origin} cannot be imported: {one_line(error)}", error) from error
@@ -98,10 +101,10 @@ def load(model: str) -> Model:
 
 
 def fault(model: str, why: str, *subjects: object) -> PluginError:
-    """The error for a mistake in a model's plugin: ``Plugin 'mine' (/…/mine.py, line 41): why.``
+    """Return the error for a mistake in a model's plugin: ``Plugin 'mine' (/…/mine.py, line 41): why.``
 
-    The file and line are those of the first of `subjects` that has any within the plugin: an exception that came out
-    of it, or a function or class of it. Without one, the plugin's file is named.
+    `subjects` are exceptions, functions or classes. The message names the file and line of the first one that is
+    located in the plugin's code, or else the plugin's file.
     """
     plugin = find(model)
     root = package_root(plugin.value)
@@ -113,11 +116,11 @@ def fault(model: str, why: str, *subjects: object) -> PluginError:
 
 @contextmanager
 def calling(model: str, what: str, *subjects: object) -> Iterator[None]:
-    """Within the block a plugin's own code runs, and `what` says which: any error of it becomes a :func:`fault`."""
+    """Run a plugin's own code, named by `what`, in the block: any error in it becomes a :func:`fault`."""
     try:
         yield
     except PluginError as error:
-        if str(error).startswith("Plugin "):  # it says where already
+        if str(error).startswith("Plugin "):  # the message already has the file and line
             raise
         raise fault(model, str(error), error, *subjects) from error
     except ZooError:
@@ -127,13 +130,13 @@ def calling(model: str, what: str, *subjects: object) -> Iterator[None]:
 
 
 def split(name: str) -> tuple[str, str]:
-    """``"vae.mnist"`` as ``("vae", "mnist")``; the recipe is ``""`` where none is named."""
+    """Split ``"vae.mnist"`` into ``("vae", "mnist")``; the recipe is ``""`` if the name has none."""
     model, _, recipe = name.partition(".")
     return model, recipe
 
 
 def no_recipe(model: str, recipe: str, known: Iterable[str]) -> NotFoundError:
-    """The error for a recipe that a model does not have, or that was left out."""
+    """Return the error for a recipe that the model does not have, or that is missing from the name."""
     names = ", ".join(f"{model}.{name}" for name in known)
     if not recipe:
         return NotFoundError(f"{model!r} is a model; say which recipe: {names}.")
@@ -141,13 +144,13 @@ def no_recipe(model: str, recipe: str, known: Iterable[str]) -> NotFoundError:
 
 
 def package_folder(value: str) -> Path | None:
-    """The folder of the top-level package that an entry point's value starts with; nothing is imported."""
+    """Return the folder of the top-level package of an entry point's value, without importing it."""
     root = package_root(value)
     return root if root is not None and root.is_dir() else None
 
 
 def package_root(value: str) -> Path | None:
-    """The same, or the file of a plugin that is one module alone."""
+    """Return the folder of the top-level package, or the file of a plugin that is a single module."""
     from importlib.util import find_spec
 
     top = value.partition(":")[0].strip().partition(".")[0]

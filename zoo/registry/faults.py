@@ -1,4 +1,4 @@
-"""Where a mistake in a plugin is: the file and line that its author has to look at."""
+"""Locates a mistake in a plugin: the file and line where its author should look."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def place(subject: object, root: Path | None) -> str:
-    """``"/…/mine.py, line 41"`` for an exception, a function or a class of the plugin whose code is in `root`.
+    """Return ``"/…/mine.py, line 41"`` for an exception, a function or a class of the plugin whose code is in `root`.
 
-    Of an exception it is the innermost line within `root` that it came through. ``""`` where there is none.
+    For an exception this is the innermost line of its traceback within `root`. Returns ``""`` if there is none.
     """
     if root is None or subject is None:
         return ""
@@ -33,7 +33,7 @@ def _of_exception(error: BaseException, root: Path) -> tuple[str, int] | None:
 
 
 def _of_code(subject: object) -> tuple[str, int] | None:
-    """Where a function, a method, a partial of one, a class, or the class of an instance is defined."""
+    """Return where a function, a method, a partial, a class, or the class of an instance is defined."""
     while hasattr(subject, "func"):  # functools.partial
         subject = subject.func
     subject = getattr(subject, "__func__", subject)

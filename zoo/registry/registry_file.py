@@ -1,7 +1,9 @@
-"""What each distribution's ``registry.yaml`` says: its models, their recipes, and the weights that it releases."""
+"""Reads each distribution's ``registry.yaml``: its models, their recipes and its released weights."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -16,15 +18,15 @@ from zoo.registry.discovery import OWN, conflict, find, load, no_recipe, package
 if TYPE_CHECKING:
     from zoo.plugin import Model, Recipe
 
-CATALOGUE = "registry.yaml"
+FILE = "registry.yaml"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of ``zoo list``: a model with one of its recipes, or a model that its distribution does not describe."""
+    """A recipe of a model in ``zoo list``, or a model that the registry of its distribution does not describe."""
 
     name: str
-    """``model.recipe``, or the model's name where `note` is set."""
+    """``model.recipe``, or the model's name if `note` is set."""
     model: str
     distribution: str
     title: str = ""
@@ -32,12 +34,12 @@ class Row:
     tasks: tuple[str, ...] = ()
     pretrained: bool = False
     note: str = ""
-    """Why there is no more to say: "not indexed", or the distributions that claim the same name."""
+    """Why the model is not described: "not indexed", or the distributions that claim the same name."""
 
 
 @dataclass(frozen=True)
-class Catalogue:
-    """The static description of one distribution's models, as ``registry.yaml`` holds it."""
+class RegistryFile:
+    """The static description of one distribution's models in ``registry.yaml``."""
 
     path: Path | None
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -47,7 +49,7 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Index:
-    """What lists of models and loading by name need of a catalogue: see ``zoo.registry.schema.INDEXED``."""
+    """The part of a registry that listing models and loading by name need: see ``zoo.registry.schema.INDEXED``."""
 
     path: Path | None
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -55,47 +57,55 @@ class Index:
 
 
 @cache
-def catalogue(distribution: str) -> Catalogue:
-    """What a distribution's ``registry.yaml`` says; an unreadable one is empty and says why in `problem`."""
-    path = catalogue_path(distribution)
+def read_file(distribution: str) -> RegistryFile:
+    """Read a distribution's ``registry.yaml``. For an unreadable file the result is empty and `problem` says why."""
+    path = file_path(distribution)
     loaded, problem = _read(distribution, path, schema.problem_of)
     if problem:
-        return Catalogue(path, problem=problem)
-    return Catalogue(path, loaded["models"], loaded.get("releases") or {})
+        return RegistryFile(path, problem=problem)
+    return RegistryFile(path, loaded["models"], loaded.get("releases") or {})
 
 
 @cache
 def index(distribution: str) -> Index:
-    """The index of a distribution's ``registry.yaml``, of which nothing else is parsed: a small part of it.
+    """Read the index of a distribution's ``registry.yaml``, and parse only this small part of the file, as JSON.
 
-    A file without an index, as somebody may have written it by hand, is parsed in full.
+    A file without such an index, for example one written by hand, is parsed in full.
     """
-    path = catalogue_path(distribution)
-    loaded, problem = _read(distribution, path, schema.problem_of_head, whole=False)
-    if not problem:
-        return Index(path, loaded["index"])
-    listed = catalogue(distribution)
+    path = file_path(distribution)
+    head = _head(path)
+    if head is not None and not schema.problem_of_head(head):
+        return Index(path, head["index"])
+    listed = read_file(distribution)
     whole = {"models": listed.models, "releases": listed.releases}
     return Index(path, schema.index_of(whole), listed.problem)
 
 
 def forget() -> None:
-    """Look for plugins, import them and read their catalogues anew when they are asked for."""
-    for cached in (plugins, load, catalogue, index):
+    """Clear the caches, so that plugins are found and imported, and registries read, again."""
+    for cached in (plugins, load, read_file, index):
         cached.cache_clear()
 
 
-def _read(
-    distribution: str, path: Path | None, problem_of: Callable[[Any], str], *, whole: bool = True
-) -> tuple[Any, str]:
-    """What a ``registry.yaml`` holds, or the part of it before ``models:``; and what is wrong with that."""
+def _head(path: Path | None) -> dict[str, Any] | None:
+    """Read the format and the index of a ``registry.yaml`` without a YAML parser, or None where that cannot be done."""
+    try:
+        text = path.read_text("utf-8") if path is not None else ""
+        head, _, index = text.partition("\nmodels:")[0].partition("\nindex: ")
+        number = re.search(r"^format: (\d+)$", head, re.MULTILINE)
+        return {"format": int(number[1]), "index": json.loads(index)} if number else None
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _read(distribution: str, path: Path | None, problem_of: Callable[[Any], str]) -> tuple[Any, str]:
+    """Read a ``registry.yaml``. Returns the content and the problem, if any."""
     if path is None or not path.is_file():
-        return None, f"{distribution} has no {CATALOGUE}"
+        return None, f"{distribution} has no {FILE}"
     import yaml
 
     try:
-        text = path.read_text("utf-8")
-        loaded = parse(text if whole else text.partition("\nmodels:")[0])
+        loaded = parse(path.read_text("utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         return None, f"{path} cannot be read: {one_line(error)}"
     problem = problem_of(loaded)
@@ -103,32 +113,32 @@ def _read(
 
 
 def parse(text: str) -> Any:
-    """What a YAML document holds, or a YAMLError. libyaml reads it where it is there: it is faster."""
+    """Parse a YAML document, or raise YAMLError. libyaml is used if it is installed, because it is faster."""
     import yaml
 
     return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
-def catalogue_path(distribution: str) -> Path | None:
-    """Where a distribution's ``registry.yaml`` lies, or would lie."""
+def file_path(distribution: str) -> Path | None:
+    """Return the path of a distribution's ``registry.yaml``, which may not exist."""
     if distribution == OWN:
         package = Path(__file__).parents[1]
         source = package.parent
-        return source / CATALOGUE if (source / "pyproject.toml").is_file() else package / CATALOGUE
+        return source / FILE if (source / "pyproject.toml").is_file() else package / FILE
     values = [plugin.value for claims in plugins().values() for plugin in claims if plugin.distribution == distribution]
     folders = [folder for value in values if (folder := package_folder(value)) is not None]
     return next(
-        (folder / CATALOGUE for folder in folders if (folder / CATALOGUE).is_file()),
-        folders[0] / CATALOGUE if folders else None,
+        (folder / FILE for folder in folders if (folder / FILE).is_file()),
+        folders[0] / FILE if folders else None,
     )
 
 
 def load_recipe(name: str) -> tuple[Model, Recipe]:
-    """The model and the recipe of ``model.recipe``; raises :class:`NotFoundError` for an unknown one."""
+    """Return the model and the recipe of ``model.recipe``. Raises :class:`NotFoundError` for an unknown name."""
     model_name, recipe = split(name)
     described = index(find(model_name).distribution).models.get(model_name)
     known = list(described["recipes"]) if described else []
-    if described and recipe not in known:  # say so before anything heavy is imported
+    if described and recipe not in known:  # raised before any slow import
         raise no_recipe(model_name, recipe, known)
     model = load(model_name)
     if recipe not in model.recipes:
@@ -139,7 +149,7 @@ def load_recipe(name: str) -> tuple[Model, Recipe]:
 def rows(
     pattern: str = "*", *, pretrained: bool = False, task: str | None = None, data: str | None = None
 ) -> list[Row]:
-    """The lines of ``zoo list``: names that match a wildcard, and the filters.
+    """Return the rows of ``zoo list`` that match a wildcard and the filters.
 
     Raises :class:`NotFoundError` for a task or a data set that no model has.
     """
@@ -190,17 +200,17 @@ def rows(
 def list_models(
     pattern: str = "*", *, pretrained: bool = False, task: str | None = None, data: str | None = None
 ) -> list[str]:
-    """The names ``model.recipe`` that match a wildcard, sorted by model.
+    """Return the names ``model.recipe`` that match a wildcard, sorted by model.
 
-    With `pretrained`, those whose weights are released; with `task`, those that have that task; with `data`, those
-    trained on that data set. A model whose distribution does not describe it is listed by its own name. Raises
+    `pretrained` keeps names with released weights, `task` keeps models with that task, and `data` keeps recipes for
+    that data set. A model that its distribution does not describe is listed by its own name. Raises
     :class:`NotFoundError` for a task or a data set that no model has.
     """
     return [row.name for row in rows(pattern, pretrained=pretrained, task=task, data=data)]
 
 
 def released_folder(name: str) -> tuple[Path, Mapping[str, Any]]:
-    """The folder of the weights released under a name, and their index entry; :class:`NotFoundError` if none."""
+    """Return the folder of the weights released under a name, and their index entry. Raises :class:`NotFoundError`."""
     model, recipe = split(name)
     plugin = find(model)
     listed = index(plugin.distribution)
@@ -211,7 +221,7 @@ def released_folder(name: str) -> tuple[Path, Mapping[str, Any]]:
         if listed.problem and (plugin.distribution == OWN or (listed.path and listed.path.is_file())):
             raise PluginError(
                 f"{name!r} cannot be looked up: {listed.problem}. Install {plugin.distribution} again, or in its "
-                "project run: zoo catalogue build"
+                "project run: zoo registry build"
             )
         raise NotFoundError(
             f"No weights are released under {name!r}. Train it: zoo train {name}, then load runs/{name}."
@@ -220,11 +230,11 @@ def released_folder(name: str) -> tuple[Path, Mapping[str, Any]]:
     folder = package_folder(entry["package"])
     if folder is None:
         raise NotFoundError(
-            f"The weights of {name!r} should be in the package {entry['package']!r}, which is not there."
+            f"The weights of {name!r} should be in the package {entry['package']!r}, which is not installed."
         )
     path = (folder / entry["folder"]).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise PluginError(
-            f"The catalogue of {plugin.distribution} puts {name!r} outside its package: {entry['folder']!r}."
+            f"The registry.yaml of {plugin.distribution} puts {name!r} outside its package: {entry['folder']!r}."
         )
     return path, entry

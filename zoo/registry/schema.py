@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 """The version of the schema; a change that an older zoo would misread adds one."""
 
 
@@ -30,7 +30,7 @@ class Many:
     form: Any
 
 
-FIGURE = {
+MEASUREMENT = {
     "name": str,
     "value": float,
     "low?": float,
@@ -39,9 +39,9 @@ FIGURE = {
     "better": str,
     "protocol": str,
     "interval?": str,
-    "beside?": {"name": str, "value": float},
+    "baseline?": {"name": str, "value": float},
 }
-"""A measure with its 95% interval, how it was taken, and what it stands beside."""
+"""A measurement with its 95% interval, its protocol and its baseline."""
 
 MODEL = {
     "title": str,
@@ -65,7 +65,7 @@ RELEASE = {
     "data": {"name": str, "licence": str, "sha256": str},
     "training": {"steps": int, "seconds": float, "device": str, "seed": int, "commit": str},
     "parity": float,
-    "measures": Many(FIGURE),
+    "metrics": Many(MEASUREMENT),
 }
 """A set of weights: where it is (a folder of an installed package; a Hub repository at a revision, a mirror), the
 SHA-256 of its manifest, which has those of all else, and where the weights come from. `parity` is the largest
@@ -89,7 +89,7 @@ REGISTRY = {"format": int, "models": Each(MODEL), "releases?": Each(RELEASE)}
 def problem_of(content: Any) -> str:
     """What is wrong with the content of a ``registry.yaml``, in words that follow its path; or ``""``."""
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
-        return f"is not a catalogue of format {FORMAT}"
+        return f"is not a registry of format {FORMAT}"
     problem = _problem(content, REGISTRY, "")
     if not problem and content.get("index") not in (None, index_of(content)):
         return "has an index that does not say what the rest says"
@@ -97,14 +97,14 @@ def problem_of(content: Any) -> str:
 
 
 def problem_of_head(head: Any) -> str:
-    """The same for the part before ``models:``, which ends with the index."""
+    """The same for the format and the index alone."""
     if not isinstance(head, Mapping) or head.get("format") != FORMAT:
-        return f"is not a catalogue of format {FORMAT}"
+        return f"is not a registry of format {FORMAT}"
     return _problem(head, HEAD, "")
 
 
 def index_of(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What lists of models and loading by name need of a whole catalogue, by model. It is read alone."""
+    """What lists of models and loading by name need of a whole registry, by model. It is read alone."""
     weights = content.get("releases") or {}
     return {
         model: {

@@ -1,4 +1,4 @@
-"""The release format: the manifest, hashes, which graphs and weights may be opened, and what a SOURCE stands for."""
+"""The release format: manifests, hashes, checks of graphs and weights, and the folder that a SOURCE names."""
 
 from zoo.release.manifest import (
     FORMAT,

@@ -1,7 +1,7 @@
-"""What is checked of a graph beside its hash: it reads the release's weights alone, and is what its task declares.
+"""Checks of a graph beyond its hash: it reads only the release's weights, and has the inputs and outputs of its task.
 
-The first is read from the file itself (https://protobuf.dev/programming-guides/encoding, with the field numbers of
-https://github.com/onnx/onnx/blob/main/onnx/onnx.proto), since ONNX Runtime takes any file that lies beside a graph.
+The first check parses the file itself (https://protobuf.dev/programming-guides/encoding, with the field numbers of
+https://github.com/onnx/onnx/blob/main/onnx/onnx.proto), because ONNX Runtime would open any file next to a graph.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ _INSIDE: Mapping[str, Mapping[int, str]] = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
 }
-"""The messages that may hold external data, by the message around them and their field in it."""
+"""The messages that may hold external data, by the enclosing message and the field number in it."""
 
-_EXTERNAL = 13  # the field of a tensor that says where its data is: keys and values
-_DEEP = 100  # messages within messages: what protobuf's own readers allow
+_EXTERNAL = 13  # the field of a tensor with the location of its data: keys and values
+_DEEP = 100  # nesting depth of messages that protobuf's own readers allow
 _TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)"}
 
 
 def offsets(weights: Path) -> dict[str, tuple[int, int]]:
-    """Where in a safetensors file each tensor lies, by name: offset and length in bytes.
+    """Return the offset and the length in bytes of each tensor in a safetensors file, by name.
 
-    Raises :class:`ReleaseError` for a file that safetensors does not read.
+    Raises :class:`ReleaseError` for a file that safetensors cannot read.
     """
     from safetensors import safe_open
 
     try:
-        with safe_open(weights, "numpy"):  # checks that the header describes the whole file, and nothing beyond it
+        with safe_open(weights, "numpy"):  # checks that the header describes exactly the whole file
             pass
         with open(weights, "rb") as file:
             (size,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(size))
-    except Exception as error:  # SafetensorError among them, which is an Exception and no more
+    except Exception as error:  # includes SafetensorError, whose only base class is Exception
         raise ReleaseError(f"{weights} is damaged: {one_line(error)}. Get the release again.") from error
     return {
         name: (8 + size + entry["data_offsets"][0], entry["data_offsets"][1] - entry["data_offsets"][0])
@@ -55,14 +55,14 @@ def offsets(weights: Path) -> dict[str, tuple[int, int]]:
 
 
 def check_file(path: Path, content: bytes, tensors: frozenset[tuple[int, int]]) -> None:
-    """Raise :class:`ReleaseError` for a graph that is no ONNX, or reads anything but tensors of the release's weights.
+    """Raise :class:`ReleaseError` for a file that is not ONNX, or that reads data other than the release's weights.
 
-    `content` is that of the file, and `tensors` are the offset and the length of each.
+    `content` is the content of the file; `tensors` holds the offset and the length of each tensor.
     """
     try:
         references = [*_references(memoryview(content), "model", 0)]
     except (ValueError, IndexError) as error:
-        raise ReleaseError(f"{path} is no ONNX graph, or damaged. Get the release again.") from error
+        raise ReleaseError(f"{path} is not an ONNX graph, or is damaged. Get the release again.") from error
     for reference in references:
         location = reference.get(b"location", b"")
         if location != WEIGHTS.encode():
@@ -78,22 +78,22 @@ def check_file(path: Path, content: bytes, tensors: frozenset[tuple[int, int]]) 
             )
             not in tensors
         ):
-            raise ReleaseError(f"{path} reads what is no tensor of {WEIGHTS}. Get the release again.")
+            raise ReleaseError(f"{path} reads data that is not a tensor of {WEIGHTS}. Get the release again.")
 
 
 def check_form(path: Path, task: ReleasedTask, session: Any) -> None:
-    """Raise :class:`ReleaseError` unless what an open graph takes and gives is what its task declares."""
+    """Raise :class:`ReleaseError` unless the inputs and outputs of an open graph are those that its task declares."""
     takes = {value.name: value for value in session.get_inputs()}
     gives = {value.name: value for value in session.get_outputs()}
     sides = ((takes, task.inputs), (gives, task.outputs))
     if takes.keys() != task.inputs.keys() or not all(
         name in found and _fits(found[name], spec) for found, specs in sides for name, spec in specs.items()
     ):
-        raise ReleaseError(f"{path} takes or gives something else than the manifest declares. Get the release again.")
+        raise ReleaseError(f"{path} has other inputs or outputs than the manifest declares. Get the release again.")
 
 
 def _fits(value: Any, spec: Spec) -> bool:
-    """Whether a tensor of a graph is a batch, of any size, of what a spec declares."""
+    """Return whether an input or output of a graph is a batch, of any size, of what a spec declares."""
     return (
         bool(value.shape)
         and not isinstance(value.shape[0], int)
@@ -103,12 +103,12 @@ def _fits(value: Any, spec: Spec) -> bool:
 
 
 def _references(content: memoryview, kind: str, depth: int) -> Iterator[dict[bytes, bytes]]:
-    """What each tensor with external data says of it, by key. ValueError or IndexError for what is no message."""
+    """Yield the keys and values of each tensor's external data. Raises ValueError or IndexError for a bad message."""
     if depth > _DEEP:
         raise ValueError("too deep")
     if kind == "tensor":
         entries = [dict(_fields(part)) for field, part in _fields(content) if field == _EXTERNAL]
-        if entries:  # of a key or a value that comes twice, the last counts
+        if entries:  # if a key or a value occurs twice, the last one counts
             yield {bytes(entry.get(1, b"")): bytes(entry.get(2, b"")) for entry in entries}
         return
     for field, part in _fields(content):
@@ -117,7 +117,7 @@ def _references(content: memoryview, kind: str, depth: int) -> Iterator[dict[byt
 
 
 def _fields(content: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The number and the bytes of every field of a message that is itself a message, or text."""
+    """Yield the number and the bytes of every field of a message that is itself a message or text."""
     at = 0
     while at < len(content):
         tag, at = _varint(content, at)
@@ -136,7 +136,7 @@ def _fields(content: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def _varint(content: memoryview, at: int) -> tuple[int, int]:
-    """The number that stands at a place, and the place after it."""
+    """Return the number at a position, and the position after it."""
     value = shift = 0
     while True:
         byte = content[at]

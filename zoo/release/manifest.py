@@ -3,7 +3,7 @@
     vae.mnist/
       manifest.json        what it is, and the SHA-256 of every other file
       model.safetensors    the weights, once
-      encode.onnx …        graphs whose external data lies inside model.safetensors
+      encode.onnx …        graphs whose external data is inside model.safetensors
       samples.png          README.md
       metrics.jsonl        how its training went
 
@@ -27,7 +27,7 @@ from zoo.contract.specs import Generation, LogMel, Sample, SampleSpec, Spec, gen
 from zoo.core import files
 from zoo.core.errors import NotFoundError, ReleaseError
 
-FORMAT = 1
+FORMAT = 2
 """The version of the release format; a change that an older zoo would misread adds one (docs/format.md)."""
 
 MANIFEST = "manifest.json"
@@ -42,14 +42,11 @@ QUANTIZED = "quantized"
 """The key of what is said of a quantised release: what it is made of, and what it lost."""
 
 THRESHOLD, USUAL = "score_threshold", 0.99
-"""The measure that says which scores are strange, and the share of test samples below it."""
+"""The metric that says which scores are strange, and the fraction of test samples below it."""
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _LAYOUTS = {".png": ("n", "columns", "gap", "scale"), ".wav": ("n",), ".txt": ()}
 """What is said of the file of samples beside its seed, by ending."""
-
-_SHOWN = {"image": ".png", "log-mel": ".png", "audio": ".wav", "text": ".txt"}
-"""The ending of the file of samples, by their kind."""
 
 
 @dataclass(frozen=True)
@@ -148,15 +145,25 @@ def read(folder: Path) -> Release:
     return release
 
 
+def _renewed(manifest: Mapping[str, Any], version: int) -> dict[str, Any]:
+    """A manifest of an older format with the keys of this one."""
+    manifest = {**manifest, "format": FORMAT}
+    if version == 1:
+        manifest = {"metrics" if key == "measures" else key: value for key, value in manifest.items()}
+        if isinstance(made := manifest.get("samples"), dict):
+            manifest["samples"] = {"audio" if key == "sound" else key: value for key, value in made.items()}
+    return manifest
+
+
 def _no_number(name: str) -> float:
     raise ValueError(f"{name} is no number")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object in which no key stands twice, since readers differ in which one they take."""
+    """A JSON object in which no key occurs twice, since readers differ in which one they use."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key stands twice in one object")
+        raise ValueError("a key occurs twice in one object")
     return found
 
 
@@ -177,9 +184,11 @@ def parse(folder: Path, manifest: Any) -> Release:
         raise ReleaseError(
             f"{where} has format {version}, and this zoo reads up to {FORMAT}. Run: pip install --upgrade genzoo"
         )
-    if type(version) is not int or version != FORMAT:
-        raise ReleaseError(f"{where} is damaged: format is {str(version)[:40]!r}, not {FORMAT}. Get the release again.")
-
+    if type(version) is not int or version < 1:
+        raise ReleaseError(
+            f"{where} is damaged: format is {str(version)[:40]!r}, not 1 to {FORMAT}. Get the release again."
+        )
+    manifest = _renewed(manifest, version)
     listed = {
         _file_name(name, where): _text(_get(entry, "sha256", str, where), where)
         for name, entry in _get(manifest, "files", dict, where).items()
@@ -216,7 +225,7 @@ def parse(folder: Path, manifest: Any) -> Release:
     if wrong:
         raise ReleaseError(f"{where} is damaged: {wrong}.")
     made = manifest.get("samples", {})
-    for key, ending in (("file", _SHOWN[x.kind]), ("sound", ".wav" if isinstance(x, LogMel) else None)):
+    for key, ending in (("file", x.file), ("audio", ".wav" if isinstance(x, LogMel) else None)):
         if key in made and Path(str(made[key])).suffix != ending:
             raise ReleaseError(f"{where}: samples of {x.kind} are in {str(made[key])[:80]!r}, which cannot be.")
     return release
@@ -243,10 +252,10 @@ def _check_details(manifest: Mapping[str, Any], where: str) -> None:
             _get(entry, key, str, f"{where}: {part}")
     for part in ("recipe", "provenance", "tied"):
         _get(manifest, part, dict, where)
-    for measure in _get(manifest, "measures", list, where):
+    for metric in _get(manifest, "metrics", list, where):
         for key, kind in (("name", str), ("value", (int, float)), ("unit", str), ("protocol", str)):
-            _get(measure, key, kind, f"{where}: measures")
-        _check_figure(measure, f"{where}: measures")
+            _get(metric, key, kind, f"{where}: metrics")
+        _check_figure(metric, f"{where}: metrics")
     for name in (*_get(manifest, "left_out", list, where), *manifest["tied"].values()):
         _text(name, f"{where}: left_out or tied")
     for name, entry in manifest["files"].items():
@@ -278,14 +287,14 @@ def _check_quantized(entry: Mapping[str, Any], where: str) -> None:
         _get(_get(entry, "bytes", dict, where), side, int, f"{where}: bytes")
 
 
-def _check_figure(measure: Mapping[str, Any], where: str) -> None:
-    """Raise :class:`ReleaseError` unless what a measure may have beside its value has the right types."""
+def _check_figure(metric: Mapping[str, Any], where: str) -> None:
+    """Raise :class:`ReleaseError` unless what a metric may have beside its value has the right types."""
     for key, kind in (("low", (int, float)), ("high", (int, float)), ("interval", str), ("better", str)):
-        if measure.get(key) is not None:
-            _get(measure, key, kind, where)
-    if measure.get("baseline") is not None:
-        _get(measure["baseline"], "name", str, where)
-        _get(measure["baseline"], "value", (int, float), where)
+        if metric.get(key) is not None:
+            _get(metric, key, kind, where)
+    if metric.get("baseline") is not None:
+        _get(metric["baseline"], "name", str, where)
+        _get(metric["baseline"], "value", (int, float), where)
 
 
 def verify(release: Release) -> int:

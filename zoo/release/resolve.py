@@ -1,4 +1,4 @@
-"""Where a SOURCE lies: a released name, a run folder, or a release folder."""
+"""Finds the release folder of a SOURCE: a released name, a run folder or a release folder."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ RELEASE = "release"
 """The release inside a run folder."""
 
 RECIPE = "recipe.json"
-"""The file that makes a folder a run folder."""
+"""The file by which a run folder is recognised."""
 
 
 def is_path(source: str | Path) -> bool:
-    """Whether a SOURCE is a path: it has a separator or a leading dot or ~, or is a folder and no model's name."""
+    """Return whether a SOURCE is a path: it has a separator, a leading dot or ~, or is a folder and not a model."""
     if isinstance(source, str) and source.startswith("hub:"):
         return False
     if not str(source):
@@ -30,7 +30,7 @@ def is_path(source: str | Path) -> bool:
 
 
 def spelt(source: str | Path) -> str:
-    """A SOURCE as text that means the same: a :class:`~pathlib.Path` gets a separator, as it is no model's name."""
+    """Return a SOURCE as equivalent text: a :class:`~pathlib.Path` gets a separator, because it is not a name."""
     if isinstance(source, str):
         return source
     path = files.expand(source)
@@ -38,7 +38,7 @@ def spelt(source: str | Path) -> str:
 
 
 def run_folder(source: str | Path) -> Path | None:
-    """The folder of a SOURCE that is a run; None for any other SOURCE."""
+    """Return the folder of a SOURCE that is a run; None for any other SOURCE."""
     if not is_path(source) or not str(source):
         return None
     path = files.expand(source)
@@ -46,9 +46,9 @@ def run_folder(source: str | Path) -> Path | None:
 
 
 def find(source: str | Path) -> Path:
-    """The release folder of a SOURCE. Raises :class:`NotFoundError` where there is none.
+    """Return the release folder of a SOURCE. Raises :class:`NotFoundError` if there is none.
 
-    Weights released under a name are checked against the hash that their distribution's catalogue pins.
+    Weights released under a name are checked against the hash in the registry of their distribution.
     """
     if not isinstance(source, (str, os.PathLike)):
         raise NotFoundError(f"SOURCE is {source!r}. Give a released name, or the path of a run or a release folder.")
@@ -90,5 +90,5 @@ def find(source: str | Path) -> Path:
             f"The run {path} has no release yet. Finish it (zoo train … --resume), or run: zoo export {path} -o DIR"
         )
     if (path / "model" / MANIFEST).is_file():  # what zoo export --format web writes
-        raise NotFoundError(f"{path} is a page, and its release is in {path / 'model'}. Give that folder.")
+        raise NotFoundError(f"{path} is a web page, and its release is in {path / 'model'}. Give that folder.")
     raise NotFoundError(f"{path} is neither a run folder nor a release folder: it has no {RECIPE} and no {MANIFEST}.")

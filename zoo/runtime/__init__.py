@@ -1,4 +1,4 @@
-"""Released models without torch: the model object, and ONNX Runtime behind it."""
+"""Released models without torch: the model object, and its ONNX Runtime backend."""
 
 from zoo.runtime.backend import Backend, Device
 from zoo.runtime.model import LoadedModel, load

@@ -1,4 +1,4 @@
-"""What runs the tasks of a release: ONNX Runtime, or torch, which is looked up by its address and not imported."""
+"""The backends that run the tasks of a release: ONNX Runtime or torch, imported by name when needed."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ BACKENDS = {
     "onnx": "zoo.runtime.onnx_backend:OnnxBackend",
     "torch": "zoo.modules.torch_backend:TorchBackend",
 }
-"""By name. The runtime knows no torch: a backend is imported where it is asked for."""
+"""Import paths of the backends, by name. The runtime does not import torch: a backend is imported on request."""
 
 
 class Backend(Protocol):
-    """Runs the tasks of one release, for any number of threads at once."""
+    """Runs the tasks of one release; thread-safe."""
 
     @property
     def providers(self) -> list[str]:
-        """What really computes, most preferred first."""
+        """The execution providers in use, most preferred first."""
 
     def options(self) -> Mapping[str, Any]:
-        """What :func:`load` takes beside the source to make it again; :class:`ZooError` where it cannot be."""
+        """The arguments of :func:`load`, except the source, to recreate it; raise :class:`ZooError` if impossible."""
 
     def prepare(self, task: str) -> None:
-        """Get ready to run a task; :class:`ReleaseError` where it is not of the form that is declared."""
+        """Prepare to run a task; raise :class:`ReleaseError` if its graph does not match its declaration."""
 
     def run(self, task: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """Run a task on named batches of one size, and return its named outputs. :class:`ZooError` once closed."""
+        """Run a task on named batches of one size and return its named outputs; raise :class:`ZooError` if closed."""
 
     def close(self) -> None:
-        """Free everything. Doing so twice is fine."""
+        """Free all resources; a second call does nothing."""
 
 
 def open_backend(name: str, release: Release, device: Device, threads: int | None) -> Backend:
-    """The backend of a name in `BACKENDS` for a release."""
+    """Open a release with the backend `name` of `BACKENDS`."""
     module, _, value = BACKENDS[name].partition(":")
     backend: Backend = getattr(import_module(module), value)(release, device, threads)
     return backend

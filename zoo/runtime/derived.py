@@ -1,7 +1,7 @@
-"""The graphs made around the tasks' own, and the check that they give what the host computes.
+"""The graphs derived from the tasks' graphs, and the check of their parity with the host.
 
-``generate.onnx`` takes a seed and gives samples; ``TASK.uint8.onnx`` takes and gives images as they lie in files.
-They are for clients in any language: zoo itself runs the tasks' graphs, and draws the noise with numpy.
+``generate.onnx`` maps a seed to samples; ``TASK.uint8.onnx`` takes and returns uint8 images, as stored in files. They
+are for clients in any language. zoo itself, the host, runs the tasks' graphs and draws the noise with numpy.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from zoo.release import GENERATE, Release
 from zoo.runtime import OnnxBackend
 from zoo.runtime.example_inputs import SEED, example
 from zoo.sampling import autoregressive, generation
-from zoo.sampling.autoregressive import ALL, Picking
+from zoo.sampling.autoregressive import ALL, SamplingParams
 from zoo.sampling.ddim import iterate
 
 Array = NDArray[Any]
 
 ATOL, RTOL = 1e-5, 1e-4
-"""How near two runtimes must come: |a − b| ≤ ATOL + RTOL · |a|."""
+"""The tolerance between two runtimes: |a − b| ≤ ATOL + RTOL · |a|."""
 
 SAMPLES, TOKENS = "samples", "tokens"
-"""The outputs of the graph that generates; tokens are those that a chain's samples were made of."""
+"""The outputs of ``generate.onnx``; a chain's tokens are those from which its samples were decoded."""
 
 LENGTH = 12
-PICKINGS = (ALL, Picking(0.7, 5, 0.9), Picking(0.0))
+SAMPLINGS = (ALL, SamplingParams(0.7, 5, 0.9), SamplingParams(0.0))
 
 
 def feeds(
@@ -43,42 +43,45 @@ def feeds(
     n: int,
     prompt: NDArray[np.int64] | None = None,
     length: int = 0,
-    picking: Picking = ALL,
+    sampling: SamplingParams = ALL,
     steps: int | None = None,
     eta: float | None = None,
 ) -> dict[str, Array]:
-    """What ``generate.onnx`` takes, by name.
+    """The inputs of ``generate.onnx``, by name.
 
-    Scalars are int64, a seed of 2⁶³ and more as the negative number with its bits. Models with labels take them, int64
-    (n,), in place of the count. For tokens there are temperature, top_k and top_p too, for text prompt, int64 (p,), and
-    length; for generation step by step there are steps and eta, those of the plan unless given.
+    Scalars are int64; a seed of 2⁶³ or more is the negative number with the same bits. Models with labels take these,
+    int64 (n,), instead of the count. Models of tokens also take temperature, top_k and top_p; models of text also take
+    prompt, int64 (p,), and length. Iterative models also take steps and eta, by default those of the plan.
     """
-    own = (plan.value.steps, plan.value.eta) if isinstance(plan.value, Iterative) else (1, 0.0)
+    defaults = (plan.value.steps, plan.value.eta) if isinstance(plan.value, Iterative) else (1, 0.0)
     given: dict[str, Array] = {"seed": np.array(seed, np.uint64).view(np.int64), "first": np.array(first, np.int64)}
     given |= generation.labels_for(plan, np.arange(first, first + n)) or {"count": np.array(n, np.int64)}
     others: dict[str, Array] = {
         "prompt": np.zeros(0, np.int64) if prompt is None else prompt,
         "length": np.array(length, np.int64),
-        "temperature": np.array(picking.temperature, np.float32),
-        "top_k": np.array(picking.top_k, np.int64),
-        "top_p": np.array(picking.top_p, np.float32),
-        "steps": np.array(own[0] if steps is None else steps, np.int64),
-        "eta": np.array(own[1] if eta is None else eta, np.float32),
+        "temperature": np.array(sampling.temperature, np.float32),
+        "top_k": np.array(sampling.top_k, np.int64),
+        "top_p": np.array(sampling.top_p, np.float32),
+        "steps": np.array(defaults[0] if steps is None else steps, np.int64),
+        "eta": np.array(defaults[1] if eta is None else eta, np.float32),
     }
     return given | {name: value for name, value in others.items() if name in plan.options}
 
 
 def check(release: Release, backend: OnnxBackend) -> dict[str, float]:
-    """The largest difference of each such graph from the host, by file name; :class:`ParityError` for one too large."""
-    found = {}
-    for task in release.tasks:  # before inputs are made of the shapes that they declare
+    """The largest difference between each derived graph and the host, by file name.
+
+    Raises :class:`ParityError` if a difference exceeds the tolerance.
+    """
+    differences = {}
+    for task in release.tasks:  # before inputs of the declared shapes are allocated
         backend.prepare(task)
     if release.plan is not None and release.generate:
         checks = {OneShot: _samples, Autoregressive: _texts, Chain: _chain, Iterative: _steps}
-        found[release.generate] = checks[type(release.plan.value)](release, release.plan, backend)
+        differences[release.generate] = checks[type(release.plan.value)](release, release.plan, backend)
     for name, graph in release.uint8.items():
-        found[graph] = _uint8(release, backend, name)
-    return found
+        differences[graph] = _uint8(release, backend, name)
+    return differences
 
 
 def _samples(release: Release, plan: Plan, backend: OnnxBackend) -> float:
@@ -106,47 +109,49 @@ def _steps(release: Release, plan: Plan, backend: OnnxBackend) -> float:
 def _texts(release: Release, plan: Plan, backend: OnnxBackend) -> float:
     token = plan.sample.x
     assert isinstance(token, Text)
-    for picking in PICKINGS:
+    for sampling in SAMPLINGS:
         for first, prompt in ((0, np.zeros(0, np.int64)), (2**32 - 3, np.array([token.classes - 1, 0]))):
             given = feeds(
-                plan, seed=2**63, first=first, n=3, prompt=prompt, length=LENGTH - len(prompt), picking=picking
+                plan, seed=2**63, first=first, n=3, prompt=prompt, length=LENGTH - len(prompt), sampling=sampling
             )
             made = backend.call(release.generate, given, [SAMPLES])[SAMPLES]
-            _follows(release, plan, backend, made, first, autoregressive.prompted(prompt, 3, LENGTH), picking)
+            _check_continuation(
+                release, plan, backend, made, first, autoregressive.prompted(prompt, 3, LENGTH), sampling
+            )
     return 0.0
 
 
 def _chain(release: Release, plan: Plan, backend: OnnxBackend) -> float:
-    """The tokens are those that the host would pick, and the samples what the last task makes of them."""
+    """Check that the host would sample the same tokens, and that the last task decodes them to the samples."""
     assert plan.tokens is not None
     worst, total = 0.0, math.prod(plan.tokens.shape)
-    for first, picking in zip((0, 2**32 - 3, 5), PICKINGS, strict=True):
+    for first, sampling in zip((0, 2**32 - 3, 5), SAMPLINGS, strict=True):
         indices = np.arange(first, first + 3)
-        given = feeds(plan, seed=2**63, first=first, n=3, picking=picking)
+        given = feeds(plan, seed=2**63, first=first, n=3, sampling=sampling)
         made = backend.call(release.generate, given, [SAMPLES, TOKENS])
         grid, free = made[TOKENS], autoregressive.prompted(np.zeros(0, np.int64), 3, total)
         if grid.shape != (3, *plan.tokens.shape):
             raise ParityError(f"Parity failed: {release.generate} gives tokens of the shape {grid.shape}.")
-        _follows(release, plan, backend, grid.reshape(3, total), first, free, picking)
+        _check_continuation(release, plan, backend, grid.reshape(3, total), first, free, sampling)
         labels = generation.labels_for(plan, indices)
         host = generation.one_shot(backend.run, plan, indices, 2**63, {**labels, plan.grid: grid})
         worst = max(worst, _near(release.generate, host, made[SAMPLES]))
     return worst
 
 
-def _follows(
+def _check_continuation(
     release: Release,
     plan: Plan,
     backend: OnnxBackend,
     made: NDArray[np.int64],
     first: int,
     given: NDArray[np.int64],
-    picking: Picking,
+    sampling: SamplingParams,
 ) -> None:
-    """Raise :class:`ParityError` for tokens that the host would not pick for the three samples from `first` on."""
+    """Raise :class:`ParityError` unless the host would sample the tokens `made` for the three samples from `first`."""
     indices = np.arange(first, first + 3)
     labels = generation.labels_for(plan, indices)
-    if not autoregressive.follows(backend.run, plan, indices, 2**63, labels, made, given, picking):
+    if not autoregressive.is_valid_continuation(backend.run, plan, indices, 2**63, labels, made, given, sampling):
         raise ParityError(f"Parity failed: {release.generate} gives other tokens than {plan.uses[0]} step by step.")
 
 
@@ -180,13 +185,13 @@ def _uint8(release: Release, backend: OnnxBackend, name: str) -> float:
 
 
 def _levels(images: Array) -> NDArray[np.uint8]:
-    """float (n, c, h, w) as uint8 (n, h, w, c)."""
+    """Convert float (n, c, h, w) in [0, 1] to uint8 (n, h, w, c)."""
     levels: NDArray[np.uint8] = np.rint(np.clip(images, 0.0, 1.0) * 255.0).astype(np.uint8)
     return levels.transpose(0, 2, 3, 1)
 
 
 def _near(graph: str, host: Array, made: Array) -> float:
-    """The largest difference; :class:`ParityError` where it is too large."""
+    """The largest difference; raise :class:`ParityError` if it exceeds the tolerance."""
     if made.shape != host.shape or made.dtype != host.dtype or not np.allclose(made, host, RTOL, ATOL):
-        raise ParityError(f"Parity failed: {graph} gives something else than the task that it stands for.")
+        raise ParityError(f"Parity failed: {graph} differs from the task from which it is derived.")
     return float(np.abs(made.astype(np.float64) - host).max(initial=0.0))

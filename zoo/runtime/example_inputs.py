@@ -1,32 +1,15 @@
-"""Plausible inputs for any task, the same on every machine: what proofs and benchmarks feed."""
+"""Plausible inputs for any task, the same on every machine, for parity checks and benchmarks."""
 
 from __future__ import annotations
 
-from typing import Any
+from zoo.contract.specs import Spec
+from zoo.media import kinds
+from zoo.media.kinds.base import EXAMPLE_SEED as SEED
+from zoo.media.kinds.base import Array
 
-import numpy as np
-from numpy.typing import NDArray
-
-from zoo.contract.specs import Audio, Image, Label, LogMel, Noise, Spec, Text
-from zoo.core import philox
-
-Array = NDArray[Any]
-
-SEED = 0
+__all__ = ["SEED", "example"]
 
 
 def example(spec: Spec, batch: int, stream: int) -> Array:
-    """A batch of plausible input for a spec, the same on every machine."""
-    indices = np.arange(batch)
-    if isinstance(spec, (Label, Text)) or spec.dtype == "int64":
-        classes = spec.classes if isinstance(spec, (Label, Text)) else 8
-        uniform = philox.draw("uniform", spec.shape, SEED, indices, stream)
-        return (uniform * classes).astype(np.int64)
-    if isinstance(spec, Image):
-        levels: Array = np.rint(philox.draw("uniform", spec.shape, SEED, indices, stream) * np.float32(255))
-        return levels / np.float32(255)
-    if isinstance(spec, LogMel):
-        return philox.draw("uniform", spec.shape, SEED, indices, stream)
-    if isinstance(spec, Audio):  # noise at a third of full scale
-        return (philox.draw("normal", spec.shape, SEED, indices, stream) / np.float32(3)).clip(-1, 1)
-    return philox.draw(spec.distribution if isinstance(spec, Noise) else "normal", spec.shape, SEED, indices, stream)
+    """A batch of plausible input for a spec, (batch, *spec.shape); `stream` tells the inputs of a task apart."""
+    return kinds.of(spec).example(spec, batch, stream)

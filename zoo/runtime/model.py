@@ -1,4 +1,4 @@
-"""A released model, ready to use: ``zoo.load``. ONNX Runtime and numpy run it; torch is never imported for that."""
+"""A released model, ready to use: ``zoo.load``. ONNX Runtime and numpy run it, without importing torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zoo.release import MANIFEST, THRESHOLD, Release, ReleasedTask, read
 from zoo.release.resolve import find
 from zoo.runtime.backend import BACKENDS, Backend, Device, open_backend
 from zoo.sampling import generation, inpainting, latent
-from zoo.sampling.autoregressive import Picking
+from zoo.sampling.autoregressive import SamplingParams
 
 Array = NDArray[Any]
 
@@ -28,10 +28,10 @@ Array = NDArray[Any]
 class LoadedModel:
     """A released model. Each task that it declares is a method: ``encode``, ``decode``, ``reconstruct``, …
 
-    ``help(model.encode)`` says what it takes and gives. Make one with :func:`zoo.load`: ``with zoo.load(NAME) as
-    model:`` frees everything at the end. Any number of threads may use a model at once; each gets what it would get
-    alone. A batch of any size is run in parts that fit in memory. A pickle, or a copy, is the path of the release: it
-    is opened again, and checked again, where that is loaded.
+    ``help(model.encode)`` describes its inputs and outputs. Create a model with :func:`zoo.load`; ``with zoo.load(NAME)
+    as model:`` frees its resources at the end. A model is thread-safe: a result does not depend on other threads. A
+    large batch is run in chunks that fit in memory. A pickle or copy of a model holds the path of the release:
+    unpickling loads and checks the release again.
     """
 
     def __init__(self, release: Release, backend: Backend) -> None:
@@ -54,7 +54,7 @@ class LoadedModel:
     def __reduce__(self) -> tuple[Callable[..., LoadedModel], tuple[Any, ...]]:
         folder = self.release.folder.absolute()
         if not (folder / MANIFEST).is_file():
-            raise NotFoundError(f"{self.name} is opened again by its path, and {folder} is gone. Keep the release.")
+            raise NotFoundError(f"{self.name} is pickled by its path, and {folder} is gone. Keep the release.")
         return _again, (str(folder), self.release.manifest["sha256"], dict(self.backend.options()))
 
     def __getattr__(self, name: str) -> Any:
@@ -71,17 +71,19 @@ class LoadedModel:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The names of its tasks."""
+        """The names of the model's tasks."""
         return tuple(self.release.tasks)
 
     @property
     def threshold(self) -> float | None:
-        """The score that 99% of its test samples stay below: what scores more, by the task score, is strange.
+        """The anomaly threshold: 99% of the test samples have a lower score (task score); a higher one is anomalous.
 
-        None for a model without that task, or one that was not measured.
+        None for a model without the task score, or without this metric in its release.
         """
-        figures = self.release.manifest["measures"]
-        return next((float(figure["value"]) for figure in figures if figure["name"] == THRESHOLD), None)
+        measurements = self.release.manifest["metrics"]
+        return next(
+            (float(measurement["value"]) for measurement in measurements if measurement["name"] == THRESHOLD), None
+        )
 
     @property
     def providers(self) -> list[str]:
@@ -93,19 +95,18 @@ class LoadedModel:
         return self.backend.providers
 
     def close(self) -> None:
-        """Free everything that the model holds: every session, and every file that it maps.
+        """Free the model's resources: its sessions and its memory-mapped files.
 
-        What is running in another thread ends well; whoever uses the model from then on gets a :class:`ZooError`.
+        Calls running in other threads finish. A later use of the model raises :class:`ZooError`.
         """
         self.backend.close()
 
     def run(self, task: str, /, *values: Any, **named: Any) -> Any:
-        """Run a task on its inputs, given in order or by name, of any batch size.
+        """Run a task on inputs of any batch size, given by position or by name.
 
-        Returns the output, or a dict of them where there are several. Images are uint8 (n, h, w) or (n, h, w, 3),
-        text is a list of str, and the rest are arrays (audio clips float32, see :meth:`generate`). Raises
-        :class:`NotFoundError` for a task that the model does not have and :class:`SettingError` for an input of the
-        wrong form.
+        Returns the output, or a dict if there are several. Images are uint8 (n, h, w) or (n, h, w, 3), text is a list
+        of str, and other outputs are arrays (audio clips float32, see :meth:`generate`). Raises
+        :class:`NotFoundError` for an unknown task and :class:`SettingError` for an invalid input.
         """
         if task not in self.release.tasks:
             raise NotFoundError(f"{self.name} has no task {task!r}. It has: {', '.join(self.tasks)}.")
@@ -113,7 +114,7 @@ class LoadedModel:
         feeds = self._feeds(task, declared.inputs, values, named)
         count = len(next(iter(feeds.values())))
         each = sum(math.prod(spec.shape) * (1 if isinstance(spec, Image) else 4) for spec in declared.outputs.values())
-        memory.check(2 * count * each, f"The outputs of {task} for {count:,} items", "Give them in parts.")
+        memory.check(2 * count * each, f"The outputs of {task} for {count:,} items", "Use smaller batches.")
         made: dict[str, list[Any]] = {name: [] for name in declared.outputs}
         for part in self._parts(task, feeds):
             for name, spec in declared.outputs.items():
@@ -136,15 +137,16 @@ class LoadedModel:
         steps: int | None = None,
         eta: float | None = None,
     ) -> Any:
-        """The samples `first` … `first` + `n` − 1 of `seed`: the same alone or in a batch, and on every backend.
+        """Generate the samples `first` … `first` + `n` − 1 of `seed`.
 
-        Images: uint8 (n, h, w), or (n, h, w, 3) in colour. Audio: float32 (n, samples) in [-1, 1], or spectrograms
-        (n, bands, frames) in [0, 1]. Text: a list of n str that begin with `prompt`, followed by `length` characters.
-        `label` is for models with labels: one, or one a sample (default: index modulo classes). `temperature`, `top_k`
-        and `top_p` are for models that pick tokens (:class:`zoo.sampling.autoregressive.Picking`); `steps` and `eta`
-        for models that turn noise into a sample step by step: how many steps, and how much noise is added on the way,
-        0 to 1 (:mod:`zoo.sampling.ddim`; default: what the model was released with).
-        Raises :class:`SettingError` for an option that the model cannot follow.
+        A sample depends only on the seed and its index, not on the batch or, up to rounding, on the backend. Images:
+        uint8 (n, h, w), or (n, h, w, 3) in colour. Audio: float32 (n, samples) in [-1, 1], or spectrograms
+        (n, bands, frames) in [0, 1]. Text: a list of n str, each `prompt` followed by `length` characters. `label` is
+        for models with labels: one, or one per sample (default: index modulo classes). `temperature`, `top_k` and
+        `top_p` are for models that sample tokens (:class:`zoo.sampling.autoregressive.SamplingParams`). `steps` and
+        `eta` are for iterative models: the number of steps, and the noise added at each step, 0 to 1
+        (:mod:`zoo.sampling.ddim`; default: those of the release). Raises :class:`SettingError` for an option that the
+        model does not have.
         """
         plan = self.release.plan
         if plan is None:
@@ -153,7 +155,7 @@ class LoadedModel:
             self.backend.prepare(task)
         return generation.generate(
             self.backend.run, plan, n=n, seed=seed, first=first, label=label, prompt=prompt, length=length,
-            picking=Picking(temperature, top_k, top_p), steps=steps, eta=eta,
+            sampling=SamplingParams(temperature, top_k, top_p), steps=steps, eta=eta,
         )  # fmt: skip
 
     def interpolate(
@@ -166,16 +168,16 @@ class LoadedModel:
         seed: int = 0,
         label: int | Sequence[int] | None = None,
     ) -> Any:
-        """Samples on the way from the code of `a` to that of `b`, both ends included.
+        """Interpolate between the latents of `a` and `b`, both ends included, and decode.
 
-        `a` and `b` are inputs of the task encode, or as large batches of them; or two integers, the samples of these
-        indices of `seed`. Gives what :meth:`generate` gives: `steps` samples for each pair, pair after pair. `method`
-        "linear" is the straight line; "spherical" keeps to the sphere that standard normal noise lies near (Shoemake
-        1985, https://doi.org/10.1145/325165.325242; White 2016, https://arxiv.org/abs/1609.04468); "auto" is
-        spherical where the decoder takes standard normal noise, and else linear. `label` is for models with labels:
-        one, or one for each pair; without it samples have the label of their index, which changes half-way, and
-        inputs need one. Raises :class:`SettingError` for a model without encode and decode of one code, and without
-        generation from noise in one call.
+        `a` and `b` are inputs of the task encode, or batches of equal size; or two integers, the indices of samples of
+        `seed`. Returns samples like :meth:`generate`: `steps` for each pair, pair after pair. `method` "linear" is the
+        straight line. "spherical" stays near the sphere on which standard normal noise concentrates (Shoemake 1985,
+        https://doi.org/10.1145/325165.325242; White 2016, https://arxiv.org/abs/1609.04468). "auto" is spherical if the
+        decoder takes standard normal noise, else linear. `label` is for models with labels: one, or one per pair.
+        Without it, samples have the label of their index, which changes half-way; inputs need a label. Raises
+        :class:`SettingError` for a model that has neither encode and decode of one latent, nor generation from noise in
+        one call.
         """
         self._prepare_drawn()
         return latent.interpolate(self._whole, self.release, a, b, steps=steps, method=method, seed=seed, label=label)
@@ -191,13 +193,12 @@ class LoadedModel:
         seed: int = 0,
         label: int | Sequence[int] | None = None,
     ) -> Any:
-        """Samples of a code of which one number goes from `low` to `high`, and the others stay: a latent traversal.
+        """Vary one dimension of a latent from `low` to `high`, and decode.
 
-        `low` and `high` are -3 and 3 unless given, or 0 and 1 where the number is uniform noise. The code is that of
-        `x`, an input of the task encode or a batch of them; or where `x` is an integer, that of the sample of that
-        index of `seed` (None: index 0): its noise, or what was decoded. `dimension` counts the numbers of a code from
-        0, those of several inputs one after the other. Gives `steps` samples for each code, code after code. `label`
-        and errors are as in :meth:`interpolate`.
+        `low` and `high` are -3 and 3 by default, or 0 and 1 if the dimension is uniform noise. The latent is that of
+        `x`, an input of the task encode or a batch; or, if `x` is an integer, that of the sample of this index of
+        `seed` (None: index 0). `dimension` counts from 0 through the concatenated inputs of the decoder. Returns
+        `steps` samples for each latent, latent after latent. `label` and errors are as in :meth:`interpolate`.
         """
         self._prepare_drawn()
         return latent.traverse(
@@ -207,26 +208,29 @@ class LoadedModel:
     def inpaint(
         self, x: Any, mask: Any, *, steps: int = 32, seed: int = 0, label: int | Sequence[int] | None = None
     ) -> Any:
-        """Images or audio clips with what is missing filled in: by sampling, or by iterated reconstruction.
+        """Inpaint images or audio clips: fill in the masked values by sampling, or by iterated reconstruction.
 
-        `mask` is true, or at least half of white, where `x` is missing: for images (h, w) or (n, h, w), as an array,
-        a PIL image or a file; for audio an array of the form of one. A model that picks the pixels of an image one
-        after the other gives samples: the known pixels are fed as they are, and the others picked in order, in image
-        i as in sample i of `seed`, of the class `label` (default: i modulo classes); so a mask of the lower half
-        completes an image. In all other models missing values start as the mean of the known ones; then `steps` times
-        all is reconstructed, and the known values are put back (Rezende, Mohamed & Wierstra 2014, section 5,
-        https://arxiv.org/abs/1401.4082, with the means of the model's distributions instead of draws from them), given
-        the `label` where the model takes one. Raises :class:`SettingError` for a model that does neither with images
-        or audio clips; a text is completed by ``generate(prompt=…)``.
+        `mask` is true, or at least half white, where `x` is missing. For images it is (h, w) or (n, h, w), as an array,
+        a PIL image or a file; for audio it is an array of the shape of a clip.
+
+        A model that samples the pixels of an image in order feeds the known pixels and samples the missing ones. Image
+        i has the random numbers of sample i of `seed`, and the class `label` (default: i modulo classes). A mask of the
+        lower half completes an image.
+
+        All other models start with the mean of the known values. Then, `steps` times, everything is reconstructed and
+        the known values are restored (Rezende, Mohamed & Wierstra 2014, section 5, https://arxiv.org/abs/1401.4082,
+        with the means of the model's distributions instead of samples), given the `label` if the model takes one.
+        Raises :class:`SettingError` for a model that can do neither with images or audio clips; to complete a text, use
+        ``generate(prompt=…)``.
         """
         return inpainting.inpaint(self._whole, self.release, x, mask, steps=steps, seed=seed, label=label)
 
     def save(self, value: Any, path: str | Path, *, force: bool = False, columns: int | None = None) -> list[Path]:
-        """Write what this model gave, or a part of it, to a file, and return the path (or paths).
+        """Write outputs of this model, or a slice of them, to a file, and return the path (or paths).
 
-        Images: .png, one grid of all of them, `columns` wide (default: nearly square), or .npy. Audio clips: .wav, one
-        file each, numbered where there are several; .png; or .npy. Text: .txt. Anything else: .npy or .json. Raises
-        :class:`SettingError` for another ending, and :class:`ExistsError` for a file that is there, unless `force`.
+        Images: .png, one grid of all images, `columns` wide (default: nearly square), or .npy. Audio clips: .wav, one
+        file per clip, numbered if there are several; .png; or .npy. Text: .txt. Anything else: .npy or .json. Raises
+        :class:`SettingError` for another ending, and :class:`ExistsError` for an existing file, unless `force`.
         """
         from zoo.media import save
 
@@ -235,17 +239,17 @@ class LoadedModel:
         return save.save(value, files.expand(path), spec, force=force, columns=columns)
 
     def _prepare_drawn(self) -> None:
-        """Open the graph that makes samples of noise, if there is one, before noise of its declared shape is drawn."""
+        """Open and check the graph that decodes noise, if there is one, before noise of its declared shape is drawn."""
         if latent.drawn(self.release) is not None and self.release.generation is not None:
             self.backend.prepare(self.release.generation.task)
 
     def _whole(self, task: str, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """What a task gives for named batches of one size, in the form that graphs have."""
+        """Run a task on named batches of one size, chunk by chunk, and return its outputs as the graph has them."""
         parts = list(self._parts(task, feeds))
         return {name: join([part[name] for part in parts]) for name in self.release.tasks[task].outputs}
 
     def _parts(self, task: str, feeds: Mapping[str, Array]) -> Iterator[Mapping[str, Array]]:
-        """The same, part by part, each no larger than what fits in memory."""
+        """Run a task on named batches of one size, and yield the outputs of chunks that fit in memory."""
         count = len(next(iter(feeds.values())))
         if any(len(feed) != count for feed in feeds.values()):
             sizes = ", ".join(f"{name}: {len(feed)}" for name, feed in feeds.items())
@@ -265,43 +269,43 @@ class LoadedModel:
         unknown = [name for name in named if name not in inputs or name in given]
         if len(values) > len(inputs) or unknown or given.keys() | named.keys() != inputs.keys():
             raise SettingError(
-                f"{task} takes {names}; it was given {len(values)} in order and {sorted(named) or 'none'} by name."
+                f"{task} takes {names}; it was given {len(values)} by position and {sorted(named) or 'none'} by name."
             )
         given |= named
         return {name: to_batch(given[name], spec, name, self.release.background) for name, spec in inputs.items()}
 
     def _method(self, name: str) -> Callable[..., Any]:
-        """A task as a function. None is kept, so that nothing refers back to the model; only what is said of it is."""
+        """A task as a method. Only its docstring and signature are cached: a cached method would refer to the model."""
 
         def method(self: LoadedModel, /, *values: Any, **named: Any) -> Any:
             return self.run(name, *values, **named)
 
         if name not in self._described:
             task = self.release.tasks[name]
-            names = (f"_{''.join(task.inputs)}", *task.inputs)  # for the model a name that no input has
+            names = (f"_{''.join(task.inputs)}", *task.inputs)  # `self` gets a name that no input has
             parameters = [inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD) for key in names]
             self._described[name] = _help(name, task, self.name), inspect.Signature(parameters)
         method.__name__ = method.__qualname__ = name
         method.__doc__, method.__signature__ = self._described[name]  # type: ignore[attr-defined]
-        return MethodType(method, self)  # which, as any bound method, is pickled by its name
+        return MethodType(method, self)  # a bound method is pickled by name
 
 
 def _help(name: str, task: ReleasedTask, model: str) -> str:
     """The docstring of a task's method."""
     lines = [f"The task {name} of {model}, on a batch of any size.", ""]
     lines += [f"{key}: {takes(spec)}." for key, spec in task.inputs.items()]
-    lines += ["", "One item may come without its batch axis, and files and the like in a list.", ""]
+    lines += ["", "A single item needs no batch axis; several files are given as a list.", ""]
     if len(task.outputs) == 1:
         lines += [f"Returns {key}: {gives(spec)}." for key, spec in task.outputs.items()]
     else:
         lines += ["Returns a dict:", *(f"    {key}: {gives(spec)}" for key, spec in task.outputs.items())]
-    lines += ["", "Raises SettingError for an input of another form, DataError for a file that cannot be read, and"]
-    lines += ["ReleaseError for a graph that was altered or does not run. All are ZooErrors, and say so in one line."]
+    lines += ["", "Raises SettingError for an invalid input, DataError for a file that cannot be read, and"]
+    lines += ["ReleaseError for a graph that was altered or does not run. All are ZooErrors with one-line messages."]
     return "\n".join(lines)
 
 
 def _again(folder: str, sha256: str, options: Mapping[str, Any]) -> LoadedModel:
-    """The model of a pickle; :class:`ReleaseError` where another release is at its path by now."""
+    """Load the model of a pickle; raise :class:`ReleaseError` if the release at its path has changed."""
     model = load(Path(folder), **options)
     if model.release.manifest["sha256"] != sha256:
         model.close()
@@ -316,12 +320,12 @@ def load(
     device: Device = "auto",
     threads: int | None = None,
 ) -> LoadedModel:
-    """Load a released model: by its name, or by the path of a run folder or a release folder.
+    """Load a released model by its name, or by the path of a run folder or a release folder.
 
-    `backend` "onnx" runs on ONNX Runtime and never imports torch; "torch" gives the same methods, run by torch.
-    `device` "auto" takes CUDA where it works; "cuda" takes nothing else. `threads` compute one task, by default one a
-    core that the process may use (torch: what torch is set to). Raises :class:`ZooError` for a source that is not
-    there, is damaged or altered, or a device that is not there.
+    `backend` "onnx" runs on ONNX Runtime and never imports torch; "torch" has the same methods and runs on torch.
+    `device` "auto" uses CUDA if it works; "cuda" fails rather than falling back to the CPU. `threads` is the number of
+    threads per task, by default one for each core that the process may use (torch: its own setting). Raises
+    :class:`ZooError` if the source is missing, damaged or altered, or the device is not available.
     """
     if backend not in BACKENDS:
         raise SettingError(f"backend = {backend!r} is not one of {', '.join(BACKENDS)}.")

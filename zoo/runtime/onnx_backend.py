@@ -17,14 +17,15 @@ from zoo.runtime.backend import Device
 Array = NDArray[Any]
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 IN_MEMORY = "add_external_initializers_from_files_in_memory"
-"""By which ONNX Runtime takes the weights of a release whose files are links, such as those of a Hub cache.
+"""The session option that passes weights from memory, for releases whose files are links, such as in a Hub cache.
 
-Several versions refuse files that links lead out of a graph's folder; those without this method, before 1.24, do not.
+Several versions of ONNX Runtime reject links that lead out of a graph's folder; versions without this option, before
+1.24, accept them.
 """
 
 
 class OnnxBackend:
-    """Runs a release's graphs, for any number of threads; a session is opened when its task is first used."""
+    """Runs a release's graphs; thread-safe. A session is opened at the first use of its task."""
 
     def __init__(self, release: Release, device: Device = "auto", threads: int | None = None) -> None:
         try:
@@ -48,14 +49,14 @@ class OnnxBackend:
         available = self._ort.get_available_providers()
         if device == "cuda" and CUDA not in available:
             raise DeviceError(
-                "CUDA was asked for, and the installed onnxruntime has no CUDA. "
+                "CUDA was requested, and the installed onnxruntime has no CUDA. "
                 "Run: pip uninstall onnxruntime && pip install 'genzoo[gpu]', or use --device cpu."
             )
         cuda = [CUDA] if CUDA in available and device != "cpu" else []
         return cuda if device == "cuda" else [*cuda, CPU]
 
     def options(self) -> dict[str, Any]:
-        """What :func:`zoo.load` takes to make it again; :class:`ZooError` once closed."""
+        """The arguments of :func:`zoo.load` that recreate it; raises :class:`ZooError` if closed."""
         if self._closed:
             raise self._gone()
         return {"backend": "onnx", "device": self._device, "threads": self._given_threads}
@@ -65,10 +66,10 @@ class OnnxBackend:
 
     @property
     def providers(self) -> list[str]:
-        """The execution providers of an open session, which is what ONNX Runtime found it can use.
+        """The execution providers of an open session, which are those that ONNX Runtime can really use.
 
-        ONNX Runtime for CUDA names CUDA as available on a machine without a GPU too, and only a session knows better:
-        so where CUDA is in question and none is open yet, the first task's is opened.
+        ONNX Runtime for CUDA lists CUDA as available even on a machine without a GPU; only a session has the true list.
+        So if CUDA is possible and no session is open yet, the first task's session is opened.
         """
         with self._lock:
             if self._closed or self._asked == [CPU]:
@@ -78,9 +79,9 @@ class OnnxBackend:
         return [str(provider) for provider in session.get_providers()]
 
     def session(self, graph: str) -> Any:
-        """The ONNX Runtime session of a graph by its file's name.
+        """The ONNX Runtime session of a graph, by file name.
 
-        Raises :class:`ReleaseError` for one that is altered or does not load.
+        Raises :class:`ReleaseError` for a graph that was altered or does not load.
         """
         with self._lock:
             if self._closed:
@@ -103,30 +104,30 @@ class OnnxBackend:
             taken = content
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # failures come as exceptions; the log would repeat them
-        if self._device == "cuda":  # without this ONNX Runtime falls back to the CPU and says nothing
+        options.log_severity_level = 4  # failures raise exceptions; the log would repeat them
+        if self._device == "cuda":  # otherwise ONNX Runtime silently falls back to the CPU
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         try:
             session = self._ort.InferenceSession(taken, options, providers=self._asked, enable_fallback=0)
         except Exception as error:
-            if self._asked == [CUDA, CPU]:  # chosen by "auto", and it does not work here
+            if self._asked == [CUDA, CPU]:  # "auto" chose CUDA, which does not work here
                 self._asked = [CPU]
                 return self._open(graph)
             if self._device == "cuda":
                 raise DeviceError(
-                    f"CUDA was asked for and cannot run {path.name}: {_reason(error)}. Use --device cpu."
+                    f"CUDA was requested and cannot run {path.name}: {_reason(error)}. Use --device cpu."
                 ) from error
-            real = f" Its files are links; for real ones: zoo export {path.parent} -o DIR" if linked else ""
+            real = f" Its files are links; for regular files: zoo export {path.parent} -o DIR" if linked else ""
             raise ReleaseError(f"{path} cannot be loaded by ONNX Runtime: {_reason(error)}.{real}") from error
         if self._device == "cuda" and CUDA not in session.get_providers():
-            raise DeviceError("CUDA was asked for, and ONNX Runtime cannot use it on this machine. Use --device cpu.")
+            raise DeviceError("CUDA was requested, and ONNX Runtime cannot use it on this machine. Use --device cpu.")
         for task in self._release.tasks.values():
             if task.graph == graph:
                 graph_check.check_form(path, task, session)
         return session
 
     def prepare(self, task: str) -> None:
-        """Open a task's graph, or raise :class:`ReleaseError`, before inputs of its shapes are made."""
+        """Open and check a task's graph before inputs of its shapes are allocated."""
         self.session(self._release.tasks[task].graph)
 
     def run(self, task: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
@@ -135,7 +136,7 @@ class OnnxBackend:
         return self.call(declared.graph, inputs, list(declared.outputs))
 
     def call(self, graph: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> Mapping[str, Array]:
-        """Run a graph by its file's name on what it takes, and return the outputs that are named."""
+        """Run a graph, by file name, and return the outputs named in `outputs`."""
         session = self.session(graph)
         try:
             return dict(zip(outputs, session.run(list(outputs), dict(inputs)), strict=True))
@@ -144,7 +145,7 @@ class OnnxBackend:
             raise ReleaseError(f"{path} does not run: {_reason(error)}. Get the release again.") from error
 
     def close(self) -> None:
-        """Close every session, and with it every file that it maps; one that a thread is using, when that is done."""
+        """Close all sessions and their memory-mapped files; a session in use is closed when its thread is done."""
         with self._lock:
             self._closed = True
             self._sessions.clear()

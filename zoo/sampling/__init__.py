@@ -1,1 +1,1 @@
-"""From a seed to samples, by any backend: one call, token by token, step by step, between latents, in-painting."""
+"""Sampling on any backend: one-shot, autoregressive and iterative generation, latent traversals, and inpainting."""

@@ -1,4 +1,7 @@
-"""Token by token: what is picked, and why; the loop on any backend (:class:`zoo.contract.specs.Autoregressive`)."""
+"""Autoregressive sampling: the sampling rule and the loop, on any backend (:class:`zoo.contract.specs.Autoregressive`).
+
+A token is the argmax of logits / temperature + Gumbel noise, which samples from the softmax (the Gumbel-max trick).
+"""
 
 from __future__ import annotations
 
@@ -16,32 +19,32 @@ from zoo.core.errors import SettingError
 
 Array = NDArray[Any]
 Run = Callable[[str, Mapping[str, Array]], Mapping[str, Array]]
-"""Runs a task, by name, on named batches, and returns named batches."""
+"""Runs a task, by name, on named batches and returns named batches."""
 
 MARGIN = 1e-4
-"""Where the best two scores are closer than this, rounding may choose the token."""
+"""If the two best perturbed logits differ by less than this, rounding may decide the token."""
 
-COLD = 1e-6
-"""Temperatures below this are 0."""
+GREEDY_BELOW = 1e-6
+"""Temperatures below this count as 0: greedy decoding."""
 
 WAYS = 16
-"""So many ways that rounding may take are followed."""
+"""The maximum number of continuations that :func:`alternatives` follows."""
 
-FREE = -1
-"""What stands for a token that is to be picked, among those that are given."""
+UNSET = -1
+"""Marks a token that is to be sampled, among those that are given."""
 
 
 @dataclass(frozen=True)
-class Picking:
-    """How a token is picked. Raises :class:`SettingError` for a number out of range."""
+class SamplingParams:
+    """How a token is sampled. Raises :class:`SettingError` for a value out of range."""
 
     temperature: float = 1.0
-    """Logits are divided by it; below 1e-6 the likeliest token is taken."""
+    """Divides the logits; below 1e-6 the most likely token is taken."""
     top_k: int = 0
-    """Only the so many likeliest tokens are picked from (Fan et al. 2018, https://arxiv.org/abs/1805.04833); 0: all."""
+    """Sample from the k most likely tokens only (Fan et al. 2018, https://arxiv.org/abs/1805.04833); 0: all."""
     top_p: float = 1.0
-    """Only from the likeliest tokens that have this probability together (Holtzman et al. 2020,
-    https://arxiv.org/abs/1904.09751); 1: all."""
+    """Nucleus sampling: sample from the smallest set of most likely tokens with this total probability (Holtzman et al.
+    2020, https://arxiv.org/abs/1904.09751); 1: all."""
 
     def __post_init__(self) -> None:
         if not (is_number(self.temperature) and 0 <= self.temperature < float("inf")):
@@ -54,18 +57,18 @@ class Picking:
             raise SettingError(f"top_p = {self.top_p} is out of range: it must be above 0 and at most 1 (1: all).")
 
 
-ALL = Picking()
+ALL = SamplingParams()
 
 
 def prompted(prompt: NDArray[np.int64], count: int, total: int) -> NDArray[np.int64]:
-    """Tokens (count, total) of which the first are given, the same for all, and the others are to be picked."""
-    given = np.full((count, total), FREE, np.int64)
+    """Tokens (count, total): the prompt, the same for all samples, followed by :data:`UNSET`."""
+    given = np.full((count, total), UNSET, np.int64)
     given[:, : len(prompt)] = prompt
     return given
 
 
 def states(plan: Plan, count: int) -> dict[str, Array]:
-    """The first states of the token's task: zeros."""
+    """The initial states of the token's task: zeros."""
     return {name: np.zeros((count, *spec.shape), spec.dtype) for name, spec in plan.states().items()}
 
 
@@ -76,18 +79,18 @@ def autoregress(
     seed: int,
     labels: Mapping[str, Array],
     given: NDArray[np.int64],
-    picking: Picking,
+    sampling: SamplingParams,
 ) -> NDArray[np.int64]:
-    """The tokens `given`, (n, total), with each that is ``FREE`` picked after those before it."""
+    """Sample each token of `given`, (n, total), that is :data:`UNSET`, given the tokens before it."""
     tokens = given.copy()
     for position, (_, outputs) in enumerate(read(run, plan, labels, _before(tokens))):
-        free = given[:, position] == FREE
+        free = given[:, position] == UNSET
         if free.any():
-            tokens[free, position] = pick(outputs["logits"], seed, indices, position, picking)[free]
+            tokens[free, position] = sample_token(outputs["logits"], seed, indices, position, sampling)[free]
     return tokens
 
 
-def follows(
+def is_valid_continuation(
     run: Run,
     plan: Plan,
     indices: NDArray[np.int64],
@@ -95,42 +98,42 @@ def follows(
     labels: Mapping[str, Array],
     tokens: NDArray[np.int64],
     given: NDArray[np.int64],
-    picking: Picking,
+    sampling: SamplingParams,
 ) -> bool:
-    """Whether the tokens (n, total) are those that were given, and each ``FREE`` one is picked after those before it.
+    """Whether `tokens`, (n, total), agree with `given`, and are what :func:`autoregress` samples where it is UNSET.
 
-    One whose score is within ``MARGIN`` of the best is as good.
+    A sampled token is accepted if its perturbed logit is within :data:`MARGIN` of the best.
     """
     assert plan.tokens is not None
     known = (tokens >= 0) & (tokens < plan.tasks[plan.tokens.task].outputs["logits"].shape[0])
-    if tokens.shape != given.shape or not (known & ((tokens == given) | (given == FREE))).all():
+    if tokens.shape != given.shape or not (known & ((tokens == given) | (given == UNSET))).all():
         return False
     for position, (_, outputs) in enumerate(read(run, plan, labels, _before(tokens))):
-        found = scores(outputs["logits"], seed, indices, position, picking)
-        behind = found.max(-1) - np.take_along_axis(found, tokens[:, position, None], -1)[:, 0]
-        if (behind[given[:, position] == FREE] > MARGIN).any():
+        logits = perturbed_logits(outputs["logits"], seed, indices, position, sampling)  # (n, classes)
+        gap = logits.max(-1) - np.take_along_axis(logits, tokens[:, position, None], -1)[:, 0]  # (n,)
+        if (gap[given[:, position] == UNSET] > MARGIN).any():
             return False
     return True
 
 
-def ways(
+def alternatives(
     run: Run, plan: Plan, index: NDArray[np.int64], seed: int, labels: Mapping[str, Array], total: int
 ) -> Iterator[NDArray[np.int64]]:
-    """The tokens, (1, total), that one sample may have where rounding chooses: those picked first, ``WAYS`` at most."""
-    left = [np.full((1, total), FREE, np.int64)]
+    """The tokens, (1, total), that one sample may have if rounding decides: the most likely first, `WAYS` at most."""
+    left = [np.full((1, total), UNSET, np.int64)]
     for _ in range(WAYS):
         if not left:
             return
         given = left.pop(0)
         tokens = given.copy()
         for position, (_, outputs) in enumerate(read(run, plan, labels, _before(tokens))):
-            if given[0, position] != FREE:
+            if given[0, position] != UNSET:
                 continue
-            found = scores(outputs["logits"], seed, index, position, ALL)[0]
-            tokens[0, position] = found.argmax()
-            for other in np.flatnonzero(found >= found.max() - MARGIN):
+            logits = perturbed_logits(outputs["logits"], seed, index, position, ALL)[0]  # (classes,)
+            tokens[0, position] = logits.argmax()
+            for other in np.flatnonzero(logits >= logits.max() - MARGIN):
                 if other != tokens[0, position]:
-                    left.append(np.where(np.arange(total) < position, tokens, FREE))
+                    left.append(np.where(np.arange(total) < position, tokens, UNSET))
                     left[-1][0, position] = other
         yield tokens
 
@@ -138,54 +141,62 @@ def ways(
 def read(
     run: Run, plan: Plan, labels: Mapping[str, Array], tokens: Iterable[NDArray[np.int64]]
 ) -> Iterator[tuple[Mapping[str, Array], Mapping[str, Array]]]:
-    """What the token's task is given, and what it gives, at each of the tokens, (n,), one after the other."""
+    """Feed the tokens, (n,) each, to the token's task in order; yield its inputs and outputs at each position."""
     assert plan.tokens is not None
     task = plan.tokens.task
-    own = {name: labels[name] for name in plan.labels(task)}
+    task_labels = {name: labels[name] for name in plan.labels(task)}
     state: dict[str, Array] = {}
     for token in tokens:
         state = state or states(plan, len(token))
-        given = {"token": np.ascontiguousarray(token), **state, **own}
-        outputs = run(task, given)
-        yield given, outputs
+        inputs = {"token": np.ascontiguousarray(token), **state, **task_labels}
+        outputs = run(task, inputs)
+        yield inputs, outputs
         state = {name: outputs[f"next_{name}"] for name in state}
 
 
 def _before(tokens: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """What is fed where each of the tokens (n, total) is picked: token 0, and then the one before, once it is there."""
+    """The input of the token's task at each position of `tokens`, (n, total): 0, then the previous token.
+
+    A generator, since the previous token is sampled just before it is read.
+    """
     yield np.zeros(len(tokens), np.int64)
     yield from tokens.T[:-1]
 
 
-def pick(logits: Array, seed: int, indices: NDArray[np.int64], position: int, picking: Picking) -> NDArray[np.int64]:
+def sample_token(
+    logits: Array, seed: int, indices: NDArray[np.int64], position: int, sampling: SamplingParams
+) -> NDArray[np.int64]:
     """The next token of each sample: argmax(logits / temperature + Gumbel noise), at temperature 0 argmax(logits)."""
-    return np.asarray(scores(logits, seed, indices, position, picking).argmax(-1), np.int64)
+    return np.asarray(perturbed_logits(logits, seed, indices, position, sampling).argmax(-1), np.int64)
 
 
-def scores(logits: Array, seed: int, indices: NDArray[np.int64], position: int, picking: Picking) -> Array:
-    """What the pick is the argmax of: logits / temperature + Gumbel noise of stream 0, step = position.
+def perturbed_logits(
+    logits: Array, seed: int, indices: NDArray[np.int64], position: int, sampling: SamplingParams
+) -> Array:
+    """logits / temperature + Gumbel noise (stream 0, step = position), of which the sampled token is the argmax.
 
-    −∞ for a token that top-k or top-p leaves out.
+    −∞ for a token that top-k or top-p excludes. At temperature 0, the logits themselves.
     """
-    if picking.temperature < COLD:
+    if sampling.temperature < GREEDY_BELOW:
         return logits
-    scaled = logits / np.float32(picking.temperature)
+    scaled = logits / np.float32(sampling.temperature)
     gumbel = philox.draw("gumbel", logits.shape[1:], seed, indices, stream=0, step=position)
-    return np.where(scaled < _least(scaled, picking), np.float32(-np.inf), scaled + gumbel)
+    return np.where(scaled < _smallest_kept(scaled, sampling), np.float32(-np.inf), scaled + gumbel)
 
 
-def _least(scaled: Array, picking: Picking) -> Array:
-    """What a token must have to stay: (n, 1). Equals stay together.
+def _smallest_kept(scaled: Array, sampling: SamplingParams) -> Array:
+    """The smallest scaled logit that top-k and top-p keep: (n, 1). Tokens with equal logits are kept together.
 
-    That of the k-th likeliest; and of the last one for which those before it have less than top_p, in float64.
+    It is the larger of two: that of the k-th most likely token, and that of the last token whose predecessors have a
+    total probability below top_p, summed in float64.
     """
     classes = scaled.shape[-1]
-    if picking.top_k in (0, classes) and picking.top_p == 1:
+    if sampling.top_k in (0, classes) and sampling.top_p == 1:
         return np.full((len(scaled), 1), -np.inf, np.float32)
-    ranked = -np.sort(-scaled)
-    least = ranked[:, min(picking.top_k or classes, classes) - 1, None]
-    chances = np.exp(np.where(ranked < least, -np.inf, ranked).astype(np.float64) - ranked[:, :1])
-    chances /= chances.sum(-1, keepdims=True)
-    inside = np.cumsum(chances, -1) - chances < picking.top_p
-    lowest: Array = np.where(inside, ranked, np.inf).min(-1, keepdims=True)
-    return np.asarray(np.maximum(least, lowest))
+    ranked = -np.sort(-scaled)  # descending
+    kth = ranked[:, min(sampling.top_k or classes, classes) - 1, None]
+    probabilities = np.exp(np.where(ranked < kth, -np.inf, ranked).astype(np.float64) - ranked[:, :1])
+    probabilities /= probabilities.sum(-1, keepdims=True)
+    nucleus = np.cumsum(probabilities, -1) - probabilities < sampling.top_p
+    lowest: Array = np.where(nucleus, ranked, np.inf).min(-1, keepdims=True)
+    return np.asarray(np.maximum(kth, lowest))

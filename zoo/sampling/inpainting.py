@@ -1,4 +1,4 @@
-"""In-painting: what a mask covers is picked token by token, or filled in by reconstructing again and again."""
+"""Inpainting: masked values are sampled token by token, or filled in by iterated reconstruction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zoo.core.errors import SettingError
 from zoo.media.convert import from_batch, to_batch
 from zoo.release import Release
 from zoo.sampling import generation
-from zoo.sampling.autoregressive import FREE, Run
+from zoo.sampling.autoregressive import UNSET, Run
 from zoo.sampling.generation import labelled, labels_in
 
 Array = NDArray[Any]
@@ -39,7 +39,9 @@ def inpaint(
     way = _repeated(release) if plan is None else ("encode",)
     if way is None:
         instead = " A text is completed by generate(prompt=…)." if isinstance(release.sample.x, Text) else ""
-        raise SettingError(f"{release.name} cannot inpaint: no task of it reconstructs images or audio clips.{instead}")
+        raise SettingError(
+            f"{release.name} cannot inpaint: none of its tasks reconstructs images or audio clips.{instead}"
+        )
     (name, spec), *_ = release.tasks[way[0]].inputs.items()
     given = to_batch(x, spec, name, release.background)
     count = len(given)
@@ -49,15 +51,15 @@ def inpaint(
         label,
         np.arange(count) if plan else None,
     )
-    missing = _mask(mask, spec)
+    missing = mask_of(mask, spec)
     if len(missing) not in (1, len(given)):
         raise SettingError(f"There are {len(missing)} masks for {len(given)} inputs: give one, or one for each.")
     missing = np.broadcast_to(missing, given.shape)
     if plan is not None:
         return from_batch(_picked(run, plan, given, missing, seed, labels), spec)
-    axes = tuple(range(2 if isinstance(spec, Image) else 1, given.ndim))  # an image's channels have means of their own
+    axes = tuple(range(2 if isinstance(spec, Image) else 1, given.ndim))  # one mean per channel of an image
     if missing.all(axes).any():
-        raise SettingError("The mask covers all of a sample, so there is nothing to go by. Leave a part uncovered.")
+        raise SettingError("The mask covers all of a sample, so no known value is left. Leave a part uncovered.")
     filled = np.where(missing, given.mean(axes, keepdims=True, where=~missing), given)
     for _ in range(steps):
         made = filled.astype(np.float32)
@@ -69,9 +71,9 @@ def inpaint(
 
 
 def verbs(release: Release) -> dict[str, str]:
-    """How a model can in-paint, in words, if it can."""
+    """A description of how a model inpaints; {} if it cannot."""
     if _sampled(release) is not None:
-        return {"inpaint": "sample, mask → what the mask covers, picked token by token (seed, label)"}
+        return {"inpaint": "sample, mask → what the mask covers, sampled token by token (seed, label)"}
     way = _repeated(release)
     if way is None:
         return {}
@@ -80,7 +82,7 @@ def verbs(release: Release) -> dict[str, str]:
 
 
 def _repeated(release: Release) -> tuple[str, ...] | None:
-    """The tasks that, one after the other, make images or audio of such of the same form, and of labels or none."""
+    """The tasks that together reconstruct images or audio, given labels if any; None if there are none."""
     for way in (("reconstruct",), ("encode", "decode")):
         if any(task not in release.tasks for task in way):
             continue
@@ -99,14 +101,14 @@ def _repeated(release: Release) -> tuple[str, ...] | None:
 
 
 def _same(taken: Spec, made: Spec) -> bool:
-    """Whether what was made can be taken: the same numbers, whether they are called a code or noise."""
+    """Whether an output fits an input: the same shape and dtype, whether declared as a vector or as noise."""
     return (taken.shape, taken.dtype) == (made.shape, made.dtype)
 
 
 def _sampled(release: Release) -> Plan | None:
-    """How tokens are picked that are the pixels: encode gives a token a pixel, and the generation picks such tokens.
+    """The plan of a model whose tokens are pixels: encode maps each pixel to a token, and generation samples these.
 
-    None for other models, and so for those whose grid is coarser than the image.
+    None for other models, such as those whose grid is coarser than the image.
     """
     plan, encode, x = release.plan, release.tasks.get("encode"), release.sample.x
     if plan is None or not isinstance(plan.value, Chain) or not isinstance(x, Image) or encode is None:
@@ -117,10 +119,10 @@ def _sampled(release: Release) -> Plan | None:
 
 
 def _picked(run: Run, plan: Plan, given: Array, missing: Array, seed: int, labels: Mapping[str, Array]) -> Array:
-    """Images (n, c, h, w) whose missing pixels are picked in order, those that are known being fed as they come."""
+    """Images (n, c, h, w) with the missing pixels sampled in order, given the known ones."""
     seed, _, _ = philox.checked(seed, 0, len(given))
     ((name, _),), (grid,) = plan.tasks["encode"].inputs.items(), [*plan.tasks["encode"].outputs][:1]
-    known = np.where(missing[:, 0], FREE, run("encode", {name: given})[grid])
+    known = np.where(missing[:, 0], UNSET, run("encode", {name: given})[grid])
     made = np.empty_like(given)
     size = generation.rows(*(plan.tasks[task] for task in plan.uses))
     for start in range(0, len(given), size):
@@ -130,12 +132,12 @@ def _picked(run: Run, plan: Plan, given: Array, missing: Array, seed: int, label
     return np.where(missing, made, given)
 
 
-def _mask(mask: Any, spec: Spec) -> NDArray[np.bool_]:
-    """A mask as a batch that fits a batch of the spec: True where it covers."""
+def mask_of(mask: Any, spec: Spec) -> NDArray[np.bool_]:
+    """Convert a mask to a boolean batch that broadcasts with a batch of the spec: True where values are missing."""
     if isinstance(spec, Image):
         covered = to_batch(mask, Image(1, spec.height, spec.width), "mask", "black")  # (n, 1, h, w)
     else:
         covered = to_batch(mask, Vector(spec.shape), "mask")
-    if covered.any() and covered.max() < 0.5:  # a byte of 1 is nearly black
-        raise SettingError("The mask is not white anywhere, only dark. Give 255 where it covers, or booleans.")
+    if covered.any() and covered.max() < 0.5:  # such as a uint8 mask of 0 and 1
+        raise SettingError("The mask has no white, only dark values. Use 255 where it covers, or booleans.")
     return covered >= 0.5

@@ -1,1 +1,1 @@
-"""Commands about the installation: the demo and the doctor."""
+"""The code of ``zoo demo`` and ``zoo doctor``."""

@@ -1,4 +1,4 @@
-"""The whole way in one command: ``zoo demo`` trains, releases, proves, and then samples in a process without torch."""
+"""``zoo demo``: train a model, write and check its release, and sample from it in a process without torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.contract.metric import value_words
+from zoo.contract.metric import format_value
 from zoo.core import files
 from zoo.core.errors import ExistsError, TrainingError, ZooError
 from zoo.media import grid
@@ -23,15 +23,13 @@ PAIRS = "reconstructions.png"
 
 
 def demo(folder: Path, force: bool) -> None:
-    """Train ``vae.digits`` into `folder`, then use its release in a fresh process and say what to try next."""
+    """Train ``vae.digits`` into `folder`, run its release in a new process, and print what to try next."""
     from zoo.pipeline.train import train
 
     run = folder / NAME
     files.check_outside_releases(folder / NAME)
     if (run / RECIPE).is_file() and not force:
-        raise ExistsError(
-            f"{run} is there from an earlier demo, and was kept. Add --force, or choose another --output."
-        )
+        raise ExistsError(f"{run} exists from an earlier demo, and was kept. Add --force, or choose another --output.")
     for name in (SAMPLES, PAIRS):
         files.check_free(folder / name, force)
     print(f"1. Train {NAME} on 1,500 real handwritten digits, and write its release.", flush=True)
@@ -41,9 +39,10 @@ def demo(folder: Path, force: bool) -> None:
         if getattr(error, "exit_code", 0):  # stopped from outside
             raise type(error)(f"The demo was stopped. Start it again: zoo demo -o {folder} --force") from error
         raise
-    for figure in trained.figures[:1]:
-        print(f"   {figure.name} {value_words(figure)} {figure.unit} on the test digits, {trained.seconds:.0f} s.")
-    print("2. Load the release in a fresh process in which torch cannot be imported.", flush=True)
+    for measurement in trained.measurements[:1]:
+        value = f"{format_value(measurement)} {measurement.unit}"
+        print(f"   {measurement.name} {value} on the test digits, {trained.seconds:.0f} s.")
+    print("2. Load the release in a new process in which torch cannot be imported.", flush=True)
     done = subprocess.run([sys.executable, "-P", "-m", "zoo.tools.demo", str(folder)])
     if done.returncode:
         raise ZooError(f"The process without torch ended with exit code {done.returncode}.")
@@ -60,7 +59,7 @@ def demo(folder: Path, force: bool) -> None:
 
 
 def use(folder: Path) -> None:
-    """Sample and reconstruct with ONNX Runtime; run in a process in which torch cannot be imported."""
+    """Sample and reconstruct with ONNX Runtime. This runs in a process in which torch cannot be imported."""
     from zoo import data
     from zoo.runtime import load
 
@@ -75,7 +74,7 @@ def use(folder: Path) -> None:
 
 
 class NoTorch(MetaPathFinder):
-    """Makes every import of torch fail, as on a machine that does not have it."""
+    """Makes every import of torch fail, as on a machine without torch."""
 
     def find_spec(self, name: str, path: object, target: object = None) -> None:
         if name.partition(".")[0] == "torch":
@@ -83,7 +82,7 @@ class NoTorch(MetaPathFinder):
 
 
 def _command() -> str:
-    """How to call ``zoo`` from here: by its name where that is the one that runs."""
+    """Return how to call ``zoo``: by its name if that is this installation, else by its path."""
     own = Path(sys.argv[0])
     found = shutil.which("zoo")
     if own.name != "zoo" or (found and os.path.realpath(found) == os.path.realpath(own)):

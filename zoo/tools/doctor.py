@@ -1,4 +1,4 @@
-"""Is this installation well? Plugins are tried in other processes, so a broken one cannot hurt."""
+"""``zoo doctor``: check this installation. Plugins run in other processes, so a broken one does no harm."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from zoo.core.errors import MissingPackageError, ZooError, installed, one_line
 from zoo.release import resolve
 
 TIMEOUT = 60
-"""Seconds that a plugin may take to be imported and tried."""
+"""Seconds allowed for importing and trying a plugin."""
 
 Answer = dict[str, Any]
-"""What is said of a plugin: its recipes, and why nothing more was tried; or its problem, and the kind of that error."""
+"""The result of trying a plugin: its recipes and why it was only imported; or its problem and the error type."""
 
 PACKAGES = {
     "torch": "train",
@@ -35,14 +35,14 @@ PACKAGES = {
     "scikit-learn": "train",
     "torchmetrics": "train",
 }
-"""What training, exporting and measuring need, and the extra that brings it."""
+"""The packages that training, export and evaluation need, and the extra that installs each."""
 
 _CHECK = "import sys; from zoo.tools import doctor; doctor.answer(sys.argv[1:])"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One row: what was looked at, whether it is well, and what there is to say."""
+    """One row of the report: what was checked, whether it is fine, and a text."""
 
     kind: str
     name: str
@@ -51,19 +51,19 @@ class Finding:
 
 
 def examine(timeout: float = TIMEOUT) -> list[Finding]:
-    """Look at Python, the packages, the catalogues and every plugin, each for at most `timeout` seconds."""
+    """Check Python, the packages, the registries and every plugin, each plugin for at most `timeout` seconds."""
     return [
         Finding("python", platform.python_version(), sys.version_info >= (3, 11), platform.platform()),
         Finding("package", "genzoo", True, __version__),
         *_packages(),
         *_runtime(),
-        *_catalogues(),
+        *_registry_files(),
         *_plugins(timeout),
     ]
 
 
 def as_json(findings: list[Finding]) -> dict[str, Any]:
-    """The findings for scripts."""
+    """Return the findings as a JSON object, for scripts."""
     return {"ok": all(finding.ok for finding in findings), "findings": [asdict(finding) for finding in findings]}
 
 
@@ -72,16 +72,16 @@ def _packages() -> list[Finding]:
     for name, extra in PACKAGES.items():
         try:
             found.append(Finding("package", name, True, version(name)))
-        except PackageNotFoundError:  # not a fault: a machine that only runs models does without
+        except PackageNotFoundError:  # fine: running models does not need these packages
             text = f"not installed; to train and export: pip install 'genzoo[{extra}]'"
             found.append(Finding("package", name, True, text))
     return found
 
 
 def _runtime() -> list[Finding]:
-    """ONNX Runtime, of which the CPU and the GPU build must not both be there."""
-    held = {d.metadata["Name"].lower(): d.version for d in distributions() if d.metadata["Name"]}
-    builds = [name for name in ("onnxruntime", "onnxruntime-gpu") if name in held]
+    """Check ONNX Runtime. The CPU and the GPU build must not both be installed."""
+    versions = {d.metadata["Name"].lower(): d.version for d in distributions() if d.metadata["Name"]}
+    builds = [name for name in ("onnxruntime", "onnxruntime-gpu") if name in versions]
     if len(builds) == 2:
         text = "both builds are installed and overwrite each other. Uninstall both, then install one"
         return [Finding("package", "onnxruntime", False, text)]
@@ -100,23 +100,23 @@ def _runtime() -> list[Finding]:
     ]
 
 
-def _catalogues() -> list[Finding]:
+def _registry_files() -> list[Finding]:
     found = []
     for name in sorted({plugin.distribution for claims in registry.plugins().values() for plugin in claims}):
-        listed = registry.catalogue(name)
+        listed = registry.read_file(name)
         own = name == registry.OWN
         text = listed.problem or f"{len(listed.models)} models, {len(listed.releases)} releases"
         lost = [problem for release in listed.releases if (problem := _lost(release))]
         if listed.problem and not own:
-            text += "; its models are listed by name only. In its project, run: zoo catalogue build"
+            text += "; its models are listed by name only. In its project, run: zoo registry build"
         unreadable = bool(listed.problem) and listed.path is not None and listed.path.is_file()
-        found.append(Finding("catalogue", name, not (unreadable or (own and listed.problem)), text))
+        found.append(Finding("registry", name, not (unreadable or (own and listed.problem)), text))
         found += [Finding("weights", name, False, problem) for problem in lost]
     return found
 
 
 def _lost(name: str) -> str:
-    """What is wrong with the weights released under a name, whose manifest pins the rest; "" where they are there."""
+    """Return what is wrong with the weights released under a name, or "". The manifest pins all other files."""
     try:
         resolve.find(name)
     except ZooError as error:
@@ -125,7 +125,7 @@ def _lost(name: str) -> str:
 
 
 def _plugins(timeout: float) -> list[Finding]:
-    """Each plugin, tried in a process with the others of its distribution."""
+    """Try every plugin, in one process for each distribution."""
     claims = registry.plugins()
     groups: dict[str, list[str]] = {}
     for name, (first, *more) in claims.items():
@@ -137,26 +137,26 @@ def _plugins(timeout: float) -> list[Finding]:
 
 
 def _try(timeout: float, names: list[str]) -> list[tuple[str, Answer]]:
-    """What processes that try these plugins, one after the other, say of each, each within `timeout` seconds."""
+    """Try plugins one after the other, each for `timeout` seconds; after a crash a new process tries the rest."""
     found: dict[str, Answer] = {}
     while left := [name for name in names if name not in found]:
         answers, ending = _listen(timeout, left)
         found |= answers
         silent = next((name for name in left if name not in found), None)
-        if silent is not None:  # it is the one that was being tried
+        if silent is not None:  # this plugin was being tried
             found[silent] = {"problem": ending, "kind": ""}
     return list(found.items())
 
 
 def _listen(timeout: float, names: list[str]) -> tuple[dict[str, Answer], str]:
-    """What one process says of these plugins until it ends, or is stopped because it says no more; and how it ended."""
+    """Return the answers of one process about these plugins until it ends or times out, and how it ended."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "answers")
         with open(path, "wb") as said:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _CHECK, *names],
                 stdout=said, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},  # for tiny networks more threads take six times as long
+                env={**os.environ, "OMP_NUM_THREADS": "1"},  # with more threads, tiny networks take six times as long
             )  # fmt: skip
         heard, since = 0, time.monotonic()
         while process.poll() is None:
@@ -177,12 +177,12 @@ def _answers(path: Path, names: list[str]) -> dict[str, Answer]:
             answer = json.loads(line)
             found[answer["name"]] = answer
         except (ValueError, TypeError, KeyError):
-            continue  # what a plugin prints itself
+            continue  # output of the plugin itself
     return {name: answer for name, answer in found.items() if name in names}
 
 
 def answer(names: list[str]) -> None:
-    """Print, for the process that listens, what is found of each of these plugins: one JSON object a line."""
+    """Print the result for each plugin, one JSON object a line, for the parent process."""
     for name in names:
         try:
             said: Answer = {"recipes": list(registry.load(name).recipes), "untried": _rehearsed(name)}
@@ -192,13 +192,13 @@ def answer(names: list[str]) -> None:
 
 
 def _rehearsed(name: str) -> str:
-    """Try what a plugin declares, as before a training; returns why that was not possible."""
+    """Try what a plugin declares, as before training. Returns why this was not possible, or ""."""
     if not installed("torch"):
         return "torch is not installed"
     import zoo_export
     from zoo.training import rehearsal
 
-    ours = registry.find(name).distribution == registry.OWN  # whose graphs its tests make
+    ours = registry.find(name).distribution == registry.OWN  # genzoo's tests export their graphs
     return rehearsal.tiny(name, graphs=not ours, trace=zoo_export.tracer())
 
 
@@ -207,7 +207,7 @@ def _plugin(name: str, plugins: tuple[registry.Plugin, ...], answers: Mapping[st
         return Finding("plugin", name, False, registry.conflict(plugins))
     origin, answer = f"{plugins[0].distribution} {plugins[0].version}", answers[name]
     if "problem" in answer:
-        runs_only = answer["kind"] == MissingPackageError.__name__  # no fault: this machine only runs models
+        runs_only = answer["kind"] == MissingPackageError.__name__  # fine: this machine only runs models
         return Finding("plugin", name, runs_only, f"{origin}: {answer['problem']}")
     untried = f"; imported only: {answer['untried']}" if answer["untried"] else ""
     return Finding("plugin", name, True, f"{origin}: {', '.join(answer['recipes'])}{untried}")

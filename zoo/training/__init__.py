@@ -1,1 +1,1 @@
-"""Training, the side of zoo that needs torch: phases, batches, checkpoints, the run folder, and the one trainer."""
+"""Training with torch: phases, batches, checkpoints, the run folder, and the trainer of all models."""

@@ -1,4 +1,4 @@
-"""Batches of a data set on a device: batch k of a seed is always the same, so a run can go on where it stopped."""
+"""Batches of a data set on a device. Batch k depends only on k and the seed, so a resumed run is exact."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from zoo.contract.specs import Image, Text
 from zoo.core.errors import SettingError
 from zoo.data.stream import Stream
-from zoo.modules import mix
+from zoo.modules import derive_seed
 from zoo.plugin import Batch, Recipe
 
 if TYPE_CHECKING:
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 
 FULL = {torch.uint8: 255, torch.int16: 32768}
-"""What numbers in memory are divided by to be what a batch holds."""
+"""Divisor of stored values, by dtype: a batch holds float32 values in [0, 1] or [-1, 1]."""
 
 AHEAD = 2
-"""Batches of a stream that are read in the background, before they are needed."""
+"""Batches of a stream that are read ahead in the background."""
 
 
 class Batches:
-    """A data set in the memory of a device: bytes and int16, made floats batch by batch; text as indices.
+    """A data set in the memory of a device: uint8 and int16, converted to float32 batch by batch; text as indices.
 
-    What is too large for memory, a stream, is read batch by batch in the background. A batch may be computed in equal
-    `micro_batches`, by several processes or one after the other: together they are the batch.
+    A stream, which is too large for memory, is read batch by batch in the background. A batch may be split into
+    `micro_batches` of equal size, which several processes compute, or one process computes in turn.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Batches:
     def train(self, k: int, progress: Tensor, micro: int = 0) -> Batch:
         """A micro-batch of batch `k` of the run, augmented.
 
-        Images: each once an epoch, in an order of (seed, epoch). Text: windows at random.
+        Each image is used once per epoch, in an order that depends on (seed, epoch). Windows of text are random.
         """
         here = slice(micro * self._micro, (micro + 1) * self._micro)
         index = self._chosen(k)[here]
@@ -88,15 +88,15 @@ class Batches:
         return self._augmented(batch, k, here) if self._flip or self._crop else batch
 
     def _chosen(self, k: int) -> Tensor:
-        """The samples of batch `k`."""
+        """The indices of the samples of batch `k`: (size,)."""
         if self._text:
-            generator = torch.Generator().manual_seed(mix(self._seed, "windows", k))
+            generator = torch.Generator().manual_seed(derive_seed(self._seed, "windows", k))
             return torch.randint(self._starts, (self.size,), generator=generator)
         epoch, place = divmod(k, self.per_epoch)
         return _order(self._count, self._seed, epoch)[place * self.size : (place + 1) * self.size]
 
     def _read_ahead(self, k: int, micro: int) -> Tensor:
-        """A micro-batch of batch `k` of a stream, while the same one of the next ones is read in the background."""
+        """A micro-batch of batch `k` of a stream; those of the next batches are read in the background."""
         assert self._readers is not None
         for later in range(k, k + AHEAD + 1):
             if (later, micro) not in self._ahead:
@@ -109,7 +109,7 @@ class Batches:
         return torch.from_numpy(self._stream.read(index.numpy()))
 
     def in_order(self, limit: int | None = None) -> Iterator[Batch]:
-        """Every sample once, as it is, in the order of the data set, or the first `limit` of them."""
+        """Batches of all samples, or of the first `limit`, in the data set's order and without augmentation."""
         done = torch.ones((), device=self._device)
         count = self._count if limit is None else min(limit, self._count)
         for start in range(0, count, self.size):
@@ -117,7 +117,7 @@ class Batches:
             yield self._batch(index, index * (self._text.length - 1) if self._text else index, done)
 
     def _batch(self, index: Tensor, where: Tensor, progress: Tensor, read: Tensor | None = None) -> Batch:
-        """The batch of samples `index`, which lie at `where`; a stream's may have been `read` already."""
+        """The batch of samples `index`, stored at positions `where`; `read` has a stream's data if already read."""
         if self._stream and read is None:
             read = self._read(where)
         index, where = index.to(self._device), where.to(self._device)
@@ -130,8 +130,8 @@ class Batches:
         return Batch(x=x, labels=labels, index=index, progress=progress)
 
     def _augmented(self, batch: Batch, k: int, here: slice) -> Batch:
-        """Half of the images mirrored; each moved by up to `crop` pixels, with black from beyond its edges."""
-        generator = torch.Generator().manual_seed(mix(self._seed, "augment", k))
+        """Flip half of the images, and shift each by up to `crop` pixels; black fills the edges."""
+        generator = torch.Generator().manual_seed(derive_seed(self._seed, "augment", k))
         mirrored = torch.randint(2, (self.size,), generator=generator)[here].bool().to(self._device)
         moved = torch.randint(2 * self._crop + 1, (2, self.size), generator=generator)[:, here].to(self._device)
         x = batch.x
@@ -153,14 +153,14 @@ class Batches:
 
 @lru_cache(maxsize=2)
 def _order(count: int, seed: int, epoch: int) -> Tensor:
-    return torch.randperm(count, generator=torch.Generator().manual_seed(mix(seed, "order", epoch)))
+    return torch.randperm(count, generator=torch.Generator().manual_seed(derive_seed(seed, "order", epoch)))
 
 
 def split(data: DataSet, recipe: Recipe) -> tuple[DataSet, DataSet | None]:
-    """The training data without the class that the recipe leaves out, and what it holds out of them for validation.
+    """Split the training data into training and validation data, without the class `recipe.leave_out`.
 
-    Held out are `recipe.validation` samples: images at random by the seed, text from its end. Raises
-    :class:`SettingError` where there are too few samples, or no such class.
+    The validation data has `recipe.validation` samples: random images (by the seed), or the end of a text. Raises
+    :class:`SettingError` if there are too few samples, or no such class.
     """
     if recipe.leave_out >= 0:
         if data.labels is None or recipe.leave_out >= data.sample.classes:
@@ -171,24 +171,26 @@ def split(data: DataSet, recipe: Recipe) -> tuple[DataSet, DataSet | None]:
         if not len(left):
             raise SettingError(
                 f"leave_out = {recipe.leave_out} leaves nothing of the {data.split} split of {data.name}, which has "
-                "only that class. Leave another one out, or add samples."
+                "only that class. Leave out another class, or add samples."
             )
         data = data.take(left)
     if not recipe.validation:
         return data, None
     windows = isinstance(data.sample.x, Text)
-    if recipe.validation + windows >= len(data):  # a window of text that is left must have its last character
+    if recipe.validation + windows >= len(data):  # the last window of text needs one more character
         raise SettingError(f"validation = {recipe.validation} leaves nothing to train on: {data.name} has {len(data)}.")
     if isinstance(data.sample.x, Text) and not isinstance(data.x, Stream):
         cut = len(data.x) - recipe.validation * (data.sample.x.length - 1) - 1
         return dataclasses.replace(data, x=data.x[:cut]), dataclasses.replace(data, x=data.x[cut:])
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(mix(recipe.seed, "validation"))).numpy()
+    order = torch.randperm(
+        len(data), generator=torch.Generator().manual_seed(derive_seed(recipe.seed, "validation"))
+    ).numpy()
     held, kept = np.sort(order[: recipe.validation]), np.sort(order[recipe.validation :])
     return data.take(kept), data.take(held)
 
 
 def _held(data: DataSet) -> Tensor:
-    """What is kept in memory of a data set: all of it, or nothing of a stream."""
+    """The tensor of a data set that is held in memory; empty for a stream."""
     if isinstance(data.x, Stream):
         return torch.empty(0)
     return torch.from_numpy(data.x.astype("int64") if data.sample.x.kind == "text" else data.x)

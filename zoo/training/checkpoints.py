@@ -1,8 +1,8 @@
-"""Checkpoints of a run: one safetensors file each, written beside its place and renamed; no pickle.
+"""Checkpoints of a run: one safetensors file each, written atomically (temporary file, then rename); no pickle.
 
-A file ``step-00001000.safetensors`` holds the module (``module.NAME``), the EMA of its weights where the recipe
-asks for them (``ema.NAME``), every optimiser (``optimiser.PHASE.PARAMETER.NAME``), and as metadata the state of the run
-and the SHA-256 of it all.
+A file ``step-00001000.safetensors`` holds the module (``module.NAME``), the EMA weights if the recipe uses them
+(``ema.NAME``) and the optimisers (``optimiser.PHASE.PARAMETER.NAME``). Its metadata holds the state of the run and the
+SHA-256 of state and tensors.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ _NAME = re.compile(r"step-(\d{8,})\.safetensors")
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What a checkpoint says of its run."""
+    """The state of a run, as a checkpoint records it."""
 
     step: int = 0
-    """Training steps that are done."""
+    """Completed training steps."""
     seconds: float = 0.0
-    """Time that they took, on the wall."""
+    """Their wall-clock time."""
     device: str = ""
-    """What they ran on, in words."""
-    unsaid: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Description of the device that they ran on."""
+    pending_terms: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """The latest value of each loss term since the last line of metrics.jsonl."""
-    measures: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
     measured: int = 0
-    """Samples that the measures are the mean over."""
+    """The number of samples that the metrics are averaged over."""
     split: str = ""
-    """Where those are from: "validation" or "test"."""
+    """The split of these samples: "validation" or "test"."""
     score: float | None = None
-    """The measure that chooses the best checkpoint, negated where higher is better: the lowest is the best."""
-    record: float | None = None
+    """The value of the metric that selects the best checkpoint, negated if higher is better: lowest is best."""
+    best_score: float | None = None
     """The lowest score so far."""
-    waited: int = 0
-    """Checkpoints since the record."""
+    checkpoints_since_best: int = 0
+    """Checkpoints since the best score."""
     ended: bool = False
-    """Whether the run was stopped early, and is complete."""
+    """Whether early stopping has completed the run."""
     processes: int = 1
 
 
@@ -69,18 +69,18 @@ class Checkpoint:
 
 
 def path_of(run: Path, step: int) -> Path:
-    """Where the checkpoint of a step lies."""
+    """The path of the checkpoint of a step."""
     return run / FOLDER / f"step-{step:08d}.safetensors"
 
 
 def steps(run: Path) -> list[int]:
-    """The steps of the checkpoints that a run holds, oldest first."""
+    """The steps of the checkpoints in a run folder, oldest first."""
     names = [path.name for path in (run / FOLDER).glob("step-*.safetensors")]
     return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
 
 
 def collect(module: nn.Module, optimisers: Sequence[torch.optim.Optimizer], ema: EMA | None) -> dict[str, Tensor]:
-    """All tensors of a run as it is, whole and on the CPU; where they are split, every process must ask for them."""
+    """All tensors of a run, unsharded and on the CPU; with sharded weights, every process must call this."""
     tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
     if ema is not None:
         tensors |= {f"ema.{name}": tensor for name, tensor in ema.named()}
@@ -91,7 +91,7 @@ def collect(module: nn.Module, optimisers: Sequence[torch.optim.Optimizer], ema:
 
 
 def write(run: Path, state: State, tensors: Mapping[str, Tensor]) -> Path:
-    """Write the checkpoint of a run, then remove all but the newest two and the best."""
+    """Write the checkpoint of a run, then remove all checkpoints but the newest two and the best."""
     path = path_of(run, state.step)
     beside = path.with_name(f".{path.name}.partial")
     about = json.dumps(dataclasses.asdict(state))
@@ -104,7 +104,7 @@ def write(run: Path, state: State, tensors: Mapping[str, Tensor]) -> Path:
         os.replace(beside, path)
     except (OSError, SafetensorError) as error:
         raise TrainingError(
-            f"{path} could not be written: {one_line(error)}. Checkpoints that are there are kept."
+            f"{path} could not be written: {one_line(error)}. Existing checkpoints are kept."
         ) from error
     finally:
         with suppress(OSError):
@@ -115,7 +115,7 @@ def write(run: Path, state: State, tensors: Mapping[str, Tensor]) -> Path:
 
 
 def _digest(about: str, tensors: Mapping[str, Tensor]) -> str:
-    """The SHA-256 of a checkpoint's state and tensors, in the order of their names."""
+    """The SHA-256 of a checkpoint's state, and of its tensors in the order of their names."""
     digest = hashlib.sha256(about.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -125,9 +125,9 @@ def _digest(about: str, tensors: Mapping[str, Tensor]) -> str:
 
 
 def read(run: Path, which: str = "last", hint: str = "") -> Checkpoint:
-    """The checkpoint "last", "best", or of a step given in digits. `hint` says what to do where it is damaged.
+    """Read the checkpoint "last", "best", or of a step in digits; `hint` is the next step if the file is damaged.
 
-    Raises :class:`NotFoundError` where it is not there, and :class:`TrainingError` for a file that is damaged.
+    Raises :class:`NotFoundError` if there is no such checkpoint, and :class:`TrainingError` for a damaged file.
     """
     held = steps(run)
     if not held:
@@ -138,8 +138,8 @@ def read(run: Path, which: str = "last", hint: str = "") -> Checkpoint:
         found = best(run)
         if found is None:
             raise NotFoundError(
-                f"{run} has no best checkpoint: none has a value of the metric that chooses it (early_stop, or the "
-                "model's first without a limit). Use --checkpoint last."
+                f"{run} has no best checkpoint: none has a value of the metric that selects it (early_stop, or the "
+                "model's first metric without a limit). Use --checkpoint last."
             )
         step = found
     elif which.isdigit() and int(which) in held:
@@ -151,14 +151,14 @@ def read(run: Path, which: str = "last", hint: str = "") -> Checkpoint:
         return parse(path.read_bytes())
     except (OSError, ValueError) as error:
         older = ", ".join(str(other) for other in held if other != step)
-        others = f"Others are there: --checkpoint {older}." if older else "Start the run anew with --force."
+        others = f"Use another one: --checkpoint {older}." if older else "Start the run again with --force."
         raise TrainingError(f"{path} is damaged: {one_line(error)}. {hint or others}") from error
 
 
 def newest(run: Path, say: Callable[[str], None]) -> bytes:
-    """The content of the newest checkpoint that is sound; nothing where the run has none yet.
+    """The content of the newest intact checkpoint; b"" if the run has none yet.
 
-    Newer ones that are damaged are renamed and reported. Raises :class:`TrainingError` if none is sound.
+    Damaged newer checkpoints are renamed and reported. Raises :class:`TrainingError` if none is intact.
     """
     damaged: dict[Path, str] = {}
     content = b""
@@ -172,32 +172,32 @@ def newest(run: Path, say: Callable[[str], None]) -> bytes:
             damaged[path], content = one_line(error), b""
     if damaged and not content:
         path, why = next(iter(damaged.items()))
-        raise TrainingError(f"No checkpoint of {run} is sound: {path} is damaged ({why}). Start anew with --force.")
+        raise TrainingError(f"No checkpoint of {run} is intact: {path} is damaged ({why}). Start again with --force.")
     for path, why in damaged.items():
-        aside = path.with_name(f"{path.name}.damaged")
-        os.replace(path, aside)
-        say(f"{path} is damaged ({why}). It is now {aside.name}, and the run goes on from an older one.")
+        renamed = path.with_name(f"{path.name}.damaged")
+        os.replace(path, renamed)
+        say(f"{path} is damaged ({why}). It was renamed {renamed.name}; the run continues from an older checkpoint.")
     return content
 
 
 def parse(content: bytes) -> Checkpoint:
-    """The checkpoint in the content of a file; :class:`ValueError` unless it has the SHA-256 that it names."""
+    """Parse the content of a checkpoint file; raise :class:`ValueError` unless its SHA-256 matches."""
     try:
-        tensors = dict(sorted(load(content).items()))  # in one order in every process
+        tensors = dict(sorted(load(content).items()))  # the same order in every process
         metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
-        sound = metadata["sha256"] == _digest(metadata["zoo"], tensors)
+        intact = metadata["sha256"] == _digest(metadata["zoo"], tensors)
         state = State(**json.loads(metadata["zoo"]))
     except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
         raise ValueError(one_line(error)) from error
-    if not sound:
-        raise ValueError("its SHA-256 is not the one that it names")
+    if not intact:
+        raise ValueError("its SHA-256 does not match its content")
     return Checkpoint(tensors, state)
 
 
 def restore(
     checkpoint: Checkpoint, module: nn.Module, optimisers: Sequence[torch.optim.Optimizer], ema: EMA | None
 ) -> None:
-    """Put a checkpoint's tensors into a module, its optimisers and its EMA weights, split as those are."""
+    """Load a checkpoint's tensors into a module, its optimisers and its EMA weights, sharded as these are."""
     own = module.state_dict()
     load_module({name: put(tensor, own[name]) for name, tensor in _part(checkpoint, "module") if name in own}, module)
     if ema is not None:
@@ -222,12 +222,12 @@ def _part(checkpoint: Checkpoint, prefix: str) -> Iterator[tuple[str, Tensor]]:
 
 
 def weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """The state dict that a release is made of: the EMA weights where the run keeps them, else the weights."""
+    """The state dict to release: the EMA weights if the run has them, else the weights."""
     return dict(_part(checkpoint, "module")) | dict(_part(checkpoint, "ema"))
 
 
 def load_module(tensors: Mapping[str, Tensor], module: nn.Module) -> None:
-    """Put a state dict into a module; :class:`ZooError` where it does not fit."""
+    """Load a state dict into a module; raise :class:`ZooError` if it does not fit."""
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
@@ -235,7 +235,7 @@ def load_module(tensors: Mapping[str, Tensor], module: nn.Module) -> None:
 
 
 def best(run: Path) -> int | None:
-    """The step of the best of the checkpoints that are there; None where none is measured."""
+    """The step of the best existing checkpoint; None if none has a score."""
     scores = {}
     for step in steps(run):
         try:

@@ -1,4 +1,4 @@
-"""The loss curves of a run as an image: every loss term and measure by step."""
+"""The training curves of a run as a figure: every loss term and metric by step."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from collections.abc import Iterable, Sequence
 from zoo.core.errors import installed
 
 SMOOTH = 50
-"""About so many points stay visible in a smoothed curve."""
+"""The approximate number of independent points in a smoothed curve."""
 
 Points = dict[str, list[tuple[int, float]]]
 
 
 def image(lines: Iterable[str], title: str) -> bytes | None:
-    """A PNG of the lines of ``metrics.jsonl``; None where matplotlib is not installed, or there is nothing to draw."""
+    """Plot the lines of ``metrics.jsonl`` as a PNG; None if matplotlib is not installed or there are no points."""
     if not installed("matplotlib"):
         return None
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    terms, measures = points(lines)
-    panels = [part for part in (terms, measures) if part]
+    terms, metrics = points(lines)
+    panels = [part for part in (terms, metrics) if part]
     if not panels:
         return None
     width = 6.4 * len(panels)
@@ -39,7 +39,7 @@ def image(lines: Iterable[str], title: str) -> bytes | None:
             if len(steps) >= 20:
                 panel.plot(steps, values, color=line.get_color(), alpha=0.25, linewidth=0.8)
         panel.set_xlabel("step")
-        panel.set_title("loss terms" if part is terms else "measures", fontsize=10)
+        panel.set_title("loss terms" if part is terms else "metrics", fontsize=10)
         panel.grid(alpha=0.3)
         panel.legend(fontsize=8)
         every = [value for curve in part.values() for _, value in curve]
@@ -52,21 +52,21 @@ def image(lines: Iterable[str], title: str) -> bytes | None:
 
 
 def points(lines: Iterable[str]) -> tuple[Points, Points]:
-    """The loss terms and the measures in the lines of ``metrics.jsonl``: (step, value) by name."""
-    terms, measures = defaultdict[str, list[tuple[int, float]]](list), defaultdict[str, list[tuple[int, float]]](list)
+    """The (step, value) points of each loss term and each metric in the lines of ``metrics.jsonl``, by name."""
+    terms, metrics = defaultdict[str, list[tuple[int, float]]](list), defaultdict[str, list[tuple[int, float]]](list)
     for line in lines:
         entry = json.loads(line)
-        for found, values in ((terms, entry.get("terms", {})), (measures, entry.get("measures", {}))):
+        for curves, values in ((terms, entry.get("terms", {})), (metrics, entry.get("metrics", {}))):
             for name, value in values.items():
-                found[name].append((entry["step"], value))
-    return dict(terms), dict(measures)
+                curves[name].append((entry["step"], value))
+    return dict(terms), dict(metrics)
 
 
 def smooth(values: Sequence[float]) -> list[float]:
-    """An exponential moving average that leaves short curves as they are."""
-    keep = max(0.0, 1 - SMOOTH / len(values))
+    """Smooth a curve by an exponential moving average; curves of up to `SMOOTH` points stay unchanged."""
+    decay = max(0.0, 1 - SMOOTH / len(values))
     smoothed, last = [], values[0]
     for value in values:
-        last = keep * last + (1 - keep) * value
+        last = decay * last + (1 - decay) * value
         smoothed.append(last)
     return smoothed

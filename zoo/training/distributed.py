@@ -1,7 +1,7 @@
-"""The processes of one run: one by itself, or those that ``torchrun`` started on one machine or many.
+"""The processes of one run: a single process, or those that ``torchrun`` started on one machine or many.
 
-Every process holds the same weights and computes its share of each batch. The first one, rank 0, is the only one that
-writes. What a process draws at random follows from its rank, and the order of the data does not.
+Every process holds the same weights and computes its micro-batches of each batch. Only rank 0, the first process,
+writes files. A process's random numbers depend on its rank; the order of the data does not.
 """
 
 from __future__ import annotations
@@ -22,76 +22,76 @@ from torch import Tensor, nn
 from zoo.core.errors import TrainingError, one_line
 
 PATIENCE = timedelta(hours=2)
-"""How long processes wait for the first one, which measures and writes alone."""
+"""How long processes wait for rank 0, which evaluates and writes alone."""
 
 
 @dataclass(frozen=True)
 class World:
-    """The processes of a run, as one of them sees them."""
+    """The processes of a run, as seen by one of them."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this process is rank 0, which writes."""
         return self.rank == 0
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean over the processes of a float tensor that each of them has."""
+        """The mean of a float tensor over the processes."""
         if self.size > 1:
             dist.all_reduce(values)
             values /= self.size
         return values
 
     def largest(self, value: int, device: torch.device) -> int:
-        """The largest of the integers that the processes have."""
+        """The maximum of an integer over the processes."""
         if self.size == 1:
             return value
-        held = torch.tensor(value, device=device)
-        dist.all_reduce(held, dist.ReduceOp.MAX)
-        return int(held)
+        tensor = torch.tensor(value, device=device)
+        dist.all_reduce(tensor, dist.ReduceOp.MAX)
+        return int(tensor)
 
-    def share(self, content: bytes, device: torch.device) -> bytes:
-        """The bytes that the first process has."""
+    def broadcast(self, content: bytes, device: torch.device) -> bytes:
+        """The bytes of rank 0."""
         if self.size == 1:
             return content
         length = torch.tensor(len(content), device=device)
         dist.broadcast(length, 0)
-        held = torch.empty(int(length), dtype=torch.uint8, device=device)
+        buffer = torch.empty(int(length), dtype=torch.uint8, device=device)
         if self.first and content:
-            held.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
-        dist.broadcast(held, 0)
-        return held.cpu().numpy().tobytes()
+            buffer.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+        dist.broadcast(buffer, 0)
+        return buffer.cpu().numpy().tobytes()
 
     def settle(self, module: nn.Module) -> None:
-        """Give every process the first one's buffers; :class:`TrainingError` unless all have equal weights."""
+        """Broadcast rank 0's buffers; raise :class:`TrainingError` unless all processes have equal weights."""
         if self.size == 1:
             return
         for buffer in module.buffers():
             dist.broadcast(buffer, 0)
         if any(map(_is_split, module.parameters())):
-            return  # each process has a part of its own
-        mine = torch.stack([_checksum(parameter.detach()) for parameter in module.parameters()])
-        largest, least = mine.clone(), mine.clone()
+            return  # each process has its own shard
+        checksums = torch.stack([_checksum(parameter.detach()) for parameter in module.parameters()])
+        largest, smallest = checksums.clone(), checksums.clone()
         dist.all_reduce(largest, dist.ReduceOp.MAX)
-        dist.all_reduce(least, dist.ReduceOp.MIN)
-        if not torch.equal(largest, least):
+        dist.all_reduce(smallest, dist.ReduceOp.MIN)
+        if not torch.equal(largest, smallest):
             raise TrainingError(
                 "The processes hold different weights: an objective's `after`, or its loss, differs between them. "
-                "Train in one process, or mend the plugin."
+                "Train in one process, or fix the plugin."
             )
 
     def wait(self) -> None:
-        """Wait until every process is here."""
+        """Wait until every process has arrived."""
         if self.size > 1:
             dist.barrier()
 
 
 def _checksum(tensor: Tensor) -> Tensor:
-    """A number that differs where a tensor's bytes, or their order, do."""
-    held = tensor.reshape(-1).view(torch.uint8).long()
-    return (held * (torch.arange(len(held), device=held.device) % 65_521 + 1)).sum()
+    """A checksum of a tensor's bytes that depends on their order."""
+    octets = tensor.reshape(-1).view(torch.uint8).long()
+    return (octets * (torch.arange(len(octets), device=octets.device) % 65_521 + 1)).sum()
 
 
 def rank() -> int:
@@ -100,12 +100,12 @@ def rank() -> int:
 
 
 def count() -> int:
-    """How many processes torchrun started; 1 without it."""
+    """The number of processes that torchrun started; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def own(device: torch.device) -> torch.device:
-    """The device of this process: one CUDA device each, in the order of their ranks on the machine."""
+    """The device of this process: with CUDA, the device of its local rank."""
     if device.type == "cuda" and count() > 1:
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return device
@@ -113,7 +113,7 @@ def own(device: torch.device) -> torch.device:
 
 @contextmanager
 def join(device: torch.device) -> Iterator[World]:
-    """The processes of this run, connected by NCCL on CUDA and by gloo elsewhere."""
+    """Connect the processes of this run, by NCCL on CUDA and by gloo elsewhere."""
     if count() == 1:
         yield World()
         return
@@ -123,15 +123,16 @@ def join(device: torch.device) -> Iterator[World]:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
         raise TrainingError(
-            f"The processes could not meet: {one_line(error)[:150]}. Another one may say why; else see torchrun --help."
+            f"The processes could not connect: {one_line(error)[:150]}. See the other processes' output, or "
+            "torchrun --help."
         ) from error
     try:
         yield World(dist.get_rank(), dist.get_world_size())
     except BaseException as error:
-        traceback.clear_frames(error.__traceback__)  # they may hold what follows
+        traceback.clear_frames(error.__traceback__)  # the frames may hold a DDP: see below
         if _lost(error) or _lost(error.__cause__):
             raise TrainingError(
-                "Another process of this run has ended, and may say why. Start all of them again with --resume."
+                "Another process of this run has ended. See its output; then start all of them again with --resume."
             ) from error
         raise
     finally:
@@ -140,36 +141,36 @@ def join(device: torch.device) -> Iterator[World]:
 
 
 def _lost(error: BaseException | None) -> bool:
-    """Whether an error is that another process is gone."""
+    """Whether an error means that another process has ended."""
     return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
 def shard(module: nn.Module, stacks: Sequence[nn.Module], device: torch.device) -> None:
-    """Split the weights of a module among the processes (FSDP2): each member of `stacks` by itself, then the rest."""
+    """Shard the weights of a module over the processes (FSDP2): each member of `stacks` by itself, then the rest."""
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard  # takes a second
+    from torch.distributed.fsdp import fully_shard  # the import takes a second
 
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     try:
         for part in stacks:
             fully_shard(part, mesh=mesh)
         fully_shard(module, mesh=mesh)
-    except ValueError as error:  # a weight that is a scalar, for one
+    except ValueError as error:  # such as for a scalar weight
         raise TrainingError(f"--shard cannot split this model: {one_line(error)[:200]} Leave --shard out.") from error
 
 
 def _is_split(tensor: Any) -> bool:
-    """Whether each process holds a part of it: whether it is a DTensor, which only :func:`shard` imports."""
+    """Whether a tensor is a DTensor, sharded over the processes; only :func:`shard` imports that class."""
     return hasattr(tensor, "full_tensor")
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """All of a tensor that may be split among the processes, which must all ask for it."""
+    """The full tensor of one that may be sharded; every process must call this."""
     return tensor.full_tensor() if _is_split(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def put(tensor: Tensor, into: Tensor) -> Tensor:
-    """A whole tensor in the form of another one: on its device, and split as that one is."""
+    """A full tensor on the device of `into`, sharded as `into` is."""
     tensor = tensor.to(into.device)
     if not _is_split(into):
         return tensor

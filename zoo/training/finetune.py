@@ -1,4 +1,4 @@
-"""Starting from weights that are there: ``zoo train NAME --from SOURCE``."""
+"""Fine-tuning: start a run from existing weights, ``zoo train NAME --from SOURCE``."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ class Origin:
     """The weights that a run started from."""
 
     name: str
-    """``model.recipe``, and the step of a run."""
+    """``model.recipe``, followed by the step if the source is a run."""
     sha256: str
-    """Of the release's manifest, or of the run's checkpoint."""
+    """The SHA-256 of the release's manifest, or of the run's checkpoint."""
     tensors: dict[str, Tensor]
     sample: Sample | None = None
-    """The form of what they were trained on."""
+    """The form of the samples that the weights were trained on."""
     classes: tuple[str, ...] = ()
-    """The names of its classes; () where they are not known."""
+    """The names of their classes; () if unknown."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """Which tensors of a module were taken over."""
+    """Which tensors of a module were copied from the source."""
 
     taken: tuple[str, ...]
     fresh: tuple[str, ...]
-    """Those that have no partner of their name and shape."""
+    """Tensors without a match in name and shape: they keep their initial values."""
     rows: tuple[str, ...] = ()
-    """What became of the rows that stand for characters and classes, where these differ."""
+    """How the rows of characters and classes were moved, if the data's characters or classes differ."""
 
-    def words(self) -> str:
-        """In one line, for people."""
+    def describe(self) -> str:
+        """A one-line description."""
         text = f"{len(self.taken)} of {len(self.taken) + len(self.fresh)} tensors matched"
         if self.fresh:
             more = f" and {len(self.fresh) - 5} more" if len(self.fresh) > 5 else ""
@@ -59,7 +59,7 @@ class Match:
 
 
 def origin(source: str | Path) -> Origin:
-    """The weights of a SOURCE: of the checkpoint that a run folder releases, which has all of them, else a release."""
+    """Read the weights of a SOURCE: of a run folder's checkpoint, which has all tensors, or of a release."""
     folder = run_folder(source)
     if folder is not None and checkpoints.steps(folder):
         about, _, recipe, sample = runs.model_of(folder)
@@ -80,7 +80,7 @@ def origin(source: str | Path) -> Origin:
 
 
 def _classes(data: Any, sample: Sample) -> tuple[str, ...]:
-    """The names of the classes of what was trained on, as far as its description or its name says them."""
+    """The names of the training data's classes, from its description or its name; () if unknown."""
     about = data if isinstance(data, Mapping) else {}
     names = about.get("classes") or getattr(NAMED.get(str(about.get("name"))), "classes", ())
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
@@ -89,7 +89,7 @@ def _classes(data: Any, sample: Sample) -> tuple[str, ...]:
 
 
 def describe(weights: Origin | None, match: Match | None) -> dict[str, str | int | list[str]] | None:
-    """Where a run's weights come from, as its description and its release say it."""
+    """The origin of a run's weights, as recorded in ``recipe.json`` and in its release."""
     if weights is None or match is None:
         return None
     return {
@@ -102,7 +102,7 @@ def describe(weights: Origin | None, match: Match | None) -> dict[str, str | int
 
 
 def start(module: nn.Module, weights: Origin, model: Model, recipe: Recipe, data: DataSet, name: str) -> Match:
-    """Start a module that is to be trained on `data` from weights: see :func:`start_from`."""
+    """Initialise a module, to be trained on `data`, from weights: see :func:`start_from`."""
     if weights.sample is None:
         return start_from(module, weights)
     old, new = (weights.sample, weights.classes), (data.sample, data.classes)
@@ -111,34 +111,34 @@ def start(module: nn.Module, weights: Origin, model: Model, recipe: Recipe, data
 
 @torch.no_grad()
 def start_from(module: nn.Module, weights: Origin, rows: Sequence[Rows] = ()) -> Match:
-    """Copy every tensor that a module has by the same name and shape.
+    """Copy every tensor with the same name and shape into a module.
 
-    Where the characters or classes of the data are others, or in another order, the rows that stand for them are moved
-    to their places; those of what is new stay fresh. The plain weight of a release goes into a parametrised one, such
-    as spectral norm's, by the parametrisation's own right inverse. Raises :class:`TrainingError` if not a single tensor
+    If the data has other characters or classes, or another order, their rows are moved to their new places, and the
+    rows of new characters or classes keep their initial values. A release's plain weight is set on a parametrised
+    weight, such as spectral norm's, by the parametrisation's right inverse. Raises :class:`TrainingError` if no tensor
     matches.
     """
     state = module.state_dict()
     taken, fresh = [], []
     for name, tensor in state.items():
         plain = _plain(name)
-        if name in weights.tensors and (held := _moved(name, weights.tensors[name], tensor, rows)) is not None:
-            tensor.copy_(held)
+        if name in weights.tensors and (moved := _moved(name, weights.tensors[name], tensor, rows)) is not None:
+            tensor.copy_(moved)
             taken.append(name)
         elif plain and plain in weights.tensors and _set(module, plain, name, weights.tensors[plain], rows):
             taken.append(name)
-        elif tensor.is_floating_point():  # counters, such as BatchNorm's, are no weights
+        elif tensor.is_floating_point():  # integer counters, such as BatchNorm's, are not weights
             fresh.append(name)
     if not taken:
         raise TrainingError(
-            f"None of the {len(state)} tensors has a partner of its name and shape in {weights.name}. "
+            f"None of the {len(state)} tensors has a match in name and shape in {weights.name}. "
             "Start from weights of the same model and sizes."
         )
     return Match(tuple(taken), tuple(fresh), tuple(one.describe() for one in rows))
 
 
 def _moved(name: str, tensor: Tensor, into: Tensor, rows: Sequence[Rows]) -> Tensor | None:
-    """A tensor as it goes into another one of that name; None where it does not fit."""
+    """A tensor with its rows moved to fit `into`; None if it does not fit."""
     for one in rows:
         if name in one.axes:
             return one.move(name, tensor, into)
@@ -146,38 +146,38 @@ def _moved(name: str, tensor: Tensor, into: Tensor, rows: Sequence[Rows]) -> Ten
 
 
 def _plain(name: str) -> str:
-    """``conv.weight`` for ``conv.parametrizations.weight.original``; nothing for any other name."""
+    """``conv.weight`` for ``conv.parametrizations.weight.original``; "" for any other name."""
     part, mark, rest = name.partition("parametrizations.")
     return part + rest.removesuffix(".original") if mark and rest.endswith(".original") else ""
 
 
 def _set(module: nn.Module, name: str, original: str, tensor: Tensor, rows: Sequence[Rows]) -> bool:
-    """Set a parametrised weight, which the module keeps as `original`, if it has that shape."""
+    """Set a parametrised weight, stored as `original`, if the shapes match; return whether they did."""
     path, _, attribute = name.rpartition(".")
     part = module.get_submodule(path)
     if not parametrize.is_parametrized(part, attribute):
         return False
-    held = _moved(original, tensor, getattr(part, attribute), rows)
-    if held is None:
+    moved = _moved(original, tensor, getattr(part, attribute), rows)
+    if moved is None:
         return False
-    setattr(part, attribute, held)
+    setattr(part, attribute, moved)
     return True
 
 
 def check_origin(folder: Path, origin: Origin | None) -> dict[str, Any]:
-    """The weights that a run started from, as its description says; {} for a run that did not start from any.
+    """The recorded weights that a run started from; {} for a run that started from fresh weights.
 
-    Raises :class:`TrainingError` where `origin`, which --from gives now, is of another name.
+    Raises :class:`TrainingError` if `origin`, from the current --from, has another name.
     """
     recorded = runs.described(folder).get("from") or {}
     if origin is not None and not recorded:
         raise TrainingError(
-            f"{folder} started from fresh weights, and --from was given. Leave it out, or start anew with --force."
+            f"{folder} started from fresh weights, and --from was given. Omit --from, or start again with --force."
         )
-    # After the comma is the step of a run, which may have gone on since.
+    # The text after the comma is the step of a run, which may have been trained further since.
     if origin is not None and recorded["name"].partition(",")[0] != origin.name.partition(",")[0]:
         raise TrainingError(
             f"{folder} started from {recorded['name']}, and --from gives {origin.name}. "
-            "Give the same, or start anew with --force."
+            "Give the same source, or start again with --force."
         )
     return dict(recorded)

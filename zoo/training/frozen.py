@@ -1,4 +1,4 @@
-"""What a model's `build` froze: its weights do not move, in any phase, and where it is in eval mode it stays so."""
+"""Frozen submodules: weights that `build` froze are not trained in any phase, and keep their eval mode."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from torch import nn
 
 
 def still(module: nn.Module) -> list[nn.Module]:
-    """The parts in eval mode inside frozen parts, which have weights and none that requires a gradient.
+    """The submodules in eval mode inside frozen submodules, which have weights but none that requires a gradient.
 
-    In eval mode BatchNorm keeps its statistics, and nothing is dropped out.
+    In eval mode BatchNorm does not update its statistics, and dropout is off.
     """
     frozen = [
         part

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: progress, metrics.jsonl, curves.png, samples/, and TensorBoard if asked for."""
+"""Reporting during a run: the progress bar, metrics.jsonl, curves.png, samples/, and optionally TensorBoard."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from zoo.core.progress import Progress
 from zoo.training import curves, run_folder
 
 REDRAW = 20.0
-"""Seconds between two drawings of the curves."""
+"""Minimum seconds between two plots of the curves."""
 
 
 class Report:
-    """Tells of one run, in its folder and on standard error. Use it as a context manager."""
+    """Reports on a run in its folder and on standard error. Use it as a context manager."""
 
     def __init__(
         self, name: str, folder: Path, steps: int, step: int, unit: str, *, quiet: bool, tensorboard: bool
@@ -51,15 +51,15 @@ class Report:
             self._board.close()
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line above the progress bar."""
         self._progress.say(text)
 
     def step(self, step: int, samples: int) -> None:
-        """A step is done, and so many samples were used since the run went on."""
+        """Report a completed step, and the samples used since the run started or resumed."""
         self._progress.move(step, samples)
 
     def terms(self, step: int, terms: Mapping[str, float], lr: float, seconds: float) -> None:
-        """The loss terms of a step, `seconds` into the run."""
+        """Report the loss terms of a step, `seconds` into the run."""
         run_folder.append_metrics(self._folder, {"step": step, "terms": terms, "lr": lr, "seconds": round(seconds, 3)})
         self._shown |= terms
         self._progress.tell(self._shown)
@@ -68,17 +68,17 @@ class Report:
                 self._board.add_scalar(f"loss/{name}", value, step)
             self._board.add_scalar("lr", lr, step)
 
-    def measures(self, step: int, measures: Mapping[str, float], count: int, split: str) -> None:
-        """What was measured after a step, on the first `count` samples of a split."""
-        if not measures:
+    def metrics(self, step: int, metrics: Mapping[str, float], count: int, split: str) -> None:
+        """Report the metrics after a step, on the first `count` samples of a split."""
+        if not metrics:
             return
-        run_folder.append_metrics(self._folder, {"step": step, "measures": measures, "measured": count, "split": split})
+        run_folder.append_metrics(self._folder, {"step": step, "metrics": metrics, "measured": count, "split": split})
         if self._board:
-            for name, value in measures.items():
+            for name, value in metrics.items():
                 self._board.add_scalar(f"{split}/{name}", value, step)
 
     def sample(self, step: int, files_by_ending: Mapping[str, bytes]) -> None:
-        """What the model generates after a step, as the content of files by their ending."""
+        """Report the samples generated after a step: the contents of files by ending."""
         for ending, content in files_by_ending.items():
             files.write(self._folder / run_folder.SAMPLES / f"step-{step:08d}{ending}", content)
         if self._board and ".txt" in files_by_ending:
@@ -88,14 +88,14 @@ class Report:
             self._board.add_image("samples", image, step, dataformats="HWC")
 
     def draw(self, last: bool) -> None:
-        """Draw the curves, if that has not just been done or this is the last time."""
+        """Plot the curves, at most once every `REDRAW` seconds, and always if `last`."""
         if not last and time.monotonic() - self._drawn < REDRAW:
             return
         try:
             lines = (self._folder / run_folder.METRICS).read_text("utf-8").splitlines()
             content = curves.image(lines, self._name)
-        except (OSError, ValueError, ImportError) as error:  # an image is not worth a run
-            self.say(f"{run_folder.CURVES} was not drawn: {one_line(error)}")
+        except (OSError, ValueError, ImportError) as error:  # a failed plot must not stop the run
+            self.say(f"{run_folder.CURVES} could not be plotted: {one_line(error)}")
             return
         if content is not None:
             files.write(self._folder / run_folder.CURVES, content)

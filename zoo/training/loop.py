@@ -1,4 +1,4 @@
-"""The steps of a run: phases in their order, EMA, loss terms, signals, and a checkpoint where one is due."""
+"""The training loop: the phases in order, EMA, loss terms, signals, and checkpoints."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from zoo.media import kinds
 from zoo.training import checkpointing, checkpoints
 from zoo.training.logging import Report
 from zoo.training.signals import REASONS, Interrupted, Stopped
 from zoo.training.trainer_state import TrainingRun
 
 LOGGED = 500
-"""About so many lines of loss terms are written in a run."""
+"""The approximate number of lines of loss terms that a run writes."""
 
 TOGETHER = 10
-"""Most steps between two times that several processes tell each other of a signal; fewer where steps take long."""
+"""Maximum steps between two exchanges of signals among the processes; fewer if steps are slow."""
 
 
 def train(run: TrainingRun, stopped: Stopped) -> None:
-    """Run the steps that are left, or those until `stopped` says to stop."""
+    """Run the remaining steps, or stop early if `stopped` returns a reason."""
     if run.complete:
         return
     try:
@@ -42,7 +43,7 @@ def _steps(run: TrainingRun, stopped: Stopped, report: Report | None) -> None:
     drawn = draws
     log_every = max(1, steps // LOGGED)
     unread: list[tuple[int, str, Tensor]] = []
-    latest = dict(run.state.unsaid)
+    latest = dict(run.state.pending_terms)
     stop = _Stop(run, stopped)
     run.to_training()
     for step in range(first, steps):
@@ -57,7 +58,7 @@ def _steps(run: TrainingRun, stopped: Stopped, report: Report | None) -> None:
             run.ema.update(step)
         run.state = dataclasses.replace(run.state, step=step + 1, seconds=time.monotonic() - began)
         reason = stop(run.state.step)
-        planned = (step + 1) % run.how.checkpoint_every == 0 or step + 1 == steps
+        planned = (step + 1) % run.options.checkpoint_every == 0 or step + 1 == steps
         logged = (step + 1) % log_every == 0 or step + 1 == steps
         if logged or planned or reason:
             latest |= _read(run, unread)
@@ -74,12 +75,12 @@ def _steps(run: TrainingRun, stopped: Stopped, report: Report | None) -> None:
                     report.say(phase.note)
                     phase.note = ""
         if planned or reason:
-            run.state = dataclasses.replace(run.state, unsaid=latest)
+            run.state = dataclasses.replace(run.state, pending_terms=latest)
             checkpointing.checkpoint(run, began, planned, report)
             if reason and step + 1 < steps:
                 raise reason(
                     f"{reason.__name__} at step {step + 1}. The checkpoint is "
-                    f"{checkpoints.path_of(run.folder, step + 1)}. Go on with the same command and --resume."
+                    f"{checkpoints.path_of(run.folder, step + 1)}. Continue with the same command and --resume."
                 )
             if run.state.ended:
                 return
@@ -87,14 +88,14 @@ def _steps(run: TrainingRun, stopped: Stopped, report: Report | None) -> None:
 
 @contextmanager
 def _report(run: TrainingRun) -> Iterator[Report | None]:
-    """What people see of the run, from the first process only."""
+    """The report of the run, in rank 0; None in other processes."""
     if not run.world.first:
         yield None
         return
-    unit = {"text": "windows", "image": "images"}.get(run.sample.x.kind, "clips")
+    unit = kinds.of_sample(run.sample.x).unit
     with Report(
         run.name, run.folder, run.recipe.steps, run.state.step, unit,
-        quiet=run.how.quiet, tensorboard=run.how.tensorboard,
+        quiet=run.options.quiet, tensorboard=run.options.tensorboard,
     ) as report:  # fmt: skip
         yield report
 
@@ -104,42 +105,42 @@ def _introduce(run: TrainingRun, report: Report | None) -> None:
         return
     count = sum(parameter.numel() for parameter in run.module.parameters())
     step = run.state.step
-    going_on = f", going on from step {step} of {run.recipe.steps}" if step else ""
+    going_on = f", continued from step {step} of {run.recipe.steps}" if step else ""
     others = f" in {run.world.size} processes" if run.world.size > 1 else ""
     report.say(
         f"{run.name}: {count:,} parameters in {run.recipe.precision} on {run.device}{others}, "
         f"into {run.folder}{going_on}"
     )
     if run.match:
-        report.say(f"Starting weights: {run.match.words()}")
+        report.say(f"Starting weights: {run.match.describe()}")
     has_statistics = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in run.module.modules())
     if has_statistics and run.world.size > 1 and run.device.type != "cuda":
-        report.say("BatchNorm takes its statistics from each process's own share: SyncBatchNorm needs CUDA.")
+        report.say("BatchNorm uses the statistics of each process's own micro-batch: SyncBatchNorm needs CUDA.")
 
 
 class _Stop:
-    """Why to stop now, the same in every process: one that has a signal soon tells the others."""
+    """Whether to stop and why, with the same answer in every process: processes exchange signals regularly."""
 
     def __init__(self, run: TrainingRun, stopped: Stopped) -> None:
         self.run, self.stopped = run, stopped
-        self._asked, self._ask_at = (0, time.monotonic()), 0
+        self._last_exchange, self._next_exchange = (0, time.monotonic()), 0
 
     def __call__(self, step: int) -> type[Interrupted] | None:
-        """Why to stop after so many steps; None to go on."""
+        """The reason to stop after `step` steps; None to continue."""
         if self.run.world.size == 1:
             return self.stopped()
-        before, when = self._asked
-        if step < self._ask_at:
+        last_step, last_time = self._last_exchange
+        if step < self._next_exchange:
             return None
-        pace = (time.monotonic() - when) / max(1, step - before)  # seconds a step
-        often = self.run.world.largest(int(1e6 * pace), self.run.device) / 1e6
-        self._asked = step, time.monotonic()
-        self._ask_at = step + max(1, min(TOGETHER, int(0.5 / max(often, 1e-6))))
+        pace = (time.monotonic() - last_time) / max(1, step - last_step)  # seconds per step
+        slowest = self.run.world.largest(int(1e6 * pace), self.run.device) / 1e6
+        self._last_exchange = step, time.monotonic()
+        self._next_exchange = step + max(1, min(TOGETHER, int(0.5 / max(slowest, 1e-6))))
         return REASONS[self.run.world.largest(REASONS.index(self.stopped()), self.run.device)]
 
 
 def _read(run: TrainingRun, unread: list[tuple[int, str, Tensor]]) -> dict[str, float]:
-    """The latest loss terms as numbers, the mean over the processes; stop the run where any of them is none."""
+    """The latest loss terms, averaged over the processes; stop the run if any value is not finite."""
     if not unread:
         return {}
     values = run.world.mean(torch.stack([term.float() for _, _, term in unread])).tolist()

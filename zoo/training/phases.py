@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from zoo.core.errors import PluginError, one_line
-from zoo.modules import mix
+from zoo.modules import derive_seed
 from zoo.plugin import AdamW, Batch, Objective, Recipe, RMSprop
 from zoo.training.distributed import World, shard
 from zoo.training.precision import autocast
 
 
 class Loss(nn.Module):
-    """An objective's loss as a module whose forward is the whole phase, so that it is wrapped whole."""
+    """An objective's loss as a module, so that DDP or FSDP wraps the model and its loss together."""
 
     def __init__(
         self, module: nn.Module, loss: Callable[..., Mapping[str, Tensor]], recipe: Recipe, device: torch.device
@@ -29,7 +29,7 @@ class Loss(nn.Module):
         self.autocast = autocast(recipe.precision, device)
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The sum of the loss terms, and each of them without gradient."""
+        """The sum of the loss terms, and each term detached."""
         with self.autocast:
             terms = self.function(self.module, batch, self.recipe)
         total = sum(terms.values())
@@ -39,7 +39,7 @@ class Loss(nn.Module):
 
 
 class Phase:
-    """An objective with its optimiser."""
+    """An objective with its optimiser and its learning-rate schedule."""
 
     def __init__(
         self,
@@ -52,14 +52,14 @@ class Phase:
         compiled: Mapping[str, Any] | None = None,
         sharded: bool = False,
     ) -> None:
-        """`compiled` are the options of torch.compile, None for eager; `sharded` splits the weights (FSDP2)."""
+        """`compiled` holds the options of torch.compile, None for eager; `sharded` shards the weights (FSDP2)."""
         self.number, self.objective, self.recipe, self.world = number, objective, recipe, world
         function = objective.loss if compiled is None else torch.compile(objective.loss, **compiled)
         self.compiled = compiled is not None
-        # On the CPU its generator alone: torch.manual_seed asks every backend, which takes longer than a small layer.
+        # On the CPU seed only its generator: torch.manual_seed calls every backend, which is slower than a small layer.
         self._seed = torch.default_generator.manual_seed if device.type == "cpu" else torch.manual_seed
         self.note = ""
-        """What people should know of how this phase runs."""
+        """A note for the user on how this phase runs."""
         self._moved = False
         self.loss: nn.Module = Loss(module, function, recipe, device)
         if sharded:
@@ -80,21 +80,21 @@ class Phase:
             self._free()
             devices = [device] if device.type == "cuda" else None
             self.loss = DistributedDataParallel(self.loss, device_ids=devices, find_unused_parameters=True)
-            for parameter, flag in flags:  # the other phases read them too
+            for parameter, flag in flags:  # shared with the other phases
                 parameter.requires_grad_(flag)
 
     @property
     def name(self) -> str:
-        """What people know this phase by."""
+        """The name of this phase in messages."""
         return f"The phase {getattr(self.objective.loss, '__name__', f'number {self.number + 1}')!r}"
 
     def close(self) -> None:
-        """Let go of the other processes."""
+        """Drop the DDP wrapper."""
         if isinstance(self.loss, DistributedDataParallel):
             self.loss = self.loss.module
 
     def due(self, step: int) -> bool:
-        """Whether the phase acts in a step."""
+        """Whether the phase is active at a step."""
         start, end = self.objective.during
         return step % self.objective.every == 0 and start <= step / self.recipe.steps < end
 
@@ -118,22 +118,25 @@ class Phase:
         return sums
 
     def _free(self) -> None:
-        """Let gradients reach the weights that this phase moves, and no others."""
+        """Enable gradients for the weights that this phase trains, and disable them for all others."""
         for parameter in self.parameters:
             parameter.requires_grad_(True)
         for parameter in self.frozen:
             parameter.requires_grad_(False)
 
     def _backward(self, batch: Batch, step: int, micro: int, last: bool) -> Mapping[str, Tensor]:
-        """Add the gradients of one micro-batch and return its loss terms; its noise follows from these numbers."""
-        self._seed(mix(self.recipe.seed, "step", step, self.number, micro))
+        """Accumulate the gradients of one micro-batch and return its loss terms.
+
+        The random seed depends only on the recipe's seed, the step, the phase and the micro-batch.
+        """
+        self._seed(derive_seed(self.recipe.seed, "step", step, self.number, micro))
         later = not last and isinstance(self.loss, DistributedDataParallel)
         try:
             with self.loss.no_sync() if later else nullcontext():  # type: ignore[operator]
                 total, terms = self.loss(batch)
                 (total / self.recipe.accumulate if self.recipe.accumulate > 1 else total).backward()
         except Exception as error:
-            name = getattr(self.objective.loss, "__name__", "of a phase")
+            name = getattr(self.objective.loss, "__name__", f"number {self.number + 1}")
             if self.compiled and not self._moved:
                 self._uncompile()
                 self.note = f"The loss {name!r} runs without torch.compile: {one_line(error)[:150]}"
@@ -146,7 +149,7 @@ class Phase:
         return dict(terms)
 
     def _uncompile(self) -> None:
-        """Go on in eager torch: torch.compile cannot differentiate twice, for one, as a gradient penalty must."""
+        """Fall back to eager torch: torch.compile cannot, for example, differentiate a gradient penalty twice."""
         inner = self.loss.module if isinstance(self.loss, DistributedDataParallel) else self.loss
         assert isinstance(inner, Loss)
         inner.function, self.compiled = self.objective.loss, False
@@ -158,22 +161,22 @@ class Phase:
 
 
 def schedule(step: int, recipe: Recipe, during: tuple[float, float] = (0.0, 1.0)) -> float:
-    """The factor on the learning rate at a step: linear warm-up, then constant, linear or cosine decay to 0.
+    """The learning-rate factor at a step: linear warm-up, then constant, or linear or cosine decay to 0.
 
-    Both are of the part of the run in which a phase acts, so that one that ends early, or starts late, has them whole.
+    The schedule covers the interval `during` of the run in which the phase is active.
     """
-    start, end = (part * recipe.steps for part in during)
+    start, end = (fraction * recipe.steps for fraction in during)
     done = step - start
     if done < recipe.warmup:
         return (done + 1) / recipe.warmup
     if recipe.decay == "constant":
         return 1.0
-    part = (done - recipe.warmup) / max(1, end - start - recipe.warmup)
-    return 1.0 - part if recipe.decay == "linear" else 0.5 * (1.0 + math.cos(math.pi * part))
+    fraction = (done - recipe.warmup) / max(1, end - start - recipe.warmup)
+    return 1.0 - fraction if recipe.decay == "linear" else 0.5 * (1.0 + math.cos(math.pi * fraction))
 
 
 def moved(module: nn.Module, names: tuple[str, ...]) -> list[nn.Parameter]:
-    """The weights of some submodules, or of all where there are no names; also those that `build` froze."""
+    """The weights of the named submodules, or of the whole module if there are no names, frozen ones included."""
     return [weight for name in names or ("",) for weight in module.get_submodule(name).parameters()]
 
 
@@ -186,6 +189,6 @@ def _optimiser(
     ]
     groups = [group for group in groups if group["params"]]
     if isinstance(value, AdamW):
-        betas = (float(value.betas[0]), float(value.betas[1]))  # torch refuses (0, 0.9)
+        betas = (float(value.betas[0]), float(value.betas[1]))  # torch rejects the int in (0, 0.9)
         return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=value.eps, fused=device.type in ("cpu", "cuda"))
     return torch.optim.RMSprop(groups, lr=lr, alpha=value.alpha, eps=value.eps)

@@ -1,4 +1,4 @@
-"""What a run computes in: fp32, tf32 or bf16, and what "auto" means on a device."""
+"""The precision of a run: fp32, tf32 or bf16, and the meaning of "auto" on a device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 
 def best(device: torch.device) -> Literal["fp32", "bf16"]:
-    """What "auto" means on a device: bf16 where its hardware computes in bfloat16, else fp32."""
+    """The precision of "auto" on a device: bf16 if its hardware supports bfloat16, else fp32."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp32"
     if device.type == "cpu":
@@ -21,17 +21,17 @@ def best(device: torch.device) -> Literal["fp32", "bf16"]:
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """The context in which a network runs."""
+    """The autocast context for a precision: bfloat16 for bf16, else disabled."""
     on = precision == "bf16"
     return torch.autocast(device.type if on else "cpu", torch.bfloat16, enabled=on)
 
 
 @contextmanager
 def arithmetic(precision: str, deterministic: bool) -> Iterator[None]:
-    """How float32 products are computed, for the time of a run, and whether every kernel must give the same bits."""
+    """Set float32 matrix-product precision and deterministic kernels for the duration of a run."""
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     strict = torch.are_deterministic_algorithms_enabled()
-    if deterministic:  # cuBLAS reads it when it is first used
+    if deterministic:  # cuBLAS reads it at its first use
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
     torch.backends.cudnn.allow_tf32 = precision != "fp32"

@@ -1,7 +1,7 @@
-"""Before step 0: what a plugin declares is tried on a module that is thrown away, so that a mistake costs no run.
+"""Rehearsal: try a plugin's declarations on a temporary module before step 0, so that a mistake costs no run.
 
-The objectives are called once each, forward and backward, on a batch; the tasks are run on examples and traced. The
-module that is trained is another one, and torch's generator is put back, so a run gives the same bits as without.
+Each objective runs forward and backward once on a batch; each task runs on example inputs and is traced. The trained
+module is a separate one, and torch's generator is restored: a run has the same bits with and without a rehearsal.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from zoo import data, registry
 from zoo.contract import typed
 from zoo.contract.specs import Sample
 from zoo.core.errors import DataError, ExportError, PluginError, SettingError, one_line, suggest
-from zoo.modules import build, fold, mix, tracing
+from zoo.modules import build, derive_seed, remove_parametrizations, tracing
 from zoo.plugin import Batch, Model, Objective, Recipe, Task
 from zoo.registry import calling, declarations, fault, split
 from zoo.runtime.example_inputs import example
-from zoo.training import frozen, metrics
+from zoo.training import frozen, metric_values
 from zoo.training.phases import moved
 from zoo.training.precision import autocast
 
 Trace = Callable[[nn.Module, Task, str], object]
-"""Makes the graph of a task, or raises :class:`ExportError`."""
+"""Traces a task to a graph, or raises :class:`ExportError`."""
 
 LONG = 500
-"""Steps from which a run is worth the seconds that it takes to make each task's ONNX graph before it starts.
+"""Runs of at least so many steps trace each task's ONNX graph before they start, which takes seconds.
 
-A shorter one finds out at its end as soon. What the graphs take and give is known without: each task is run."""
+A shorter run meets a tracing error at its end about as soon. Inputs and outputs are checked in any case: each task is
+run."""
 
 
 def rehearse(
@@ -48,11 +49,12 @@ def rehearse(
     graphs: bool | None = None,
     trace: Trace = tracing.program,
 ) -> None:
-    """Try what ``model.recipe`` declares on a fresh module; `batch`, on the device, is None to leave out objectives.
+    """Try the declarations of ``model.recipe`` on a fresh module.
 
-    `graphs` says whether `trace` makes each task's graph too; by default it does for a `LONG` run. Raises
-    :class:`PluginError` with the plugin's file and line, :class:`DataError` or :class:`SettingError` where it is the
-    batch that is too small, and leaves out what a missing package would do.
+    `batch`, on the device, is None to skip the objectives. `graphs` selects whether each task is traced by `trace`; the
+    default is to trace for a `LONG` run. Raises :class:`PluginError` with the plugin's file and line, and
+    :class:`DataError` or :class:`SettingError` if the batch is too small. Checks that need a missing package are
+    skipped.
     """
     plugin = split(name)[0]
     module = build(model, recipe, sample, name)
@@ -70,17 +72,17 @@ def rehearse(
             for part in still:
                 part.training = False
             for number, objective in enumerate(model.objectives):
-                torch.manual_seed(mix(recipe.seed, "rehearsal", number))
+                torch.manual_seed(derive_seed(recipe.seed, "rehearsal", number))
                 _try_objective(plugin, name, objective, module, batch, recipe)
             module.zero_grad(set_to_none=True)
-        module = fold(module.cpu().eval())
+        module = remove_parametrizations(module.cpu().eval())
         _try_tasks(plugin, model, module, sample, recipe.steps >= LONG if graphs is None else graphs, trace)
 
 
 def tiny(plugin: str, *, graphs: bool, trace: Trace = tracing.program) -> str:
-    """Rehearse a plugin's recipe ``tiny`` on examples of the form of its data; nothing is trained or downloaded.
+    """Rehearse a plugin's recipe ``tiny`` on example inputs of its data's form; nothing is trained or downloaded.
 
-    Returns why that is not possible on this machine, or ``""`` once it is done. Raises as :func:`rehearse` does.
+    Returns ``""``, or the reason why this machine cannot do it. Raises as :func:`rehearse` does.
     """
     model = registry.load(plugin)
     recipe = model.recipes["tiny"]
@@ -97,17 +99,17 @@ def tiny(plugin: str, *, graphs: bool, trace: Trace = tracing.program) -> str:
     )
     name, device = f"{plugin}.tiny", torch.device("cpu")
     rehearse(name, model, recipe, sample, batch, device, graphs=graphs, trace=trace)
-    metrics.check(name, model, build(model, recipe, sample, name).eval(), batch, recipe)
+    metric_values.check(name, model, build(model, recipe, sample, name).eval(), batch, recipe)
     return ""
 
 
 def check_module(plugin: str, model: Model, module: nn.Module) -> None:
-    """Raise :class:`PluginError` for weights that cannot be trained, or written into a release."""
+    """Raise :class:`PluginError` for weights that cannot be trained or released."""
     for path, part in module.named_modules():
         if any(map(nn.parameter.is_lazy, (*part.parameters(recurse=False), *part.buffers(recurse=False)))):
             raise fault(
                 plugin,
-                f"the layer {path!r} ({type(part).__name__}) is lazy: it has no shape before it is called. Give its "
+                f"the layer {path!r} ({type(part).__name__}) is lazy: it has no shape before its first call. Set its "
                 "size, which follows from the sample",
                 model.build,
             )
@@ -121,20 +123,20 @@ def check_module(plugin: str, model: Model, module: nn.Module) -> None:
 
 
 def check_finish(plugin: str, model: Model) -> None:
-    """Raise :class:`PluginError` for a `finish` that does not take what it is given. It runs first at a checkpoint."""
+    """Raise :class:`PluginError` if `finish` has the wrong signature: it is first called at a checkpoint."""
     if model.finish is None:
         return
-    with suppress(ValueError):  # a function in C need not say what it takes
+    with suppress(ValueError):  # a function in C may have no signature
         try:
             inspect.signature(model.finish).bind("module", "batches", "recipe")
         except TypeError as error:
             raise fault(
-                plugin, f"finish(module, batches, recipe) cannot be called so: {error}", model.finish
+                plugin, f"finish(module, batches, recipe) cannot be called with these arguments: {error}", model.finish
             ) from error
 
 
 def check_objectives(plugin: str, model: Model, recipe: Recipe, module: nn.Module) -> None:
-    """Raise :class:`PluginError` for an objective that moves what is not there or frozen, or has no learning rate."""
+    """Raise :class:`PluginError` for an objective with missing or frozen params, or without a learning rate."""
     parts = [path for path, _ in module.named_modules() if path]
     for objective in model.objectives:
         said = f"the objective of the loss {typed.name_of(objective.loss)!r}"
@@ -148,12 +150,12 @@ def check_objectives(plugin: str, model: Model, recipe: Recipe, module: nn.Modul
                     objective.loss,
                 )
             if not moved(module, (path,)):
-                raise fault(plugin, f"{said} moves {path!r}, which has no parameters", objective.loss)
+                raise fault(plugin, f"{said} trains {path!r}, which has no parameters", objective.loss)
         if not any(weight.requires_grad for weight in moved(module, objective.params)):
             frozen_part = ", ".join(objective.params) or "the whole module"
             raise fault(
                 plugin,
-                f"{said} has nothing to move: `build` froze every weight of {frozen_part} (requires_grad_(False))",
+                f"{said} has nothing to train: `build` froze every weight of {frozen_part} (requires_grad_(False))",
                 objective.loss,
             )
         lr = objective.optimiser.lr
@@ -172,7 +174,7 @@ def check_objectives(plugin: str, model: Model, recipe: Recipe, module: nn.Modul
 def _try_objective(
     plugin: str, name: str, objective: Objective, module: nn.Module, batch: Batch, recipe: Recipe
 ) -> None:
-    """One forward and backward of a loss, and what follows a step; the optimiser, which would move weights, is not."""
+    """Run a loss forward and backward once, and the objective's `after`; no optimiser step is taken."""
     loss = typed.name_of(objective.loss)
     own = {id(weight) for weight in moved(module, objective.params)}
     may = {id(weight) for weight in module.parameters() if weight.requires_grad}
@@ -195,7 +197,7 @@ def _try_objective(
         raise fault(
             plugin,
             f"the loss {loss!r} fails at step 0 on a batch of {tuple(batch.x.shape)}: {one_line(error)[:200]}. "
-            "Try other settings or data; ZOO_DEBUG=1 shows all of it",
+            "Try other settings or data; ZOO_DEBUG=1 shows the traceback",
             error,
             objective.loss,
         ) from error
@@ -205,12 +207,12 @@ def _try_objective(
 
 
 def _total(plugin: str, objective: Objective, terms: Any) -> Tensor:
-    """The sum of the terms of a loss; :class:`PluginError` where they are not named scalars that have a gradient."""
+    """The sum of the terms of a loss; raise :class:`PluginError` unless they are named scalars with a gradient."""
     said = f"the loss {typed.name_of(objective.loss)!r}"
     wanted = "it must return named scalar tensors, such as {'mse': …}"
     if not isinstance(terms, Mapping) or not terms:
-        found = f"a tensor of shape {tuple(terms.shape)}" if isinstance(terms, Tensor) else typed.shown(terms)
-        raise fault(plugin, f"{said} returns {found}: {wanted}", objective.loss)
+        actual = f"a tensor of shape {tuple(terms.shape)}" if isinstance(terms, Tensor) else typed.shown(terms)
+        raise fault(plugin, f"{said} returns {actual}: {wanted}", objective.loss)
     for key, term in terms.items():
         if not isinstance(key, str):
             raise fault(plugin, f"{said} returns a term named {typed.shown(key)}: {wanted}", objective.loss)
@@ -222,12 +224,12 @@ def _total(plugin: str, objective: Objective, terms: Any) -> Tensor:
     total: Tensor = sum(terms.values())  # type: ignore[assignment]
     if not total.requires_grad:
         moved = f"the parameters of {', '.join(objective.params)}" if objective.params else "any parameter"
-        raise fault(plugin, f"{said} does not depend on {moved}, so the phase would move nothing", objective.loss)
+        raise fault(plugin, f"{said} does not depend on {moved}, so the phase would train nothing", objective.loss)
     return total
 
 
 def _alone(name: str, recipe: Recipe) -> DataError | SettingError:
-    """The error for batch norm on a batch of one sample, which has no variance."""
+    """The error for batch norm on a batch of one sample."""
     said = f"{name} has batch norm, which needs at least 2 samples in a batch, and there is 1"
     if recipe.batch == 1:
         return SettingError(f"{said}. Set batch=2 or more.")
@@ -239,7 +241,7 @@ def _alone(name: str, recipe: Recipe) -> DataError | SettingError:
 
 
 def _try_tasks(plugin: str, model: Model, module: nn.Module, sample: Sample, graphs: bool, trace: Trace) -> None:
-    """Run each task of a module in eval mode on the CPU, and make its graph where that is asked for or in doubt."""
+    """Run each task of a module in eval mode on the CPU; trace it if `graphs` is set or the run leaves doubts."""
     tasks = declarations.tasks(plugin, model, module)
     plan = declarations.plan(plugin, model, module, tasks, sample)
     tokens = plan.tokens if plan is not None else None
@@ -250,8 +252,8 @@ def _try_tasks(plugin: str, model: Model, module: nn.Module, sample: Sample, gra
             if doubtful or graphs:
                 trace(module, task, key)
         except ExportError as error:
-            words = str(error)
-            raise fault(plugin, words[:1].lower() + words[1:], error, task.method) from error
+            message = str(error)
+            raise fault(plugin, message[:1].lower() + message[1:], error, task.method) from error
 
 
 def _some(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Rows of weights that stand for characters or classes, when weights go to data that has others, or another order."""
+"""Rows of weights that represent characters or classes, moved for data with other ones or in another order."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from zoo.modules import build
 from zoo.plugin import Model, Recipe
 
 SPARE = 0xF0000
-"""The first of the code points that stand for nothing (Unicode's private use, plane 15)."""
+"""The first placeholder code point (Unicode's private use area, plane 15)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """What the rows of some tensors stand for: in the weights that are there, and in those that are to be trained."""
+    """The characters or classes of some tensors' rows, in the old weights and in the module to be trained."""
 
     what: str
     """``"characters"`` or ``"classes"``."""
     old: Sequence[str]
     new: Sequence[str]
     axes: Mapping[str, tuple[int, ...]]
-    """By the name of a tensor: the axes that grow with the number of these."""
+    """The axes whose size depends on their number, by tensor name."""
 
     @property
     def kept(self) -> list[str]:
-        """Those of the new that the old has too."""
-        there = set(self.old)
-        return [item for item in self.new if item in there]
+        """The new items that are also old ones."""
+        old = set(self.old)
+        return [item for item in self.new if item in old]
 
     def describe(self) -> str:
-        """What is kept and what begins anew, in words: ``"62 of 65 characters kept, 3 fresh: 'é', 'ü', 'ß'"``."""
-        there = set(self.old)
-        fresh = [item for item in self.new if item not in there]
+        """A description such as ``"62 of 65 characters kept, 3 fresh: 'é', 'ü', 'ß'"``."""
+        old = set(self.old)
+        fresh = [item for item in self.new if item not in old]
         text = f"{len(self.new) - len(fresh)} of {len(self.new)} {self.what} kept"
         if fresh:
             more = f" and {len(fresh) - 10} more" if len(fresh) > 10 else ""
@@ -46,9 +46,9 @@ class Rows:
         return text
 
     def move(self, name: str, tensor: Tensor, into: Tensor) -> Tensor | None:
-        """`into` with the rows of `tensor` that both have, each at its place; None where the two do not fit.
+        """`into` with the rows of `tensor` for all shared items, in the new order; None if the shapes do not fit.
 
-        An axis that is longer than there are items has other rows too, and nobody knows which: it does not fit.
+        An axis longer than the number of items has other rows too, of unknown meaning: it does not fit.
         """
         axes = self.axes[name]
         moved = [len(self.new) if axis in axes else size for axis, size in enumerate(tensor.shape)]
@@ -63,7 +63,7 @@ class Rows:
 
 
 def _placed(into: Tensor, rows: Tensor, axes: Sequence[int], target: Tensor) -> Tensor:
-    """`into` with `rows` at the places `target` of each of the axes."""
+    """`into` with `rows` at the indices `target` of each axis."""
     if not axes:
         return rows
     axis, *rest = axes
@@ -74,10 +74,10 @@ def differing(
     old: Sample, old_classes: Sequence[str], new: Sample, new_classes: Sequence[str],
     model: Model, recipe: Recipe, name: str,
 ) -> list[Rows]:  # fmt: skip
-    """The rows to move when weights for `old` samples go into a module for `new` ones; none where all is in order.
+    """The rows to move when weights for `old` samples are loaded into a module for `new` ones; [] if nothing differs.
 
-    Which axes they are is found by building the module for more of them, and seeing what grows. Names of classes are
-    () where nobody knows them; where no class is shared, nothing is moved.
+    To find the axes, the module is built for a larger number of items: the axes that grow are theirs. Class names are
+    () if unknown; without a shared class nothing is moved.
     """
     found = []
     if isinstance(old.x, Text) and isinstance(new.x, Text) and old.x.vocabulary != new.x.vocabulary:
@@ -89,7 +89,7 @@ def differing(
         larger = dataclasses.replace(new, classes=new.classes + _more(new.classes))
         try:
             axes = _growing(new, larger, model, recipe, name)
-        except PluginError:  # a model for just so many classes
+        except PluginError:  # a model for a fixed number of classes
             axes = {}
         if axes:
             found.append(Rows(what="classes", old=old_classes, new=new_classes, axes=axes))
@@ -97,12 +97,12 @@ def differing(
 
 
 def _more(count: int) -> int:
-    """So many more that no rounding up to a power of two, or to a multiple of one, hides them."""
+    """A number of extra items that rounding up to a power of two, or to a multiple of one, cannot hide."""
     return 2 * max(count, 64) + 1
 
 
 def _growing(sample: Sample, larger: Sample, model: Model, recipe: Recipe, name: str) -> dict[str, tuple[int, ...]]:
-    """By the names of tensors, the axes that are longer in a module for the larger sample."""
+    """The axes that are longer in a module for the larger sample, by tensor name."""
     small, large = (build(model, recipe, form, name).state_dict() for form in (sample, larger))
     sizes = {key: zip(tensor.shape, large[key].shape, strict=False) for key, tensor in small.items() if key in large}
     axes = {key: tuple(axis for axis, (one, other) in enumerate(pairs) if other > one) for key, pairs in sizes.items()}

@@ -1,11 +1,11 @@
-"""A run folder: what it holds, how it starts, and how it is found again.
+"""A run folder: its contents, its start, and its checks when a run is resumed.
 
 runs/vae.mnist/
-  recipe.json       what is trained, from which data, by which plugin
-  metrics.jsonl     loss terms and measures by step
-  curves.png        the same as an image
-  measures.json     what was measured of it, by step
-  samples/          what the model generates, by step
+  recipe.json       the model, recipe, data and plugin of the run
+  metrics.jsonl     loss terms and metrics by step
+  curves.png        the same as a plot
+  evaluation.json   the metrics of ``zoo evaluate``, by step
+  samples/          generated samples, by step
   checkpoints/      the newest two and the best
   release/          the release, once the run is complete
 """
@@ -43,7 +43,7 @@ SAMPLES = "samples"
 
 
 def check_free(folder: Path, force: bool) -> None:
-    """Raise :class:`ExistsError` where a new run would write over something that is not to be lost."""
+    """Raise :class:`ExistsError` if a new run would overwrite existing files."""
     files.check_utf8(folder)
     files.check_outside_releases(folder)
     if not folder.exists():
@@ -53,18 +53,18 @@ def check_free(folder: Path, force: bool) -> None:
     if _is_untouched(folder):
         return
     if not (folder / RECIPE).is_file():
-        raise ExistsError(f"{folder} exists already, is no run, and was kept. Choose another --output.")
+        raise ExistsError(f"{folder} already exists and is not a run; it was kept. Choose another --output.")
     if not force:
         raise ExistsError(
-            f"{folder} holds a run already, and it was kept. "
-            "Go on with --resume, replace it with --force, or choose another --output."
+            f"{folder} already holds a run; it was kept. "
+            "Continue it with --resume, replace it with --force, or choose another --output."
         )
 
 
 def is_begun(folder: Path) -> bool:
-    """Whether a folder holds a run to go on with; not where nothing is there, or a start that was killed at once.
+    """Whether a folder holds a run that can be resumed; False if it is missing, or holds a start that was killed.
 
-    Raises :class:`ExistsError` for a folder of other things.
+    Raises :class:`ExistsError` for a folder with other files.
     """
     if (folder / RECIPE).is_file():
         return True
@@ -73,7 +73,7 @@ def is_begun(folder: Path) -> bool:
 
 
 def _is_untouched(folder: Path) -> bool:
-    """Whether a folder holds nothing, but for what a start that was killed leaves before it has written its recipe."""
+    """Whether a folder is empty, or holds only the files of a start that was killed before it wrote its recipe."""
     return all(
         path.name == LOCK
         or (path.name.startswith(f".{RECIPE}.") and path.suffix == ".partial")
@@ -84,8 +84,8 @@ def _is_untouched(folder: Path) -> bool:
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Hold a run folder for this process. Raises :class:`TrainingError` where another one trains there."""
-    if sys.platform == "win32":  # it has no flock
+    """Lock a run folder for this process. Raises :class:`TrainingError` if another process trains there."""
+    if sys.platform == "win32":  # no flock
         yield
         return
     import fcntl
@@ -102,7 +102,7 @@ def lock(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise TrainingError(f"{folder} is being trained by another process. Choose another --output.") from error
         if not os.path.exists(folder / LOCK) or os.stat(folder / LOCK).st_ino != os.fstat(file.fileno()).st_ino:
-            raise TrainingError(f"{folder} was just left by another process. Try again.")
+            raise TrainingError(f"{folder} was just released by another process. Try again.")
         try:
             yield
         finally:
@@ -113,10 +113,10 @@ def lock(folder: Path) -> Iterator[None]:
 
 
 def clear(folder: Path) -> None:
-    """Remove an older run, its recipe last: until then whoever is killed leaves a run, which can be replaced again."""
+    """Remove an older run, its recipe last: if this is interrupted, the folder is still a run and can be replaced."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Not the folder itself, which may be the one we are in.
+        # Not the folder itself, which may be the working directory.
         for old in sorted(folder.iterdir(), key=lambda path: path.name == RECIPE):
             if old.name != LOCK:
                 shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
@@ -133,7 +133,7 @@ def start(
     checkpoint_every: int,
     origin: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write what a run is; `origin` says which weights it starts from."""
+    """Write ``recipe.json``, the description of a run; `origin` describes its starting weights."""
     plugin = registry.find(registry.split(name)[0])
     described = {
         "format": FORMAT,
@@ -163,10 +163,10 @@ def start(
 
 
 def described(folder: Path) -> dict[str, Any]:
-    """What ``recipe.json`` says. Raises :class:`NotFoundError` for no run, :class:`TrainingError` for a damaged one."""
+    """Read ``recipe.json``. Raises :class:`NotFoundError` if it is missing, :class:`TrainingError` if it is damaged."""
     path = folder / RECIPE
     if not path.is_file():
-        raise NotFoundError(f"{folder} is no run folder: it has no {RECIPE}.")
+        raise NotFoundError(f"{folder} is not a run folder: it has no {RECIPE}.")
     try:
         loaded = json.loads(path.read_text("utf-8"))
         if loaded["format"] > FORMAT:
@@ -189,7 +189,7 @@ def described(folder: Path) -> dict[str, Any]:
 
 
 def model_of(folder: Path) -> tuple[dict[str, Any], Model, Recipe, Sample]:
-    """What a run trains: its description, the model, the recipe and the form of its samples."""
+    """The description, the model, the recipe and the sample form of a run."""
     about = described(folder)
     model_name, recipe_name = registry.split(about["name"])
     model = registry.load(model_name)
@@ -200,78 +200,78 @@ def model_of(folder: Path) -> tuple[dict[str, Any], Model, Recipe, Sample]:
 
 
 def released(recipe: Recipe) -> str:
-    """The checkpoint that a run releases unless told otherwise: the best of one that may stop early, else the last."""
+    """The checkpoint that a run releases by default: "best" with early stopping, else "last"."""
     return "best" if recipe.early_stop else "last"
 
 
 def sweep(folder: Path) -> None:
-    """Remove files that a killed process left half written."""
+    """Remove partial files that a killed process left."""
     for left in folder.glob(".*.partial"):
         with suppress(OSError):
             left.unlink()
 
 
 def check_same(folder: Path, name: str, recipe: Recipe, data: DataSet, test: DataSet) -> None:
-    """Raise :class:`TrainingError` where a resumed run would differ from the one in the folder."""
+    """Raise :class:`TrainingError` if a resumed run would differ from the run in the folder."""
     about = described(folder)
     if about["name"] != name:
         raise TrainingError(f"{folder} is a run of {about['name']}, not of {name}. Choose another --output.")
-    begun = settings.from_json(type(recipe), about["recipe"])  # of an older zoo: what it lacks has its default
+    begun = settings.from_json(type(recipe), about["recipe"])  # fields that an older zoo lacked have their defaults
     for field in dataclasses.fields(recipe):
         key, value = field.name, getattr(recipe, field.name)
         if getattr(begun, key) != value:
             raise TrainingError(
                 f"{folder} was started with {key} = {getattr(begun, key)!r}, and now {key} is {value!r}. "
-                "Resume with the same settings, or start anew with --force."
+                "Resume with the same settings, or start again with --force."
             )
-    check_data(folder, about, data, test, "Start anew with --force.")
+    check_data(folder, about, data, test, "Start again with --force.")
 
 
 def check_data(folder: Path, about: Mapping[str, Any], data: DataSet, test: DataSet, what_to_do: str) -> None:
-    """Raise :class:`TrainingError` where a split is not what it was for the run, which `about` describes."""
+    """Raise :class:`TrainingError` if a split differs from that of the run, which `about` describes."""
     for split, key in ((data, "sha256"), (test, "test_sha256")):
         if about["data"].get(key, split.sha256) != split.sha256:
             raise TrainingError(
-                f"{folder} was {'trained' if split is data else 'measured'} on other data: the {split.split} split of "
-                f"{split.name} has changed since, or is now read in another way (ZOO_MEMORY says how much memory it "
-                f"may take). {what_to_do}"
+                f"{folder} was {'trained' if split is data else 'evaluated'} on other data: the {split.split} split of "
+                f"{split.name} has changed since, or is now read in another way (ZOO_MEMORY sets its memory limit). "
+                f"{what_to_do}"
             )
 
 
 def metrics(folder: Path, step: int) -> str:
-    """The lines of ``metrics.jsonl`` up to a step; nothing where there is no such file."""
+    """The lines of ``metrics.jsonl`` up to a step; "" if there is no such file."""
     path = folder / METRICS
-    kept: list[str] = []
+    lines: list[str] = []
     for line in path.read_text("utf-8").splitlines() if path.is_file() else ():
         try:
             if json.loads(line)["step"] > step:
                 break
         except (ValueError, KeyError, TypeError):
-            break  # cut short by a kill
-        kept.append(line + "\n")
-    return "".join(kept)
+            break  # truncated when the process was killed
+        lines.append(line + "\n")
+    return "".join(lines)
 
 
 def cut_metrics(folder: Path, step: int) -> None:
-    """Keep the lines of ``metrics.jsonl`` up to a step; the rest will be written again."""
+    """Truncate ``metrics.jsonl`` after a step; a resumed run writes the later lines again."""
     if (folder / METRICS).is_file():
         files.write(folder / METRICS, metrics(folder, step))
 
 
 def append_metrics(folder: Path, line: Mapping[str, Any]) -> None:
-    """Add a line to ``metrics.jsonl``."""
+    """Append a line to ``metrics.jsonl``."""
     try:
         with open(folder / METRICS, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
     except OSError as error:
         raise TrainingError(
-            f"{folder / METRICS} could not be written: {error.strerror or error}. Checkpoints that are there are kept: "
-            "free some space, and go on with --resume."
+            f"{folder / METRICS} could not be written: {error.strerror or error}. Existing checkpoints are kept: "
+            "free some space, and continue with --resume."
         ) from error
 
 
 def _commit() -> str:
-    """The commit of the source tree that zoo runs from, or ""."""
+    """The commit of the source tree from which zoo runs, or ""."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""

@@ -1,4 +1,4 @@
-"""Being stopped from outside: Ctrl-C and SIGTERM become a reason that the training loop asks for between steps."""
+"""Interruption by Ctrl-C and SIGTERM: the handlers record a reason, which the training loop checks between steps."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ class Interrupted(TrainingError):
 
 
 class Terminated(Interrupted):
-    """A run was stopped by SIGTERM, as when a machine is taken back."""
+    """A run was stopped by SIGTERM, for example when a machine is preempted."""
 
     exit_code = 143
 
 
 REASONS: tuple[type[Interrupted] | None, ...] = (None, Interrupted, Terminated)
-"""Numbered, so that processes can tell each other: the larger one wins."""
+"""The reasons by number, for exchange between processes: the largest number wins."""
 
 Stopped = Callable[[], type[Interrupted] | None]
-"""Says whether a run is to stop, and as what."""
+"""Returns the reason to stop a run, or None to continue."""
 
 
 def after(reason: type[Interrupted], task: str = "") -> Interrupted:
-    """The error for a run that was stopped when its training was complete."""
+    """The error for a run that was interrupted after its training was complete."""
     while_ = f" while {task}" if task else ""
-    return reason(f"{reason.__name__}{while_}. The training is complete. Go on with --resume.")
+    return reason(f"{reason.__name__}{while_}. The training is complete. Continue with --resume.")
 
 
 @contextmanager
 def afterwards(task: str) -> Iterator[None]:
-    """For what follows the training: Ctrl-C and SIGTERM become an error that says how to go on."""
+    """In the work after training, turn Ctrl-C and SIGTERM into an error that names the command to continue."""
     reason: type[Interrupted] = Interrupted
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -59,7 +59,7 @@ def afterwards(task: str) -> Iterator[None]:
 
 @contextmanager
 def signals() -> Iterator[Stopped]:
-    """Turns Ctrl-C and SIGTERM into an error that the loop asks for after each step; a second Ctrl-C stops at once."""
+    """Record Ctrl-C and SIGTERM as a reason that the loop checks after each step; a second Ctrl-C stops at once."""
     reason: type[Interrupted] | None = None
 
     def stop(number: int, frame: FrameType | None) -> None:

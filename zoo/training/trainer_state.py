@@ -1,4 +1,4 @@
-"""A run: its data, module, optimisers and state, started anew or from its newest checkpoint."""
+"""A training run: its data, module, optimisers and state, from step 0 or from its newest checkpoint."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from zoo import data
-from zoo.core.devices import device_words
+from zoo.core.devices import describe_device
 from zoo.core.errors import TrainingError, ZooError
 from zoo.core.progress import downloads
 from zoo.modules import build
 from zoo.modules.tracing import program
 from zoo.plugin import Model, Recipe
 from zoo.registry import split as split_name
-from zoo.training import checkpoints, finetune, frozen, metrics, run_folder
+from zoo.training import checkpoints, finetune, frozen, metric_values, run_folder
 from zoo.training.batches import Batches, split
 from zoo.training.distributed import World
 from zoo.training.ema import EMA
@@ -31,18 +31,18 @@ from zoo.training.rehearsal import Trace, check_objectives, rehearse
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """How to train, as opposed to what: none of it changes the result, but for rounding."""
+    """Options of training that are not part of the recipe: they change the result only by rounding."""
 
     compiled: Mapping[str, Any] | None
     sharded: bool
     checkpoint_every: int
-    """Steps."""
+    """Steps between two checkpoints."""
     tensorboard: bool
     release: bool
-    """Whether a release is to be written at the end."""
+    """Whether to write a release at the end."""
     quiet: bool
     trace: Trace = program
-    """What makes the tasks' graphs before step 0."""
+    """The function that traces the tasks before step 0."""
 
 
 def _warn(text: str) -> None:
@@ -50,7 +50,7 @@ def _warn(text: str) -> None:
 
 
 class TrainingRun:
-    """A run under way: its data, module, optimisers and state."""
+    """A run in progress: its data, module, optimisers and state."""
 
     def __init__(
         self,
@@ -63,16 +63,18 @@ class TrainingRun:
         data_dir: str | Path | None,
         start: str | Path | None,
         resume: bool,
-        how: TrainOptions,
+        options: TrainOptions,
     ) -> None:
         self.name, self.model, self.recipe, self.folder = name, model, recipe, folder
-        self.device, self.world, self.how = device, world, how
+        self.device, self.world, self.options = device, world, options
         whole, test = (
-            data.load(recipe.data, split, data_dir=data_dir, progress=downloads(how.quiet), **data.form(vars(recipe)))
+            data.load(
+                recipe.data, split, data_dir=data_dir, progress=downloads(options.quiet), **data.form(vars(recipe))
+            )
             for split in ("train", "test")
         )
         self.splits = whole, test
-        if whole.note and world.first and not how.quiet:
+        if whole.note and world.first and not options.quiet:
             print(f"{whole.name}: {whole.note}", file=sys.stderr, flush=True)
         training, validation = split(whole, recipe)
         self.sample = training.sample
@@ -97,18 +99,20 @@ class TrainingRun:
             module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
         self.module = module.to(device)
         self._still = frozen.still(self.module)
-        metrics.check(name, model, self.module.eval(), next(iter(self.watched.in_order(metrics.TRIAL))), recipe)
+        metric_values.check(
+            name, model, self.module.eval(), next(iter(self.watched.in_order(metric_values.TRIAL))), recipe
+        )
         self.to_training()
-        self.spare = copy.deepcopy(self.module) if recipe.ema or how.sharded else None
+        self._eval_copy = copy.deepcopy(self.module) if recipe.ema or options.sharded else None
         self.phases = [
-            Phase(number, objective, self.module, recipe, device, world, how.compiled, how.sharded)
+            Phase(number, objective, self.module, recipe, device, world, options.compiled, options.sharded)
             for number, objective in enumerate(model.objectives)
         ]
         self.optimisers = [phase.optimiser for phase in self.phases]
         self.ema = EMA(self.module, recipe.ema) if recipe.ema else None
-        self.state = checkpoints.State(device=device_words(device), processes=world.size)
+        self.state = checkpoints.State(device=describe_device(device), processes=world.size)
         self.complete = False
-        """Whether there was nothing left to do."""
+        """Whether all steps were already done."""
         if held:
             self._restore(held)
         elif world.first:
@@ -116,38 +120,38 @@ class TrainingRun:
                 if finetune.check_origin(folder, origin) and origin is None:
                     raise TrainingError(
                         f"{folder} started from other weights and ended before its first checkpoint. "
-                        "Give --from again, beside --resume."
+                        "Give --from again, together with --resume."
                     )
                 run_folder.cut_metrics(folder, 0)
             else:
                 run_folder.clear(folder)
             about = finetune.describe(origin, self.match)
-            run_folder.start(folder, name, recipe, *self.splits, how.checkpoint_every, about)
+            run_folder.start(folder, name, recipe, *self.splits, options.checkpoint_every, about)
         world.wait()
 
     def _rehearse(self) -> None:
-        """Try what the plugin declares, on the first batch, before anything is written."""
+        """Rehearse the plugin's declarations on the first batch, before any file is written."""
         batch = self.batches.train(0, torch.zeros((), device=self.device), self.world.rank * self.recipe.accumulate)
-        # A module that outgrows a device has no room there; SyncBatchNorm takes what one sample in a process lacks.
-        without = self.how.sharded or (self.world.size > 1 and self.device.type == "cuda" and len(batch.x) == 1)
+        # A sharded module may not fit on one device. A micro-batch of one sample needs SyncBatchNorm, not used here.
+        without = self.options.sharded or (self.world.size > 1 and self.device.type == "cuda" and len(batch.x) == 1)
         rehearse(
             self.name, self.model, self.recipe, self.sample, None if without else batch, self.device,
-            release=self.how.release, trace=self.how.trace,
+            release=self.options.release, trace=self.options.trace,
         )  # fmt: skip
 
     def _newest(self) -> bytes:
-        """The newest checkpoint of the first process, which is on its disk; nothing where the run has none yet."""
+        """The content of the newest checkpoint on rank 0's disk; b"" if the run has none yet."""
         content = b""
         if self.world.first:
             run_folder.check_same(self.folder, self.name, self.recipe, *self.splits)
             run_folder.sweep(self.folder)
             content = checkpoints.newest(self.folder, _warn)
-        return self.world.share(content, self.device)
+        return self.world.broadcast(content, self.device)
 
     def _check_start(self, start: str | Path) -> None:
-        """Raise :class:`TrainingError` unless a run that has a checkpoint, and needs it no more, started from `start`.
+        """Raise :class:`TrainingError` unless the resumed run, which has a checkpoint, started from `start`.
 
-        Weights that have changed or gone since do not stop it: the same command always goes on.
+        If these weights have changed or are gone, the run continues with a warning: the same command always resumes.
         """
         if not self.world.first:
             return
@@ -155,18 +159,18 @@ class TrainingRun:
         try:
             origin = finetune.origin(start)
         except ZooError as error:
-            _warn(f"{self.folder} goes on from its checkpoint, without the weights of --from: {error}")
+            _warn(f"{self.folder} continues from its checkpoint, without the weights of --from: {error}")
         recorded = finetune.check_origin(self.folder, origin)
         if origin is not None and origin.sha256 != recorded["sha256"]:
-            _warn(f"{self.folder} goes on from its checkpoint; the weights of --from {start} have changed since.")
+            _warn(f"{self.folder} continues from its checkpoint; the weights of --from {start} have changed since.")
 
     def _restore(self, content: bytes) -> None:
-        """Go on from a checkpoint."""
+        """Restore the state of a checkpoint."""
         held = checkpoints.parse(content)
         checkpoints.restore(held, self.module, self.optimisers, self.ema)
-        if held.state.processes != self.world.size and self.world.first and not self.how.quiet:
+        if held.state.processes != self.world.size and self.world.first and not self.options.quiet:
             _warn(
-                f"{held.state.processes} processes trained until here, and {self.world.size} go on: it is sound, "
+                f"{held.state.processes} processes trained so far, and {self.world.size} continue: the run is valid, "
                 "but not bit for bit what it would have been."
             )
         self.state = dataclasses.replace(held.state, device=self.state.device, processes=self.world.size)
@@ -175,20 +179,20 @@ class TrainingRun:
             run_folder.cut_metrics(self.folder, self.state.step)
 
     def to_training(self) -> None:
-        """Put the module in training mode, but for the frozen parts that `build` left in eval mode."""
+        """Set the module to training mode, except frozen submodules that `build` left in eval mode."""
         self.module.train()
         for part in self._still:
             part.training = False
 
     def eval_module(self, tensors: Mapping[str, Tensor]) -> nn.Module:
-        """The module that is measured, shown and released: the EMA weights where the recipe has them, in eval mode."""
-        if self.spare is None:
+        """The module to evaluate, sample and release, in eval mode: with the EMA weights if the recipe uses them."""
+        if self._eval_copy is None:
             return self.module.eval()
-        checkpoints.load_module(checkpoints.weights(checkpoints.Checkpoint(tensors, self.state)), self.spare)
-        return self.spare.eval()
+        checkpoints.load_module(checkpoints.weights(checkpoints.Checkpoint(tensors, self.state)), self._eval_copy)
+        return self._eval_copy.eval()
 
     def fail_non_finite(self, step: int, what: str) -> None:
-        """Stop the run because something is no longer a number."""
+        """Stop the run because `what` is no longer finite."""
         held = checkpoints.steps(self.folder) if self.world.first else []
         if held:
             last = f"The last good checkpoint is {checkpoints.path_of(self.folder, held[-1])}"

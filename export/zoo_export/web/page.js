@@ -88,7 +88,7 @@ function spectrogram({ bands, samples, hop }, data, label) {
   return image({ channels: 1, height: bands, width: frames }, rows.flat(), label);
 }
 
-function sound({ rate }, data, label) {
+function clip({ rate }, data, label) {
   const header = new DataView(new ArrayBuffer(44));
   const text = (place, word) => [...word].forEach((letter, index) => header.setUint8(place + index, letter.charCodeAt(0)));
   text(0, "RIFF"); header.setUint32(4, 36 + 2 * data.length, true); text(8, "WAVEfmt ");
@@ -102,7 +102,7 @@ function sound({ rate }, data, label) {
   return player;
 }
 
-const SHOW = { image: image, "log-mel": spectrogram, audio: sound };
+const SHOW = { image: image, "log-mel": spectrogram, audio: clip };
 
 /** The samples of a batch, in a group of the page. */
 function show(group, x, { data, dims }, labels) {
@@ -336,7 +336,7 @@ function complete(model) {
 }
 
 function about({ manifest }) {
-  const rows = manifest.measures.map(({ name, value, unit, protocol }) => {
+  const rows = manifest.metrics.map(({ name, value, unit, protocol }) => {
     const row = document.createElement("tr");
     row.append(...[name, Number(value.toPrecision(4)), unit, protocol].map((text) => Object.assign(document.createElement("td"), { textContent: text })));
     return row;

@@ -21,8 +21,8 @@ import zoo
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
-    atoms: int = zoo.setting(128, "images in the dictionary", least=1)
-    sparsity: float = zoo.setting(0.05, "λ, the weight of |code| in the loss", least=0)
+    atoms: int = zoo.setting(128, "images in the dictionary", ge=1)
+    sparsity: float = zoo.setting(0.05, "λ, the weight of |code| in the loss", ge=0)
     centred: bool = zoo.setting(True, "start from grey instead of black")
 
 
@@ -94,7 +94,7 @@ sparse = zoo.Model(
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
     generate=zoo.OneShot("draw"),
-    measures=(zoo.Measure("mse", mse, "per pixel, on [0, 1]", "reconstruction of test images from their codes"),),
+    metrics=(zoo.Metric("mse", mse, "per pixel, on [0, 1]", "reconstruction of test images from their codes"),),
     finish=fit_scale,
     recipes={
         "digits": Recipe(data="digits", steps=2000, batch=100, decay="cosine"),

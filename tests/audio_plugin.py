@@ -13,7 +13,7 @@ import zoo
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
-    latent: int = zoo.setting(4, "numbers in a code", least=1)
+    latent: int = zoo.setting(4, "numbers in a code", ge=1)
 
 
 class Net(nn.Module):
@@ -42,9 +42,9 @@ def loss(net: Net, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
 def tasks(net: Net) -> Mapping[str, zoo.Task]:
     sound, code = net.sample.x, (net.latent,)
     return {
-        "encode": zoo.Task(net.encoder, {"sound": sound}, {"code": zoo.Vector(code)}),
-        "decode": zoo.Task(net.decoder, {"code": zoo.Noise(code)}, {"sound": sound}),
-        "reconstruct": zoo.Task(net.reconstruct, {"sound": sound}, {"reconstruction": sound}),
+        "encode": zoo.Task(net.encoder, {"audio": sound}, {"z": zoo.Vector(code)}),
+        "decode": zoo.Task(net.decoder, {"z": zoo.Noise(code)}, {"audio": sound}),
+        "reconstruct": zoo.Task(net.reconstruct, {"audio": sound}, {"reconstruction": sound}),
     }
 
 
@@ -59,7 +59,7 @@ hums = zoo.Model(
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
     generate=zoo.OneShot("decode"),
-    measures=(zoo.Measure("mse", mse, "per number", "reconstruction"),),
+    metrics=(zoo.Metric("mse", mse, "per number", "reconstruction"),),
     recipes={
         "tiny": Recipe(data="fsdd", seconds=0.1, steps=10, batch=8),
         "mel": Recipe(data="fsdd", seconds=0.128, bands=12, steps=10, batch=8),

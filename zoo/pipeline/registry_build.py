@@ -1,4 +1,4 @@
-"""Writes a distribution's ``registry.yaml`` from its code and its released weights."""
+"""Builds a distribution's ``registry.yaml`` from its code and its released weights."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from zoo.release.resolve import RECIPE, find, is_path
 from zoo.training.run_folder import described as described_run
 
 RELEASES = "releases"
-"""The folder, inside an import package, that holds the weights released with it."""
+"""The folder, inside an import package, with its released weights."""
 
-HEADER = "# Made by `zoo catalogue build` from the code and the releases. Do not edit.\n"
+HEADER = "# Made by `zoo registry build` from the code and the releases. Do not edit.\n"
 
 
 def build(distribution: str) -> str:
-    """The text of ``registry.yaml`` for the installed models of a distribution; imports every one of them."""
+    """The text of ``registry.yaml`` for the installed models of a distribution, all of which are imported."""
     own = models_of(distribution)
     content: dict[str, Any] = {
         "format": schema.FORMAT,
@@ -40,13 +40,25 @@ def build(distribution: str) -> str:
     }
     problem = schema.problem_of(content)
     if problem:
-        raise PluginError(f"The catalogue of {distribution} {problem}.")
-    content["index"] = schema.index_of(content)
-    return HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
+        raise PluginError(f"The registry.yaml of {distribution} {problem}.")
+    head, rest = {key: content[key] for key in ("format", "distribution")}, content.copy()
+    for key in (*head, "index"):
+        del rest[key]
+    return HEADER + _yaml(head) + _index(schema.index_of(content)) + _yaml(rest)
+
+
+def _yaml(content: Mapping[str, Any]) -> str:
+    return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110))
+
+
+def _index(models: Mapping[str, Any]) -> str:
+    """The index as JSON, which is YAML too, a line for each model: ``zoo list`` then needs no YAML parser."""
+    lines = [f"  {json.dumps(name)}: {json.dumps(entry, ensure_ascii=False)}" for name, entry in models.items()]
+    return "index: {\n" + ",\n".join(lines) + "\n  }\n"
 
 
 def models_of(distribution: str) -> list[str]:
-    """The installed models of a distribution. Raises :class:`NotFoundError` for one that has none."""
+    """The installed models of a distribution. Raises :class:`NotFoundError` if it has none."""
     own = [
         name
         for name, claims in registry.plugins().items()
@@ -55,14 +67,14 @@ def models_of(distribution: str) -> list[str]:
     if not own:
         known = {plugin.distribution for claims in registry.plugins().values() for plugin in claims}
         raise NotFoundError(
-            f"No installed distribution named {distribution!r} brings models.{suggest(distribution, known)} "
+            f"No installed distribution named {distribution!r} has models.{suggest(distribution, known)} "
             "Install it first: pip install -e ."
         )
     return own
 
 
 def describe(name: str, model: Model) -> dict[str, Any]:
-    """A model's entry: card, tasks, own settings, and what each recipe changes."""
+    """A model's entry: its card, tasks, own settings, and the fields that each recipe changes."""
     recipe_class = type(model.recipes["tiny"])
     return {
         **dataclasses.asdict(model.card),
@@ -81,7 +93,7 @@ def describe(name: str, model: Model) -> dict[str, Any]:
 
 
 def tasks(name: str, model: Model) -> dict[str, str]:
-    """Each task as "inputs → outputs", read off the module of the recipe ``tiny``."""
+    """Each task as "inputs → outputs", from the module of the recipe ``tiny``."""
     from zoo import data
     from zoo.modules import build as build_module
 
@@ -92,7 +104,7 @@ def tasks(name: str, model: Model) -> dict[str, str]:
 
 
 def recipe_entry(recipe: Recipe) -> dict[str, Any]:
-    """The data set of a recipe, and the fields that differ from the defaults."""
+    """The data set of a recipe, and its fields that differ from the defaults."""
     changed = {
         field.name: _plain(getattr(recipe, field.name))
         for field in dataclasses.fields(recipe)
@@ -102,7 +114,7 @@ def recipe_entry(recipe: Recipe) -> dict[str, Any]:
 
 
 def releases(models: list[str]) -> dict[str, dict[str, Any]]:
-    """The weights that are in the packages of these models, by name."""
+    """The released weights in the packages of these models, by name."""
     return {
         folder.name: {
             "package": folder.parents[1].name,
@@ -116,17 +128,17 @@ def releases(models: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def release_folders(models: list[str]) -> list[Path]:
-    """The folders of the weights that are in the packages of these models, in order of their names."""
+    """The folders of the released weights in the packages of these models, sorted by name."""
     packages = {registry.package_folder(registry.find(name).value) for name in models} - {None}
-    found = [path.parent for package in packages if package for path in package.glob(f"{RELEASES}/*/{MANIFEST}")]
-    for folder in found:
+    folders = [path.parent for package in packages if package for path in package.glob(f"{RELEASES}/*/{MANIFEST}")]
+    for folder in folders:
         if (name := read(folder).name) != folder.name:
-            raise PluginError(f"{folder / MANIFEST} is the release of {name!r}: name its folder so.")
-    return sorted(found, key=lambda folder: folder.name)
+            raise PluginError(f"{folder / MANIFEST} is the release of {name!r}: rename its folder {name!r}.")
+    return sorted(folders, key=lambda folder: folder.name)
 
 
 def described(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What a catalogue says of weights beside where they are, from their manifest."""
+    """The description of released weights in a registry, from their manifest."""
     made, parity = manifest["provenance"], manifest["parity"]
     return {
         "licence": licence(manifest["plugin"]["distribution"]),
@@ -134,20 +146,20 @@ def described(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "training": {key: made[key] for key in ("seconds", "device", "commit")}
         | {"steps": made["step"], "seed": manifest["recipe"]["seed"]},
         "parity": rounded(max(gap for rows in parity["tasks"].values() for gap in rows.values())),
-        "measures": [_figure(figure) for figure in manifest["measures"]],
+        "metrics": [_measurement(measurement) for measurement in manifest["metrics"]],
     }
 
 
-def _figure(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A measure without what is empty, its numbers rounded to four digits."""
+def _measurement(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A metric's entry without its empty fields, and with its numbers rounded to four digits."""
     numbers = {key: rounded(entry[key]) for key in ("value", "low", "high") if entry.get(key) is not None}
     words = {key: entry[key] for key in ("unit", "better", "protocol", "interval") if entry.get(key)}
-    beside = entry.get("baseline")
+    baseline = entry.get("baseline")
     return {
         "name": entry["name"],
         **numbers,
         **words,
-        **({"beside": {"name": beside["name"], "value": rounded(beside["value"])}} if beside else {}),
+        **({"baseline": {"name": baseline["name"], "value": rounded(baseline["value"])}} if baseline else {}),
     }
 
 
@@ -156,7 +168,7 @@ def rounded(value: float) -> float:
 
 
 def licence(distribution: str) -> str:
-    """The licence of a distribution, which its weights have too; "unknown" where it is not installed, or says none."""
+    """The licence of a distribution and its weights; "unknown" if it is not installed or declares none."""
     from importlib.metadata import PackageNotFoundError, metadata
 
     try:
@@ -167,13 +179,13 @@ def licence(distribution: str) -> str:
 
 
 def write(distribution: str, path: Path | None = None, check: bool = False) -> tuple[Path, bool]:
-    """Write ``registry.yaml``, the model table of a README beside it, and its ``docs/models.md``, if they are there.
+    """Write ``registry.yaml``, and update the model table of its README and its ``docs/models.md``, if they exist.
 
-    Returns its path, and whether one was stale. With `check` nothing is written.
+    Returns the path of ``registry.yaml``, and whether any of the files was stale. With `check` nothing is written.
     """
-    target = path or registry.catalogue_path(distribution)
+    target = path or registry.file_path(distribution)
     if target is None:
-        raise NotFoundError(f"{distribution} has no package folder to write a catalogue into. Say where with -o.")
+        raise NotFoundError(f"{distribution} has no package folder for a registry.yaml. Give its path with -o.")
     wanted = {target: build(distribution)}
     content = registry.parse(wanted[target])
     readme, models = target.parent / "README.md", target.parent / "docs" / "models.md"
@@ -195,11 +207,11 @@ def write(distribution: str, path: Path | None = None, check: bool = False) -> t
 def release(
     source: str | Path, *, checkpoint: str | None = None, force: bool = False, quiet: bool = False
 ) -> tuple[Path, Path]:
-    """Release weights with the distribution of their model, and write its ``registry.yaml`` and tables anew.
+    """Add a release to the distribution of its model, and update the distribution's ``registry.yaml`` and tables.
 
-    `source` is a run folder, of which `checkpoint` is taken as :func:`zoo.export` does, or a release folder. Its
-    release is written to ``PACKAGE/releases/MODEL.RECIPE``. Returns that folder, and the path of the catalogue.
-    Raises :class:`ZooError`, and writes nothing then.
+    `source` is a run folder, with `checkpoint` as in :func:`zoo.export`, or a release folder. The release is written to
+    ``PACKAGE/releases/MODEL.RECIPE``. Returns that folder, and the path of the registry. Raises :class:`ZooError`, in
+    which case nothing is written.
     """
     name = _name(source)
     plugin = registry.find(registry.split(name)[0])
@@ -207,12 +219,12 @@ def release(
     if package is None:
         raise NotFoundError(
             f"{plugin.distribution} has {plugin.value!r} in a single file, and releases need a folder. "
-            "Make it a package."
+            "Turn it into a package."
         )
     recipe, recipes = registry.split(name)[1], registry.load(plugin.name).recipes
     if recipe not in recipes:
         raise registry.no_recipe(plugin.name, recipe, recipes)
-    build(plugin.distribution)  # if that fails, before anything is written
+    build(plugin.distribution)  # fails before anything is written
     folder = zoo_export.export(source, package / RELEASES / name, checkpoint=checkpoint, force=force, quiet=quiet)
     registry.forget()
     return folder, write(plugin.distribution)[0]
@@ -227,6 +239,6 @@ def _name(source: str | Path) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A field's value as YAML writes it."""
+    """A field's value as plain YAML data."""
     plain: Any = json.loads(json.dumps(value))
     return plain

@@ -20,7 +20,7 @@ def batch(x: torch.Tensor, index: torch.Tensor | None = None) -> zoo.Batch:
 
 
 def test_schedules_are_those_of_the_papers() -> None:
-    linear, cosine = (ddpm.alphas(ddpm.Recipe(schedule=name)) for name in ("linear", "cosine"))  # type: ignore[arg-type]
+    linear, cosine = (ddpm.alpha_bars(ddpm.Recipe(schedule=name)) for name in ("linear", "cosine"))  # type: ignore[arg-type]
     assert linear[-1] == pytest.approx(4.036e-5, rel=1e-3)  # Ho et al., section 4: about 4·10⁻⁵
     assert linear[0] == pytest.approx(1 - 1e-4)
     wave = [math.cos((t / 1000 + 0.008) / 1.008 * math.pi / 2) ** 2 for t in (0, 500)]
@@ -28,13 +28,13 @@ def test_schedules_are_those_of_the_papers() -> None:
     assert cosine[-1] == pytest.approx(cosine[-2] * 0.001)
     for found in (linear, cosine):
         assert (np.diff(found) < 0).all()
-    short = ddpm.alphas(ddpm.Recipe(schedule="linear", times=100))
+    short = ddpm.alpha_bars(ddpm.Recipe(schedule="linear", timesteps=100))
     assert math.log(short[-1]) == pytest.approx(math.log(linear[-1]), rel=0.1)
 
 
 @pytest.mark.parametrize(("form", "patch"), [((1, 8, 8), 1), ((3, 7, 5), 1), ((3, 7, 10), 2), ((1, 28, 28), 2)])
 def test_images_of_any_size(form: tuple[int, int, int], patch: int) -> None:
-    net = ddpm.DDPM(ddpm.Recipe(width=4, patch=patch, times=10), zoo.Sample(zoo.Image(*form)))
+    net = ddpm.DDPM(ddpm.Recipe(width=4, patch=patch, timesteps=10), zoo.Sample(zoo.Image(*form)))
     x = torch.randn(2, *form)
     assert net.predict(x, torch.tensor([0, 9])).shape == x.shape
     clean = net.denoise(torch.rand(2, *form))
@@ -50,14 +50,14 @@ def test_noise_is_found_and_taken_out_by_a_perfect_model(monkeypatch: pytest.Mon
 
     def perfect(x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         times.append(int(time[0]))
-        held = torch.tensor(ddpm.alphas(recipe))[time][:, None, None, None]
+        held = torch.tensor(ddpm.alpha_bars(recipe))[time][:, None, None, None]
         return (x - held.sqrt() * (2 * images - 1)) / (1 - held).sqrt()
 
     monkeypatch.setattr(net, "predict", perfect)
     assert ddpm.simple_loss(net, batch(images), recipe).max() < 1e-3
     noisy = images + recipe.sigma * torch.randn_like(images)
     assert (net.denoise(noisy) - images).abs().max() < 1e-4
-    held = ddpm.alphas(recipe)[times[-1]]  # of images on [-1, 1], where the noise is twice as large
+    held = ddpm.alpha_bars(recipe)[times[-1]]  # of images on [-1, 1], where the noise is twice as large
     assert math.sqrt((1 - held) / held) == pytest.approx(2 * recipe.sigma, rel=0.01)
 
 
@@ -116,7 +116,7 @@ def test_other_data_is_refused(refused: Refused) -> None:
 
 
 def test_too_few_times_for_a_linear_schedule() -> None:
-    with pytest.raises(ValueError, match=r"times \(=10\) is too few for a linear schedule"):
-        ddpm.alphas(ddpm.Recipe(data="digits", times=10, schedule="linear"))
+    with pytest.raises(ValueError, match=r"timesteps \(=10\) is too few for a linear schedule"):
+        ddpm.alpha_bars(ddpm.Recipe(data="digits", timesteps=10, schedule="linear"))
     for times in (2, 20, 1000):
-        assert len(ddpm.alphas(ddpm.Recipe(data="digits", times=times, schedule="cosine"))) == times
+        assert len(ddpm.alpha_bars(ddpm.Recipe(data="digits", timesteps=times, schedule="cosine"))) == times

@@ -1,4 +1,4 @@
-"""The measures against what is known of them in closed form, by quadrature, or by counting."""
+"""The metrics against what is known of them in closed form, by quadrature, or by counting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from conftest import raises
-from zoo.contract.metric import Figure, baseline_words, from_json, protocol_words, value_words
+from zoo.contract.metric import Measurement, format_baseline, format_protocol, format_value, from_json
 from zoo.core.errors import EvaluationError
 from zoo.evaluation import anomaly, codebook, distances, intervals, reconstruction, representation
 from zoo_autoencoders.vae import iwae
@@ -187,31 +187,33 @@ def test_bootstrap_covers_the_true_mean() -> None:
 
 
 def test_seeds_have_students_interval() -> None:
-    figure = intervals.of_seeds("fid", [1, 2, 3], "", "")
-    assert (figure.value, figure.low, figure.high) == pytest.approx((2, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5))
-    assert "95% over 3 seeds" in figure.interval
+    measurement = intervals.of_seeds("fid", [1, 2, 3], "", "")
+    assert (measurement.value, measurement.low, measurement.high) == pytest.approx(
+        (2, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5)
+    )
+    assert "95% over 3 seeds" in measurement.interval
     six = intervals.of_seeds("fid", [1, 2, 3, 4, 5, 6], "", "")
     half = 2.570582 * (3.5 / 6) ** 0.5  # t at 97.5% of 5 degrees of freedom, and the variance 3.5 of 1 to 6
     assert (six.low, six.high) == pytest.approx((3.5 - half, 3.5 + half))
     assert six.interval == "95% over 6 seeds (Student's t)"
     alone = intervals.of_seeds("fid", [1], "", "")
     assert alone.low is None
-    assert "no interval" in protocol_words(alone)
+    assert "no interval" in format_protocol(alone)
     assert intervals.of_samples("mse", np.array([2.0]), "", "").low is None
 
 
 def test_a_figure_is_a_number_and_survives_json() -> None:
-    with raises(EvaluationError, "fid came out as nan, which measures nothing"):
-        Figure(name="fid", value=math.nan, unit="", protocol="")
-    full = Figure(
+    with raises(EvaluationError, "fid is nan, and a measurement must be finite"):
+        Measurement(name="fid", value=math.nan, unit="", protocol="")
+    full = Measurement(
         name="knn", value=0.9, unit="accuracy", protocol="5 nearest", better="higher", low=0.85, high=0.95,
         interval="bootstrap", baseline=("PCA", 0.8),
     )  # fmt: skip
     assert from_json(full.to_json()) == full
-    assert (value_words(full), baseline_words(full)) == ("0.9 ± 0.05", "0.8 (PCA)")
-    assert protocol_words(full) == "5 nearest; bootstrap"
+    assert (format_value(full), format_baseline(full)) == ("0.9 ± 0.05", "0.8 (PCA)")
+    assert format_protocol(full) == "5 nearest; bootstrap"
     old = from_json({"name": "mse", "value": 1, "unit": "", "protocol": "p", "something": "newer"})
-    assert (value_words(old), baseline_words(old), protocol_words(old)) == ("1", "-", "p")
+    assert (format_value(old), format_baseline(old), format_protocol(old)) == ("1", "-", "p")
 
 
 def test_inception_is_taken_only_where_it_is_there(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
@@ -231,7 +233,7 @@ def test_inception_is_taken_only_where_it_is_there(tmp_path, monkeypatch: pytest
     with raises(DoesNotApply, "cannot be imported", "torchvision::nms"):
         inception.extractor()
     monkeypatch.setitem(sys.modules, "torch_fidelity", SimpleNamespace(FeatureExtractorInceptionV3=None))
-    with raises(DoesNotApply, "the weights of Inception are not there", inception.ADDRESS, tmp_path / "checkpoints"):
+    with raises(DoesNotApply, "the weights of Inception are missing", inception.ADDRESS, tmp_path / "checkpoints"):
         inception.extractor()
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / inception.WEIGHTS).write_bytes(b"other bytes")

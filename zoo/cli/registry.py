@@ -1,0 +1,99 @@
+"""The command ``zoo registry``: index the user's models, and release their weights."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from zoo.cli.arguments import FILE, complete_name, source
+
+
+@click.group("registry", epilog="Example:  zoo registry build")
+def registry_command() -> None:
+    """Index your models and release their weights, so that zoo list and zoo.load need not import them."""
+
+
+@registry_command.command(
+    "build", short_help="Write registry.yaml.", epilog="Example:  zoo registry build --distribution genzoo --check"
+)
+@click.option(
+    "--distribution", metavar="NAME", help="The package of the models.  [default: the project in this folder]"
+)
+@click.option("-o", "--output", type=FILE, metavar="FILE", help="The file to write.  [default: its registry.yaml]")
+@click.option("--check", is_flag=True, help="Write nothing; the exit status is 1 if the file is out of date.")
+def build_command(distribution: str | None, output: Path | None, check: bool) -> None:
+    """Write registry.yaml from the installed code and the released weights."""
+    from zoo.pipeline import registry_build
+
+    path, stale = registry_build.write(distribution or _project_here(), output, check)
+    if check and stale:
+        click.echo(f"{path} is stale. Run: zoo registry build", err=True)
+        sys.exit(1)
+    click.echo(f"{path} {'written' if stale else 'is up to date'}")
+
+
+@registry_command.command(
+    "refresh", short_help="Export the graphs of released weights again.", epilog="Example:  zoo registry refresh"
+)
+@click.argument("names", nargs=-1, metavar="[NAME]…", shell_complete=complete_name)
+@click.option(
+    "--distribution", metavar="NAME", help="The package of the weights.  [default: the project in this folder]"
+)
+@click.pass_context
+def refresh_command(ctx: click.Context, names: tuple[str, ...], distribution: str | None) -> None:
+    """Export the graphs of released weights again, in place, and build registry.yaml.
+
+    For maintainers, after a change of the exporter or of how a task computes. The weights, their metrics and the
+    samples of each seed must stay the same. If one of them would change, that release is kept and the command fails.
+    """
+    from zoo.core.errors import NotFoundError, suggest
+    from zoo.pipeline import registry_build
+    from zoo_export import check_installed
+
+    distribution = distribution or _project_here()
+    check_installed("Exporting graphs")
+    from zoo_export.refresh import refresh
+
+    folders = {folder.name: folder for folder in registry_build.release_folders(registry_build.models_of(distribution))}
+    for name in names:
+        if name not in folders:
+            raise NotFoundError(f"{distribution} has no released weights {name!r}.{suggest(name, folders)}")
+    for name in names or folders:
+        changed = refresh(folders[name])
+        click.echo(f"{name}: {f'written, {len(changed)} files changed' if changed else 'is up to date'}")
+    ctx.invoke(build_command, distribution=distribution, output=None, check=False)
+
+
+@registry_command.command(
+    "release", short_help="Release the weights of a run.", epilog="Example:  zoo registry release runs/mine.digits"
+)
+@source
+@click.option("--checkpoint", metavar="WHICH", help="last, best or a step.  [default: the one that the run releases]")
+@click.option("--force", is_flag=True, help="Replace the weights already released under that name.")
+def release_command(source: str, checkpoint: str | None, force: bool) -> None:
+    """Release the weights of a run with the package of its model, and write registry.yaml.
+
+    The weights go to PACKAGE/releases/MODEL.RECIPE. Whoever installs the package can load them by that name.
+    """
+    from zoo.pipeline import registry_build
+
+    folder, path = registry_build.release(source, checkpoint=checkpoint, force=force)
+    click.echo(f"{folder} and {path} written. Commit both. Next:  zoo verify {folder.name}")
+
+
+def _project_here() -> str:
+    """Return the project name in ./pyproject.toml."""
+    import tomllib
+
+    from zoo.core.errors import NotFoundError
+
+    path = Path("pyproject.toml")
+    try:
+        return str(tomllib.loads(path.read_text("utf-8"))["project"]["name"])
+    except (OSError, ValueError, KeyError) as error:
+        raise NotFoundError(
+            "This folder has no pyproject.toml with a project name. Change to the project's folder, or give "
+            "--distribution NAME."
+        ) from error

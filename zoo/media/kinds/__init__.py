@@ -1,0 +1,51 @@
+"""One table of the kinds of values: what is read, converted, described, shown and written, a file for each.
+
+base      what every kind does: arrays of numbers; and what kinds of samples do beside
+image     images
+text      text
+audio     waveforms, log-mel spectrograms
+numbers   classes, noise, scores
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zoo.contract.specs import Audio, Image, Label, LogMel, Noise, SampleSpec, Score, Spec, Text, Vector
+from zoo.media.kinds.audio import AudioKind, ClipKind, LogMelKind
+from zoo.media.kinds.base import Fit, Kind, Layout, Reading, SampleKind, as_json
+from zoo.media.kinds.image import ImageKind
+from zoo.media.kinds.numbers import LabelKind, NoiseKind, ScoreKind
+from zoo.media.kinds.text import TextKind, ids_to_text, text_to_ids
+
+__all__ = [
+    "NUMBERS", "SAMPLES", "ClipKind", "Fit", "Kind", "Layout", "Reading", "SampleKind", "as_json", "ids_to_text", "of",
+    "of_sample", "text_to_ids",
+]  # fmt: skip
+
+SAMPLES: dict[str, SampleKind[Any]] = {
+    Image.kind: ImageKind(),
+    Text.kind: TextKind(),
+    Audio.kind: AudioKind(),
+    LogMel.kind: LogMelKind(),
+}
+"""By the kind of a spec: values that a data set can hold."""
+
+NUMBERS: Kind[Any] = Kind()
+
+_OTHERS: dict[str, Kind[Any]] = {
+    Vector.kind: NUMBERS,
+    Label.kind: LabelKind(),
+    Noise.kind: NoiseKind(),
+    Score.kind: ScoreKind(),
+}
+
+
+def of_sample(spec: SampleSpec) -> SampleKind[Any]:
+    """What is done with samples of a form."""
+    return SAMPLES[spec.kind]
+
+
+def of(spec: Spec | None) -> Kind[Any]:
+    """What is done with values of a form; those without one are numbers."""
+    return NUMBERS if spec is None else SAMPLES.get(spec.kind) or _OTHERS[spec.kind]
