@@ -1,20 +1,7 @@
 """The release format: manifests, hashes, checks of graphs and weights, and the folder that a SOURCE names."""
 
-from zoo.release.manifest import (
-    FORMAT,
-    GENERATE,
-    MANIFEST,
-    QUANTIZED,
-    THRESHOLD,
-    USUAL,
-    WEIGHTS,
-    Release,
-    ReleasedTask,
-    parse,
-    read,
-    seal,
-    verify,
-)
+from zoo.release.folder import MANIFEST, QUANTIZED, THRESHOLD, USUAL, WEIGHTS, Release, ReleasedTask, verify
+from zoo.release.manifest import FORMAT, GENERATE, parse, read, seal
 
 __all__ = [
     "FORMAT",
