@@ -215,10 +215,10 @@ def test_what_is_refused_in_python(shelf: Shelf) -> None:
                 lambda: model.interpolate(0, 1, method="cubic"),
                 ("method = 'cubic' is not one of auto, linear, spherical",),
             ),
-            (lambda: model.interpolate(0, -1), ("from index -1 is out of range",)),
+            (lambda: model.interpolate(0, -1), ("The sample index -1 is out of range",)),
             (lambda: model.interpolate(0, 1, seed=-1), ("seed = -1 is out of range",)),
             (lambda: model.interpolate(DIGITS[:0], DIGITS[:0]), ("encode was given an empty batch",)),
-            (lambda: model.traverse(dimension=2), ("dimension = 2 is not an integer from 0 to 1",)),
+            (lambda: model.traverse(dimension=2), ("dimension = 2 is out of range: an integer from 0 to 1",)),
             (lambda: model.traverse(dimension=True), ("dimension = True",)),
             (
                 lambda: model.traverse(dimension=0, low=float("nan")),
@@ -245,7 +245,7 @@ def test_what_is_refused_in_python(shelf: Shelf) -> None:
             model.interpolate(digit, digit)
         with raises(SettingError, "There are 2 labels for 1 samples"):
             model.inpaint(digit, np.eye(28), label=[1, 2])
-        with raises(SettingError, "dimension = 32 is not an integer from 0 to 31"):
+        with raises(SettingError, "dimension = 32 is out of range: an integer from 0 to 31"):
             model.traverse(dimension=32, label=3)
     with zoo.load(shelf.release("cgan")) as model:
         for label in (np.array(3.5), [[1], [1, 2]], {0: 1}, {1}, True, "3", 2**70, [True], np.zeros((1, 1), int)):
@@ -393,10 +393,10 @@ def test_verbs_are_told(zoo_command: Command, shelf: Shelf) -> None:
         (("interpolate", "0", "1", "--method", "cubic"), ("'cubic' is not one of 'auto', 'linear'",)),
         (("interpolate", "0", "1", "--steps", "1"), ("steps = 1",)),
         (("interpolate", "0", "9" * 5000), ("9" * 99,)),
-        (("interpolate", "0", "9" * 15), ("from index 999999999999999 is out of range",)),
+        (("interpolate", "0", "9" * 15), ("The sample index 999999999999999 is out of range",)),
         (("traverse",), ("Missing option '--dimension'",)),
         (("traverse", "--dimension", "x"), ("'x' is not a valid integer",)),
-        (("traverse", "--dimension", "2"), ("dimension = 2 is not an integer from 0 to 1",)),
+        (("traverse", "--dimension", "2"), ("dimension = 2 is out of range: an integer from 0 to 1",)),
         (("traverse", "--dim", "1"), ("No such option '--dim'", "--dimension")),
         (("traverse", "a.png", "b.png", "--dimension", "1"), ("unexpected extra argument (b.png)",)),
         (("inpaint", "a.png"), ("Missing argument 'MASK'",)),

@@ -41,7 +41,9 @@ def build(model: Model, recipe: Recipe, sample: Sample, name: str) -> nn.Module:
         raise registry.fault(registry.split(name)[0], str(error), error, model.build) from error
     except Exception as error:
         form = f"{sample.x.kind} data of shape {sample.x.shape}"
-        said = f"{name} cannot be built for {form}: {one_line(error)[:200]}. Try other data or settings"
+        # a ValueError is how a plugin says that it does not take such data; of others the type matters
+        why = str(error).strip() if type(error) is ValueError and str(error).strip() else one_line(error)
+        said = f"{name} cannot be built for {form}: {' '.join(why.split())[:200]}. Try other data or settings"
         if isinstance(error, ValueError):  # a message of the model for the user, such as that of `Sample.form`
             raise PluginError(f"{said}; ZOO_DEBUG=1 shows where.") from error
         raise registry.fault(registry.split(name)[0], said, error, model.build) from error

@@ -185,6 +185,7 @@ def write(distribution: str, path: Path | None = None, check: bool = False) -> t
     """
     target = path or registry.file_path(distribution)
     if target is None:
+        models_of(distribution)  # says so where no such distribution is installed
         raise NotFoundError(f"{distribution} has no package folder for a registry.yaml. Give its path with -o.")
     wanted = {target: build(distribution)}
     content = registry.parse(wanted[target])

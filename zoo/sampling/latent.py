@@ -156,7 +156,7 @@ def traverse(
     space, found, labels = _latents(run, release, "traverse", 0 if x is None else x, seed, label)
     _check_memory(release, space, len(next(iter(found.values()))), steps)
     if not is_integer(dimension) or not 0 <= dimension < space.size:
-        raise SettingError(f"dimension = {dimension!r} is not an integer from 0 to {space.size - 1}.")
+        raise SettingError(f"dimension = {dimension!r} is out of range: an integer from 0 to {space.size - 1}.")
     latents, place = {}, int(dimension)
     for name, values in found.items():
         latents[name] = np.repeat(values[:, None], steps, axis=1)  # (n, steps, dimensions)
@@ -176,6 +176,8 @@ def _latents(
         space = drawn(release)
         if space is None:
             raise SettingError(_cannot(release, verb, "make samples of noise alone", coded(release), "give inputs"))
+        if not 0 <= value < 2**32:
+            raise SettingError(f"The sample index {value} is out of range: it must be from 0 to {2**32 - 1}.")
         seed, first, _ = philox.checked(seed, value, 1)
         index = np.array([first], np.int64)
         assert release.generation is not None
