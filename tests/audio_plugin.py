@@ -13,7 +13,7 @@ import zoo
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
-    latent: int = zoo.setting(4, "numbers in a code", ge=1)
+    latent: int = zoo.setting(4, "dimensions of z", ge=1)
 
 
 class Net(nn.Module):

@@ -340,11 +340,7 @@ class Terminal(Pipe):
 
 def test_long_lines_wrap_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     words = " ".join(["word"] * 40)
-    for stream, columns, widest in (
-        (Pipe("utf-8"), 60, 204),
-        (Terminal("utf-8"), 60, 60),
-        (Terminal("utf-8"), 15, 204),
-    ):
+    for stream, columns, widest in ((Pipe("utf-8"), 60, 204), (Terminal("utf-8"), 60, 60)):
         monkeypatch.setenv("COLUMNS", str(columns))
         monkeypatch.setattr(sys, "stdout", stream)
         table([("A", "B"), ("a", words)])
@@ -387,3 +383,17 @@ def test_older_spellings_of_the_output_are_taken_and_not_shown(
     assert "-o, --output" in told
     assert " --to" not in told
     assert "--out " not in told
+
+
+def test_tables_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last column is wrapped beside the others, or below them where they leave no room."""
+    from zoo.cli.arguments import hanging
+
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((40, 24)))
+    words = "one two three four five six seven eight nine"
+    assert hanging("a" * 10 + "  ", words).splitlines()[1] == " " * 12 + "seven eight nine"
+    below = hanging("a" * 30 + "  ", words).splitlines()
+    assert below == ["a" * 30, "    one two three four five six seven", "    eight nine"]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False, raising=False)
+    assert hanging("a" * 30 + "  ", words) == "a" * 30 + "  " + words

@@ -30,7 +30,7 @@ import zoo
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(zoo.Recipe):
-    latent: int = zoo.setting(2, "numbers in a code", ge=1)
+    latent: int = zoo.setting(2, "dimensions of z", ge=1)
 
 
 class Net(nn.Module):
@@ -276,7 +276,7 @@ CONTRACT = {
         "steps=2,", 'steps="2",', ("steps = '2' is not an integer of at least 1",)
     ),
     "a recipe field that cannot be set": Mistake(
-        'latent: int = zoo.setting(2, "numbers in a code", ge=1)',
+        'latent: int = zoo.setting(2, "dimensions of z", ge=1)',
         "latent: int | None = None",
         (
             "the field 'latent' is of the type an integer or None",

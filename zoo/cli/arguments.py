@@ -36,6 +36,9 @@ class UserPath(click.ParamType):  # type: ignore[type-arg]  # generic since clic
 NARROWEST = 20
 """The narrowest column, in characters, into which text is wrapped."""
 
+BELOW = 4
+"""The indent, in characters, of text that has no room beside its label."""
+
 FILE, DIR = UserPath("file"), UserPath("dir")
 
 
@@ -189,12 +192,14 @@ def table(rows: Sequence[tuple[str, ...]], indent: str = "") -> None:
 
 
 def hanging(label: str, text: str) -> str:
-    """Join a label and its text. On a terminal the text is wrapped, with a hanging indent after the label."""
+    """Join a label and its text. On a terminal the text is wrapped beside the label, or below it without room."""
     width = shutil.get_terminal_size().columns
-    if not sys.stdout.isatty() or len(label) + len(text) <= width or width - len(label) < NARROWEST:
+    if not sys.stdout.isatty() or len(label) + len(text) <= width:
         return label + text
-    lines = textwrap.wrap(text, width - len(label), break_long_words=False, break_on_hyphens=False)
-    return label + f"\n{' ' * len(label)}".join(lines)
+    beside = width - len(label) >= NARROWEST
+    indent = len(label) if beside else BELOW
+    lines = textwrap.wrap(text, width - indent, break_long_words=False, break_on_hyphens=False)
+    return (label if beside else label.rstrip() + f"\n{' ' * indent}") + f"\n{' ' * indent}".join(lines)
 
 
 def say_written(paths: list[Path]) -> None:

@@ -36,11 +36,11 @@ def list_command(
     if not rows:
         filtered = " and the filters" if pretrained or task or data else ""
         raise NotFoundError(f"No model matches {pattern!r}{filtered}. Run: zoo list")
-    cells = [("MODEL", "RECIPES (* RELEASED)", "TASKS", "TITLE")]
+    cells = [("MODEL", "RECIPES (* RELEASED)", "TITLE", "TASKS")]
     for model, group in itertools.groupby(rows, lambda row: row.model):
         row, *others = group
         recipes = " ".join(
             one.name.removeprefix(f"{model}.") + "*" * one.pretrained for one in (row, *others) if not one.note
         )
-        cells.append((model, recipes or "-", " ".join(row.tasks) or "-", row.title or f"({row.note})"))
+        cells.append((model, recipes or "-", row.title or f"({row.note})", " ".join(row.tasks) or "-"))
     table(cells)
