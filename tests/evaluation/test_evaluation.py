@@ -67,7 +67,7 @@ def test_released_digits_have_all_metrics_and_beat_pca() -> None:
     mse = found["mse"]
     assert mse.baseline is not None
     assert mse.value < mse.baseline[1]
-    assert mse.baseline[0] == "PCA, 8 numbers"
+    assert mse.baseline[0] == "PCA, 8 components"
     for name in ("fid", "kid", "precision"):  # real images are nearer to real ones
         measurement = found[name]
         assert measurement.baseline is not None
