@@ -196,6 +196,7 @@ BAD_MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a task with __": (lambda m: m["tasks"].update({"__init__": m["tasks"]["decode"]}), "'__init__'"),
     "a task like a method": (lambda m: m["tasks"].update({"generate": m["tasks"]["decode"]}), "'generate'"),
     "a graph of another format": (lambda m: m["tasks"]["decode"].update(graph=WEIGHTS), "which is no .onnx file"),
+    "a value that no float holds": (lambda m: m["metrics"][0].update(value=10**400), "value is missing or not of"),
     "an input with a space": (lambda m: m["tasks"]["decode"]["inputs"].update({"a b": m["sample"]["x"]}), "'a b'"),
     "an input called class": (lambda m: m["tasks"]["decode"]["inputs"].update({"class": m["sample"]["x"]}), "'class'"),
     "images in a text": (lambda m: m["samples"].update(file="samples.txt"), "'samples.txt', which cannot be"),

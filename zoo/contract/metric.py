@@ -79,7 +79,7 @@ def format_loss(loss: Mapping[str, Any]) -> str:
 
 
 def format_baseline(measurement: Measurement) -> str:
-    """``"0.931 (PCA, 16 numbers)"``, or a dash."""
+    """``"0.931 (PCA, 16 components)"``, or a dash."""
     return "-" if measurement.baseline is None else f"{number(measurement.baseline[1])} ({measurement.baseline[0]})"
 
 

@@ -26,13 +26,14 @@ def check(recipe: DataclassInstance) -> None:
         try:
             fitted = typed.fit(value, hints[field.name])
         except typed.Misfit:
-            raise SettingError(f"{field.name} = {value!r} is not {describe(type(recipe), field.name)}.") from None
+            raise SettingError(
+                f"{field.name} = {typed.shown(value)} is not {describe(type(recipe), field.name)}."
+            ) from None
         object.__setattr__(recipe, field.name, fitted)
         for item in fitted if isinstance(fitted, tuple) else (fitted,):
             if not _in_range(item, field.metadata):
-                raise SettingError(
-                    f"{field.name} = {value!r} is out of range: it must be {describe(type(recipe), field.name)}."
-                )
+                must = describe(type(recipe), field.name)
+                raise SettingError(f"{field.name} = {typed.shown(value)} is out of range: it must be {must}.")
 
 
 def types_of(cls: type) -> Mapping[str, Any]:

@@ -92,7 +92,10 @@ def fit(value: Any, hint: Any, path: str = "") -> Any:
         if callable(value):
             return value
     elif hint in (int, float) and not isinstance(value, bool) and isinstance(value, numbers.Integral):
-        return value if type(value) is hint else hint(value)
+        try:
+            return value if type(value) is hint else hint(value)
+        except OverflowError:  # an integer that is too large for a float
+            raise Misfit(path, value, hint) from None
     elif hint in (int, float, bool):
         if type(value) is hint:
             return value
@@ -164,7 +167,10 @@ def shown(value: Any) -> str:
         return f"a zoo.{type(value).__name__}" if isinstance(value, Checked) else f"a {type(value).__name__}"
     if callable(value):
         return f"the function {name_of(value)}"
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # an integer of thousands of digits
+        return f"{type(value).__name__} of too many digits to show"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]} … ({type(value).__name__})"
 
 

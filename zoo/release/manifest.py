@@ -209,7 +209,8 @@ def _check_measurement(metric: Mapping[str, Any], where: str) -> None:
 
 def _get(value: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:
     found = value.get(key) if isinstance(value, dict) else None
-    if not isinstance(found, kind):
+    too_large = isinstance(found, int) and kind == (int, float) and abs(found) > 2**1000  # no float holds it
+    if not isinstance(found, kind) or too_large:
         raise ReleaseError(f"{where} is damaged: {key} is missing or not of the right type. Get the release again.")
     return found
 
