@@ -64,6 +64,7 @@ def export(
     if runtime is not None and format != "web":
         raise SettingError(f"runtime = {str(runtime)!r} is only for --format web. Omit it.")
     target, run = files.expand(to), run_folder(source)
+    files.check_utf8(target)
     fill: Callable[[Path], None]
     if run is None:
         if checkpoint is not None:

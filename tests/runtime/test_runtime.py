@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import gc
 import json
+import os
 import pickle
 import pydoc
 import re
 import shutil
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
@@ -22,7 +24,7 @@ import pytest
 from PIL import Image
 
 import zoo
-from conftest import Shelf, python, raises, slow
+from conftest import Refused, Shelf, python, raises, slow
 from zoo import data, registry
 from zoo.contract.specs import Audio, Label, LogMel, Noise, Score, Spec, Text, Vector
 from zoo.core.cgroups import cores
@@ -511,3 +513,23 @@ def test_what_cannot_be_saved(value: Any, options: Any, words: str, release: Pat
 def test_a_source_that_is_none() -> None:
     with raises(NotFoundError, "SOURCE is None. Give a released name"):
         zoo.load(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_a_relative_path_survives_a_change_of_folder(
+    backend: str, release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(release, tmp_path / "here")
+    monkeypatch.chdir(tmp_path)
+    with zoo.load("./here", backend=backend) as model:  # type: ignore[arg-type]
+        monkeypatch.chdir("/")
+        assert model.generate(1).shape == (1, 8, 8)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names that are not UTF-8")
+def test_folders_whose_names_are_not_utf8(release: Path, refused: Refused, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"odd\xe9")
+    shutil.copytree(release, odd)
+    refused("generate", odd, says=("is not UTF-8", "Rename the folder"))
+    refused("export", release, "-o", tmp_path / os.fsdecode(b"other\xe9"), says=("is not UTF-8", "Choose another"))
+    assert not (tmp_path / os.fsdecode(b"other\xe9")).exists()

@@ -52,13 +52,13 @@ def check_outside_releases(path: Path) -> None:
             raise ExistsError(f"{path} is inside the release {folder}, which never changes. Choose another path.")
 
 
-def check_utf8(path: Path) -> None:
+def check_utf8(path: Path, then: str = "Choose another --output.") -> None:
     """Raise :class:`ZooError` for a path that is not UTF-8: readers of ONNX and safetensors reject such paths."""
     try:
         str(path.absolute()).encode("utf-8")
     except UnicodeEncodeError as error:
         raise ZooError(
-            f"{str(path.absolute())!r} is not UTF-8, and ONNX Runtime cannot open such a path. Choose another --output."
+            f"{str(path.absolute())!r} is not UTF-8, and ONNX Runtime cannot open such a path. {then}"
         ) from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MethodType
 from typing import Any, Literal
@@ -332,4 +333,7 @@ def load(
     if threads is not None:
         check_threads(threads)
     release = read(find(source))
+    folder = release.folder.absolute()  # a later os.chdir must not matter
+    files.check_utf8(folder, "Rename the folder.")
+    release = replace(release, folder=folder)
     return LoadedModel(release, open_backend(backend, release, device, threads))
