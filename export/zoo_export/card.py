@@ -17,7 +17,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
     data, recipe = provenance["data"], manifest["recipe"]
     x = _spec(manifest["sample"]["x"])
     kind = kinds.of_sample(x)
-    is_text = kind.held(x) is None
+    is_text = kind.display_shape(x) is None
     generates = manifest["generation"] is not None
     sections = [
         "---",
@@ -36,7 +36,9 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         sections += [f"[The same {manifest['samples']['n']} audio clips, one after the other](samples.wav)", ""]
     sections += ["## Run it", "", "```sh", "pip install 'genzoo[cpu]'"]
     if generates:
-        sections.append(f"zoo generate . --seed 0{'' if is_text else f' -n {kind.asked} -o ../{name}{kind.written}'}")
+        sections.append(
+            f"zoo generate . --seed 0{'' if is_text else f' -n {kind.card_count} -o ../{name}{kind.card_ending}'}"
+        )
     sections += ["```", "", "```python", "import zoo", "", 'model = zoo.load("./")  # ONNX Runtime and numpy, no torch']
     if generates and is_text:
         sections.append("print(model.generate(1, seed=0)[0])")

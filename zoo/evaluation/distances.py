@@ -67,9 +67,8 @@ def precision_recall(real: Array, fake: Array) -> tuple[float, float]:
 def covered(points: Array, manifold: Array) -> float:
     """The fraction of `points` within the radius of at least one sample of `manifold` (eq. 1)."""
     k = min(NEIGHBOURS, len(manifold) - 1)
-    radii = (
-        NearestNeighbors(n_neighbors=k + 1).fit(manifold).kneighbors(manifold)[0][:, -1]
-    )  # the nearest is the sample itself
+    # k + 1 neighbours: the nearest is the sample itself
+    radii = NearestNeighbors(n_neighbors=k + 1).fit(manifold).kneighbors(manifold)[0][:, -1]
 
     def inside(distances: Array, start: int) -> Array:
         return np.asarray((distances <= radii).any(1))

@@ -68,7 +68,7 @@ def as_samples(value: Any, specs: Iterable[Spec]) -> tuple[Any, SampleSpec | Non
             raise SettingError(f"What was given to save holds {value.dtype}, which is neither numbers nor text.")
     for spec in specs:
         kind = kinds.SAMPLES.get(spec.kind)
-        if kind is not None and kind.is_held(value, spec):
-            shape = kind.held(spec)
+        if kind is not None and kind.is_displayed(value, spec):
+            shape = kind.display_shape(spec)
             return value if shape is None else value.reshape(-1, *shape), cast(SampleSpec, spec)
     return value, None

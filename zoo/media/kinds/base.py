@@ -144,19 +144,19 @@ class SampleKind(Kind[S]):
     """The smallest value of a sample; the largest is 1."""
     tag: ClassVar[str]
     """What the Hugging Face Hub calls models that generate them."""
-    asked: ClassVar[int] = 1
-    """Samples that the example of a model card generates, into a file that ends in `written`."""
-    written: ClassVar[str] = ".wav"
+    card_count: ClassVar[int] = 1
+    """Samples that the example of a model card generates, into a file that ends in `card_ending`."""
+    card_ending: ClassVar[str] = ".wav"
     compared: ClassVar[tuple[int, int]] = (8, 4)
     """Test samples that are shown beside what a model makes of them, and the columns of that grid."""
 
-    def held(self, spec: S) -> tuple[int, ...] | None:
+    def display_shape(self, spec: S) -> tuple[int, ...] | None:
         """The shape in which people hold one sample; None for what is no array."""
         return spec.shape
 
-    def is_held(self, value: Any, spec: S) -> bool:
+    def is_displayed(self, value: Any, spec: S) -> bool:
         """Whether a value is one sample or a batch, as people hold them."""
-        shape = self.held(spec)
+        shape = self.display_shape(spec)
         return isinstance(value, np.ndarray) and value.dtype.kind == "f" and shape in (value.shape, value.shape[1:])
 
     def from_data(self, x: Array) -> Array:

@@ -21,7 +21,7 @@ class ImageKind(SampleKind[Image]):
     """uint8 (n, h, w), or (n, h, w, 3) in colour."""
 
     noun, unit, tag = "an image", "images", "image-generation"
-    asked, written = 16, ".png"
+    card_count, card_ending = 16, ".png"
     endings = (".png", ".npy")
     layout = Layout(64, 8, 1)
     compared = (16, 8)
@@ -49,7 +49,7 @@ class ImageKind(SampleKind[Image]):
         return f"{self.gives(spec)}, or floats in [0, 1]; PIL images; the names of image files; all of {size}"
 
     def gives(self, spec: Image) -> str:
-        return f"images, uint8 {batch_shape(self.held(spec))}"
+        return f"images, uint8 {batch_shape(self.display_shape(spec))}"
 
     def describe(self, spec: Image) -> str:
         return f"image {spec.height}×{spec.width}{' in colour' if spec.channels == 3 else ''}"
@@ -58,11 +58,11 @@ class ImageKind(SampleKind[Image]):
         levels: Array = np.rint(self._draw("uniform", spec, batch, stream) * np.float32(255))
         return levels / np.float32(255)
 
-    def held(self, spec: Image) -> tuple[int, ...]:
+    def display_shape(self, spec: Image) -> tuple[int, ...]:
         return (spec.height, spec.width) if spec.channels == 1 else (spec.height, spec.width, spec.channels)
 
-    def is_held(self, value: Any, spec: Image) -> bool:
-        shape = self.held(spec)
+    def is_displayed(self, value: Any, spec: Image) -> bool:
+        shape = self.display_shape(spec)
         return isinstance(value, np.ndarray) and value.dtype.kind == "u" and shape in (value.shape, value.shape[1:])
 
     def from_data(self, x: Array) -> Array:

@@ -48,10 +48,10 @@ class TextKind(SampleKind[Text]):
     def example(self, spec: Text, batch: int, stream: int) -> Array:
         return self._classes(spec, spec.classes, batch, stream)
 
-    def held(self, spec: Text) -> None:
+    def display_shape(self, spec: Text) -> None:
         return None
 
-    def is_held(self, value: Any, spec: Text) -> bool:
+    def is_displayed(self, value: Any, spec: Text) -> bool:
         return isinstance(value, list)
 
     def image(self, samples: Any, spec: Text, columns: int | None = None, gap: int = 1) -> Pixels:
