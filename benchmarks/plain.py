@@ -164,7 +164,7 @@ def mnist_batches(folder: Path, recipe: Any, device: str) -> tuple[zoo.Sample, I
             for index in order[: len(order) // recipe.batch * recipe.batch].split(recipe.batch):
                 yield images[index]
 
-    return zoo.Sample(zoo.Image(1, 28, 28), classes=10), batches()
+    return zoo.Sample(zoo.Image(1, 28, 28), {"label": zoo.Label(10)}), batches()
 
 
 def text_batches(folder: Path, recipe: Any, device: str) -> tuple[zoo.Sample, Iterator[Tensor]]:

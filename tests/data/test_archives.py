@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 
 from conftest import raises
 from data_files import SPLITS, archive_of, as_it_lies, put, usable
-from zoo.contract.specs import Audio, Image, LogMel, Sample
+from zoo.contract.specs import Audio, Image, Label, LogMel, Sample
 from zoo.core.errors import DataError
 from zoo.data import NAMED, archives, cifar, load
 from zoo.data.known_file import KnownFile, listing
@@ -77,7 +77,7 @@ def test_cifar_from_its_archive_and_from_the_unpacked_folder(small_cifar: dict[s
         (tmp_path / "unpacked" / "cifar-10-batches-bin" / name).write_bytes(content)
     for split, labels in (("train", list(range(10))), ("test", [0, 1])):
         one, other = (load("cifar10", split, data_dir=tmp_path / form) for form in ("packed", "unpacked"))  # type: ignore[arg-type]
-        assert one.sample == other.sample == Sample(Image(3, 32, 32), 10)
+        assert one.sample == other.sample == Sample(Image(3, 32, 32), {"label": Label(10)})
         for data in (one, other):
             usable(data)
             assert data.labels is not None
@@ -223,7 +223,7 @@ def test_cifar_jpeg_from_an_archive(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert isinstance(train.x, np.ndarray)
     assert np.abs(train.x[:, 0].mean((1, 2)) - [0, 0, 20, 20, 40, 40]).max() < 3
     assert np.abs(train.x[:, 2].mean((1, 2)) - [255, 255, 235, 235, 215, 215]).max() < 3
-    assert (len(test), test.sample) == (1, Sample(Image(3, 32, 32), 10))
+    assert (len(test), test.sample) == (1, Sample(Image(3, 32, 32), {"label": Label(10)}))
     usable(train)
     with raises(DataError, "unknown class 'cats'"):
         load("cifar10-jpeg", "train", data_dir=there({"train/cats/0000.jpg": jpeg(0)}))
@@ -262,7 +262,7 @@ def test_fsdd_from_an_archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     names = [(digit, speaker, index) for digit in (3, 7) for speaker in ("ann", "bob") for index in (0, 4, 5, 11)]
     there({f"recordings/{d}_{s}_{i}.wav": sound(100 * d + 10 * (s == "bob") + i) for d, s, i in names})
     train, test = (load("fsdd", split, data_dir=tmp_path, seconds=0.1) for split in SPLITS)
-    assert train.sample == test.sample == Sample(Audio(8000, 800), 10)
+    assert train.sample == test.sample == Sample(Audio(8000, 800), {"label": Label(10)})
     assert isinstance(train.x, np.ndarray)
     assert isinstance(test.x, np.ndarray)
     assert test.x[:, 0].tolist() == [300, 700, 310, 710, 304, 704, 314, 714]

@@ -17,7 +17,7 @@ import pytest
 
 from conftest import raises, slow
 from data_files import NOISE, SPLITS, as_it_lies, closed_port, known, put, usable
-from zoo.contract.specs import Image, Sample
+from zoo.contract.specs import Image, Label, Sample
 from zoo.core.errors import DataError, MissingPackageError, SettingError
 from zoo.data import NAMED, data_folder, idx, load
 from zoo.data.dataset import fingerprint
@@ -111,7 +111,7 @@ def test_needs_no_torch() -> None:
 def test_digits() -> None:
     pytest.importorskip("sklearn")
     train, test = load("digits", "train"), load("digits", "test")
-    assert train.sample == test.sample == Sample(Image(1, 8, 8), 10)
+    assert train.sample == test.sample == Sample(Image(1, 8, 8), {"label": Label(10)})
     assert (train.x.shape, test.x.shape) == ((1500, 1, 8, 8), (297, 1, 8, 8))
     assert (len(train), len(test)) == (1500, 297)
     usable(train)
@@ -162,7 +162,7 @@ def test_fingerprint_tells_shapes_types_and_labels_apart() -> None:
 def test_mnist_as_published(real: Path) -> None:
     train, test = load("mnist", "train", data_dir=real), load("mnist", "test", data_dir=real)
     assert (train.x.shape, test.x.shape) == ((60000, 1, 28, 28), (10000, 1, 28, 28))
-    assert train.sample == Sample(Image(1, 28, 28), 10)
+    assert train.sample == Sample(Image(1, 28, 28), {"label": Label(10)})
     usable(train)
     usable(test)
     assert train.labels is not None
@@ -297,7 +297,7 @@ def test_what_is_inside_is_checked_however_it_is_packed(
             gzip.compress(content, 1) if form == "anew" else content
         )
     data = load(name, "train", data_dir=tmp_path)
-    assert data.sample == Sample(Image(1, 28, 28), 10)
+    assert data.sample == Sample(Image(1, 28, 28), {"label": Label(10)})
     assert (data.x == images[:, None]).all()
     assert data.labels is not None
     assert data.labels.tolist() == [9, 3]

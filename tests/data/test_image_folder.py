@@ -16,7 +16,7 @@ from PIL import ImageFile, features
 import zoo
 from conftest import raises
 from data_files import NOISE, usable
-from zoo.contract.specs import Image, Sample
+from zoo.contract.specs import Image, Label, Sample
 from zoo.core import memory
 from zoo.core.errors import DataError, SettingError
 from zoo.data import load, stream
@@ -52,7 +52,7 @@ def test_folder_with_classes(tmp_path: Path) -> None:
     (root / "notes.txt").write_text("no image")
     (root / "dog" / "labels.csv").write_text("no image")
     train, test = load(f"folder:{root}", "train"), load(f"folder:{root}", "test")
-    assert train.sample == test.sample == Sample(Image(1, 3, 4), classes=2)
+    assert train.sample == test.sample == Sample(Image(1, 3, 4), {"label": Label(2)})
     assert sorted(test.x[:, 0, 0, 0].tolist()) == [0, 101, 111]  # the first, the eleventh and the last of 21
     assert sorted(train.x[:, 0, 0, 0].tolist()) == [*range(1, 9), 100, *range(102, 111)]
     assert test.labels is not None
@@ -75,7 +75,7 @@ def test_folder_without_classes(tmp_path: Path) -> None:
     count = len(endings)
     assert (len(train), len(test)) == (count - 2, 2)
     assert count > 10
-    assert train.sample == Sample(Image(3, 3, 4), classes=0)
+    assert train.sample == Sample(Image(3, 3, 4))
     assert train.labels is None
     values = np.sort(train.x[:, :, 0, 0].astype(int), axis=0)
     expected = [10 * index for index in range(count) if index % 10]
@@ -88,7 +88,9 @@ def test_folder_with_its_own_splits(tmp_path: Path) -> None:
     saved(tmp_path / "test" / "a" / "1.png", "RGB", value=3)
     saved(tmp_path / "test" / "c" / "1.png", value=4)
     train, test = load(f"folder:{tmp_path}", "train"), load(f"folder:{tmp_path}", "test")
-    assert train.sample == test.sample == Sample(Image(3, 3, 4), classes=3)  # what either split has, both have
+    assert (
+        train.sample == test.sample == Sample(Image(3, 3, 4), {"label": Label(3)})
+    )  # what either split has, both have
     assert train.labels is not None
     assert test.labels is not None
     assert dict(zip(train.labels.tolist(), train.x[:, :, 0, 0].tolist(), strict=True)) == {1: [1] * 3, 2: [2] * 3}

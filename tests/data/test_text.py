@@ -11,7 +11,7 @@ import pytest
 
 from conftest import raises
 from data_files import closed_port, known, put, usable
-from zoo.contract.specs import Audio, LogMel, Sample, Text
+from zoo.contract.specs import Audio, Label, LogMel, Sample, Text
 from zoo.core.errors import DataError
 from zoo.data import NAMED, DataSet, load
 
@@ -49,7 +49,7 @@ def test_descriptions_need_no_download(tmp_path: Path) -> None:
 def test_tones_are_what_they_are_called(tmp_path: Path) -> None:
     """Their pitch stays, rises by an octave or falls by one, and the splits differ."""
     train, test = (load("tones", split, data_dir=tmp_path, seconds=1.0) for split in ("train", "test"))
-    assert train.sample == test.sample == Sample(Audio(8000, 8000), classes=3)
+    assert train.sample == test.sample == Sample(Audio(8000, 8000), {"label": Label(3)})
     assert train.labels is not None
     assert np.bincount(train.labels).tolist() == [80, 80, 80]
     assert train.sha256 != test.sha256

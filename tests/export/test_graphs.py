@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import zoo
 from conftest import Refused, Shelf, raises, slow
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import Image, Sample
+from zoo.contract.specs import Image, Label, Sample
 from zoo.core import philox
 from zoo.core.errors import ExportError, SettingError
 from zoo.media.convert import from_batch
@@ -131,7 +131,7 @@ def test_labels_and_several_noises() -> None:
     inputs = {"z": zoo.Noise((4,)), "label": zoo.Label(5), "u": zoo.Noise((4,), "uniform")}
     task = zoo.Task(module.decode, inputs, {"image": zoo.Image(1, 2, 2)})
     whole = generate_graph.of(
-        Plan(zoo.OneShot("decode"), {"decode": task}, Sample(task.outputs["image"], 5)),  # type: ignore[arg-type]
+        Plan(zoo.OneShot("decode"), {"decode": task}, Sample(task.outputs["image"], {"label": Label(5)})),  # type: ignore[arg-type]
         {"decode": onnx_graph.trace(module, task, "decode")},
     )
     onnx.checker.check_model(whole, full_check=True)

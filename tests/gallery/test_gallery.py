@@ -250,7 +250,7 @@ def test_data_without_a_name_leave_images_out(data: str | None, why: str, altere
 
 def test_data_of_another_form_leave_images_out(tmp_path: Path) -> None:
     held = read(zoo.release.resolve.find("vae.digits"))
-    other = dataclasses.replace(held, sample=Sample(Image(1, 9, 9), 10))
+    other = dataclasses.replace(held, sample=Sample(Image(1, 9, 9), {"label": Label(10)}))
     tests = media.Tests(tmp_path)
     assert tests.of(other) is None
     assert "another form" in tests.without["vae.digits"]
@@ -297,7 +297,11 @@ def test_a_conditional_model_is_told_the_labels(tmp_path: Path) -> None:
     image, module = Image(1, 8, 8), Shown()
     inputs, outputs = {"image": image, "label": Label(10)}, {"reconstruction": image}
     model = of_module(
-        "shown.x", module, {"reconstruct": Task(module.reconstruct, inputs, outputs)}, None, Sample(image, 10)
+        "shown.x",
+        module,
+        {"reconstruct": Task(module.reconstruct, inputs, outputs)},
+        None,
+        Sample(image, {"label": Label(10)}),
     )
     model.release = dataclasses.replace(model.release, manifest={"recipe": {"data": "digits"}})
     (back,) = media.given_back(model, media.Tests(tmp_path), tmp_path / "models" / "shown.x")
@@ -307,7 +311,7 @@ def test_a_conditional_model_is_told_the_labels(tmp_path: Path) -> None:
     told = np.where((test.labels[:16] == 3)[:, None, None], real, 0).astype(np.uint8)
     assert np.array_equal(np.asarray(PngFile.open(tmp_path / back.image.path)), grid.enlarge(grid.pairs(real, told)))
     other = Task(module.reconstruct, {"image": image, "label": Label(7)}, outputs)  # not the labels of this data
-    model = of_module("shown.x", module, {"reconstruct": other}, None, Sample(image, 10))
+    model = of_module("shown.x", module, {"reconstruct": other}, None, Sample(image, {"label": Label(10)}))
     assert media.ways(model.release) == []
 
 

@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 
 import zoo
 from conftest import Command, Refused, one_error, plugged, raises, slow
-from zoo.contract.specs import Audio, LogMel, Sample, spec_from_json, to_json
+from zoo.contract.specs import Audio, Label, LogMel, Sample, spec_from_json, to_json
 from zoo.core.errors import DataError, ParityError, ReleaseError, SettingError
 from zoo.data import load
 from zoo.media import display, wav
@@ -305,7 +305,7 @@ def sounds(tmp_path: Path) -> Path:
 
 def test_folder_of_sounds(sounds: Path) -> None:
     train, test = (load(f"audio:{sounds}", split, seconds=0.2) for split in ("train", "test"))  # type: ignore[arg-type]
-    assert train.sample == test.sample == Sample(Audio(RATE, 200), classes=2)
+    assert train.sample == test.sample == Sample(Audio(RATE, 200), {"label": Label(2)})
     assert train.x.shape == (18, 200)
     assert isinstance(train.x, np.ndarray)
     assert train.x.dtype == np.int16

@@ -22,7 +22,7 @@ from zoo_autoencoders.cvae import CVAE
 from zoo_autoencoders.mixture import Mixture
 from zoo_export import onnx_graph
 
-DIGIT = zoo.Sample(zoo.Image(1, 8, 8), 10)
+DIGIT = zoo.Sample(zoo.Image(1, 8, 8), {"label": zoo.Label(10)})
 
 
 @pytest.mark.parametrize("mean", [0.0, 0.3, 0.99])
@@ -58,7 +58,7 @@ def test_the_score_of_levels_is_the_same_in_onnx_runtime() -> None:
 def test_the_weight_of_the_kl_term_rises() -> None:
     recipe = vae.Recipe(kl_warmup=0.5)
     for progress, share in ((0.0, 0.0), (0.25, 0.5), (0.5, 1.0), (1.0, 1.0)):
-        batch = zoo.Batch(torch.empty(0), torch.empty(0), torch.empty(0), torch.tensor(progress))
+        batch = zoo.Batch(torch.empty(0), {}, torch.empty(0), torch.tensor(progress))
         assert float(vae.warm(batch, recipe)) == share
         assert float(vae.warm(batch, vae.Recipe())) == 1
 
@@ -72,7 +72,7 @@ def test_the_bound_of_k_samples_is_that_of_the_metric() -> None:
         net.decoder[0].weight.mul_(20)
         torch.manual_seed(0)
         images = torch.bernoulli(torch.full((2000, 1, 8, 8), 0.5))
-        batch = zoo.Batch(images, torch.zeros(2000), torch.arange(2000), torch.ones(()))
+        batch = zoo.Batch(images, {}, torch.arange(2000), torch.ones(()))
         (found,) = iwae.loss(net, batch, recipe).values()
         elbo = torch.cat([sum(vae.bound(net, images))[:, None] for _ in range(5)], 1).mean()  # type: ignore[call-overload]
         assert float(found) == pytest.approx(float(vae.iwae(net, images, 20).mean()), abs=0.05)
@@ -140,7 +140,7 @@ def test_codes_of_images_that_are_not_there_do_not_count() -> None:
     module = build(glo.glo, recipe, DIGIT, "glo")
     with torch.no_grad():
         module.latents.weight[50:] = 1.0
-        batch = zoo.Batch(torch.empty(50), torch.empty(50), torch.arange(50), torch.ones(()))
+        batch = zoo.Batch(torch.empty(50), {}, torch.arange(50), torch.ones(()))
         glo.fit_prior(module, [batch], recipe)
     assert torch.allclose(module.prior.means[0], module.latents.weight[:50].mean(0), atol=1e-6)
 
@@ -172,7 +172,7 @@ def test_the_label_is_given_to_both_networks_and_found_by_bayes() -> None:
 def test_phases_of_the_vae_gan_move_what_they_should() -> None:
     """Each phase has gradients for its own part: the encoder's and the decoder's go through the discriminator."""
     net = build(vae_gan.vae_gan, vae_gan.vae_gan.recipes["tiny"], DIGIT, "vae-gan")
-    batch = zoo.Batch(torch.rand(8, 1, 8, 8), torch.zeros(8), torch.arange(8), torch.zeros(()))
+    batch = zoo.Batch(torch.rand(8, 1, 8, 8), {}, torch.arange(8), torch.zeros(()))
     for objective in vae_gan.vae_gan.objectives:
         net.zero_grad(set_to_none=True)
         sum(objective.loss(net, batch, vae_gan.Recipe()).values()).backward()  # type: ignore[union-attr]

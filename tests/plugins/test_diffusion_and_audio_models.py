@@ -16,7 +16,7 @@ from zoo_diffusion import ddpm
 
 def batch(x: torch.Tensor, index: torch.Tensor | None = None) -> zoo.Batch:
     count = torch.arange(len(x)) if index is None else index
-    return zoo.Batch(x, torch.zeros(len(x), dtype=torch.int64), count, torch.zeros(()))
+    return zoo.Batch(x, {}, count, torch.zeros(()))
 
 
 def test_schedules_are_those_of_the_papers() -> None:

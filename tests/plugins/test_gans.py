@@ -21,13 +21,15 @@ from zoo.release.resolve import find
 from zoo.training import checkpoints
 from zoo_gans import cgan, gan, infogan, lsgan, nets, sngan, wgan, wgan_gp
 
-SAMPLE = zoo.Sample(zoo.Image(1, 8, 8), 10)
+SAMPLE = zoo.Sample(zoo.Image(1, 8, 8), {"label": zoo.Label(10)})
 GANS = ("gan", "dcgan", "lsgan", "wgan", "wgan-gp", "sngan", "cgan", "infogan", "bigan")
 
 
 def images(value: float = 0.5, count: int = 6) -> Batch:
     labels = torch.arange(count) % 10
-    return Batch(x=torch.full((count, 1, 8, 8), value), labels=labels, index=labels, progress=torch.zeros(()))
+    return Batch(
+        x=torch.full((count, 1, 8, 8), value), fields={"label": labels}, index=labels, progress=torch.zeros(())
+    )
 
 
 class Mean(nn.Module):

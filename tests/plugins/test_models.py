@@ -254,10 +254,10 @@ def _metrics(run: Path) -> list[dict[str, object]]:
 
 
 FORMS = {
-    "digits": zoo.Sample(zoo.Image(1, 8, 8), 10),
-    "mnist": zoo.Sample(zoo.Image(1, 28, 28), 10),
-    "cifar10-jpeg": zoo.Sample(zoo.Image(3, 32, 32), 10),
-    "fsdd": zoo.Sample(zoo.LogMel(8000, 6144, 64, 256, 64), 10),
+    "digits": zoo.Sample(zoo.Image(1, 8, 8), {"label": zoo.Label(10)}),
+    "mnist": zoo.Sample(zoo.Image(1, 28, 28), {"label": zoo.Label(10)}),
+    "cifar10-jpeg": zoo.Sample(zoo.Image(3, 32, 32), {"label": zoo.Label(10)}),
+    "fsdd": zoo.Sample(zoo.LogMel(8000, 6144, 64, 256, 64), {"label": zoo.Label(10)}),
     "shakespeare": zoo.Sample(zoo.Text("".join(map(chr, range(32, 97))), 128)),
 }
 

@@ -134,7 +134,7 @@ def test_a_model_with_labels_draws_by_them(tmp_path: Path) -> None:
     changes = {"conditional": True}
     run = zoo.train("pixelcnn.tiny", set=changes, out=tmp_path / "run", release=False, quiet=True)
     model, recipe = registry.load_recipe("pixelcnn.tiny")
-    sample = zoo.Sample(zoo.Image(1, 8, 8), 10)
+    sample = zoo.Sample(zoo.Image(1, 8, 8), {"label": zoo.Label(10)})
     net = build(model, dataclasses.replace(recipe, **changes), sample, "pixelcnn.tiny")
     checkpoints.load_module(checkpoints.weights(checkpoints.read(run.folder)), net)
     tasks = model.tasks(net)

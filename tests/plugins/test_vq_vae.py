@@ -21,7 +21,7 @@ from zoo.training import checkpoints
 @pytest.fixture
 def module() -> torch.nn.Module:
     model, recipe = registry.load_recipe("vq-vae.tiny")
-    return build(model, recipe, zoo.Sample(zoo.Image(1, 8, 8), 10), "vq-vae.tiny")
+    return build(model, recipe, zoo.Sample(zoo.Image(1, 8, 8), {"label": zoo.Label(10)}), "vq-vae.tiny")
 
 
 def test_the_nearest_vector_is_found(module: torch.nn.Module) -> None:
@@ -67,7 +67,7 @@ def test_each_half_of_a_run_moves_its_own_weights(tmp_path: Path) -> None:
 
 def _tiny() -> tuple[zoo.Model, zoo.Recipe, zoo.Sample, str]:
     model, recipe = registry.load_recipe("vq-vae.tiny")
-    return model, recipe, zoo.Sample(zoo.Image(1, 8, 8), 10), "vq-vae.tiny"
+    return model, recipe, zoo.Sample(zoo.Image(1, 8, 8), {"label": zoo.Label(10)}), "vq-vae.tiny"
 
 
 def _module(run: Path, which: str) -> dict[str, Tensor]:

@@ -229,7 +229,7 @@ def test_any_small_module_generates_the_same_by_torch_by_its_task_and_by_its_gra
     task = zoo.Task(module.forward, form.inputs, {"image": image})
     graph = onnx_graph.trace(module, task, "draw")
     alone = session(graph.SerializeToString())
-    plan = Plan(zoo.OneShot("draw"), {"draw": task}, zoo.Sample(image, form.classes))
+    plan = Plan(zoo.OneShot("draw"), {"draw": task}, zoo.Sample(image, {"label": zoo.Label(form.classes)}))
     whole = session(generate_graph.of(plan, {"draw": graph}).SerializeToString())
 
     def by_torch(name: str, feeds: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:

@@ -14,7 +14,7 @@ from torch import nn
 
 import zoo
 from conftest import Command
-from zoo import modules, registry
+from zoo import Label, modules, registry
 from zoo.contract.specs import Image, Sample, Text
 from zoo.data import DataSet, load
 from zoo.plugin import Batch
@@ -39,7 +39,7 @@ def nll(module: nn.Module, vocabulary: str) -> float:
     zero = torch.zeros(1)
     metric = registry.load("chargpt").metrics[0].fn
     with torch.no_grad():
-        return float(metric(module.eval(), Batch(x=ids, labels=zero, index=zero, progress=zero), None)[0])
+        return float(metric(module.eval(), Batch(x=ids, fields={}, index=zero, progress=zero), None)[0])
 
 
 @pytest.mark.parametrize("change", ["another", "more", "fewer"])
@@ -168,6 +168,6 @@ def test_classes_of_another_folder(tmp_path: Path) -> None:
 def test_names_of_classes_that_are_known() -> None:
     assert finetune.origin("features.digits").classes == tuple(map(str, range(10)))
     for data in (None, {}, {"name": 3}, {"name": "x", "classes": 3}, {"classes": ["a"]}, {"classes": [1, 2]}):
-        assert finetune._classes(data, Sample(Image(1, 8, 8), 2)) == ()
-    pair, model = Sample(Image(1, 8, 8), 2), registry.load_recipe("ae.tiny")
+        assert finetune._classes(data, Sample(Image(1, 8, 8), {"label": Label(2)})) == ()
+    pair, model = Sample(Image(1, 8, 8), {"label": Label(2)}), registry.load_recipe("ae.tiny")
     assert rows.differing(pair, (), pair, ("a", "b"), *model, "ae.tiny") == []

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
+from zoo.contract import names
 from zoo.contract.typed import Checked, shown
 from zoo.core.errors import PluginError, ReleaseError
 
@@ -163,16 +164,42 @@ SampleSpec = Image | Text | Audio | LogMel
 
 S = TypeVar("S", Image, Text, Audio, LogMel)
 
+FieldSpec = SampleSpec | Vector | Label
+"""What a field of a sample beside the modelled one can be."""
+
 Spec = SampleSpec | Vector | Label | Noise | Score
 SPECS: dict[str, type[Spec]] = {spec.kind: spec for spec in (Image, Text, Audio, LogMel, Vector, Label, Noise, Score)}
 
 
 @dataclass(frozen=True)
 class Sample(Checked):
-    """What one item of a data set is: its form, and the number of classes (0 where it has no labels)."""
+    """What one item of a data set is: the form of `x`, which is modelled, and of its other fields by name.
+
+    The field ``label`` is its class; the others, such as a caption or a second image, have names of the data set's own.
+    """
 
     x: SampleSpec
-    classes: int = 0
+    fields: Mapping[str, FieldSpec] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.fields:
+            if name == "x" or (problem := names.argument_problem(name)):
+                raise PluginError(f"Sample: the field {name!r} {problem if name != 'x' else 'is the modelled one'}.")
+
+    def __getitem__(self, name: str) -> FieldSpec:
+        """The form of a field; ``"x"`` is the modelled one. Raises ValueError, which names the fields, for another."""
+        if name == "x":
+            return self.x
+        if name not in self.fields:
+            raise ValueError(f"it needs the field {name!r}, and this data has {', '.join(('x', *self.fields))}")
+        return self.fields[name]
+
+    @property
+    def classes(self) -> int:
+        """The number of classes of the field ``label``, or 0 where there is no such field of one class a sample."""
+        label = self.fields.get("label")
+        return label.classes if isinstance(label, Label) and not label.shape else 0
 
     def form(self, spec: type[S]) -> S:
         """The form of an item, for a model that is made for such data only, as in `sample.form(zoo.Image)`.
@@ -260,6 +287,24 @@ def spec_from_json(value: Any, where: str) -> Spec:
     if isinstance(spec, LogMel) and not spec.hop <= spec.window <= LARGEST // max(spec.shape):
         raise ReleaseError(f"{where} has windows of {spec.window} and hops of {spec.hop}, which are not usable.")
     return spec
+
+
+def sample_to_json(sample: Sample) -> dict[str, Any]:
+    """The JSON object for the form of a sample."""
+    return {"x": to_json(sample.x), "fields": {name: to_json(spec) for name, spec in sample.fields.items()}}
+
+
+def sample_from_json(value: Any, where: str) -> Sample:
+    """The form of a sample that a JSON object declares; a :class:`ReleaseError` that names `where` if it is none."""
+    fields = value.get("fields", {}) if isinstance(value, dict) else None
+    if not isinstance(fields, dict):
+        raise ReleaseError(f"{where} is {str(value)[:80]!r}, which is not usable.")
+    x = spec_from_json(value.get("x"), where)
+    found = {name: spec_from_json(spec, f"{where}: field {name[:80]!r}") for name, spec in fields.items()}
+    try:
+        return Sample(x, found)  # type: ignore[arg-type]  # checked by Sample
+    except PluginError as error:
+        raise ReleaseError(f"{where} is not usable: {error}") from error
 
 
 def generation_from_json(value: Any, where: str) -> Generation:

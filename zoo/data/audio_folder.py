@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.contract.specs import Audio, LogMel, Sample
+from zoo.contract.specs import Audio, Label, LogMel, Sample
 from zoo.core.errors import DataError
 from zoo.data import folder_scan
 from zoo.data.dataset import DataSet, Options, Split, fingerprint
@@ -31,7 +31,7 @@ def own(given: str, split: Split, options: Options) -> DataSet:
     return DataSet(
         name=f"audio:{found.name}",
         split=split,
-        sample=Sample(spec, classes=len(found.classes)),
+        sample=Sample(spec, {"label": Label(len(found.classes))} if found.classes else {}),
         x=of_waveforms(waveforms, spec),
         labels=labels,
         source=f"The user's own folder of audio clips {found.name!r}",

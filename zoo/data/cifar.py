@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.contract.specs import Image, Sample
+from zoo.contract.specs import Image, Label, Sample
 from zoo.core.errors import DataError
 from zoo.data import archives
 from zoo.data.dataset import DataSet, Options, Split, fingerprint
@@ -33,7 +33,7 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
         batches = [obtain(file, options.data_dir) for file in files]
     parts = [parse(batch, name, len(known.classes)) for batch, name in zip(batches, wanted, strict=True)]
     x, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    sample = Sample(Image(3, 32, 32), len(known.classes))
+    sample = Sample(Image(3, 32, 32), {"label": Label(len(known.classes))})
     return known.data_set(split, sample, x, labels, fingerprint(x, labels))
 
 

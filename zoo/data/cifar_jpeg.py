@@ -10,7 +10,7 @@ import io
 import numpy as np
 from PIL import Image as Pillow
 
-from zoo.contract.specs import Image, Sample
+from zoo.contract.specs import Image, Label, Sample
 from zoo.core.errors import DataError, one_line
 from zoo.data import archives
 from zoo.data.dataset import DataSet, Options, Split, fingerprint
@@ -44,5 +44,5 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
                 "Delete it and run again."
             ) from error
     labels = np.array([label for _, label, _ in found], np.int64)
-    sample = Sample(Image(channels, height, width), len(known.classes))
+    sample = Sample(Image(channels, height, width), {"label": Label(len(known.classes))})
     return known.data_set(split, sample, x, labels, fingerprint(x, labels))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.contract.specs import Image, Sample
+from zoo.contract.specs import Image, Label, Sample
 from zoo.core.errors import installed, missing
 from zoo.data.dataset import DataSet, Options, Split, fingerprint
 from zoo.data.named import NamedSet
@@ -31,7 +31,7 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
     part = slice(TRAIN) if split == "train" else slice(TRAIN, None)
     x = np.rint(images[part].reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
     labels = target[part].astype(np.int64)
-    return known.data_set(split, Sample(Image(1, 8, 8), classes=10), x, labels, fingerprint(x, labels))
+    return known.data_set(split, Sample(Image(1, 8, 8), {"label": Label(10)}), x, labels, fingerprint(x, labels))
 
 
 def _bundled() -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from zoo.contract.specs import Sample
+from zoo.contract.specs import Label, Sample
 from zoo.core.errors import DataError
 from zoo.data import archives
 from zoo.data.audio_folder import in_memory, of_waveforms
@@ -38,4 +38,6 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
     waveforms = in_memory(clips, len(found), spec)
     labels = np.array([digit for _, _, digit, _ in found], np.int64)
     x = of_waveforms(waveforms, spec)
-    return known.data_set(split, Sample(spec, len(known.classes)), x, labels, fingerprint(waveforms, labels))
+    return known.data_set(
+        split, Sample(spec, {"label": Label(len(known.classes))}), x, labels, fingerprint(waveforms, labels)
+    )

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.contract.specs import Image, Sample
+from zoo.contract.specs import Image, Label, Sample
 from zoo.core.errors import DataError
 from zoo.data.dataset import DataSet, Options, Split
 from zoo.data.download import obtain
@@ -27,7 +27,7 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
     channels, height, width = known.shape
     return known.data_set(
         split,
-        Sample(Image(channels, height, width), len(known.classes)),
+        Sample(Image(channels, height, width), {"label": Label(len(known.classes))}),
         parse_idx(images, 3, files[0].name)[:, None],  # (n, 28, 28) -> (n, 1, 28, 28)
         parse_idx(labels, 1, files[1].name).astype(np.int64),
         digest.hexdigest(),

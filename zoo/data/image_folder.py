@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from zoo.contract.specs import Image, Sample
+from zoo.contract.specs import Image, Label, Sample
 from zoo.core import memory
 from zoo.core.errors import DataError, one_line, unreadable
 from zoo.data import folder_scan
@@ -50,7 +50,7 @@ def own(given: str, split: Split, options: ImageOptions = images.AS_THEY_ARE) ->
     return DataSet(
         name=f"folder:{found.name}",
         split=split,
-        sample=Sample(Image(*form), classes=len(found.classes)),
+        sample=Sample(Image(*form), {"label": Label(len(found.classes))} if found.classes else {}),
         x=x,
         labels=labels,
         source=f"The user's own folder of images {found.name!r}{done}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from zoo.contract.specs import Sample
+from zoo.contract.specs import Label, Sample
 from zoo.core import philox
 from zoo.data.audio_folder import in_memory, of_waveforms
 from zoo.data.dataset import DataSet, Options, Split, fingerprint
@@ -35,4 +35,6 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
     clips = in_memory(waveforms, len(waveforms), spec)
     labels = labels.astype(np.int64)
     x = of_waveforms(clips, spec)
-    return known.data_set(split, Sample(spec, len(known.classes)), x, labels, fingerprint(clips, labels))
+    return known.data_set(
+        split, Sample(spec, {"label": Label(len(known.classes))}), x, labels, fingerprint(clips, labels)
+    )

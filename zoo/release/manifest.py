@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from zoo.contract import names
-from zoo.contract.specs import LogMel, Sample, SampleSpec, generation_from_json, spec_from_json
+from zoo.contract.specs import Label, LogMel, generation_from_json, sample_from_json, spec_from_json, to_json
 from zoo.core.errors import NotFoundError, ReleaseError
 from zoo.release.folder import MANIFEST, QUANTIZED, WEIGHTS, Release, ReleasedTask
 
-FORMAT = 2
+FORMAT = 3
 """The version of the release format; a change that an older zoo would misread adds one (docs/format.md)."""
 
 _LARGEST = 2**24
@@ -55,13 +55,19 @@ def read(folder: Path) -> Release:
     return release
 
 
-def _renewed(manifest: Mapping[str, Any], version: int) -> dict[str, Any]:
+def _renewed(manifest: Mapping[str, Any], version: int, where: str) -> dict[str, Any]:
     """A manifest of an older format with the keys of this one."""
     manifest = {**manifest, "format": FORMAT}
     if version == 1:
         manifest = {"metrics" if key == "measures" else key: value for key, value in manifest.items()}
         if isinstance(made := manifest.get("samples"), dict):
             manifest["samples"] = {"audio" if key == "sound" else key: value for key, value in made.items()}
+    if version <= 2 and isinstance(sample := manifest.get("sample"), dict):
+        classes = sample.get("classes", 0)
+        if type(classes) is not int or classes < 0:
+            raise ReleaseError(f"{where} is damaged: sample has {str(classes)[:40]!r} classes. Get the release again.")
+        fields = {"label": to_json(Label(classes))} if classes else {}
+        manifest["sample"] = {**{key: value for key, value in sample.items() if key != "classes"}, "fields": fields}
     return manifest
 
 
@@ -98,7 +104,7 @@ def parse(folder: Path, manifest: Any) -> Release:
         raise ReleaseError(
             f"{where} is damaged: format is {str(version)[:40]!r}, not 1 to {FORMAT}. Get the release again."
         )
-    manifest = _renewed(manifest, version)
+    manifest = _renewed(manifest, version, where)
     listed = {
         _file_name(name, where): _text(_get(entry, "sha256", str, where), where)
         for name, entry in _get(manifest, "files", dict, where).items()
@@ -113,18 +119,13 @@ def parse(folder: Path, manifest: Any) -> Release:
             raise ReleaseError(f"{where} is damaged: {name} is not among its files. Get the release again.")
     _check_details(manifest, where)
     generation = manifest.get("generation")
-    sample = _get(manifest, "sample", dict, where)
-    classes = sample.get("classes", 0)
-    x = spec_from_json(sample.get("x"), f"{where}: sample")
-    if not isinstance(x, SampleSpec) or type(classes) is not int or classes < 0:
-        raise ReleaseError(
-            f"{where} is damaged: its sample is neither image nor text nor audio. Get the release again."
-        )
+    sample = sample_from_json(_get(manifest, "sample", dict, where), f"{where}: sample")
+    x = sample.x
     release = Release(
         folder=folder,
         manifest=manifest,
         name=_model_name(manifest.get("name"), where),
-        sample=Sample(x, classes),
+        sample=sample,
         tasks=tasks,
         generation=None if generation is None else generation_from_json(generation, f"{where}: generation"),
         generate=whole[0] if whole else "",

@@ -126,8 +126,8 @@ class Batches:
         else:
             x = self._x[where] if read is None else read.to(self._device)
             x = x.float().div_(FULL.get(x.dtype, 1))
-        labels = self._labels[where] if self._labels is not None else torch.zeros_like(index)
-        return Batch(x=x, labels=labels, index=index, progress=progress)
+        fields = {"label": self._labels[where]} if self._labels is not None else {}
+        return Batch(x=x, fields=fields, index=index, progress=progress)
 
     def _augmented(self, batch: Batch, k: int, here: slice) -> Batch:
         """Flip half of the images, and shift each by up to `crop` pixels; black fills the edges."""

@@ -93,7 +93,7 @@ def tiny(plugin: str, *, graphs: bool, trace: Trace = tracing.program) -> str:
     index = torch.arange(recipe.batch)
     batch = Batch(
         x=torch.from_numpy(example(sample.x, recipe.batch, 0)),
-        labels=index % max(sample.classes, 1),
+        fields={"label": index % sample.classes} if sample.classes else {},
         index=index,
         progress=torch.zeros(()),
     )

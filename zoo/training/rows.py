@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo.contract.specs import Sample, Text
+from zoo.contract.specs import Label, Sample, Text
 from zoo.core.errors import PluginError
 from zoo.modules import build
 from zoo.plugin import Model, Recipe
@@ -86,7 +86,8 @@ def differing(
         axes = _growing(new, larger, model, recipe, name)
         found.append(Rows(what="characters", old=old.x.vocabulary, new=new.x.vocabulary, axes=axes))
     if tuple(old_classes) != tuple(new_classes) and set(old_classes) & set(new_classes):
-        larger = dataclasses.replace(new, classes=new.classes + _more(new.classes))
+        label = Label(new.classes + _more(new.classes))
+        larger = dataclasses.replace(new, fields={**new.fields, "label": label})
         try:
             axes = _growing(new, larger, model, recipe, name)
         except PluginError:  # a model for a fixed number of classes

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from zoo import registry
 from zoo._version import __version__
 from zoo.contract import settings
-from zoo.contract.specs import Sample, spec_from_json, to_json
+from zoo.contract.specs import Sample, sample_from_json, sample_to_json
 from zoo.core import files
 from zoo.core.errors import ExistsError, NotFoundError, TrainingError, ZooError
 from zoo.release.resolve import RECIPE
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from zoo.data import DataSet
     from zoo.plugin import Model, Recipe
 
-FORMAT = 1
+FORMAT = 2
 METRICS = "metrics.jsonl"
 CURVES = "curves.png"
 LOCK = ".lock"
@@ -139,7 +139,7 @@ def start(
         "format": FORMAT,
         "name": name,
         "recipe": dataclasses.asdict(recipe),
-        "sample": {"x": to_json(data.sample.x), "classes": data.sample.classes},
+        "sample": sample_to_json(data.sample),
         "data": {
             "name": data.name,
             "source": data.source,
@@ -178,8 +178,6 @@ def described(folder: Path) -> dict[str, Any]:
             *((loaded["data"][key], str) for key in ("name", "source", "licence", "sha256")),
             *((loaded["plugin"][key], str) for key in ("distribution", "version")),
             *((loaded[key], dict) for key in ("recipe", "sample")),
-            (loaded["sample"]["x"], dict),
-            (loaded["sample"]["classes"], int),
         ):
             if not isinstance(value, kind):
                 raise TypeError(f"{value!r} is not {kind.__name__}")
@@ -195,8 +193,7 @@ def model_of(folder: Path) -> tuple[dict[str, Any], Model, Recipe, Sample]:
     model = registry.load(model_name)
     base = model.recipes.get(recipe_name) or next(iter(model.recipes.values()))
     recipe = settings.from_json(type(base), about["recipe"])
-    x = spec_from_json(about["sample"]["x"], f"{folder / RECIPE}: sample")
-    return about, model, recipe, Sample(x, about["sample"]["classes"])  # type: ignore[arg-type]
+    return about, model, recipe, sample_from_json(about["sample"], f"{folder / RECIPE}: sample")
 
 
 def released(recipe: Recipe) -> str:
