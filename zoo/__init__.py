@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Metric,
         Model,
         Noise,
+        Number,
         Objective,
         OneShot,
         Recipe,
@@ -56,8 +57,8 @@ if TYPE_CHECKING:
 _HOME = {
     "zoo.plugin": (
         "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Chain", "Image", "Iterative", "Label", "LogMel",
-        "Metric", "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text",
-        "Vector", "setting",
+        "Metric", "Model", "Noise", "Number", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task",
+        "Text", "Vector", "setting",
     ),
     "zoo.core.errors": ("ZooError",),
     "zoo.benchmark.bench": ("bench",),
@@ -89,6 +90,7 @@ __all__ = [
     "Metric",
     "Model",
     "Noise",
+    "Number",
     "Objective",
     "OneShot",
     "RMSprop",

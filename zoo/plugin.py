@@ -17,18 +17,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.contract import names
+from zoo.contract.generation import Autoregressive, Chain, Generation, Iterative, OneShot
 from zoo.contract.recipe import Recipe, setting
 from zoo.contract.specs import (
     Audio,
-    Autoregressive,
-    Chain,
-    Generation,
     Image,
-    Iterative,
     Label,
     LogMel,
     Noise,
-    OneShot,
+    Number,
     Sample,
     Score,
     Spec,
@@ -43,8 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Chain", "Image", "Iterative", "Label", "LogMel", "Metric",
-    "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector",
-    "setting",
+    "Model", "Noise", "Number", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text",
+    "Vector", "setting",
 ]  # fmt: skip
 
 

@@ -9,22 +9,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.contract.generation import DDIM, Iterative
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import Iterative, Label, Noise, Spec, Text
+from zoo.contract.specs import Label, Noise, Spec, Text
 from zoo.core import philox
 from zoo.data import DataSet
 from zoo.evaluation import likelihood
 from zoo.evaluation.evaluated_model import some
 from zoo.runtime import LoadedModel
 from zoo.runtime.example_inputs import SEED, example
-from zoo.sampling import autoregressive
-from zoo.sampling.ddim import table
+from zoo.sampling import autoregressive, generation, loop
 from zoo.sampling.generation import MOST_ROWS
 
 Array = NDArray[Any]
 
 SAMPLES = 256
 """Training samples from which the ranges of activations are measured."""
+
+ALONG = 32
+"""Samples of an iterative model whose steps are used."""
 
 FULL = {np.dtype(np.uint8): 255, np.dtype(np.int16): 32768}
 """Divisor of a data set's stored values, by dtype, for the values that a graph takes."""
@@ -35,7 +38,7 @@ def feeds(model: LoadedModel, data: DataSet, count: int = SAMPLES) -> dict[str, 
 
     Samples and labels are real. An input of the form of a latent is the latent of a real sample; if it is declared as
     noise, every second one is drawn as in generation. The step of an autoregressive model gets the states in the middle
-    of real samples. The noise predictor of an iterative model gets real samples with noise of any time.
+    of real samples. The step of an iterative model gets what it gets in generation, at several steps.
     """
     plan = model.release.plan
     real, labels = _real(data, count)
@@ -50,8 +53,8 @@ def feeds(model: LoadedModel, data: DataSet, count: int = SAMPLES) -> dict[str, 
             continue
         if plan.tokens is not None and plan.tokens.task == name:
             inputs[name] = _halfway(model, plan, inputs[name], real, latents)
-        elif isinstance(plan.value, Iterative):
-            inputs[name] = {**inputs[name], **_noisy(plan.value, real)}
+        elif isinstance(plan.loop, (Iterative, DDIM)) and plan.loop.task == name:
+            inputs[name] = _along(model, plan, inputs[name])
     return inputs
 
 
@@ -69,17 +72,28 @@ def _halfway(
     else:
         tokens = example(Label(token.classes, (math.prod(grid),)), len(real), 0)
     half = tokens[:MOST_ROWS, : max(1, tokens.shape[1] // 2)]
-    labels = {name: given[name][: len(half)] for name in plan.labels(plan.tokens.task)}
-    *_, (inputs, _) = autoregressive.read(model.backend.run, plan, labels, half.T)
+    asked = {name: given[name][: len(half)] for name in plan.asked(plan.tokens.task)}
+    start = loop.begin(plan, np.arange(len(half)), SEED, asked)
+    *_, (inputs, _) = autoregressive.read(model.backend.run, plan, start, half.T)
     return inputs
 
 
-def _noisy(generation: Iterative, real: Array) -> dict[str, Array]:
-    """x_t = √ᾱ_t x₀ + √(1 − ᾱ_t) ε of real samples x₀, with evenly spaced times t."""
-    times = np.arange(len(real)) * len(generation.alphas) // len(real)
-    alpha_bars = table(generation)[times].reshape(-1, *[1] * (real.ndim - 1))
-    eps = philox.draw("normal", real.shape[1:], SEED, np.arange(len(real)))
-    return {"x": np.sqrt(alpha_bars) * (2 * real - 1) + np.sqrt(1 - alpha_bars) * eps, "time": times}
+def _along(model: LoadedModel, plan: Plan, given: Mapping[str, Array]) -> Mapping[str, Array]:
+    """The inputs of an iterative loop's task at steps spread over the generation of samples, by default options."""
+    assert isinstance(plan.loop, (Iterative, DDIM))
+    name, count = plan.loop.task, len(next(iter(given.values())))
+    indices = np.arange(min(count, ALONG))
+    asked = generation.asked_of(plan, indices, **{key: given[key][: len(indices)] for key in plan.asked()})
+    seen: list[Mapping[str, Array]] = []
+
+    def run(task: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        if task == name:
+            seen.append(inputs)
+        return model.backend.run(task, inputs)
+
+    generation.sample(run, plan, indices, SEED, asked, generation.Request())
+    places = np.linspace(0, len(seen) - 1, num=min(len(seen), count // len(indices)), dtype=int)
+    return {key: np.concatenate([seen[place][key] for place in places]) for key in given}
 
 
 def _input(spec: Spec, stream: int, sample: Spec, real: Array, labels: Array | None, latents: Array | None) -> Array:

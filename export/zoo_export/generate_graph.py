@@ -1,4 +1,4 @@
-"""The generation as one ONNX graph, from seed, first index and count (or labels) to samples, in parity with the host.
+"""The generation as one ONNX graph, from a seed and what is asked to samples, in parity with the host.
 
 The graph contains the tasks' graphs unchanged, the seeded noise and, for autoregressive and iterative models, an ONNX
 Loop whose body is the task. The weights stay outside the body: this is a tenth slower, but browsers find external data
@@ -14,21 +14,22 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import Autoregressive, Chain, Iterative, Label, Noise, OneShot, Spec
+from zoo.contract.generation import DDIM, Autoregressive, Iterative
+from zoo.contract.generation_plan import Plan, sample_output
+from zoo.contract.specs import Label, Noise, Spec
 from zoo.core import philox
+from zoo.core.errors import ExportError
 from zoo.runtime.derived import SAMPLES, TOKENS
 from zoo.sampling.autoregressive import GREEDY_BELOW
-from zoo.sampling.ddim import table
-from zoo_export.nodes import Nodes
+from zoo_export.nodes import Nodes, Value
 from zoo_export.seeded import TABLE, Seeded
 
 INT64, FLOAT = TensorProto.INT64, TensorProto.FLOAT
-OPTIONS = {"length": INT64, "temperature": FLOAT, "top_k": INT64, "top_p": FLOAT, "steps": INT64, "eta": FLOAT}
+SCALARS = {"length": INT64, "temperature": FLOAT, "top_k": INT64, "top_p": FLOAT, "steps": INT64}
 """The types of the scalar inputs that a graph may take besides seed, first and count."""
 
-ALPHAS = "zoo.alphas"
-"""The name of the table of ᾱ_t."""
+SCHEDULE = "zoo.schedule"
+"""The name of the table of the schedule's points."""
 
 LAST = "zoo.last."
 """The prefix of names in the last task's graph, if another task's graph comes before it."""
@@ -40,68 +41,52 @@ def of(plan: Plan, graphs: Mapping[str, onnx.ModelProto]) -> onnx.ModelProto:
     whole.CopyFrom(graphs[plan.uses[0]])
     own = [*whole.graph.node]
     del whole.graph.node[:]
-    nodes, labels = Nodes(), plan.labels()
-    count = nodes.Squeeze(nodes.batch(next(iter(labels))), [0]) if labels else "count"
+    nodes, asked = Nodes(), plan.asked()
+    count = nodes.Squeeze(nodes.batch(next(iter(asked))), [0]) if asked else "count"
     seeded = Seeded.of(nodes, "seed", "first", count)
-    outputs = BODIES[plan.value.kind](plan, seeded, whole, own, graphs)
-    if any(TABLE in node.input for node in nodes.nodes) or isinstance(plan.value, Iterative):
+    if isinstance(plan.loop, DDIM):
+        raise ExportError("A release of format 1 or 2 has its sampler in no graph. Export it again from its plugin.")
+    made = LOOPS[plan.loop.kind](plan, seeded, own) if plan.loop is not None else ""
+    form, shape = plan.gives, list[str | int](["batch", *plan.gives.shape])
+    outputs = []
+    if made and plan.last:
+        last = onnx.compose.add_prefix(graphs[plan.last], LAST, rename_functions=False)
+        _merge(whole, last)
+        own = [*last.graph.node]
+        if plan.tokens is not None:
+            made = nodes.Reshape(made, [-1, *plan.tokens.shape], into=TOKENS)
+            outputs.append(_value(TOKENS, INT64, ["batch", *plan.tokens.shape]))
+        nodes.Identity(made, into=LAST + plan.made)
+    if plan.last:
+        _last(plan, seeded, own, LAST if made else "")
+    else:
+        nodes.Identity(made, into=SAMPLES)
+        if plan.tokens is not None:
+            form, shape = plan.sample.x, ["batch", "total"]
+    if any(
+        isinstance(spec, Noise) and spec.distribution == "normal" for spec in plan.inputs("noise", "state").values()
+    ):
         nodes.initialisers.append(onnx.numpy_helper.from_array(philox.normal_table(), TABLE))
     whole.graph.node.extend(nodes.nodes)
     whole.graph.initializer.extend(nodes.initialisers)
     del whole.graph.input[:]
     whole.graph.input.extend(_inputs(plan))
     del whole.graph.output[:]
-    whole.graph.output.extend(outputs)
+    whole.graph.output.extend([_value(SAMPLES, _type(form), shape), *outputs])
     return whole
 
 
-Outputs = list[onnx.ValueInfoProto]
 Own = Sequence[onnx.NodeProto]
-"""The nodes of the first task."""
-
-
-def _one_shot(
-    plan: Plan, seeded: Seeded, whole: onnx.ModelProto, own: Own, graphs: Mapping[str, onnx.ModelProto]
-) -> Outputs:
-    """The nodes `own` of the only task, with seeded noise as inputs."""
-    _last(plan, seeded, whole, own)
-    return [_value(SAMPLES, _type(plan.gives), ["batch", *plan.gives.shape])]
-
-
-def _iterative(
-    plan: Plan, seeded: Seeded, whole: onnx.ModelProto, own: Own, graphs: Mapping[str, onnx.ModelProto]
-) -> Outputs:
-    _steps(plan, seeded, own)
-    return [_value(SAMPLES, _type(plan.gives), ["batch", *plan.gives.shape])]
-
-
-def _text(
-    plan: Plan, seeded: Seeded, whole: onnx.ModelProto, own: Own, graphs: Mapping[str, onnx.ModelProto]
-) -> Outputs:
-    seeded.nodes.Identity(_tokens(plan, seeded, own), into=SAMPLES)
-    return [_value(SAMPLES, INT64, ["batch", "total"])]
-
-
-def _chain(
-    plan: Plan, seeded: Seeded, whole: onnx.ModelProto, own: Own, graphs: Mapping[str, onnx.ModelProto]
-) -> Outputs:
-    """The Loop that samples tokens, followed by the nodes of the last task."""
-    assert plan.tokens is not None
-    nodes, shape = seeded.nodes, plan.tokens.shape
-    nodes.Reshape(_tokens(plan, seeded, own), [-1, *shape], into=TOKENS)
-    last = onnx.compose.add_prefix(graphs[plan.value.task], LAST, rename_functions=False)
-    _merge(whole, last)
-    nodes.Identity(TOKENS, into=LAST + plan.grid)
-    _last(plan, seeded, whole, [*last.graph.node], LAST)
-    samples = _value(SAMPLES, _type(plan.gives), ["batch", *plan.gives.shape])
-    return [samples, _value(TOKENS, INT64, ["batch", *shape])]
+"""The nodes of a task."""
 
 
 def _inputs(plan: Plan) -> list[onnx.ValueInfoProto]:
     """The graph's inputs: those of :func:`zoo.runtime.derived.feeds`."""
     inputs = [_value("seed", INT64, []), _value("first", INT64, [])]
-    inputs += [_value(name, INT64, ["batch"]) for name in plan.labels()] or [_value("count", INT64, [])]
-    inputs += [_value(name, kind, []) for name, kind in OPTIONS.items() if name in plan.options]
+    inputs += [_value(name, _type(spec), ["batch", *spec.shape]) for name, spec in plan.asked().items()] or [
+        _value("count", INT64, [])
+    ]
+    inputs += [_value(name, kind, []) for name, kind in SCALARS.items() if name in plan.options]
     return [*inputs, *([_value("prompt", INT64, ["given"])] if "prompt" in plan.options else [])]
 
 
@@ -112,31 +97,48 @@ def _merge(whole: onnx.ModelProto, other: onnx.ModelProto) -> None:
     whole.opset_import.extend(opset for opset in other.opset_import if opset.domain not in domains)
 
 
-def _last(plan: Plan, seeded: Seeded, model: onnx.ModelProto, own: Sequence[onnx.NodeProto], prefix: str = "") -> None:
+def _last(plan: Plan, seeded: Seeded, own: Own, prefix: str) -> None:
     """Add the seeded noise of the last task, and its nodes, whose names start with `prefix`."""
-    nodes, task = seeded.nodes, plan.tasks[plan.value.task]
-    stream = 0 if plan.tokens is None else 1
-    for name, spec in task.inputs.items():
-        if isinstance(spec, Noise):
-            nodes.Identity(seeded.draw(spec.distribution, spec.shape, stream), into=prefix + name)
-            stream += 1
-        elif prefix and name in plan.labels(plan.value.task):
+    nodes, task = seeded.nodes, plan.tasks[plan.last]
+    drawn = plan.inputs("noise", task=plan.last)
+    _draw(plan, seeded, plan.last, drawn, prefix)
+    if prefix:
+        for name in plan.asked(plan.last):
             nodes.Identity(name, into=prefix + name)
     nodes.nodes.extend(own)
     nodes.Identity(prefix + next(iter(task.outputs)), into=SAMPLES)
 
 
-def _tokens(plan: Plan, seeded: Seeded, own: Sequence[onnx.NodeProto]) -> str:
+def _draw(plan: Plan, seeded: Seeded, task: str, drawn: Mapping[str, Spec], prefix: str = "", step: Value = 0) -> None:
+    """Add the seeded noise of a step for inputs of a task, under their names."""
+    streams = plan.streams(task)
+    for name, spec in drawn.items():
+        assert isinstance(spec, Noise)
+        seeded.nodes.Identity(seeded.draw(spec.distribution, spec.shape, streams[name], step), into=prefix + name)
+
+
+def _starts(plan: Plan, seeded: Seeded) -> list[str]:
+    """The states of the loop's task at its start: noise if declared so, else zeros."""
+    assert plan.loop is not None
+    nodes, streams, batch = seeded.nodes, plan.streams(plan.loop.task), seeded.nodes.batch(seeded.index)
+    start = []
+    for name, spec in plan.states().items():
+        if isinstance(spec, Noise):
+            start.append(seeded.draw(spec.distribution, spec.shape, streams[name]))
+        else:
+            zero = np.zeros((), spec.dtype)
+            start.append(nodes.Expand(zero, nodes.Concat(batch, np.array(spec.shape, np.int64), axis=0)))
+    return start
+
+
+def _tokens(plan: Plan, seeded: Seeded, own: Own) -> str:
     """Add a Loop whose body runs the token's task and samples a token; return the name of the tokens, (n, total)."""
     assert plan.tokens is not None
     nodes, task, states = seeded.nodes, plan.tasks[plan.tokens.task], plan.states()
     token = task.inputs["token"]
     assert isinstance(token, Label)
-    batch = nodes.batch(seeded.index)
-    start = [nodes.Expand(0, batch)]
-    for spec in states.values():
-        zero = np.zeros((), spec.dtype)
-        start.append(nodes.Expand(zero, nodes.Concat(batch, np.array(spec.shape, np.int64), axis=0)))
+    start = [nodes.Expand(0, nodes.batch(seeded.index)), *_starts(plan, seeded)]
+    _draw(plan, seeded, plan.tokens.task, plan.inputs("noise", task=plan.tokens.task))
     kept = nodes.Max("temperature", float(GREEDY_BELOW))
     many = nodes.Where(nodes.Equal("top_k", 0), token.classes, nodes.Min("top_k", token.classes))
 
@@ -192,44 +194,42 @@ def _pick(nodes: Nodes, seeded: Seeded, classes: int, temperature: str, many: st
     return str(nodes.ArgMax(scores, axis=1, keepdims=0))
 
 
-def _steps(plan: Plan, seeded: Seeded, own: Sequence[onnx.NodeProto]) -> None:
-    """Add a Loop whose body predicts the noise and takes a DDIM step, as in :func:`zoo.sampling.ddim.iterate`."""
-    value, shape = plan.value, plan.sample.x.shape
+def _steps(plan: Plan, seeded: Seeded, own: Own) -> str:
+    """Add a Loop whose body takes a step, as in :func:`zoo.sampling.loop.iterate`; return the name of what it makes."""
+    value = plan.loop
     assert isinstance(value, Iterative)
-    nodes, times, one = seeded.nodes, len(value.alphas), 1.0
+    nodes, most, form, states = seeded.nodes, len(value.schedule) - 1, plan.tasks[value.task], plan.states()
+    made = f"next_{next(iter(states))}" if plan.last else sample_output(plan)
     batch = nodes.batch(seeded.index)
-    steps = nodes.Min(nodes.Max("steps", 1), times)
-    nodes.initialisers.append(onnx.numpy_helper.from_array(table(value), ALPHAS))
+    steps = nodes.Min(nodes.Max("steps", 1), most)
+    nodes.initialisers.append(onnx.numpy_helper.from_array(np.array(value.schedule, np.float32), SCHEDULE))
 
     inner = Nodes("zoo.body.")
     inner.Identity("zoo.going", into="zoo.still")
-    time, after = (
-        inner.Sub(times - 1, inner.Div(inner.Mul(k, times), steps)) for k in ("zoo.k", inner.Add("zoo.k", 1))
-    )
-    inner.Expand(time, batch, into="time")
+    for name, k in (("time", "zoo.k"), ("until", inner.Add("zoo.k", 1))):
+        if name in form.inputs:
+            inner.Expand(inner.Gather(SCHEDULE, inner.Div(inner.Mul(k, most), steps)), batch, into=name)
+    drawn = plan.inputs("noise", task=value.task)
+    _draw(plan, Seeded(inner, seeded.keys, seeded.index), value.task, drawn, step="zoo.k")
     inner.nodes.extend(own)
-    inner = inner.within("step")
-    a_t, a_s = inner.Gather(ALPHAS, time), inner.Gather(ALPHAS, after)
-    sqrt_a_t, sqrt_noise_t = inner.Sqrt(a_t), inner.Sqrt(inner.Sub(one, a_t))
-    x_0 = inner.Clip(inner.Div(inner.Sub("x", inner.Mul(sqrt_noise_t, "noise")), sqrt_a_t), -one, one)  # eq. 9
-    eps = inner.Div(inner.Sub("x", inner.Mul(sqrt_a_t, x_0)), sqrt_noise_t)
-    noise_s = inner.Sub(one, a_s)
-    ratio = inner.Sqrt(inner.Div(noise_s, inner.Sub(one, a_t)))
-    sigma = inner.Mul(inner.Mul("eta", ratio), inner.Sqrt(inner.Sub(one, inner.Div(a_t, a_s))))  # eq. 16
-    direction = inner.Sqrt(inner.Max(inner.Sub(noise_s, inner.Mul(sigma, sigma)), 0.0))
-    mean = inner.Add(inner.Mul(inner.Sqrt(a_s), x_0), inner.Mul(direction, eps))
-    z = Seeded(inner, seeded.keys, seeded.index).draw("normal", shape, 1, "zoo.k")
-    inner.Add(mean, inner.Mul(sigma, z), into="zoo.moved")  # eq. 12
-    x = _value("x", FLOAT, ["batch", *shape])
+    carried = [_value(name, _type(spec), ["batch", *spec.shape]) for name, spec in states.items()]
+    after = [_value(f"next_{name}", _type(spec), ["batch", *spec.shape]) for name, spec in states.items()]
+    start, place = _starts(plan, seeded), list(states).index(made[5:]) if made.startswith("next_") else len(states)
+    if place == len(states):  # the sample of the last step is carried along, and no step reads it
+        spec = form.outputs[made]
+        zeros = nodes.Expand(np.zeros((), spec.dtype), nodes.Concat(batch, np.array(spec.shape, np.int64), axis=0))
+        start.append(zeros)
+        carried.append(_value("zoo.last", _type(spec), ["batch", *spec.shape]))
+        after.append(_value(made, _type(spec), ["batch", *spec.shape]))
     body = helper.make_graph(
         inner.nodes,
         "body",
-        [_value("zoo.k", INT64, []), _value("zoo.going", TensorProto.BOOL, []), x],
-        [_value("zoo.still", TensorProto.BOOL, []), _value("zoo.moved", FLOAT, ["batch", *shape])],
+        [_value("zoo.k", INT64, []), _value("zoo.going", TensorProto.BOOL, []), *carried],
+        [_value("zoo.still", TensorProto.BOOL, []), *after],
         inner.initialisers,
     )
-    made = nodes.Loop(steps, np.array(True), seeded.draw("normal", shape, 0), body=body)
-    nodes.Div(nodes.Add(made, one), 2.0, into=SAMPLES)
+    outputs = nodes.Loop(steps, np.array(True), *start, outputs=len(start), body=body)
+    return str(outputs if len(start) == 1 else outputs[place])
 
 
 def _type(spec: Spec) -> int:
@@ -240,10 +240,5 @@ def _value(name: str, kind: int, shape: Sequence[str | int]) -> onnx.ValueInfoPr
     return helper.make_tensor_value_info(name, kind, shape)
 
 
-BODIES: Mapping[str, Callable[[Plan, Seeded, onnx.ModelProto, Own, Mapping[str, onnx.ModelProto]], Outputs]] = {
-    OneShot.kind: _one_shot,
-    Autoregressive.kind: _text,
-    Chain.kind: _chain,
-    Iterative.kind: _iterative,
-}
-"""The function of each kind of generation that adds its nodes, including the task's `own`, and returns its outputs."""
+LOOPS: Mapping[str, Callable[[Plan, Seeded, Own], str]] = {Autoregressive.kind: _tokens, Iterative.kind: _steps}
+"""The function of each kind of loop that adds its nodes, including the task's own, and names what the loop makes."""

@@ -14,12 +14,13 @@ from zoo.contract.specs import Audio, Image, Label, LogMel, Spec, Text
 from zoo.core.errors import ParityError
 from zoo.media import kinds
 from zoo.media.convert import from_batch
-from zoo.release import Release
+from zoo.release import Release, ReleasedTask
 from zoo.runtime import Backend, OnnxBackend, derived
 from zoo.runtime.derived import ATOL, RTOL
-from zoo.runtime.example_inputs import SEED, example
+from zoo.runtime.example_inputs import SEED, example, example_asked, examples
 from zoo.sampling import autoregressive, generation
 from zoo.sampling.autoregressive import ALL
+from zoo.sampling.loop import begin
 
 Array = NDArray[Any]
 
@@ -46,7 +47,7 @@ def compare(release: Release, torch: Backend, onnx: Backend, batches: Sequence[i
         found["tasks"][name] = {
             str(batch): _forced(forced, batch, torch, onnx)
             if forced
-            else _once(name, task.inputs, task.outputs, batch, torch, onnx)
+            else _once(name, task, batch, plan.schedule(name) if plan is not None else (), torch, onnx)
             for batch in batches
         }
     if plan is not None:
@@ -54,10 +55,8 @@ def compare(release: Release, torch: Backend, onnx: Backend, batches: Sequence[i
     return found
 
 
-def _once(
-    name: str, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], batch: int, torch: Backend, onnx: Backend
-) -> float:
-    feeds = {key: example(spec, batch, stream) for stream, (key, spec) in enumerate(inputs.items())}
+def _once(name: str, task: ReleasedTask, batch: int, schedule: Sequence[float], torch: Backend, onnx: Backend) -> float:
+    feeds, outputs = examples(task.inputs, batch, schedule), task.outputs
     left, right = torch.run(name, feeds), onnx.run(name, feeds)
     worst = _compare(f"task {name!r} at batch {batch}", outputs, batch, left, right)
     if batch > 1:  # an item must not depend on the rest of its batch
@@ -71,13 +70,14 @@ def _forced(plan: Plan, batch: int, torch: Backend, onnx: Backend) -> float:
     """Teacher forcing: feed the same tokens, but each its own states, to both backends and to the last item alone."""
     assert plan.tokens is not None
     name = plan.tokens.task
-    task, labels = plan.tasks[name], generation.labels_for(plan, np.arange(batch))
-    last = {key: value[-1:] for key, value in labels.items()}
+    task, indices = plan.tasks[name], np.arange(batch)
+    start = begin(plan, indices, SEED, example_asked(plan, indices))
+    last = {key: value[-1:] for key, value in start.items()}
     fed = [example(task.inputs["token"], batch, position) for position in range(_length(plan, STEPS))]
     worst = 0.0
     reads = (
-        autoregressive.read(torch.run, plan, labels, fed),
-        autoregressive.read(onnx.run, plan, labels, fed),
+        autoregressive.read(torch.run, plan, start, fed),
+        autoregressive.read(onnx.run, plan, start, fed),
         autoregressive.read(onnx.run, plan, last, [token[-1:] for token in fed]),
     )
     for position, ((_, left), (_, right), (_, alone)) in enumerate(zip(*reads, strict=True)):
@@ -173,7 +173,12 @@ def _generation(release: Release, plan: Plan, torch: Backend, onnx: Backend) -> 
     if plan.tokens is not None:
         return _picked(plan, torch, onnx)
     count = 16 if plan.calls == 1 else 4
-    left, right = (generation.generate(backend.run, plan, n=count, seed=SEED) for backend in (torch, onnx))
+    indices = np.arange(count)
+    asked = example_asked(plan, indices)
+    left, right = (
+        from_batch(generation.sample(backend.run, plan, indices, SEED, asked, generation.Request()), plan.gives)
+        for backend in (torch, onnx)
+    )
     if isinstance(plan.gives, Image):
         return {"samples": count, "levels": _compare_levels("generation", left, right)}
     if isinstance(release.sample.x, Text) and left != right:
@@ -186,10 +191,11 @@ def _generation(release: Release, plan: Plan, torch: Backend, onnx: Backend) -> 
 def _picked(plan: Plan, torch: Backend, onnx: Backend) -> dict[str, Any]:
     """Feed ONNX Runtime's tokens to torch, which must sample the same ones."""
     indices, total = np.arange(3), _length(plan, 2 * STEPS)
-    labels, free = generation.labels_for(plan, indices), np.full((3, total), autoregressive.UNSET)
-    tokens = autoregressive.autoregress(onnx.run, plan, indices, SEED, labels, free, ALL)
+    asked, free = example_asked(plan, indices), np.full((3, total), autoregressive.UNSET)
+    tokens = autoregressive.autoregress(onnx.run, plan, indices, SEED, asked, free, ALL)
     fed = [np.zeros(3, np.int64), *tokens.T[:-1]]
-    reads = (autoregressive.read(backend.run, plan, labels, fed) for backend in (torch, onnx))
+    start = begin(plan, indices, SEED, asked)
+    reads = (autoregressive.read(backend.run, plan, start, fed) for backend in (torch, onnx))
     for position, ((_, left), (_, right)) in enumerate(zip(*reads, strict=True)):
         _compare_picks(f"generation, token {position}", left["logits"], right["logits"], indices, position)
     return {"samples": len(indices), "tokens": total}

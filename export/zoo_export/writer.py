@@ -22,7 +22,7 @@ from zoo.modules import build, remove_parametrizations
 from zoo.modules.torch_backend import TorchBackend
 from zoo.plugin import Model, Task
 from zoo.release import FORMAT, GENERATE, MANIFEST, WEIGHTS, parse, read, seal, verify
-from zoo.runtime import LoadedModel, OnnxBackend
+from zoo.runtime import LoadedModel, OnnxBackend, samples_of
 from zoo.training import checkpoints, run_folder
 
 try:
@@ -130,7 +130,8 @@ def write_samples(folder: Path, model: LoadedModel) -> dict[str, Any]:
     kind = kinds.of_sample(x)
     layout, main = kind.layout, x.file
     any_length = plan is not None and "length" in plan.options
-    samples = model.generate(layout.count, seed=0, length=TEXT_LENGTH if any_length else None)
+    length = {"length": TEXT_LENGTH} if any_length else {}
+    samples = samples_of(model, layout.count, 0, **length)
     shown = kind.image(samples, x, layout.columns, layout.gap)
     image = kind.enlarged(shown)
     made: dict[str, Any] = {"file": f"{SAMPLES}{main}", "seed": 0}

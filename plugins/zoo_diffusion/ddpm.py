@@ -97,6 +97,8 @@ class DDPM(nn.Module):
 
     alpha_bar: Tensor
     """ᾱ_t: (timesteps,)."""
+    before: Tensor
+    """ᾱ_{t−1} for t = 0 … T, where ᾱ_{−1} = 1 is that of the image itself: (timesteps + 1,)."""
 
     def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
         super().__init__()
@@ -111,6 +113,7 @@ class DDPM(nn.Module):
         self.padding = (0, -width % side, 0, -height % side)
         self.schedule = alpha_bars(recipe)
         self.register_buffer("alpha_bar", torch.tensor(self.schedule), persistent=False)
+        self.register_buffer("before", torch.tensor([1.0, *self.schedule]), persistent=False)
         # The standard deviation of the noise in x_t / √ᾱ_t, on [-1, 1]; sigma is on [0, 1], hence the factor of 2.
         deviations = [math.sqrt((1 - alpha_bar) / alpha_bar) for alpha_bar in self.schedule]
         self.denoising_time = min(range(recipe.timesteps), key=lambda t: abs(deviations[t] - 2 * recipe.sigma))
@@ -150,6 +153,19 @@ class DDPM(nn.Module):
         """
         return self.predict(x, time)
 
+    def step(self, x: Tensor, time: Tensor, until: Tensor, noise: Tensor, eta: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of DDIM (Song et al. 2021) from a time to an earlier one, each (b,); −1 is the image itself.
+
+        Returns the next x, (b, c, h, w), and it rescaled and clipped to [0, 1]. η = 1 is the sampler of Ho et al.
+        """
+        a_t, a_s = (wide(self.before[point.long() + 1]) for point in (time, until))
+        eps = self.predict(x, time.long())
+        sigma = wide(eta) * ((1 - a_s) / (1 - a_t)).sqrt() * (1 - a_t / a_s).sqrt()  # eq. 16
+        x_0 = ((x - (1 - a_t).sqrt() * eps) / a_t.sqrt()).clamp(-1, 1)  # eq. 9
+        eps = (x - a_t.sqrt() * x_0) / (1 - a_t).sqrt()  # recomputed, since x_0 was clipped
+        x = a_s.sqrt() * x_0 + (1 - a_s - sigma * sigma).clamp(min=0).sqrt() * eps + sigma * noise  # eq. 12
+        return x, ((x + 1) / 2).clamp(0, 1)
+
     def denoise(self, x: Tensor) -> Tensor:
         """Predict x₀ in one step (eq. 15) from images with Gaussian noise of deviation `sigma`, clipped to [0, 1].
 
@@ -168,9 +184,14 @@ class DDPM(nn.Module):
         return torch.cat((angles.sin(), angles.cos()), 1)
 
 
+def wide(values: Tensor) -> Tensor:
+    """A number an image, (b,), beside images: (b, 1, 1, 1)."""
+    return values[:, None, None, None]
+
+
 def noisy(ddpm: DDPM, images: Tensor, time: Tensor, noise: Tensor) -> Tensor:
     """x_t = √ᾱ_t x₀ + √(1 − ᾱ_t) ε (Ho et al., eq. 4), for images in [0, 1] and noise, each (b, c, h, w)."""
-    alpha_bar = ddpm.alpha_bar[time][:, None, None, None]  # (b, 1, 1, 1)
+    alpha_bar = wide(ddpm.alpha_bar[time])
     return alpha_bar.sqrt() * (2 * images - 1) + (1 - alpha_bar).sqrt() * noise
 
 
@@ -192,15 +213,26 @@ def simple_loss(ddpm: DDPM, batch: zoo.Batch, recipe: Recipe) -> Tensor:
 
 
 def tasks(ddpm: DDPM) -> Mapping[str, zoo.Task]:
-    image, x = ddpm.sample.x, zoo.Vector(ddpm.sample.x.shape)
+    image, noise, point = ddpm.sample.x, zoo.Noise(ddpm.sample.x.shape), zoo.Vector(())
+    eta = zoo.Number(0.0, ge=0, le=1, help="noise added in each step: 0 is none (DDIM), 1 is that of DDPM")
+    inputs: dict[str, zoo.Noise | zoo.Vector | zoo.Number] = {
+        "x": noise,
+        "time": point,
+        "until": point,
+        "noise": noise,
+        "eta": eta,
+    }
     return {
-        "predict": zoo.Task(ddpm.predict, {"x": x, "time": zoo.Label(ddpm.recipe.timesteps)}, {"noise": x}),
+        "step": zoo.Task(ddpm.step, inputs, {"next_x": zoo.Vector(noise.shape), "image": image}),
         "denoise": zoo.Task(ddpm.denoise, {"image": image}, {"denoised": image}),
     }
 
 
 def generation(ddpm: DDPM) -> zoo.Iterative:
-    return zoo.Iterative("predict", ddpm.schedule, min(ddpm.recipe.sampling_steps, ddpm.recipe.timesteps))
+    """From T − 1, which always comes first (Lin et al. 2024, https://arxiv.org/abs/2305.08891), to −1, the image."""
+    times = ddpm.recipe.timesteps
+    points = tuple(float(time) for time in range(times - 1, -2, -1))
+    return zoo.Iterative("step", points, min(ddpm.recipe.sampling_steps, times))
 
 
 ddpm = zoo.Model(

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 import zoo
 from zoo.media.convert import from_batch
 from zoo.runtime.derived import ATOL, RTOL
-from zoo.runtime.example_inputs import example
+from zoo.runtime.example_inputs import examples
 
 FILE = Path(__file__).with_name("samples.npz")
 """By ``model.recipe/generate`` and ``model.recipe/task/output``: uint8 images, numbers, or texts."""
@@ -46,8 +46,8 @@ def made(name: str) -> dict[str, Array]:
             length = LENGTH if "length" in plan.options else None
             found[f"{name}/generate"] = np.asarray(model.generate(COUNT, seed=SEED, length=length))
         for task, declared in model.release.tasks.items():
-            specs = declared.inputs.values()
-            outputs = model.run(task, *(from_batch(example(spec, BATCH, k), spec) for k, spec in enumerate(specs)))
+            made = examples(declared.inputs, BATCH, plan.schedule(task) if plan is not None else ())
+            outputs = model.run(task, *(from_batch(made[key], spec) for key, spec in declared.inputs.items()))
             outputs = outputs if isinstance(outputs, dict) else {next(iter(declared.outputs)): outputs}
             kept = {key: value for key, value in outputs.items() if not key.startswith("next_")}  # states are large
             found |= {f"{name}/{task}/{key}": np.asarray(value) for key, value in kept.items()}

@@ -23,8 +23,9 @@ from conftest import STEPWISE, Command, Refused, few, patch_registry, plugged, r
 from spoil import edit
 from zoo import data
 from zoo.benchmark import worker
+from zoo.contract.generation import Autoregressive, Chain, Iterative, generation_from_json
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import Autoregressive, Chain, Iterative, generation_from_json, to_json
+from zoo.contract.specs import to_json
 from zoo.core import memory, philox
 from zoo.core.errors import PluginError, ReleaseError, SettingError
 from zoo.evaluation.evaluated_model import Budget, EvaluatedModel

@@ -14,7 +14,8 @@ from PIL import Image
 import zoo
 from conftest import Command, Refused, Shelf, raises
 from zoo import data, release
-from zoo.contract.specs import Noise, OneShot, Sample, Spec, Text, Vector
+from zoo.contract.generation import OneShot
+from zoo.contract.specs import Noise, Sample, Spec, Text, Vector
 from zoo.core import philox
 from zoo.core.errors import DataError, ReleaseError, SettingError
 from zoo.release.resolve import find

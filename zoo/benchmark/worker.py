@@ -95,13 +95,14 @@ def _open(source: str, engine: str, device: Any, threads: int) -> Any:
 
 def call(model: Any, task: str, batch: int) -> Callable[[], object]:
     """Return a function that calls a task on a batch of example arrays, or calls ``generate``."""
-    from zoo.runtime.example_inputs import example
+    from zoo.runtime import given_of
+    from zoo.runtime.example_inputs import examples
 
+    plan = model.release.plan
     if task == GENERATE:
-        short = {"length": CHARACTERS} if "length" in model.release.plan.options else {}
-        return partial(model.generate, batch, **short)
-    inputs = model.release.tasks[task].inputs
-    feeds = {name: example(spec, batch, stream) for stream, (name, spec) in enumerate(inputs.items())}
+        short = {"length": CHARACTERS} if "length" in plan.options else {}
+        return partial(model.generate, batch, **given_of(model, batch), **short)
+    feeds = examples(model.release.tasks[task].inputs, batch, plan.schedule(task) if plan is not None else ())
     return partial(model.backend.run, task, feeds)
 
 

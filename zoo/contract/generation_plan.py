@@ -1,46 +1,41 @@
-"""How a model generates: the tasks it calls, the options it accepts, and the form of the samples."""
+"""What follows from a generation and its tasks: the role of each input, the options, and whether they fit together."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from zoo.contract.generation import DDIM, Autoregressive, Chain, Generation, Iterative, Loop
 from zoo.contract.specs import (
     LONGEST,
-    Autoregressive,
-    Chain,
-    Generation,
     Image,
-    Iterative,
     Label,
     LogMel,
     Noise,
-    OneShot,
+    Number,
     Sample,
+    SampleSpec,
     Spec,
     Text,
     Vector,
 )
 
-OPTIONS: Mapping[str, str] = {
-    "label": "models with labels",
-    "prompt": "models that write text",
-    "length": "models that write text",
-    "temperature": "models that sample tokens",
-    "top_k": "models that sample tokens",
-    "top_p": "models that sample tokens",
-    "steps": "models that turn noise into a sample step by step",
-    "eta": "models that turn noise into a sample step by step",
-}
-"""The options of generation beside the seed, and the models that accept each."""
+Role = Literal["noise", "label", "number", "given", "state", "own", ""]
+"""What an input of a task is to generation: "own" is one that a loop fills, and "" is none that generation has."""
+
+RESERVED = ("n", "seed", "first")
+"""Arguments that every generation has."""
 
 LEAST, MOST = 1e-12, 1 - 1e-6
 """The range of ᾱ in which float32 can divide by √ᾱ and √(1 − ᾱ)."""
+
+POINT = Vector(())
+"""The form of ``time`` and ``until``."""
 
 
 class Form(Protocol):
@@ -53,237 +48,391 @@ class Form(Protocol):
 
 
 @dataclass(frozen=True)
+class Option:
+    """Something that a user may ask of a generation, beside its seed."""
+
+    name: str
+    what: Literal["label", "given", "number", "integer", "text"]
+    spec: Spec | None = None
+    """The form of a label, a given input or a number."""
+    default: Any = None
+    """None for a given input, which is needed, and where the default depends on the sample or the model."""
+    help: str = ""
+
+
+TOKENS = (
+    Option("temperature", "number", Number(1.0, ge=0), 1.0, "sampling temperature; 0 always picks the likeliest token"),
+    Option("top_k", "integer", None, 0, "sample from the K likeliest tokens; 0: all"),
+    Option("top_p", "number", Number(1.0, ge=0, le=1), 1.0, "sample from the likeliest tokens of total probability P"),
+)
+TEXT = (
+    Option("prompt", "text", None, "", "the start of the text"),
+    Option("length", "integer", None, None, "characters after the prompt"),
+)
+STEPS = Option("steps", "integer", None, None, "sampling steps; fewer are faster")
+
+USUAL = {
+    "label": "models with labels",
+    "prompt": "models that write text",
+    "length": "models that write text",
+    "temperature": "models that sample tokens",
+    "top_k": "models that sample tokens",
+    "top_p": "models that sample tokens",
+    "steps": "models that turn noise into a sample step by step",
+}
+"""Options that many models have, and which ones."""
+
+
+@dataclass(frozen=True)
 class Plan:
-    """A generation, its tasks and the form of the samples. :data:`RULES` has the rules of each kind of generation."""
+    """A generation, its tasks and the form of the samples: an optional loop, and then an optional last task."""
 
     value: Generation
     tasks: Mapping[str, Form]
     sample: Sample
 
     @property
-    def _rules(self) -> Rules[Any]:
-        return RULES[self.value.kind]
+    def loop(self) -> Loop | None:
+        """The part that calls its task many times, or None."""
+        value = self.value.first if isinstance(self.value, Chain) else self.value
+        return value if isinstance(value, Loop) else None
+
+    @property
+    def last(self) -> str:
+        """The task that is called once, at the end; "" if a loop makes the samples."""
+        return "" if isinstance(self.value, Loop) else self.value.task
 
     @property
     def tokens(self) -> Autoregressive | None:
-        """The autoregressive part, or None."""
-        return self._rules.tokens(self.value)
+        """The loop, if it samples tokens; else None."""
+        return self.loop if isinstance(self.loop, Autoregressive) else None
+
+    @property
+    def _rules(self) -> _Rules[Any]:
+        assert self.loop is not None
+        return LOOPS[self.loop.kind]
 
     @cached_property
     def uses(self) -> tuple[str, ...]:
         """The names of the tasks that generation calls, in order."""
-        return tuple(dict.fromkeys((*([self.tokens.task] if self.tokens else []), self.value.task)))
+        return tuple(dict.fromkeys(name for name in (self.loop.task if self.loop else "", self.last) if name))
 
     @property
     def gives(self) -> Spec:
         """The form of a generated sample."""
-        return self._rules.gives(self)
+        return next(iter(self.tasks[self.last].outputs.values())) if self.last else self._rules.gives(self)
 
-    @cached_property
-    def options(self) -> frozenset[str]:
-        """The names of the ``OPTIONS`` that this generation accepts."""
-        return frozenset([*(["label"] if self.labels() else []), *self._rules.options])
+    @property
+    def made(self) -> str:
+        """The input of a chain's last task that takes what the loop made."""
+        return next(iter(self.tasks[self.last].inputs))
 
     @property
     def calls(self) -> int:
         """The number of task calls for one sample."""
-        return self._rules.calls(self)
+        return (self._rules.calls(self) if self.loop else 0) + bool(self.last)
 
-    @property
-    def description(self) -> str:
-        """The tasks, the number of calls and the accepted options as text: ``"step × 64 → decode; label, top_k"``."""
-        many = "" if self.calls == 1 else f" × {self.calls - len(self.uses) + 1}"
-        options = [name for name in OPTIONS if name in self.options]
-        return f"{' → '.join([self.uses[0] + many, *self.uses[1:]])}{'; ' if options else ''}{', '.join(options)}"
+    def role(self, task: str, name: str) -> Role:
+        """What an input of a task is."""
+        form = self.tasks[task]
+        spec, looped = form.inputs[name], self.loop is not None and task == self.loop.task
+        if looped and name in self._rules.own_inputs:
+            return "own"
+        if looped and f"next_{name}" in form.outputs:
+            return "state"
+        if self.loop is not None and task == self.last and name == self.made:
+            return "own"
+        if isinstance(spec, Noise):
+            return "noise"
+        if isinstance(spec, Label):
+            return "given" if spec.shape else "label"
+        if isinstance(spec, Number):
+            return "number"
+        return "given" if isinstance(spec, SampleSpec) else ""
+
+    def inputs(self, *roles: Role, task: str = "") -> dict[str, Spec]:
+        """The inputs that have one of these roles, of one task, or of all if `task` is empty."""
+        return {
+            name: spec
+            for used in ((task,) if task else self.uses)
+            for name, spec in self.tasks[used].inputs.items()
+            if self.role(used, name) in roles
+        }
 
     def states(self) -> dict[str, Spec]:
-        """The recurrent states of the token's task: each input X for which the task has an output next_X."""
-        assert self.tokens is not None
-        form = self.tasks[self.tokens.task]
-        return {name: spec for name, spec in form.inputs.items() if f"next_{name}" in form.outputs}
+        """The states of the loop's task."""
+        assert self.loop is not None
+        return self.inputs("state", task=self.loop.task)
+
+    def schedule(self, task: str) -> tuple[float, ...]:
+        """The points that ``time`` and ``until`` of a task come from; () for a task that takes none."""
+        return self.loop.schedule if isinstance(self.loop, Iterative) and task == self.loop.task else ()
+
+    def asked(self, task: str = "") -> dict[str, Spec]:
+        """The inputs that users may set: given ones, labels and numbers. One sample has one value of each."""
+        return self.inputs("given", "label", "number", task=task)
 
     def labels(self, task: str = "") -> dict[str, Label]:
         """The inputs that take the class of the sample, for one task, or for all tasks if `task` is empty."""
-        if not task:
-            return {name: spec for used in self.uses for name, spec in self.labels(used).items()}
-        own = self._rules.own_inputs(self, task)
-        return {
-            name: spec for name, spec in self.tasks[task].inputs.items() if isinstance(spec, Label) and name not in own
-        }
+        return self.inputs("label", task=task)  # type: ignore[return-value]
+
+    def given(self) -> dict[str, str]:
+        """The inputs that users have to give, and the field of the data that each is like; "" if there is none."""
+        return {name: self._field(name, spec) for name, spec in self.inputs("given").items()}
+
+    def _field(self, name: str, spec: Spec) -> str:
+        if self.sample.fields.get(name) == spec:
+            return name
+        return "x" if spec == self.sample.x else ""
+
+    def streams(self, task: str) -> dict[str, int]:
+        """The stream of random numbers of each noise input of a task, states that start as noise included."""
+        stream = self._rules.streams if self.loop else 0
+        for used in self.uses:
+            found = {}
+            for name, spec in self.tasks[used].inputs.items():
+                if isinstance(spec, Noise) and self.role(used, name) in ("noise", "state"):
+                    found[name], stream = stream, stream + 1
+            if used == task:
+                return found
+        raise KeyError(task)
+
+    @cached_property
+    def options(self) -> Mapping[str, Option]:
+        """What users may ask, by name: inputs of the tasks first, then what the loop takes."""
+        found = []
+        for name, spec in self.asked().items():
+            if isinstance(spec, Number):
+                found.append(Option(name, "number", spec, spec.default, spec.help))
+            elif name in self.labels():
+                found.append(Option(name, "label", spec))
+            else:
+                found.append(Option(name, "given", spec))
+        return {option.name: option for option in (*found, *(self._rules.options(self) if self.loop else ()))}
 
     @property
-    def grid(self) -> str:
-        """The input of a chain's last task that takes the grid of tokens."""
-        return next(iter(self.tasks[self.value.task].inputs))
+    def description(self) -> str:
+        """The tasks, the number of calls and the options as text: ``"step × 64 → decode; label, top_k"``."""
+        many = "" if self.calls == 1 else f" × {self.calls - len(self.uses) + 1}"
+        tasks = " → ".join([self.uses[0] + many, *self.uses[1:]])
+        return f"{tasks}{'; ' if self.options else ''}{', '.join(self.options)}"
 
     def problem(self) -> str:
         """Return why the tasks do not fit the generation, or ``""`` if they fit."""
         for name in self.uses:
             if name not in self.tasks:
                 return f"generation uses task {name!r}, which is not there"
-        return self._rules.problem(self)
+        return next(filter(None, self._problems()), "")
+
+    def _problems(self) -> Iterator[str]:
+        if self.loop is not None:
+            yield self._rules.problem(self)
+        if self.loop is not None and self.last:
+            if self.last == self.loop.task:
+                yield self.unfit(self.last, "it is the loop's own")
+            yield self._rules.problem_of_made(self)
+        if self.gives.kind != self.sample.x.kind:
+            yield self.unfit(self.uses[-1], f"it gives {self.gives.kind}, and the data is {self.sample.x.kind}")
+        seen: dict[str, Spec] = {}
+        for task in self.uses:
+            for name, spec in self.tasks[task].inputs.items():
+                yield self._problem_of_input(task, name, spec, seen)
+
+    def _problem_of_input(self, task: str, name: str, spec: Spec, seen: dict[str, Spec]) -> str:
+        role = self.role(task, name)
+        if not role:
+            state = ", a state" if self.loop is not None and task == self.loop.task else ""
+            what = f"neither noise, a label, a number{state} nor what a user can give"
+            return self.unfit(task, f"the input {name!r} is {spec.kind}, {what}")
+        if role not in ("given", "label", "number"):
+            return ""
+        if seen.setdefault(name, spec) != spec:
+            return self.unfit(task, f"the input {name!r} has another form in another task")
+        if name in RESERVED or (self.loop is not None and name in {o.name for o in self._rules.options(self)}):
+            return self.unfit(task, f"the input {name!r} has the name of an option that generation has")
+        if role == "given" and not self._field(name, spec):
+            there = ", ".join(
+                f"{key} ({form.kind})" for key, form in (("x", self.sample.x), *self.sample.fields.items())
+            )
+            return self.unfit(
+                task,
+                f"the input {name!r} ({spec.kind}) is given by the user, and is like no field of the data, which has "
+                f"{there}. Give it the name and the form of a field",
+            )
+        return ""
+
+    def unfit(self, task: str, why: str) -> str:
+        """The problem of a task of generation."""
+        return f"task {task!r} is not of the form that {self.value.kind} generation needs: {why}"
 
 
-G = TypeVar("G", bound=Generation)
+L = TypeVar("L", bound=Loop)
 
 
-class Rules(ABC, Generic[G]):
-    """The rules of one kind of generation."""
+class _Rules(ABC, Generic[L]):
+    """The rules of one kind of loop."""
 
-    options: tuple[str, ...] = ()
-    """The ``OPTIONS`` that this kind accepts, except label."""
+    own_inputs: tuple[str, ...] = ()
+    """The inputs of the loop's task that the loop fills."""
+    streams: int = 0
+    """Streams of random numbers that the loop itself uses."""
 
-    def tokens(self, value: G) -> Autoregressive | None:
-        """Return the autoregressive part, or None."""
-        return None
+    @abstractmethod
+    def options(self, plan: Plan) -> tuple[Option, ...]:
+        """Return what users may ask of the loop."""
 
+    @abstractmethod
     def gives(self, plan: Plan) -> Spec:
-        """Return the form of a generated sample."""
-        return plan.sample.x
+        """Return the form of a sample that the loop alone makes."""
 
+    @abstractmethod
     def calls(self, plan: Plan) -> int:
-        """Return the number of task calls for one sample."""
-        return 1
-
-    def own_inputs(self, plan: Plan, task: str) -> set[str]:
-        """Return the inputs of a task that generation itself fills."""
-        return set()
+        """Return the number of calls of the loop's task for a sample."""
 
     @abstractmethod
     def problem(self, plan: Plan) -> str:
-        """Return why the existing tasks do not fit, or ``""`` if they fit."""
+        """Return why the loop's task does not fit, or ``""``."""
 
-
-class _OneShot(Rules[OneShot]):
-    def gives(self, plan: Plan) -> Spec:
-        return next(iter(plan.tasks[plan.value.task].outputs.values()))
-
-    def problem(self, plan: Plan) -> str:
-        name = plan.value.task
-        if plan.gives.kind != plan.sample.x.kind:
-            return _unfit(name, plan, f"its first output is {plan.gives.kind}, and the data is {plan.sample.x.kind}")
-        for key, spec in plan.tasks[name].inputs.items():
-            if not isinstance(spec, Noise) and not (isinstance(spec, Label) and not spec.shape):
-                return _unfit(name, plan, f"the input {key!r} is neither noise nor a label")
+    def problem_of_made(self, plan: Plan) -> str:
+        """Return why a chain's last task does not take what the loop makes, or ``""``."""
         return ""
 
 
-class _Autoregressive(Rules[Autoregressive]):
-    """Autoregressive generation of text of any length."""
+class _Tokens(_Rules[Autoregressive]):
+    own_inputs, streams = ("token",), 1
 
-    options = ("temperature", "top_k", "top_p", "prompt", "length")
+    def options(self, plan: Plan) -> tuple[Option, ...]:
+        return TOKENS if plan.last else (*TOKENS, *TEXT)
 
-    def tokens(self, value: Autoregressive) -> Autoregressive:
-        return value
+    def gives(self, plan: Plan) -> Spec:
+        return plan.sample.x
 
     def calls(self, plan: Plan) -> int:
-        return math.prod(plan.sample.x.shape)
-
-    def own_inputs(self, plan: Plan, task: str) -> set[str]:
-        return {"token", *plan.states()}
+        assert plan.tokens is not None
+        return math.prod(plan.tokens.shape if plan.last else plan.sample.x.shape)
 
     def problem(self, plan: Plan) -> str:
         assert plan.tokens is not None
-        if plan.tokens.shape or not isinstance(plan.sample.x, Text):
+        shape, text = plan.tokens.shape, plan.sample.x
+        if not plan.last and (shape or not isinstance(text, Text)):
             return (
                 "autoregressive generation is of text, and has no shape; a grid of tokens is the first part of a chain"
             )
-        return _steps(plan, plan.sample.x.classes)
+        if plan.last and (not shape or min(shape) < 1 or math.prod(shape) > LONGEST):
+            return f"the tokens of generation have the shape {str(list(shape))[:80]}, which is not usable"
+        name = plan.tokens.task
+        form = plan.tasks[name]
+        token, logits = form.inputs.get("token"), form.outputs.get("logits")
+        if not (isinstance(token, Label) and isinstance(logits, Vector) and token.shape == ()):
+            return plan.unfit(name, "it takes no token, or gives no logits")
+        if logits != Vector((token.classes,)) or (
+            isinstance(text, Text) and not plan.last and text.classes != token.classes
+        ):
+            return plan.unfit(name, "it has another number of classes")
+        return _problem_of_states(plan, name)
+
+    def problem_of_made(self, plan: Plan) -> str:
+        assert plan.tokens is not None
+        grid, token = plan.tasks[plan.last].inputs[plan.made], plan.tasks[plan.tokens.task].inputs.get("token")
+        fits = isinstance(token, Label) and grid == Label(token.classes, plan.tokens.shape)
+        return "" if fits else plan.unfit(plan.last, "its first input is not the grid of tokens")
 
 
-class _Chain(Rules[Chain]):
-    options = ("temperature", "top_k", "top_p")
+class _Iterative(_Rules[Iterative]):
+    own_inputs = ("time", "until")
 
-    def tokens(self, value: Chain) -> Autoregressive:
-        return value.tokens
+    def options(self, plan: Plan) -> tuple[Option, ...]:
+        return (STEPS,)
 
     def gives(self, plan: Plan) -> Spec:
-        return next(iter(plan.tasks[plan.value.task].outputs.values()))
+        return plan.tasks[plan.uses[0]].outputs[sample_output(plan)]
 
     def calls(self, plan: Plan) -> int:
-        assert plan.tokens is not None
-        return math.prod(plan.tokens.shape) + 1
-
-    def own_inputs(self, plan: Plan, task: str) -> set[str]:
-        assert plan.tokens is not None
-        return {"token", *plan.states()} if task == plan.tokens.task else {plan.grid}
+        assert isinstance(plan.loop, Iterative)
+        return plan.loop.steps
 
     def problem(self, plan: Plan) -> str:
-        assert plan.tokens is not None
-        name, shape = plan.value.task, plan.tokens.shape
-        if not shape or min(shape) < 1 or math.prod(shape) > LONGEST:
-            return f"the tokens of generation have the shape {str(list(shape))[:80]}, which is not usable"
-        if name == plan.tokens.task or plan.gives.kind != plan.sample.x.kind:
-            return _unfit(name, plan, f"it gives no {plan.sample.x.kind}")
-        grid, token = plan.tasks[name].inputs[plan.grid], plan.tasks[plan.tokens.task].inputs.get("token")
-        if not isinstance(token, Label) or grid != Label(token.classes, shape):
-            return _unfit(name, plan, "its first input is not the grid of tokens")
-        return _steps(plan, None) or _others(name, plan, {plan.grid}, Noise)
+        assert isinstance(plan.loop, Iterative)
+        name, points, most = plan.loop.task, plan.loop.schedule, len(plan.loop.schedule) - 1
+        if not 1 <= plan.loop.steps <= most <= LONGEST:
+            return f"generation has {plan.loop.steps} steps, and its schedule of {most + 1} points allows 1 to {most}"
+        if not all(abs(point) < 1e30 for point in points):
+            return "the schedule of generation has a point that is not finite"
+        form = plan.tasks[name]
+        if form.inputs.get("time") != POINT or form.inputs.get("until", POINT) != POINT:
+            return plan.unfit(
+                name, "it takes no time, or an until that is none: each is a Vector(()), a point of the schedule"
+            )
+        if not plan.states():
+            return plan.unfit(name, "it has no state: no input X with an output next_X")
+        return _problem_of_states(plan, name)
+
+    def problem_of_made(self, plan: Plan) -> str:
+        taken, state = plan.tasks[plan.last].inputs[plan.made], next(iter(plan.states().values()))
+        fits = (taken.shape, taken.dtype) == (state.shape, state.dtype)
+        return (
+            "" if fits else plan.unfit(plan.last, f"its first input {plan.made!r} has not the form of the first state")
+        )
 
 
-class _Iterative(Rules[Iterative]):
-    options = ("steps", "eta")
+class _DDIM(_Rules[DDIM]):
+    own_inputs, streams = ("x", "time"), 2
+
+    def options(self, plan: Plan) -> tuple[Option, ...]:
+        assert isinstance(plan.loop, DDIM)
+        help = "noise added in each step: 0 is none (DDIM), 1 is that of DDPM"
+        return STEPS, Option("eta", "number", Number(plan.loop.eta, ge=0, le=1), plan.loop.eta, help)
+
+    def gives(self, plan: Plan) -> Spec:
+        return plan.sample.x
 
     def calls(self, plan: Plan) -> int:
-        assert isinstance(plan.value, Iterative)
-        return plan.value.steps
-
-    def own_inputs(self, plan: Plan, task: str) -> set[str]:
-        return {"time"}
+        assert isinstance(plan.loop, DDIM)
+        return plan.loop.steps
 
     def problem(self, plan: Plan) -> str:
-        assert isinstance(plan.value, Iterative)
-        name, alphas = plan.value.task, plan.value.alphas
-        if not 1 <= plan.value.steps <= len(alphas) <= LONGEST or not 0 <= plan.value.eta <= 1:
+        assert isinstance(plan.loop, DDIM)
+        name, alphas = plan.loop.task, plan.loop.alphas
+        if not 1 <= plan.loop.steps <= len(alphas) <= LONGEST or not 0 <= plan.loop.eta <= 1:
             return "generation has steps that are not 1 to as many as its alphas, or an eta that is not 0 to 1"
         falling = all(later < earlier for earlier, later in itertools.pairwise(alphas))
         if not falling or not LEAST <= alphas[-1] <= alphas[0] <= MOST:
             return f"the alphas of generation do not fall, or are not between {LEAST:g} and {MOST:g}"
         if not isinstance(plan.sample.x, (Image, LogMel)):
-            return f"iterative generation is of images and spectrograms, and this is {plan.sample.x.kind}"
+            return f"ddim generation is of images and spectrograms, and this is {plan.sample.x.kind}"
         form, x = plan.tasks[name], Vector(plan.sample.x.shape)
         if form.inputs.get("x") != x or form.inputs.get("time") != Label(len(alphas)) or form.outputs.get("noise") != x:
-            wanted = f"it takes x, of shape {list(x.shape)}, and time, of {len(alphas)}, and gives noise"
-            return _unfit(name, plan, wanted)
-        return _others(name, plan, {"x", "time"})
+            return plan.unfit(
+                name, f"it takes x, of shape {list(x.shape)}, and time, of {len(alphas)}, and gives noise"
+            )
+        return ""
 
 
-RULES: Mapping[str, Rules[Any]] = {
-    OneShot.kind: _OneShot(),
-    Autoregressive.kind: _Autoregressive(),
-    Chain.kind: _Chain(),
+LOOPS: Mapping[str, _Rules[Any]] = {
+    Autoregressive.kind: _Tokens(),
     Iterative.kind: _Iterative(),
+    DDIM.kind: _DDIM(),
 }
-"""The rules by kind of generation. ``zoo.sampling.generation.GENERATORS`` has the generators of each kind, and
-``zoo_export.generate_graph.BODIES`` their graphs."""
+"""The rules by kind of loop. ``zoo.sampling.generation.LOOPS`` has the samplers of each kind, and
+``zoo_export.generate_graph.LOOPS`` their graphs."""
 
 
-def _unfit(name: str, plan: Plan, why: str = "") -> str:
-    return f"task {name!r} is not of the form that {plan.value.kind} generation needs{why and ': '}{why}"
+def sample_output(plan: Plan) -> str:
+    """The output of an iterative loop's task that is the sample: the first that is no state, or the first state."""
+    states = plan.states()
+    outputs = plan.tasks[plan.uses[0]].outputs
+    others = [name for name in outputs if name.removeprefix("next_") not in states or not name.startswith("next_")]
+    return others[0] if others else f"next_{next(iter(states))}"
 
 
-def _steps(plan: Plan, classes: int | None) -> str:
-    """Check that the token's task maps a token and states to logits and the next states."""
-    assert plan.tokens is not None
-    name = plan.tokens.task
-    form = plan.tasks[name]
-    token, logits = form.inputs.get("token"), form.outputs.get("logits")
-    if not (isinstance(token, Label) and isinstance(logits, Vector) and token.shape == ()):
-        return _unfit(name, plan, "it takes no token, or gives no logits")
-    if logits != Vector((token.classes,)) or classes not in (None, token.classes):
-        return _unfit(name, plan, "it has another number of classes")
-    if any(spec != form.outputs[f"next_{key}"] for key, spec in plan.states().items()):
-        return _unfit(name, plan, "a state changes its form")
-    return _others(name, plan, {"token", *plan.states()})
-
-
-def _others(name: str, plan: Plan, known: set[str], *kinds: type[Spec]) -> str:
-    """Check the remaining inputs: each is of one of these kinds, or is one class a sample.
-
-    Class inputs of one name must have the same number of classes.
-    """
-    classes = plan.labels()
-    for key, spec in plan.tasks[name].inputs.items():
-        if key not in known and not isinstance(spec, kinds) and (spec != classes.get(key) or spec.shape):
-            return _unfit(name, plan, f"the input {key!r} is neither {' nor '.join(['drawn', 'a label', 'a state'])}")
+def _problem_of_states(plan: Plan, task: str) -> str:
+    form = plan.tasks[task]
+    for name, spec in plan.states().items():
+        after = form.outputs[f"next_{name}"]
+        if (spec.shape, spec.dtype) != (after.shape, after.dtype):
+            return plan.unfit(
+                task, f"the state {name!r} changes its form, from {list(spec.shape)} to {list(after.shape)}"
+            )
+        if isinstance(spec, Label) and spec != after:
+            return plan.unfit(task, f"the state {name!r} changes its number of classes")
     return ""

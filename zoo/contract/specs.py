@@ -1,4 +1,4 @@
-"""What goes in and out of a task, and how a sample is generated: closed sets of values.
+"""What goes in and out of a task, and what an item of a data set is: a closed set of values.
 
 A spec is the form of ONE item, the batch axis left out. The trainer, the exporter, the runtime and the
 manifest all read the same values, so a tool works on a model that it has never seen.
@@ -151,6 +151,35 @@ class Noise(_Form):
 
 
 @dataclass(frozen=True)
+class Number(Checked):
+    """A number that the user may ask for, such as a guidance scale: float32, one an item, within a range."""
+
+    default: float
+    ge: float | None = None
+    """The smallest value, None for any."""
+    le: float | None = None
+    """The largest value, None for any."""
+    help: str = ""
+    """What it does, in a few words, as ``zoo generate --help`` shows it."""
+    shape: ClassVar[tuple[int, ...]] = ()
+    kind: ClassVar[str] = "number"
+    dtype: ClassVar[str] = "float32"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if problem := self.problem(self.default):
+            raise PluginError(f"Number: the default {problem}.")
+
+    def problem(self, value: float) -> str:
+        """Return why a value is not possible, as the end of a sentence; "" if it is."""
+        low, high = -math.inf if self.ge is None else self.ge, math.inf if self.le is None else self.le
+        if math.isfinite(value) and low <= value <= high:
+            return ""
+        ends = [f"{words} {end:g}" for words, end in (("at least", self.ge), ("at most", self.le)) if end is not None]
+        return f"is {value:g}, and must be {' and '.join(ends) or 'finite'}"
+
+
+@dataclass(frozen=True)
 class Score(Checked):
     """One float32 an item; the higher, the stranger the item is to the model."""
 
@@ -167,8 +196,10 @@ S = TypeVar("S", Image, Text, Audio, LogMel)
 FieldSpec = SampleSpec | Vector | Label
 """What a field of a sample beside the modelled one can be."""
 
-Spec = SampleSpec | Vector | Label | Noise | Score
-SPECS: dict[str, type[Spec]] = {spec.kind: spec for spec in (Image, Text, Audio, LogMel, Vector, Label, Noise, Score)}
+Spec = SampleSpec | Vector | Label | Noise | Number | Score
+SPECS: dict[str, type[Spec]] = {
+    spec.kind: spec for spec in (Image, Text, Audio, LogMel, Vector, Label, Noise, Number, Score)
+}
 
 
 @dataclass(frozen=True)
@@ -214,70 +245,15 @@ class Sample(Checked):
         return self.x
 
 
-@dataclass(frozen=True)
-class OneShot(Checked):
-    """One call of `task`: its `Noise` inputs are drawn, its `Label` inputs given (default: index % classes)."""
-
-    task: str
-    kind: ClassVar[str] = "one-shot"
-
-
-@dataclass(frozen=True)
-class Autoregressive(Checked):
-    """Token by token. `task` takes ``token`` (a Label) and states; it gives ``logits`` and each state X as ``next_X``.
-
-    States start as zeros, token 0 is fed first and is no part of the sample, and each next token is
-    argmax(logits / temperature + Gumbel noise) (Gumbel-max sampling; Maddison et al. 2014, https://arxiv.org/abs/1411.0030).
-    """
-
-    task: str
-    shape: tuple[int, ...] = ()
-    """The grid that a sample's tokens fill, row by row; () for text, which has any length."""
-    kind: ClassVar[str] = "autoregressive"
-
-
-@dataclass(frozen=True)
-class Chain(Checked):
-    """A grid of tokens, and then one call of `task`, whose first input is that grid: a `Label` of its shape.
-
-    The further inputs of `task` are given as in :class:`OneShot`; the stream of its first noise is 1.
-    """
-
-    tokens: Autoregressive
-    task: str
-    kind: ClassVar[str] = "chain"
-
-
-@dataclass(frozen=True)
-class Iterative(Checked):
-    """Noise made a sample step by step: DDIM (Song et al. 2021, eq. 12, https://arxiv.org/abs/2010.02502).
-
-    `task` takes ``x``, a Vector of the sample's shape, and ``time``, a Label of T classes; it gives ``noise``, the ε in
-    x = √ᾱ x₀ + √(1 − ᾱ) ε, where x₀ is the sample from [0, 1] stretched to [-1, 1]. η = 1 is DDPM (Ho et al. 2020).
-    """
-
-    task: str
-    alphas: tuple[float, ...]
-    """ᾱ at time 0, 1, … T − 1: falling, between 0 and 1."""
-    steps: int
-    """Calls of `task` for a sample, evenly spread over time, by default."""
-    eta: float = 0.0
-    kind: ClassVar[str] = "iterative"
-
-
-Generation = OneShot | Autoregressive | Chain | Iterative
-GENERATIONS: dict[str, type[Generation]] = {value.kind: value for value in (OneShot, Autoregressive, Chain, Iterative)}
-
-
-def to_json(value: Spec | Generation) -> dict[str, Any]:
+def to_json(value: Any) -> dict[str, Any]:
     """The JSON object for a spec or a generation, as in a manifest."""
     fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    return {"kind": value.kind, **{k: to_json(v) if isinstance(v, Autoregressive) else v for k, v in fields.items()}}
+    return {"kind": value.kind, **{k: to_json(v) if hasattr(v, "kind") else v for k, v in fields.items()}}
 
 
 def spec_from_json(value: Any, where: str) -> Spec:
     """The spec that a manifest's JSON object declares; a :class:`ReleaseError` that names `where` if it is none."""
-    spec: Spec = _from_json(value, SPECS, where)
+    spec: Spec = from_json(value, SPECS, where)
     if any(size < 1 for size in spec.shape) or math.prod(spec.shape) > LARGEST:
         raise ReleaseError(f"{where} has the shape {list(spec.shape)}, which is not usable.")
     if isinstance(spec, Text) and spec.length > LONGEST:
@@ -307,19 +283,14 @@ def sample_from_json(value: Any, where: str) -> Sample:
         raise ReleaseError(f"{where} is not usable: {error}") from error
 
 
-def generation_from_json(value: Any, where: str) -> Generation:
-    """The generation that a manifest's JSON object declares; :class:`ReleaseError` that names `where` if none."""
-    generation: Generation = _from_json(value, GENERATIONS, where)
-    return generation
-
-
-def _from_json(value: Any, kinds: Mapping[str, Any], where: str) -> Any:
+def from_json(value: Any, kinds: Mapping[str, Any], where: str) -> Any:
+    """The value of one of the `kinds` that a JSON object declares; :class:`ReleaseError` that names `where` if none."""
     if not isinstance(value, dict) or not isinstance(value.get("kind"), str) or value["kind"] not in kinds:
         raise ReleaseError(f"{where} is {str(value)[:80]!r}; its kind must be one of {', '.join(kinds)}.")
     cls = kinds[value["kind"]]
     given = {key: tuple(v) if isinstance(v, list) else v for key, v in value.items() if key != "kind"}
-    if cls is Chain and "tokens" in given:
-        given["tokens"] = _from_json(given["tokens"], {Autoregressive.kind: Autoregressive}, f"{where}: tokens")
+    nested: Mapping[str, Any] = getattr(cls, "nested", {})
+    given |= {key: from_json(given[key], inner, f"{where}: {key}") for key, inner in nested.items() if key in given}
     fields = {field.name: field for field in dataclasses.fields(cls)}
     wanted = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
     if not wanted <= given.keys() <= fields.keys():

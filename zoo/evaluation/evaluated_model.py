@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.contract.specs import Generation, Image, Noise, Sample, Text, Vector
+from zoo.contract.generation import Generation
+from zoo.contract.specs import Image, Noise, Sample, Text, Vector
 from zoo.core.errors import EvaluationError
 from zoo.core.progress import Progress
 from zoo.data import DataSet

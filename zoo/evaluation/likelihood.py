@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.contract.generation import Autoregressive
 from zoo.contract.metric import Measurement
-from zoo.contract.specs import Autoregressive, Text
+from zoo.contract.specs import Text
 from zoo.core.progress import Progress
 from zoo.data import DataSet
 from zoo.evaluation.evaluated_model import Budget, DoesNotApply, EvaluatedModel
 from zoo.evaluation.intervals import of_samples
 from zoo.sampling import autoregressive, generation
 from zoo.sampling.generation import MOST_ROWS
+from zoo.sampling.loop import begin
 
 Array = NDArray[Any]
 
@@ -22,16 +24,17 @@ Array = NDArray[Any]
 def measurements(evaluated: EvaluatedModel, budget: Budget) -> list[Measurement]:
     """The negative log-likelihood in nats per character: of each window's characters but the first."""
     model, plan = evaluated.model, evaluated.model.release.plan
-    if plan is None or not isinstance(plan.value, Autoregressive):
-        raise DoesNotApply(f"{model.name} does not generate token by token")
+    if plan is None or not isinstance(plan.value, Autoregressive) or plan.inputs("given", "noise"):
+        raise DoesNotApply(f"{model.name} does not generate token by token, from a label at most")
     count = min(budget.limit or len(evaluated.test), len(evaluated.test))
     values: list[Array] = []
     with Progress("Measuring nll", count, unit="windows", quiet=budget.quiet) as progress:
         for start in range(0, count, MOST_ROWS):
             done = min(start + MOST_ROWS, count)
             read = windows(evaluated.test, np.arange(start, done))
-            labels = generation.labels_for(plan, np.arange(start, done))
-            steps = autoregressive.read(model.backend.run, plan, labels, read[:, :-1].T)
+            indices = np.arange(start, done)
+            begun = begin(plan, indices, 0, generation.asked_of(plan, indices))
+            steps = autoregressive.read(model.backend.run, plan, begun, read[:, :-1].T)
             losses = [nats(outputs["logits"], after) for (_, outputs), after in zip(steps, read[:, 1:].T, strict=True)]
             values.append(np.mean(losses, axis=0))
             progress.update(done, {}, done)

@@ -7,7 +7,7 @@ import io
 import logging
 import traceback
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from types import FrameType
 from typing import Any
@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from zoo.contract import typed
 from zoo.core.errors import ExportError, one_line
 from zoo.plugin import Task
-from zoo.runtime.example_inputs import example
+from zoo.runtime.example_inputs import examples
 
 BATCHES = (3, 1)
 """The batch sizes at which a task is tried."""
@@ -40,9 +40,12 @@ class Call(nn.Module):
         return cloned if len(cloned) > 1 else cloned[0]
 
 
-def try_out(module: nn.Module, task: Task, name: str, zeros: Collection[str] = ()) -> bool:
+def try_out(
+    module: nn.Module, task: Task, name: str, zeros: Collection[str] = (), schedule: Sequence[float] = ()
+) -> bool:
     """Run a task of a module, in eval mode on the CPU, on batches of examples; the inputs in `zeros` are zero.
 
+    `schedule` has the points of an iterative generation, if the task takes them.
     Returns whether its control flow may depend on values, which :func:`program` finds out for certain. Raises
     :class:`ExportError` if the task fails, draws random numbers, returns other outputs, shapes or dtypes than declared,
     or changes its inputs; and if an item's output differs in a second call, or without the other items of the batch.
@@ -50,11 +53,12 @@ def try_out(module: nn.Module, task: Task, name: str, zeros: Collection[str] = (
     """
     watch = _Watch(module, name)
     for batch in BATCHES:
+        made = examples(task.inputs, batch, schedule)
         given = [
             torch.zeros((batch, *spec.shape), dtype=getattr(torch, spec.dtype))
             if key in zeros
-            else torch.from_numpy(example(spec, batch, stream))
-            for stream, (key, spec) in enumerate(task.inputs.items())
+            else torch.from_numpy(array)
+            for (key, spec), array in zip(task.inputs.items(), made.values(), strict=True)
         ]
         try:
             with torch.no_grad(), watch, warnings.catch_warnings():

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from zoo import registry
 from zoo import release as releases
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import LONGEST, Chain, LogMel, Text
+from zoo.contract.specs import LONGEST, LogMel, Text
 from zoo.core.errors import ParityError, ReleaseError, ZooError, installed
 from zoo.media import display, mel, wav
 from zoo.media.convert import from_batch
 from zoo.media.kinds import text_to_ids
+from zoo.release import given
 from zoo.release.resolve import find
-from zoo.runtime import LoadedModel, OnnxBackend, derived
+from zoo.runtime import LoadedModel, OnnxBackend, derived, samples_of
+from zoo.runtime.example_inputs import examples
 from zoo.sampling import autoregressive, generation
 
 HEARD = 1.0
@@ -60,10 +62,15 @@ def verify(source: str | Path) -> dict[str, str]:
 
 
 def _graphs(model: LoadedModel, release: releases.Release, backend: OnnxBackend) -> str:
-    """Run every task on zeros: outputs must be finite and have the declared shape. Derived graphs must agree."""
+    """Run every task on zeros, or on points of a schedule: outputs must be finite and have the declared shape.
+
+    Derived graphs must agree with the tasks.
+    """
     for name, task in model.release.tasks.items():
         for batch in (1, 3):
             feeds = {key: np.zeros((batch, *spec.shape), spec.dtype) for key, spec in task.inputs.items()}
+            if schedule := release.plan.schedule(name) if release.plan is not None else ():
+                feeds = examples(task.inputs, batch, schedule)
             outputs = backend.run(name, feeds)
             for key, spec in task.outputs.items():
                 if outputs[key].shape != (batch, *spec.shape) or not np.isfinite(outputs[key]).all():
@@ -123,14 +130,14 @@ def _imaged(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
                 released: NDArray[Any] = np.asarray(opened)[::scale, ::scale]
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ReleaseError(f"{path} is not an image, or damaged. Get the release again.") from error
-    samples = model.generate(made["n"], seed=made["seed"])
+    samples = samples_of(model, made["n"], made["seed"])
     again = display.image(samples, model.release.sample.x, made["columns"], made["gap"])
     if released.shape != again.shape:
         return False
     if _near(model, np.abs(released.astype(int) - again), 1):
         return True
     plan = model.release.plan
-    if plan is None or not isinstance(plan.value, Chain) or releases.QUANTIZED in model.release.manifest:
+    if plan is None or plan.tokens is None or not plan.last or releases.QUANTIZED in model.release.manifest:
         return False
     shown = [
         released[top : top + height, left : left + width]
@@ -147,10 +154,10 @@ def _otherwise(model: LoadedModel, plan: Plan, seed: int, index: int, shown: NDA
     """Whether the image shows a sample of other tokens, which rounding may have picked instead."""
     assert plan.tokens is not None
     indices, grid = np.array([index]), plan.tokens.shape
-    labels = generation.labels_for(plan, indices)
-    for tokens in autoregressive.alternatives(model.backend.run, plan, indices, seed, labels, math.prod(grid)):
-        given = {**labels, plan.grid: tokens.reshape(1, *grid)}
-        made = from_batch(generation.one_shot(model.backend.run, plan, indices, seed, given), plan.gives)
+    asked = generation.asked_of(plan, indices, **given.read(model.release, indices))
+    for tokens in autoregressive.alternatives(model.backend.run, plan, indices, seed, asked, math.prod(grid)):
+        inputs = {**asked, plan.made: tokens.reshape(1, *grid)}
+        made = from_batch(generation.once(model.backend.run, plan, indices, seed, inputs), plan.gives)
         if _near(model, np.abs(display.frames(made, model.release.sample.x)[0].astype(int) - shown), 1):
             return True
     return False
@@ -159,7 +166,7 @@ def _otherwise(model: LoadedModel, plan: Plan, seed: int, index: int, shown: NDA
 def _heard(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
     """Whether the file holds the audio clips of the seed, concatenated, within ``LEVELS``."""
     _, released = wav.read(path, str(path))
-    again = wav.to_int16(model.generate(made["n"], seed=made["seed"]).reshape(-1))
+    again = wav.to_int16(samples_of(model, made["n"], made["seed"]).reshape(-1))
     return released.shape == again.shape and _near(model, np.abs(released.astype(int) - again), LEVELS)
 
 
@@ -168,7 +175,7 @@ def _clips_alike(model: LoadedModel, path: Path, made: Mapping[str, int]) -> boo
     spec = model.release.sample.x
     assert isinstance(spec, LogMel)
     rate, kept = wav.read(path, str(path))
-    again = display.waveforms(model.generate(made["n"], seed=made["seed"]), spec)
+    again = display.waveforms(samples_of(model, made["n"], made["seed"]), spec)
     if rate != spec.rate or kept.shape != (again.size,):
         return False
     levels = mel.log_mel(kept.reshape(again.shape), spec) - mel.log_mel(again, spec)
@@ -187,11 +194,12 @@ def _picked(model: LoadedModel, text: str, seed: int) -> bool:
     assert plan is not None
     assert isinstance(sample, Text)
     if plan.tokens is None:
-        return bool(model.generate(1, seed=seed)[0] == text)
+        return bool(samples_of(model, 1, seed)[0] == text)
     index, tokens = np.zeros(1, np.int64), text_to_ids(text, sample)[None]
-    labels, free = generation.labels_for(plan, index), np.full_like(tokens, autoregressive.UNSET)
+    free = np.full_like(tokens, autoregressive.UNSET)
+    asked = generation.asked_of(plan, index, **given.read(model.release, index))
     return autoregressive.is_valid_continuation(
-        model.backend.run, plan, index, seed, labels, tokens, free, autoregressive.ALL
+        model.backend.run, plan, index, seed, asked, tokens, free, autoregressive.ALL
     )
 
 

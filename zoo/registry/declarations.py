@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from zoo.contract import names, typed
+from zoo.contract.generation import Generation
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import Generation
 from zoo.core.errors import suggest
 from zoo.registry import calling, fault
 

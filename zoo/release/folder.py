@@ -17,8 +17,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from zoo.contract.generation import Generation
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import Generation, Sample, Spec
+from zoo.contract.specs import Sample, Spec
 from zoo.core import files
 from zoo.core.errors import ReleaseError
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo.contract import names
-from zoo.contract.specs import Label, LogMel, generation_from_json, sample_from_json, spec_from_json, to_json
+from zoo.contract.generation import generation_from_json
+from zoo.contract.specs import Label, LogMel, sample_from_json, spec_from_json, to_json
 from zoo.core.errors import NotFoundError, ReleaseError
 from zoo.release.folder import MANIFEST, QUANTIZED, WEIGHTS, Release, ReleasedTask
 
@@ -68,6 +69,11 @@ def _renewed(manifest: Mapping[str, Any], version: int, where: str) -> dict[str,
             raise ReleaseError(f"{where} is damaged: sample has {str(classes)[:40]!r} classes. Get the release again.")
         fields = {"label": to_json(Label(classes))} if classes else {}
         manifest["sample"] = {**{key: value for key, value in sample.items() if key != "classes"}, "fields": fields}
+    if version <= 2 and isinstance(made := manifest.get("generation"), dict):
+        if made.get("kind") == "iterative":
+            manifest["generation"] = {**made, "kind": "ddim"}
+        elif made.get("kind") == "chain":
+            manifest["generation"] = {"first" if key == "tokens" else key: value for key, value in made.items()}
     return manifest
 
 

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.contract.generation import DDIM, Iterative
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import Autoregressive, Chain, Image, Iterative, OneShot, Spec, Text
+from zoo.contract.specs import Image, Spec, Text
 from zoo.core.errors import ParityError
 from zoo.release import GENERATE, Release
 from zoo.runtime import OnnxBackend
-from zoo.runtime.example_inputs import SEED, example
+from zoo.runtime.example_inputs import SEED, example_asked, examples
 from zoo.sampling import autoregressive, generation
 from zoo.sampling.autoregressive import ALL, SamplingParams
-from zoo.sampling.ddim import iterate
 
 Array = NDArray[Any]
 
@@ -40,6 +40,7 @@ def feeds(
     *,
     seed: int,
     first: int,
+    asked: Mapping[str, Array],
     n: int,
     prompt: NDArray[np.int64] | None = None,
     length: int = 0,
@@ -49,22 +50,24 @@ def feeds(
 ) -> dict[str, Array]:
     """The inputs of ``generate.onnx``, by name.
 
-    Scalars are int64; a seed of 2⁶³ or more is the negative number with the same bits. Models with labels take these,
-    int64 (n,), instead of the count. Models of tokens also take temperature, top_k and top_p; models of text also take
-    prompt, int64 (p,), and length. Iterative models also take steps and eta, by default those of the plan.
+    Scalars are int64; a seed of 2⁶³ or more is the negative number with the same bits. What users may ask of a sample
+    (labels, numbers, given inputs: `asked`) is a batch each, and replaces the count `n`. Models of tokens also take
+    temperature, top_k and top_p; models of text also take prompt, int64 (p,), and length. Iterative models also take
+    steps, by default those of the plan; those of formats 1 and 2 also eta.
     """
-    defaults = (plan.value.steps, plan.value.eta) if isinstance(plan.value, Iterative) else (1, 0.0)
     given: dict[str, Array] = {"seed": np.array(seed, np.uint64).view(np.int64), "first": np.array(first, np.int64)}
-    given |= generation.labels_for(plan, np.arange(first, first + n)) or {"count": np.array(n, np.int64)}
+    given |= asked or {"count": np.array(n, np.int64)}
+    usual = plan.loop.steps if isinstance(plan.loop, (Iterative, DDIM)) else 1
     others: dict[str, Array] = {
         "prompt": np.zeros(0, np.int64) if prompt is None else prompt,
         "length": np.array(length, np.int64),
         "temperature": np.array(sampling.temperature, np.float32),
         "top_k": np.array(sampling.top_k, np.int64),
         "top_p": np.array(sampling.top_p, np.float32),
-        "steps": np.array(defaults[0] if steps is None else steps, np.int64),
-        "eta": np.array(defaults[1] if eta is None else eta, np.float32),
+        "steps": np.array(usual if steps is None else steps, np.int64),
     }
+    if isinstance(plan.loop, DDIM):
+        others["eta"] = np.array(plan.loop.eta if eta is None else eta, np.float32)
     return given | {name: value for name, value in others.items() if name in plan.options}
 
 
@@ -77,8 +80,8 @@ def check(release: Release, backend: OnnxBackend) -> dict[str, float]:
     for task in release.tasks:  # before inputs of the declared shapes are allocated
         backend.prepare(task)
     if release.plan is not None and release.generate:
-        checks = {OneShot: _samples, Autoregressive: _texts, Chain: _chain, Iterative: _steps}
-        differences[release.generate] = checks[type(release.plan.value)](release, release.plan, backend)
+        check_loop = _samples if release.plan.tokens is None else _chain if release.plan.last else _texts
+        differences[release.generate] = check_loop(release, release.plan, backend)
     for name, graph in release.uint8.items():
         differences[graph] = _uint8(release, backend, name)
     return differences
@@ -86,21 +89,15 @@ def check(release: Release, backend: OnnxBackend) -> dict[str, float]:
 
 def _samples(release: Release, plan: Plan, backend: OnnxBackend) -> float:
     worst = 0.0
-    for seed, first, n in ((SEED, 0, 1), (2**64 - 1, 2**32 - 3, 3)):
-        indices = np.arange(first, first + n)
-        host = generation.one_shot(backend.run, plan, indices, seed, generation.labels_for(plan, indices))
-        made = backend.call(release.generate, feeds(plan, seed=seed, first=first, n=n), [SAMPLES])[SAMPLES]
-        worst = max(worst, _near(release.generate, host, made))
-    return worst
-
-
-def _steps(release: Release, plan: Plan, backend: OnnxBackend) -> float:
-    assert isinstance(plan.value, Iterative)
-    worst = 0.0
+    most = {Iterative: lambda loop: len(loop.schedule) - 1, DDIM: lambda loop: len(loop.alphas)}
+    limit = most[type(plan.loop)](plan.loop) if type(plan.loop) in most else None
     for seed, first, n, steps, eta in ((SEED, 0, 1, 2, 0.0), (2**64 - 1, 2**32 - 3, 3, 3, 0.7)):
-        indices, steps = np.arange(first, first + n), min(steps, len(plan.value.alphas))
-        host = iterate(backend.run, plan, indices, seed, generation.labels_for(plan, indices), steps, eta)
-        given = feeds(plan, seed=seed, first=first, n=n, steps=steps, eta=eta)
+        indices = np.arange(first, first + n)
+        asked = example_asked(plan, indices)
+        several = None if limit is None else min(steps, limit)
+        request = generation.Request(steps=several, eta=eta)
+        host = generation.sample(backend.run, plan, indices, seed, asked, request)
+        given = feeds(plan, seed=seed, first=first, n=n, asked=asked, steps=several, eta=eta)
         made = backend.call(release.generate, given, [SAMPLES])[SAMPLES]
         worst = max(worst, _near(release.generate, host, made))
     return worst
@@ -111,9 +108,11 @@ def _texts(release: Release, plan: Plan, backend: OnnxBackend) -> float:
     assert isinstance(token, Text)
     for sampling in SAMPLINGS:
         for first, prompt in ((0, np.zeros(0, np.int64)), (2**32 - 3, np.array([token.classes - 1, 0]))):
+            asked = example_asked(plan, np.arange(first, first + 3))
             given = feeds(
-                plan, seed=2**63, first=first, n=3, prompt=prompt, length=LENGTH - len(prompt), sampling=sampling
-            )
+                plan, seed=2**63, first=first, n=3, asked=asked, prompt=prompt, length=LENGTH - len(prompt),
+                sampling=sampling,
+            )  # fmt: skip
             made = backend.call(release.generate, given, [SAMPLES])[SAMPLES]
             _check_continuation(
                 release, plan, backend, made, first, autoregressive.prompted(prompt, 3, LENGTH), sampling
@@ -127,14 +126,14 @@ def _chain(release: Release, plan: Plan, backend: OnnxBackend) -> float:
     worst, total = 0.0, math.prod(plan.tokens.shape)
     for first, sampling in zip((0, 2**32 - 3, 5), SAMPLINGS, strict=True):
         indices = np.arange(first, first + 3)
-        given = feeds(plan, seed=2**63, first=first, n=3, sampling=sampling)
+        asked = example_asked(plan, indices)
+        given = feeds(plan, seed=2**63, first=first, n=3, asked=asked, sampling=sampling)
         made = backend.call(release.generate, given, [SAMPLES, TOKENS])
         grid, free = made[TOKENS], autoregressive.prompted(np.zeros(0, np.int64), 3, total)
         if grid.shape != (3, *plan.tokens.shape):
             raise ParityError(f"Parity failed: {release.generate} gives tokens of the shape {grid.shape}.")
         _check_continuation(release, plan, backend, grid.reshape(3, total), first, free, sampling)
-        labels = generation.labels_for(plan, indices)
-        host = generation.one_shot(backend.run, plan, indices, 2**63, {**labels, plan.grid: grid})
+        host = generation.once(backend.run, plan, indices, 2**63, {**asked, plan.made: grid})
         worst = max(worst, _near(release.generate, host, made[SAMPLES]))
     return worst
 
@@ -150,8 +149,8 @@ def _check_continuation(
 ) -> None:
     """Raise :class:`ParityError` unless the host would sample the tokens `made` for the three samples from `first`."""
     indices = np.arange(first, first + 3)
-    labels = generation.labels_for(plan, indices)
-    if not autoregressive.is_valid_continuation(backend.run, plan, indices, 2**63, labels, made, given, sampling):
+    asked = example_asked(plan, indices)
+    if not autoregressive.is_valid_continuation(backend.run, plan, indices, 2**63, asked, made, given, sampling):
         raise ParityError(f"Parity failed: {release.generate} gives other tokens than {plan.uses[0]} step by step.")
 
 
@@ -160,12 +159,13 @@ def _uint8(release: Release, backend: OnnxBackend, name: str) -> float:
     for batch in (1, 3):
         if name == GENERATE:
             assert release.plan is not None
-            given = pixels = feeds(release.plan, seed=SEED, first=0, n=batch, steps=1)
+            asked = example_asked(release.plan, np.arange(batch))
+            given = pixels = feeds(release.plan, seed=SEED, first=0, n=batch, asked=asked, steps=1)
             specs: Mapping[str, Spec] = {SAMPLES: release.sample.x}
             host = backend.call(release.generate, given, [SAMPLES])
         else:
             task = release.tasks[name]
-            given = {key: example(spec, batch, stream) for stream, (key, spec) in enumerate(task.inputs.items())}
+            given = examples(task.inputs, batch, release.plan.schedule(name) if release.plan is not None else ())
             pixels = {
                 key: _levels(given[key]) if isinstance(spec, Image) else given[key] for key, spec in task.inputs.items()
             }

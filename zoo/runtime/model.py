@@ -10,18 +10,19 @@ from pathlib import Path
 from types import MethodType
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
-from zoo.contract.specs import Image, Spec
+from zoo.contract.specs import Image, Number, Spec
 from zoo.core import files, memory
 from zoo.core.devices import check_threads
 from zoo.core.errors import NotFoundError, ReleaseError, SettingError
-from zoo.media.convert import from_batch, gives, join, takes, to_batch
-from zoo.release import MANIFEST, THRESHOLD, Release, ReleasedTask, read
+from zoo.media.convert import from_batch, join, to_batch
+from zoo.release import MANIFEST, THRESHOLD, Release, read
 from zoo.release.resolve import find
 from zoo.runtime.backend import BACKENDS, Backend, Device, open_backend
+from zoo.runtime.describe import describe_generate, describe_task
 from zoo.sampling import generation, inpainting, latent
-from zoo.sampling.autoregressive import SamplingParams
 
 Array = NDArray[Any]
 
@@ -123,41 +124,28 @@ class LoadedModel:
         results = {name: join(parts) for name, parts in made.items()}
         return next(iter(results.values())) if len(results) == 1 else results
 
-    def generate(
-        self,
-        n: int = 1,
-        *,
-        seed: int = 0,
-        first: int = 0,
-        label: int | Sequence[int] | None = None,
-        prompt: str = "",
-        length: int | None = None,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        steps: int | None = None,
-        eta: float | None = None,
-    ) -> Any:
-        """Generate the samples `first` … `first` + `n` − 1 of `seed`.
+    @property
+    def generate(self) -> Callable[..., Any]:
+        """Generate samples `first` … `first` + `n` − 1 of `seed`: ``model.generate(n=None, *, seed=0, first=0, …)``.
 
-        A sample depends only on the seed and its index, not on the batch or, up to rounding, on the backend. Images:
-        uint8 (n, h, w), or (n, h, w, 3) in colour. Audio: float32 (n, samples) in [-1, 1], or spectrograms
-        (n, bands, frames) in [0, 1]. Text: a list of n str, each `prompt` followed by `length` characters. `label` is
-        for models with labels: one, or one per sample (default: index modulo classes). `temperature`, `top_k` and
-        `top_p` are for models that sample tokens (:class:`zoo.sampling.autoregressive.SamplingParams`). `steps` and
-        `eta` are for iterative models: the number of steps, and the noise added at each step, 0 to 1
-        (:mod:`zoo.sampling.ddim`; default: those of the release). Raises :class:`SettingError` for an option that the
-        model does not have.
+        ``help(model.generate)`` has the options of this model. A sample depends only on the seed, its index and what is
+        asked, not on the batch or, up to rounding, on the backend. `n` is by default as many as are given, or 1.
         """
-        plan = self.release.plan
-        if plan is None:
-            raise SettingError(f"{self.name} does not generate. It has: {', '.join(self.tasks)}.")
-        for task in plan.uses:
-            self.backend.prepare(task)
-        return generation.generate(
-            self.backend.run, plan, n=n, seed=seed, first=first, label=label, prompt=prompt, length=length,
-            sampling=SamplingParams(temperature, top_k, top_p), steps=steps, eta=eta,
-        )  # fmt: skip
+        if "generate" not in self._described:
+            self._described["generate"] = describe_generate(self.name, self.release.plan)
+
+        def generate(self: LoadedModel, n: int | None = None, *, seed: int = 0, first: int = 0, **options: Any) -> Any:
+            plan = self.release.plan
+            if plan is None:
+                raise SettingError(f"{self.name} does not generate. It has: {', '.join(self.tasks)}.")
+            for task in plan.uses:
+                self.backend.prepare(task)
+            return generation.generate(
+                self.backend.run, plan, n=n, seed=seed, first=first, background=self.release.background, **options
+            )
+
+        generate.__doc__, generate.__signature__ = self._described["generate"]  # type: ignore[attr-defined]
+        return MethodType(generate, self)
 
     def interpolate(
         self,
@@ -241,8 +229,8 @@ class LoadedModel:
 
     def _prepare_drawn(self) -> None:
         """Open and check the graph that decodes noise, if there is one, before noise of its declared shape is drawn."""
-        if latent.drawn(self.release) is not None and self.release.generation is not None:
-            self.backend.prepare(self.release.generation.task)
+        if latent.drawn(self.release) is not None and self.release.plan is not None:
+            self.backend.prepare(self.release.plan.last)
 
     def _whole(self, task: str, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Run a task on named batches of one size, chunk by chunk, and return its outputs as the graph has them."""
@@ -268,12 +256,19 @@ class LoadedModel:
         given = dict(zip(inputs, values, strict=False))
         names = ", ".join(inputs)
         unknown = [name for name in named if name not in inputs or name in given]
-        if len(values) > len(inputs) or unknown or given.keys() | named.keys() != inputs.keys():
+        given |= named
+        lacking = [name for name, spec in inputs.items() if name not in given and not isinstance(spec, Number)]
+        if len(values) > len(inputs) or unknown or lacking:
             raise SettingError(
                 f"{task} takes {names}; it was given {len(values)} by position and {sorted(named) or 'none'} by name."
             )
-        given |= named
-        return {name: to_batch(given[name], spec, name, self.release.background) for name, spec in inputs.items()}
+        given = {name: spec.default for name, spec in inputs.items() if isinstance(spec, Number)} | given
+        feeds = {name: to_batch(given[name], spec, name, self.release.background) for name, spec in inputs.items()}
+        count = max(map(len, feeds.values()))
+        return {
+            name: np.repeat(feed, count) if isinstance(inputs[name], Number) and len(feed) == 1 else feed
+            for name, feed in feeds.items()
+        }
 
     def _method(self, name: str) -> Callable[..., Any]:
         """A task as a method. Only its docstring and signature are cached: a cached method would refer to the model."""
@@ -282,27 +277,10 @@ class LoadedModel:
             return self.run(name, *values, **named)
 
         if name not in self._described:
-            task = self.release.tasks[name]
-            names = (f"_{''.join(task.inputs)}", *task.inputs)  # `self` gets a name that no input has
-            parameters = [inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD) for key in names]
-            self._described[name] = _help(name, task, self.name), inspect.Signature(parameters)
+            self._described[name] = describe_task(name, self.release.tasks[name], self.name)
         method.__name__ = method.__qualname__ = name
         method.__doc__, method.__signature__ = self._described[name]  # type: ignore[attr-defined]
         return MethodType(method, self)  # a bound method is pickled by name
-
-
-def _help(name: str, task: ReleasedTask, model: str) -> str:
-    """The docstring of a task's method."""
-    lines = [f"The task {name} of {model}, on a batch of any size.", ""]
-    lines += [f"{key}: {takes(spec)}." for key, spec in task.inputs.items()]
-    lines += ["", "A single item needs no batch axis; several files are given as a list.", ""]
-    if len(task.outputs) == 1:
-        lines += [f"Returns {key}: {gives(spec)}." for key, spec in task.outputs.items()]
-    else:
-        lines += ["Returns a dict:", *(f"    {key}: {gives(spec)}" for key, spec in task.outputs.items())]
-    lines += ["", "Raises SettingError for an invalid input, DataError for a file that cannot be read, and"]
-    lines += ["ReleaseError for a graph that was altered or does not run. All are ZooErrors with one-line messages."]
-    return "\n".join(lines)
 
 
 def _again(folder: str, sha256: str, options: Mapping[str, Any]) -> LoadedModel:

@@ -1,13 +1,12 @@
-"""Autoregressive sampling: the sampling rule and the loop, on any backend (:class:`zoo.contract.specs.Autoregressive`).
+"""Autoregressive sampling: the sampling rule and the loop (:class:`zoo.contract.generation.Autoregressive`).
 
 A token is the argmax of logits / temperature + Gumbel noise, which samples from the softmax (the Gumbel-max trick).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +15,7 @@ from zoo.contract.generation_plan import Plan
 from zoo.core import philox
 from zoo.core.arguments import is_integer, is_number
 from zoo.core.errors import SettingError
-
-Array = NDArray[Any]
-Run = Callable[[str, Mapping[str, Array]], Mapping[str, Array]]
-"""Runs a task, by name, on named batches and returns named batches."""
+from zoo.sampling.loop import Array, Run, begin, follow
 
 MARGIN = 1e-4
 """If the two best perturbed logits differ by less than this, rounding may decide the token."""
@@ -67,23 +63,21 @@ def prompted(prompt: NDArray[np.int64], count: int, total: int) -> NDArray[np.in
     return given
 
 
-def states(plan: Plan, count: int) -> dict[str, Array]:
-    """The initial states of the token's task: zeros."""
-    return {name: np.zeros((count, *spec.shape), spec.dtype) for name, spec in plan.states().items()}
-
-
 def autoregress(
     run: Run,
     plan: Plan,
     indices: NDArray[np.int64],
     seed: int,
-    labels: Mapping[str, Array],
+    asked: Mapping[str, Array],
     given: NDArray[np.int64],
     sampling: SamplingParams,
 ) -> NDArray[np.int64]:
-    """Sample each token of `given`, (n, total), that is :data:`UNSET`, given the tokens before it."""
+    """Sample each token of `given`, (n, total), that is :data:`UNSET`, given the tokens before it.
+
+    `asked` has the inputs of :meth:`Plan.asked`.
+    """
     tokens = given.copy()
-    for position, (_, outputs) in enumerate(read(run, plan, labels, _before(tokens))):
+    for position, (_, outputs) in enumerate(read(run, plan, begin(plan, indices, seed, asked), _before(tokens))):
         free = given[:, position] == UNSET
         if free.any():
             tokens[free, position] = sample_token(outputs["logits"], seed, indices, position, sampling)[free]
@@ -95,7 +89,7 @@ def is_valid_continuation(
     plan: Plan,
     indices: NDArray[np.int64],
     seed: int,
-    labels: Mapping[str, Array],
+    asked: Mapping[str, Array],
     tokens: NDArray[np.int64],
     given: NDArray[np.int64],
     sampling: SamplingParams,
@@ -108,7 +102,7 @@ def is_valid_continuation(
     known = (tokens >= 0) & (tokens < plan.tasks[plan.tokens.task].outputs["logits"].shape[0])
     if tokens.shape != given.shape or not (known & ((tokens == given) | (given == UNSET))).all():
         return False
-    for position, (_, outputs) in enumerate(read(run, plan, labels, _before(tokens))):
+    for position, (_, outputs) in enumerate(read(run, plan, begin(plan, indices, seed, asked), _before(tokens))):
         logits = perturbed_logits(outputs["logits"], seed, indices, position, sampling)  # (n, classes)
         gap = logits.max(-1) - np.take_along_axis(logits, tokens[:, position, None], -1)[:, 0]  # (n,)
         if (gap[given[:, position] == UNSET] > MARGIN).any():
@@ -117,16 +111,16 @@ def is_valid_continuation(
 
 
 def alternatives(
-    run: Run, plan: Plan, index: NDArray[np.int64], seed: int, labels: Mapping[str, Array], total: int
+    run: Run, plan: Plan, index: NDArray[np.int64], seed: int, asked: Mapping[str, Array], total: int
 ) -> Iterator[NDArray[np.int64]]:
     """The tokens, (1, total), that one sample may have if rounding decides: the most likely first, `WAYS` at most."""
-    left = [np.full((1, total), UNSET, np.int64)]
+    left, start = [np.full((1, total), UNSET, np.int64)], begin(plan, index, seed, asked)
     for _ in range(WAYS):
         if not left:
             return
         given = left.pop(0)
         tokens = given.copy()
-        for position, (_, outputs) in enumerate(read(run, plan, labels, _before(tokens))):
+        for position, (_, outputs) in enumerate(read(run, plan, start, _before(tokens))):
             if given[0, position] != UNSET:
                 continue
             logits = perturbed_logits(outputs["logits"], seed, index, position, ALL)[0]  # (classes,)
@@ -139,19 +133,13 @@ def alternatives(
 
 
 def read(
-    run: Run, plan: Plan, labels: Mapping[str, Array], tokens: Iterable[NDArray[np.int64]]
+    run: Run, plan: Plan, start: Mapping[str, Array], tokens: Iterable[NDArray[np.int64]]
 ) -> Iterator[tuple[Mapping[str, Array], Mapping[str, Array]]]:
-    """Feed the tokens, (n,) each, to the token's task in order; yield its inputs and outputs at each position."""
-    assert plan.tokens is not None
-    task = plan.tokens.task
-    task_labels = {name: labels[name] for name in plan.labels(task)}
-    state: dict[str, Array] = {}
-    for token in tokens:
-        state = state or states(plan, len(token))
-        inputs = {"token": np.ascontiguousarray(token), **state, **task_labels}
-        outputs = run(task, inputs)
-        yield inputs, outputs
-        state = {name: outputs[f"next_{name}"] for name in state}
+    """Feed the tokens, (n,) each, to the token's task in order; yield its inputs and outputs at each position.
+
+    `start` has its other inputs at the first token: see :func:`zoo.sampling.loop.begin`.
+    """
+    return follow(run, plan, start, ({"token": np.ascontiguousarray(token)} for token in tokens))
 
 
 def _before(tokens: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

@@ -1,4 +1,4 @@
-"""Generation on any backend: draw the noise, run the tasks, return the samples of (seed, index)."""
+"""Generation on any backend: draw the noise, run the tasks, return the samples of (seed, index) and what was asked."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.contract.generation_plan import OPTIONS, Form, Plan
-from zoo.contract.specs import Autoregressive, Chain, Image, Iterative, Label, Noise, OneShot, Text
+from zoo.contract.generation import DDIM, Autoregressive, Iterative
+from zoo.contract.generation_plan import RESERVED, USUAL, Form, Option, Plan
+from zoo.contract.specs import Image, Label, Number, Text
 from zoo.core import memory, philox
 from zoo.core.arguments import check_count, is_integer
-from zoo.core.errors import SettingError
+from zoo.core.errors import SettingError, suggest
 from zoo.media.convert import from_batch, join, to_batch
 from zoo.media.kinds import text_to_ids
-from zoo.sampling import autoregressive
-from zoo.sampling.autoregressive import ALL, Run, SamplingParams
-from zoo.sampling.ddim import iterate
+from zoo.sampling import autoregressive, ddim, loop
+from zoo.sampling.autoregressive import ALL, SamplingParams
+from zoo.sampling.loop import Run
 
 Array = NDArray[Any]
 Labels = int | Sequence[int] | NDArray[np.integer[Any]]
@@ -69,86 +70,142 @@ def check_memory(plan: Plan, n: int, characters: int = 0) -> None:
 
 @dataclass(frozen=True)
 class Request:
-    """The options of a generation besides seed and label."""
+    """What a loop is asked beside the inputs of its task."""
 
     sampling: SamplingParams = ALL
     steps: int | None = None
     eta: float | None = None
-    given: NDArray[np.int64] | None = None
-    """The tokens of each text, int64 (n, total), prompt first: see :func:`zoo.sampling.autoregressive.prompted`."""
+    tokens: NDArray[np.int64] | None = None
+    """The known tokens of each sample, int64 (n, total): see :func:`zoo.sampling.autoregressive.prompted`."""
 
 
 def generate(
     run: Run,
     plan: Plan,
     *,
-    n: int,
-    seed: int,
+    n: int | None = None,
+    seed: int = 0,
     first: int = 0,
-    label: int | Sequence[int] | None = None,
-    prompt: str = "",
-    length: int | None = None,
-    sampling: SamplingParams = ALL,
-    steps: int | None = None,
-    eta: float | None = None,
+    background: str = "white",
+    **options: Any,
 ) -> Any:
     """The samples `first` … `first` + `n` − 1 of a seed, converted by :func:`zoo.media.convert.from_batch`.
 
-    Raises :class:`SettingError` for an option that the model does not have.
+    `options` are those of ``plan.options``; `n` is by default as many as are given, or 1. Raises :class:`SettingError`
+    for an option that the model does not have, for a value that it cannot have, and for a given input that is missing.
     """
+    options = {name: value for name, value in options.items() if value is not None}
+    for name, value in options.items():
+        if name not in plan.options:
+            raise _unknown(plan, name, value)
+    given = {name: _given(plan.options[name], options, background) for name in plan.given()}
+    n = max((len(value) for value in given.values()), default=1) if n is None else n
     seed, first, n = philox.checked(seed, first, n)
-    _check(
-        plan,
-        label=label,
-        prompt=None if prompt == "" else prompt,
-        length=length,
-        steps=steps,
-        eta=eta,
-        **_changed(sampling),
-    )
-    given = None
-    if isinstance(plan.sample.x, Text) and plan.tokens is not None:
-        if not isinstance(prompt, str):
-            raise SettingError(f"prompt = {prompt!r} is not text.")
-        if length is not None:
-            check_count("length", length, 1)
-        begun = text_to_ids(prompt, plan.sample.x)
-        check_memory(plan, n, len(begun) + (length or plan.sample.x.length))
-        given = autoregressive.prompted(begun, n, len(begun) + (length or plan.sample.x.length))
+    sampling = SamplingParams(**{name: options[name] for name in vars(ALL) if name in options})
+    tokens, length = None, 0
+    if "prompt" in plan.options:
+        begun, length = _begun(plan, options)
+        check_memory(plan, n, length)
+        tokens = autoregressive.prompted(begun, n, length)
     else:
         check_memory(plan, n)
-    labels = None if label is None else labels_of(label, n)
     indices, size = np.arange(first, first + n, dtype=np.int64), rows(*(plan.tasks[name] for name in plan.uses))
+    asked = _asked(plan, indices, {**options, **given})
     parts = []
     for start in range(0, n, size):
         here = slice(start, min(start + size, n))
-        classes = labels_for(plan, indices[here], None if labels is None else labels[here])
-        request = Request(sampling, steps, eta, None if given is None else given[here])
-        made = GENERATORS[plan.value.kind](run, plan, indices[here], seed, classes, request)
-        parts.append(from_batch(made, plan.gives if given is None else plan.sample.x))
+        request = Request(sampling, options.get("steps"), options.get("eta"), None if tokens is None else tokens[here])
+        made = sample(run, plan, indices[here], seed, {name: value[here] for name, value in asked.items()}, request)
+        parts.append(from_batch(made, plan.gives if tokens is None else plan.sample.x))
     return join(parts)
 
 
-def _changed(sampling: SamplingParams) -> dict[str, float]:
-    """The sampling parameters that differ from their defaults, by name."""
-    return {name: value for name, value in vars(sampling).items() if value != getattr(ALL, name)}
+def sample(
+    run: Run, plan: Plan, indices: NDArray[np.int64], seed: int, asked: Mapping[str, Array], request: Request
+) -> Array:
+    """What the last task, or a loop alone, gives for the samples of `indices`: (n, …), as its graph has it."""
+    if plan.loop is None:
+        return once(run, plan, indices, seed, asked)
+    made = LOOPS[plan.loop.kind](run, plan, indices, seed, asked, request)
+    return once(run, plan, indices, seed, {**asked, plan.made: made}) if plan.last else made
 
 
-def _check(plan: Plan, **options: Any) -> None:
-    """Raise :class:`SettingError` for an option that is not None and that the model does not have."""
-    for name, value in options.items():
-        if value is not None and name not in plan.options:
-            raise SettingError(f"{name} = {value!r} is for {OPTIONS[name]}, and this is none. Leave it out.")
+def asked_of(plan: Plan, indices: NDArray[np.int64], **options: Any) -> dict[str, Array]:
+    """A batch for each input of ``plan.asked()``: what is in `options`, else the default for each of `indices`.
+
+    `options` holds labels, numbers, and given inputs as a graph takes them, each for one sample or for all.
+    """
+    return _asked(plan, indices, options)
 
 
-def labels_of(label: Labels, n: int) -> NDArray[np.int64]:
+def _asked(plan: Plan, indices: NDArray[np.int64], options: Mapping[str, Any]) -> dict[str, Array]:
+    found: dict[str, Array] = {}
+    for name, spec in plan.asked().items():
+        value = options.get(name)
+        if isinstance(spec, Number):
+            found[name] = _spread(to_batch(spec.default if value is None else value, spec, name), indices, name)
+        elif isinstance(spec, Label) and not spec.shape:
+            label = indices % spec.classes if value is None else labels_of(value, len(indices), name)
+            found[name] = to_batch(label, spec, name)
+        elif value is None:
+            raise _lacks(plan, name)
+        else:
+            found[name] = _spread(value, indices, name)
+    return found
+
+
+def _spread(batch: Array, indices: NDArray[np.int64], name: str) -> Array:
+    """A batch with one item, or one for each sample, as one for each sample."""
+    if len(batch) not in (1, len(indices)):
+        raise SettingError(
+            f"There are {len(batch)} values of {name} for {len(indices)} samples: give one, or one per sample."
+        )
+    return np.repeat(batch, len(indices), axis=0) if len(batch) != len(indices) else batch
+
+
+def _given(option: Option, options: Mapping[str, Any], background: str) -> Array:
+    if options.get(option.name) is None:
+        raise SettingError(f"This model generates from {_article(option)}. Set {option.name}.")
+    assert option.spec is not None
+    return to_batch(options[option.name], option.spec, option.name, background)
+
+
+def _article(option: Option) -> str:
+    assert option.spec is not None
+    return f"{'an' if option.spec.kind[0] in 'aeiou' else 'a'} {option.spec.kind} that is given, its {option.name}"
+
+
+def _lacks(plan: Plan, name: str) -> SettingError:
+    return SettingError(f"This model generates from {_article(plan.options[name])}. Set {name}.")
+
+
+def _unknown(plan: Plan, name: str, value: Any) -> SettingError:
+    if name in USUAL:
+        return SettingError(f"{name} = {value!r} is for {USUAL[name]}, and this is none. Leave it out.")
+    known = [*RESERVED, *plan.options]
+    return SettingError(f"This model has no option {name!r}.{suggest(name, known)} It has: {', '.join(known)}.")
+
+
+def _begun(plan: Plan, options: Mapping[str, Any]) -> tuple[NDArray[np.int64], int]:
+    """The tokens of the prompt, and the length of a whole text."""
+    prompt, length = options.get("prompt", ""), options.get("length")
+    assert isinstance(plan.sample.x, Text)
+    if not isinstance(prompt, str):
+        raise SettingError(f"prompt = {prompt!r} is not text.")
+    if length is not None:
+        check_count("length", length, 1)
+    begun = text_to_ids(prompt, plan.sample.x)
+    return begun, len(begun) + (length or plan.sample.x.length)
+
+
+def labels_of(label: Labels, n: int, name: str = "label") -> NDArray[np.int64]:
     """The labels of `n` items, int64 (n,), from one label or one per item; the class range is not checked."""
     try:
         labels = np.full(n, label) if is_integer(label) else np.asarray(label)
     except ValueError:
         labels = np.asarray(None)
     if labels.ndim != 1 or (labels.dtype.kind not in "iu" and labels.size):
-        raise SettingError(f"label = {label!r} is not an integer, nor a list of integers.")
+        raise SettingError(f"{name} = {label!r} is not an integer, nor a list of integers.")
     if len(labels) != n:
         raise SettingError(f"There are {len(labels)} labels for {n} samples: give one, or one per sample.")
     return labels.astype(np.int64)
@@ -170,7 +227,7 @@ def labelled(
     Raises :class:`SettingError` for a label if there is no label input, and without a label if there are no indices.
     """
     if label is not None and not specs:
-        raise SettingError(f"label = {label!r} is for {OPTIONS['label']}, and this is none. Leave it out.")
+        raise SettingError(f"label = {label!r} is for {USUAL['label']}, and this is none. Leave it out.")
     if label is not None:
         return {name: to_batch(labels_of(label, n), spec, "label") for name, spec in specs.items()}
     if indices is None and specs:
@@ -179,79 +236,47 @@ def labelled(
     return {name: indices % spec.classes for name, spec in specs.items() if indices is not None}
 
 
-def labels_for(plan: Plan, indices: NDArray[np.int64], label: Labels | None = None) -> dict[str, Array]:
-    """The classes of the samples for each label input of the plan: `label`, by default index % classes."""
-    return labelled(plan.labels(), len(indices), label, indices)
+def once(run: Run, plan: Plan, indices: NDArray[np.int64], seed: int, inputs: Mapping[str, Array]) -> Array:
+    """Run the last task and return the samples of `indices`: `inputs` has all that is no noise."""
+    task, drawn = plan.tasks[plan.last], plan.inputs("noise", task=plan.last)
+    streams = plan.streams(plan.last)
+    wanted = [(spec.distribution, spec.shape) for spec in drawn.values()]  # type: ignore[union-attr]
+    made = philox.draws(wanted, seed, indices, next(iter(streams.values()))) if wanted else []
+    feeds = {name: inputs[name] for name in task.inputs if name not in drawn} | dict(zip(drawn, made, strict=True))
+    return run(plan.last, feeds)[next(iter(task.outputs))]
 
 
-def one_shot(run: Run, plan: Plan, indices: NDArray[np.int64], seed: int, given: Mapping[str, Array]) -> Array:
-    """Run the last task and return the samples of `indices`; each of its inputs is in `given`, or is noise.
-
-    The k-th noise input is stream k; after tokens, which are stream 0, it is stream k + 1.
-    """
-    task = plan.tasks[plan.value.task]
-    drawn = {name: spec for name, spec in task.inputs.items() if isinstance(spec, Noise)}
-    kinds = [(spec.distribution, spec.shape) for spec in drawn.values()]
-    made = philox.draws(kinds, seed, indices, 0 if plan.tokens is None else 1) if kinds else []
-    feeds = {name: given[name] for name in task.inputs if name not in drawn} | dict(zip(drawn, made, strict=True))
-    return run(plan.value.task, feeds)[next(iter(task.outputs))]
-
-
-def chain(
-    run: Run,
-    plan: Plan,
-    indices: NDArray[np.int64],
-    seed: int,
-    labels: Mapping[str, Array],
-    *,
-    given: NDArray[np.int64] | None = None,
-    sampling: SamplingParams = ALL,
-) -> tuple[NDArray[np.int64], Array]:
-    """Sample tokens, int64 (n, *grid), and run the last task on them; return both.
-
-    `given` holds known tokens, int64 (n, *grid); those that are :data:`zoo.sampling.autoregressive.UNSET` are sampled.
-    None: all are sampled.
-    """
+def tokens_of(
+    run: Run, plan: Plan, indices: NDArray[np.int64], seed: int, asked: Mapping[str, Array], request: Request
+) -> NDArray[np.int64]:
+    """Sample what is unknown of the tokens: int64 (n, total) for text, (n, *grid) for a grid."""
     assert plan.tokens is not None
-    total, count = math.prod(plan.tokens.shape), len(indices)
-    free = (
-        autoregressive.prompted(np.zeros(0, np.int64), count, total) if given is None else given.reshape(count, total)
-    )
-    grid = autoregressive.autoregress(run, plan, indices, seed, labels, free, sampling).reshape(
-        count, *plan.tokens.shape
-    )
-    return grid, one_shot(run, plan, indices, seed, {**labels, plan.grid: grid})
-
-
-def _one_shot(
-    run: Run, plan: Plan, indices: NDArray[np.int64], seed: int, labels: Mapping[str, Array], request: Request
-) -> Array:
-    return one_shot(run, plan, indices, seed, labels)
-
-
-def _text(
-    run: Run, plan: Plan, indices: NDArray[np.int64], seed: int, labels: Mapping[str, Array], request: Request
-) -> Array:
-    assert request.given is not None
-    return autoregressive.autoregress(run, plan, indices, seed, labels, request.given, request.sampling)
-
-
-def _chain(
-    run: Run, plan: Plan, indices: NDArray[np.int64], seed: int, labels: Mapping[str, Array], request: Request
-) -> Array:
-    return chain(run, plan, indices, seed, labels, sampling=request.sampling)[1]
+    grid, count = plan.tokens.shape, len(indices)
+    if request.tokens is None:
+        known = autoregressive.prompted(np.zeros(0, np.int64), count, math.prod(grid))
+    else:
+        known = request.tokens.reshape(count, -1)
+    tokens = autoregressive.autoregress(run, plan, indices, seed, asked, known, request.sampling)
+    return tokens.reshape(count, *grid) if grid else tokens
 
 
 def _iterative(
-    run: Run, plan: Plan, indices: NDArray[np.int64], seed: int, labels: Mapping[str, Array], request: Request
+    run: Run, plan: Plan, indices: NDArray[np.int64], seed: int, asked: Mapping[str, Array], request: Request
 ) -> Array:
-    return iterate(run, plan, indices, seed, labels, request.steps, request.eta)
+    return loop.iterate(run, plan, indices, seed, asked, request.steps)
 
 
-GENERATORS: Mapping[str, Callable[[Run, Plan, NDArray[np.int64], int, Mapping[str, Array], Request], Array]] = {
-    OneShot.kind: _one_shot,
-    Autoregressive.kind: _text,
-    Chain.kind: _chain,
+def _ddim(
+    run: Run, plan: Plan, indices: NDArray[np.int64], seed: int, asked: Mapping[str, Array], request: Request
+) -> Array:
+    assert isinstance(plan.loop, DDIM)
+    eta = to_batch(plan.loop.eta if request.eta is None else request.eta, Number(0.0, ge=0, le=1), "eta")
+    return ddim.iterate(run, plan, indices, seed, asked, request.steps, float(eta[0]))
+
+
+LOOPS: Mapping[str, Callable[[Run, Plan, NDArray[np.int64], int, Mapping[str, Array], Request], Array]] = {
+    Autoregressive.kind: tokens_of,
     Iterative.kind: _iterative,
+    DDIM.kind: _ddim,
 }
-"""The function of each kind of generation, from a seed's indices and the samples' labels to a task's outputs."""
+"""The function of each kind of loop, from a seed's indices and what was asked to what the loop makes."""

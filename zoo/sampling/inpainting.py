@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import Audio, Chain, Image, LogMel, Spec, Text, Vector
+from zoo.contract.specs import Audio, Image, LogMel, Spec, Text, Vector
 from zoo.core import philox
 from zoo.core.arguments import check_count
 from zoo.core.errors import SettingError
 from zoo.media.convert import from_batch, to_batch
 from zoo.release import Release
 from zoo.sampling import generation
-from zoo.sampling.autoregressive import UNSET, Run
-from zoo.sampling.generation import labelled, labels_in
+from zoo.sampling.autoregressive import UNSET
+from zoo.sampling.generation import Request, labelled, labels_in
+from zoo.sampling.loop import Run
 
 Array = NDArray[Any]
 
@@ -111,9 +112,11 @@ def _sampled(release: Release) -> Plan | None:
     None for other models, such as those whose grid is coarser than the image.
     """
     plan, encode, x = release.plan, release.tasks.get("encode"), release.sample.x
-    if plan is None or not isinstance(plan.value, Chain) or not isinstance(x, Image) or encode is None:
+    if plan is None or plan.tokens is None or not plan.last or not isinstance(x, Image) or encode is None:
         return None
-    grid = plan.tasks[plan.value.task].inputs[plan.grid]
+    if plan.inputs("given"):
+        return None
+    grid = plan.tasks[plan.last].inputs[plan.made]
     fits = [*encode.inputs.values()] == [x] and next(iter(encode.outputs.values())) == grid and plan.gives == x
     return plan if fits and grid.shape == (x.height, x.width) else None
 
@@ -128,7 +131,8 @@ def _picked(run: Run, plan: Plan, given: Array, missing: Array, seed: int, label
     for start in range(0, len(given), size):
         part = slice(start, start + size)
         indices, classes = np.arange(len(given))[part], {key: value[part] for key, value in labels.items()}
-        _, made[part] = generation.chain(run, plan, indices, seed, classes, given=known[part])
+        asked = generation.asked_of(plan, indices, **classes)
+        made[part] = generation.sample(run, plan, indices, seed, asked, Request(tokens=known[part]))
     return np.where(missing, made, given)
 
 

@@ -14,15 +14,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.contract.specs import Label, Noise, OneShot, SampleSpec, Vector
+from zoo.contract.generation import OneShot
+from zoo.contract.specs import Label, Noise, SampleSpec, Vector
 from zoo.core import memory, philox
 from zoo.core.arguments import check_count, is_integer, is_number
 from zoo.core.errors import SettingError
 from zoo.media.convert import from_batch, to_batch
 from zoo.release import Release
 from zoo.sampling import inpainting
-from zoo.sampling.autoregressive import Run
 from zoo.sampling.generation import labelled, labels_in
+from zoo.sampling.loop import Run
 
 Array = NDArray[Any]
 Latents = Mapping[str, NDArray[np.float64]]
@@ -74,7 +75,7 @@ def drawn(release: Release) -> Space | None:
 
     The latent is the generation's noise; or its second output, if it samples from a fitted prior and decodes.
     """
-    if not isinstance(release.generation, OneShot):
+    if not isinstance(release.generation, OneShot) or release.plan is None or release.plan.inputs("given", "number"):
         return None
     space = decodes(release, "decode")
     _, *beside = release.tasks[release.generation.task].outputs.values()

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo.contract.specs import Audio, Image, Label, LogMel, Noise, SampleSpec, Score, Spec, Text, Vector
+from zoo.contract.specs import Audio, Image, Label, LogMel, Noise, Number, SampleSpec, Score, Spec, Text, Vector
 from zoo.media.kinds.audio import AudioKind, ClipKind, LogMelKind
 from zoo.media.kinds.base import Fit, Kind, Layout, Reading, SampleKind, as_json
 from zoo.media.kinds.image import ImageKind
-from zoo.media.kinds.numbers import LabelKind, NoiseKind, ScoreKind
+from zoo.media.kinds.numbers import LabelKind, NoiseKind, NumberKind, ScoreKind
 from zoo.media.kinds.text import TextKind, ids_to_text, text_to_ids
 
 __all__ = [
@@ -37,6 +37,7 @@ _OTHERS: dict[str, Kind[Any]] = {
     Vector.kind: NUMBERS,
     Label.kind: LabelKind(),
     Noise.kind: NoiseKind(),
+    Number.kind: NumberKind(),
     Score.kind: ScoreKind(),
 }
 

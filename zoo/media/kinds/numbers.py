@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from zoo.contract.specs import Label, Noise, Score
+from typing import Any
+
+import numpy as np
+
+from zoo.contract.specs import Label, Noise, Number, Score
 from zoo.core.errors import SettingError
-from zoo.media.kinds.base import Array, Kind
+from zoo.media.kinds.base import Array, Kind, Reading
 
 
 class LabelKind(Kind[Label]):
@@ -40,3 +44,34 @@ class ScoreKind(Kind[Score]):
 
     def gives(self, spec: Score) -> str:
         return f"{super().gives(spec)}, the higher, the more anomalous"
+
+
+class NumberKind(Kind[Number]):
+    """float32, one an item, within a range."""
+
+    def to_batch(self, value: Any, spec: Number, name: str, reading: Reading) -> Array:
+        """Also one number, for all items."""
+        array = np.asarray(value)
+        return super().to_batch(array.astype(np.float32) if array.dtype.kind in "iuf" else value, spec, name, reading)
+
+    def check(self, array: Array, spec: Number, name: str) -> None:
+        for value in array:
+            if problem := spec.problem(float(value)):
+                raise SettingError(f"{name} {problem}.")
+
+    def gives(self, spec: Number) -> str:
+        ends = [f"{words} {end:g}" for words, end in (("at least", spec.ge), ("at most", spec.le)) if end is not None]
+        return f"a number{f' of {ends[0]}' if ends else ''}{f' and {ends[1]}' if ends[1:] else ''}"
+
+    def takes(self, spec: Number) -> str:
+        return f"{self.gives(spec)}, or one an item (default: {spec.default:g})"
+
+    def describe(self, spec: Number) -> str:
+        return "number"
+
+    def example(self, spec: Number, batch: int, stream: int) -> Array:
+        """The default, and values between the ends of the range."""
+        made = np.full(batch, spec.default, np.float32)
+        if spec.ge is not None and spec.le is not None:
+            made[1:] = np.linspace(spec.ge, spec.le, batch - 1, dtype=np.float32) if batch > 1 else made[1:]
+        return made

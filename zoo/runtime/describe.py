@@ -1,0 +1,75 @@
+"""What ``help`` says of the methods that follow from a release: their signatures and docstrings."""
+
+from __future__ import annotations
+
+import inspect
+from inspect import Parameter, Signature
+
+from zoo.contract.generation_plan import Option, Plan
+from zoo.contract.specs import Number
+from zoo.media.convert import gives, takes
+from zoo.release import ReleasedTask
+
+ERRORS = [
+    "Raises SettingError for an invalid input, DataError for a file that cannot be read, and",
+    "ReleaseError for a graph that was altered or does not run. All are ZooErrors with one-line messages.",
+]
+
+
+def describe_task(name: str, task: ReleasedTask, model: str) -> tuple[str, Signature]:
+    """The docstring and the signature of a task's method."""
+    lines = [f"The task {name} of {model}, on a batch of any size.", ""]
+    lines += [f"{key}: {takes(spec)}." for key, spec in task.inputs.items()]
+    lines += ["", "A single item needs no batch axis; several files are given as a list.", ""]
+    if len(task.outputs) == 1:
+        lines += [f"Returns {key}: {gives(spec)}." for key, spec in task.outputs.items()]
+    else:
+        lines += ["Returns a dict:", *(f"    {key}: {gives(spec)}" for key, spec in task.outputs.items())]
+    parameters = [Parameter(f"_{''.join(task.inputs)}", Parameter.POSITIONAL_OR_KEYWORD)]  # `self`: no input has it
+    for key, spec in task.inputs.items():
+        default = spec.default if isinstance(spec, Number) else Parameter.empty
+        # After an input that has a default, one that has none is given by name.
+        late = default is Parameter.empty and any(one.default is not Parameter.empty for one in parameters)
+        kind = Parameter.KEYWORD_ONLY if late else Parameter.POSITIONAL_OR_KEYWORD
+        parameters.append(Parameter(key, kind, default=default))
+    parameters.sort(key=lambda one: one.kind)
+    return "\n".join([*lines, "", *ERRORS]), Signature(parameters)
+
+
+def describe_generate(model: str, plan: Plan | None) -> tuple[str, Signature]:
+    """The docstring and the signature of ``generate``."""
+    fixed = [
+        Parameter("self", Parameter.POSITIONAL_OR_KEYWORD),
+        Parameter("n", Parameter.POSITIONAL_OR_KEYWORD, default=None),
+        Parameter("seed", Parameter.KEYWORD_ONLY, default=0),
+        Parameter("first", Parameter.KEYWORD_ONLY, default=0),
+    ]
+    if plan is None:
+        return f"{model} does not generate.", Signature(fixed)
+    lines = [
+        f"Generate samples of {model}.",
+        "",
+        "n: how many; by default as many as are given, or 1.",
+        "seed, first: the samples first … first + n − 1 of the seed; each depends only on these and on what is asked.",
+    ]
+    lines += [f"{name}: {describe_option(option)}." for name, option in plan.options.items()]
+    lines += ["", f"Returns {gives(plan.gives)}.", "", *ERRORS]
+    return "\n".join(lines), inspect.Signature([*fixed, *map(_parameter, plan.options.values())])
+
+
+def describe_option(option: Option) -> str:
+    """An option of generation in words."""
+    if option.what == "label":
+        assert option.spec is not None
+        return f"{takes(option.spec)}; one, or one a sample; by default the sample's index modulo the classes"
+    if option.what == "given":
+        assert option.spec is not None
+        return f"{takes(option.spec)}; one, or one a sample"
+    if option.what == "number" and option.spec is not None:
+        return f"{option.help}: {takes(option.spec)}" if option.help else takes(option.spec)
+    return option.help
+
+
+def _parameter(option: Option) -> Parameter:
+    default = Parameter.empty if option.what == "given" else option.default
+    return Parameter(option.name, Parameter.KEYWORD_ONLY, default=default)
