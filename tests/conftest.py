@@ -275,8 +275,10 @@ def plugged(folder: Path, **models: str) -> Iterator[None]:
     registry.forget()
 
 
-STEPWISE = {name: f"step_plugin:{name}" for name in ("dots", "cells", "mist")}
-"""The models of step_plugin.py."""
+STEPWISE = {name: f"step_plugin:{name}" for name in ("dots", "cells", "mist")} | {
+    name: f"ask_plugin:{name}" for name in ("paint", "flow", "latent", "masked", "sentence")
+}
+"""The models of step_plugin.py and ask_plugin.py."""
 
 
 class Stepwise(Mapping[str, Path]):

@@ -90,10 +90,25 @@ class Eps(nn.Module):
         self.times, self.classes = nn.Embedding(TIMES, 8), nn.Embedding(sample.classes, 8)
         self.layers = nn.Sequential(nn.Linear(size + 16, 64), nn.SiLU(), nn.Linear(64, size))
         self.register_buffer("alphas", torch.tensor(ALPHAS))
+        self.register_buffer("before", torch.tensor([1.0, *ALPHAS]))
 
     def predict(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
         inputs = torch.cat([x.flatten(1), self.times(time), self.classes(label)], 1)
         return self.layers(inputs).view_as(x)
+
+    def step(
+        self, x: Tensor, time: Tensor, until: Tensor, noise: Tensor, eta: Tensor, label: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """A step of DDIM (Song et al. 2021, eq. 12)."""
+        a_t, a_s, eta = (
+            v[:, None, None, None] for v in (self.before[time.long() + 1], self.before[until.long() + 1], eta)
+        )
+        eps = self.predict(x, time.long(), label)
+        sigma = eta * ((1 - a_s) / (1 - a_t)).sqrt() * (1 - a_t / a_s).sqrt()
+        x_0 = ((x - (1 - a_t).sqrt() * eps) / a_t.sqrt()).clamp(-1, 1)
+        eps = (x - a_t.sqrt() * x_0) / (1 - a_t).sqrt()
+        x = a_s.sqrt() * x_0 + (1 - a_s - sigma * sigma).clamp(min=0).sqrt() * eps + sigma * noise
+        return x, ((x + 1) / 2).clamp(0, 1)
 
 
 ALPHAS = tuple((1.0 - 0.02 * (t + 1)) * (1.0 - (t + 1) / (TIMES + 1)) for t in range(TIMES))
@@ -108,8 +123,10 @@ def noise_loss(net: Eps, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tenso
 
 
 def eps_tasks(net: Eps) -> Mapping[str, zoo.Task]:
-    x, label = zoo.Vector(net.sample.x.shape), zoo.Label(net.sample.classes)
-    return {"predict": zoo.Task(net.predict, {"x": x, "time": zoo.Label(TIMES), "label": label}, {"noise": x})}
+    noise, point, label = zoo.Noise(net.sample.x.shape), zoo.Vector(()), zoo.Label(net.sample.classes)
+    inputs = {"x": noise, "time": point, "until": point, "noise": noise, "eta": zoo.Number(0.0, ge=0, le=1)}
+    outputs = {"next_x": zoo.Vector(noise.shape), "image": net.sample.x}
+    return {"step": zoo.Task(net.step, {**inputs, "label": label}, outputs)}
 
 
 CARD = zoo.Card(
@@ -124,12 +141,12 @@ dots = zoo.Model(
     build=Grid,
     objectives=(zoo.Objective(token_loss),),
     tasks=grid_tasks,
-    generate=zoo.Chain(tokens=zoo.Autoregressive("step", (8, 8)), task="decode"),
+    generate=zoo.Chain(zoo.Autoregressive("step", (8, 8)), "decode"),
     recipes={"tiny": Recipe(steps=60, batch=64)},
 )
 cells = dataclasses.replace(
     dots,
-    generate=zoo.Chain(tokens=zoo.Autoregressive("step", (4, 4)), task="decode"),
+    generate=zoo.Chain(zoo.Autoregressive("step", (4, 4)), "decode"),
     recipes={"tiny": Recipe(cell=2, steps=60, batch=64)},
 )
 mist = dataclasses.replace(
@@ -137,5 +154,5 @@ mist = dataclasses.replace(
     build=Eps,
     objectives=(zoo.Objective(noise_loss),),
     tasks=eps_tasks,
-    generate=zoo.Iterative("predict", alphas=ALPHAS, steps=10, eta=0.0),
+    generate=zoo.Iterative("step", tuple(map(float, range(TIMES - 1, -2, -1))), steps=10),
 )

@@ -14,8 +14,9 @@ from zoo import registry
 from zoo.core import files
 from zoo.core.errors import ExportError, ParityError
 from zoo.modules import of_release
-from zoo.release import WEIGHTS, Release, ReleasedTask, read
+from zoo.release import WEIGHTS, Release, ReleasedTask, given, read
 from zoo.runtime import OnnxBackend
+from zoo.runtime.derived import ATOL, RTOL
 from zoo.runtime.example_inputs import SEED, example_asked
 from zoo.sampling import generation
 from zoo.training import run_folder
@@ -54,6 +55,8 @@ def _export(old: Release, folder: Path) -> Release:
     tasks = dict(model.tasks(module))
     about = {key: value for key, value in old.manifest.items() if key not in MADE_ANEW}
     about["tasks"] = writer.declared(tasks)
+    if given.FILE in old.files:
+        files.write(folder / given.FILE, old.content(given.FILE))
     about["provenance"] = old.manifest["provenance"] | writer.versions()
     writer.assemble(folder, module, model, tasks, old.sample, about)
     if old.uint8:
@@ -116,5 +119,5 @@ def _check_samples(old: Release, new: Release, before: OnnxBackend, after: OnnxB
         assert release.plan is not None
         asked = example_asked(release.plan, indices)
         made.append(generation.sample(backend.run, release.plan, indices, SEED, asked, generation.Request()))
-    if made[0].shape != made[1].shape or not np.allclose(*made, parity.RTOL, parity.ATOL):
+    if made[0].shape != made[1].shape or not np.allclose(made[0], made[1], RTOL, ATOL):
         raise ParityError(f"Their samples of seed {SEED} differ.")

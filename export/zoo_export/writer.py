@@ -21,7 +21,7 @@ from zoo.media import kinds
 from zoo.modules import build, remove_parametrizations
 from zoo.modules.torch_backend import TorchBackend
 from zoo.plugin import Model, Task
-from zoo.release import FORMAT, GENERATE, MANIFEST, WEIGHTS, parse, read, seal, verify
+from zoo.release import FORMAT, GENERATE, MANIFEST, WEIGHTS, given, parse, read, seal, verify
 from zoo.runtime import LoadedModel, OnnxBackend, samples_of
 from zoo.training import checkpoints, run_folder
 
@@ -56,6 +56,8 @@ def write(run: Path, folder: Path, checkpoint: str | None) -> None:
     if not tasks:
         raise ExportError(f"{about['name']} declares no tasks, so there is nothing to release.")
     files.write(folder / run_folder.METRICS, run_folder.metrics(run, held.state.step))
+    if (run / given.FILE).is_file():
+        files.write(folder / given.FILE, (run / given.FILE).read_bytes())
     assemble(folder, module, model, tasks, sample, _manifest(run, about, model, tasks, held))
 
 

@@ -31,6 +31,10 @@ Role = Literal["noise", "label", "number", "given", "state", "own", ""]
 RESERVED = ("n", "seed", "first")
 """Arguments that every generation has."""
 
+TAKEN = (*RESERVED, "count", "source", "fit", "output", "force", "backend", "device", "help", "background")
+"""Names that an input which users may set must not have: those of arguments, and of options of ``zoo generate``."""
+
+
 LEAST, MOST = 1e-12, 1 - 1e-6
 """The range of ᾱ in which float32 can divide by √ᾱ and √(1 − ᾱ)."""
 
@@ -248,7 +252,7 @@ class Plan:
             return ""
         if seen.setdefault(name, spec) != spec:
             return self.unfit(task, f"the input {name!r} has another form in another task")
-        if name in RESERVED or (self.loop is not None and name in {o.name for o in self._rules.options(self)}):
+        if name in TAKEN or (self.loop is not None and name in {o.name for o in self._rules.options(self)}):
             return self.unfit(task, f"the input {name!r} has the name of an option that generation has")
         if role == "given" and not self._field(name, spec):
             there = ", ".join(

@@ -40,8 +40,8 @@ def feeds(
     *,
     seed: int,
     first: int,
-    asked: Mapping[str, Array],
     n: int,
+    asked: Mapping[str, Array] | None = None,
     prompt: NDArray[np.int64] | None = None,
     length: int = 0,
     sampling: SamplingParams = ALL,
@@ -51,11 +51,13 @@ def feeds(
     """The inputs of ``generate.onnx``, by name.
 
     Scalars are int64; a seed of 2⁶³ or more is the negative number with the same bits. What users may ask of a sample
-    (labels, numbers, given inputs: `asked`) is a batch each, and replaces the count `n`. Models of tokens also take
+    (labels, numbers, given inputs: `asked`, by default :func:`zoo.sampling.generation.asked_of`) is a batch each, and
+    replaces the count `n`. Models of tokens also take
     temperature, top_k and top_p; models of text also take prompt, int64 (p,), and length. Iterative models also take
     steps, by default those of the plan; those of formats 1 and 2 also eta.
     """
     given: dict[str, Array] = {"seed": np.array(seed, np.uint64).view(np.int64), "first": np.array(first, np.int64)}
+    asked = generation.asked_of(plan, np.arange(first, first + n)) if asked is None else asked
     given |= asked or {"count": np.array(n, np.int64)}
     usual = plan.loop.steps if isinstance(plan.loop, (Iterative, DDIM)) else 1
     others: dict[str, Array] = {

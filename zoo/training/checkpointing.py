@@ -16,7 +16,7 @@ from zoo.modules.torch_backend import TorchBackend
 from zoo.registry import fault
 from zoo.registry import split as split_name
 from zoo.sampling import generation
-from zoo.training import checkpoints, distributed, metric_values
+from zoo.training import checkpoints, distributed, given_inputs, metric_values
 from zoo.training.logging import Report
 from zoo.training.trainer_state import TrainingRun
 
@@ -124,5 +124,6 @@ def _sample(run: TrainingRun, module: nn.Module, report: Report) -> None:
     tasks = run.model.tasks(module)
     plan = Plan(value, tasks, run.sample)
     count = min(SHOWN, kinds.of_sample(run.sample.x).layout.count)
-    samples = generation.generate(TorchBackend.of_module(module, tasks).run, plan, n=count, seed=0)
+    backend = TorchBackend.of_module(module, tasks)
+    samples = generation.generate(backend.run, plan, n=count, seed=0, **given_inputs.shown(plan, run.test, count))
     report.sample(run.state.step, display.contents(samples, run.sample.x))

@@ -21,7 +21,7 @@ from zoo.modules import build
 from zoo.modules.tracing import program
 from zoo.plugin import Model, Recipe
 from zoo.registry import split as split_name
-from zoo.training import checkpoints, finetune, frozen, metric_values, run_folder
+from zoo.training import checkpoints, finetune, frozen, given_inputs, metric_values, run_folder
 from zoo.training.batches import Batches, split
 from zoo.training.distributed import World
 from zoo.training.ema import EMA
@@ -127,6 +127,7 @@ class TrainingRun:
                 run_folder.clear(folder)
             about = finetune.describe(origin, self.match)
             run_folder.start(folder, name, recipe, *self.splits, options.checkpoint_every, about)
+            given_inputs.write(folder, model, self.module, self.sample, self.test)
         world.wait()
 
     def _rehearse(self) -> None:

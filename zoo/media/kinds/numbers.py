@@ -52,7 +52,9 @@ class NumberKind(Kind[Number]):
     def to_batch(self, value: Any, spec: Number, name: str, reading: Reading) -> Array:
         """Also one number, for all items."""
         array = np.asarray(value)
-        return super().to_batch(array.astype(np.float32) if array.dtype.kind in "iuf" else value, spec, name, reading)
+        if array.dtype.kind not in "iuf":
+            raise SettingError(f"{name} = {str(value)[:40]!r} is not a number, nor a list of numbers.")
+        return super().to_batch(array.astype(np.float32), spec, name, reading)
 
     def check(self, array: Array, spec: Number, name: str) -> None:
         for value in array:

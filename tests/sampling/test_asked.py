@@ -1,0 +1,154 @@
+"""What a generation takes: given inputs, labels, numbers and noise, in one call, in loops and in chains."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import STEPWISE, plugged, raises
+
+import zoo
+from zoo.core.errors import SettingError
+from zoo.release import read
+from zoo.runtime import OnnxBackend, derived, samples_of
+
+ASKED = ("paint", "flow", "latent", "masked", "sentence")
+IMAGES = np.arange(2 * 64, dtype=np.uint8).reshape(2, 8, 8)
+
+
+@pytest.fixture(params=ASKED)
+def folder(request: pytest.FixtureRequest, stepwise: Mapping[str, Path]) -> Path:
+    return stepwise[request.param] / "release"
+
+
+def options(folder: Path) -> dict[str, Any]:
+    return {"image": IMAGES[:1]} if read(folder).plan.given() else {}  # type: ignore[union-attr]
+
+
+def test_samples_are_the_same_alone_in_a_batch_and_in_torch_and_onnx(
+    folder: Path, stepwise: Mapping[str, Path], tmp_path: Path
+) -> None:
+    given = options(folder)
+    with zoo.load(folder) as model:
+        together = model.generate(5, seed=3, **given)
+        alone = model.generate(1, seed=3, first=4, **given)
+        assert np.array_equal(together[4:], alone)
+        other = model.generate(5, seed=4, **given)
+        assert not np.array_equal(together, other)
+
+    with plugged(tmp_path, **STEPWISE), zoo.load(folder, backend="torch") as again:
+        in_torch = again.generate(5, seed=3, **given)
+    if isinstance(together, list):
+        assert together == in_torch
+    else:
+        assert np.abs(together.astype(int) - in_torch).max() <= 1
+
+
+def test_the_whole_graph_agrees(folder: Path) -> None:
+    release = read(folder)
+    backend = OnnxBackend(release, "cpu")
+    assert derived.check(release, backend)["generate.onnx"] < 1e-5
+
+
+def test_the_signature_is_true(stepwise: Mapping[str, Path]) -> None:
+    def of(name: str) -> list[str]:
+        with zoo.load(stepwise[name] / "release") as model:
+            return [str(parameter) for parameter in inspect.signature(model.generate).parameters.values()]
+
+    assert of("paint") == ["n=None", "seed=0", "first=0", "image", "strength=1.0"]
+    assert of("flow") == ["n=None", "seed=0", "first=0", "label=None", "guidance=2.0", "steps=None"]
+    assert of("latent") == ["n=None", "seed=0", "first=0", "steps=None"]
+    assert of("sentence") == [
+        "n=None", "seed=0", "first=0", "sharpness=1.0", "temperature=1.0", "top_k=0", "top_p=1.0", "prompt=''",
+        "length=None",
+    ]  # fmt: skip
+    with zoo.load(stepwise["paint"] / "release") as model:
+        assert "image: images, uint8 (n, 8, 8)" in inspect.getdoc(model.generate)  # type: ignore[operator]
+
+
+def test_a_given_image_is_what_is_painted_over(stepwise: Mapping[str, Path]) -> None:
+    with zoo.load(stepwise["paint"] / "release") as model:
+        assert np.array_equal(model.generate(image=IMAGES, strength=0), IMAGES)  # as many as are given
+        changed = model.generate(image=IMAGES, strength=2.0)
+        assert np.abs(changed.astype(int) - IMAGES).mean() > 20
+        mixed = model.generate(image=IMAGES, strength=[0.0, 2.0])
+        assert np.array_equal(mixed, [IMAGES[0], changed[1]])
+        three = model.generate(3, image=IMAGES[0])
+        assert len(three) == 3
+        assert len({image.tobytes() for image in three}) == 3  # each of its own noise
+
+
+def test_a_number_changes_the_samples(stepwise: Mapping[str, Path]) -> None:
+    with zoo.load(stepwise["flow"] / "release") as model:
+        usual = model.generate(4)
+        assert np.array_equal(usual, model.generate(4, guidance=2.0))
+        assert not np.array_equal(usual, model.generate(4, guidance=9.0))
+        assert not np.array_equal(usual, model.generate(4, label=7))
+        assert not np.array_equal(usual, model.generate(4, steps=8))
+
+
+@pytest.mark.parametrize("steps", [1, 3, 8])
+def test_steps_thin_the_schedule(steps: int, stepwise: Mapping[str, Path]) -> None:
+    """S of T steps visit the points ⌊k T / S⌋ of the schedule, from its first to its last."""
+    from zoo.sampling import loop
+
+    release = read(stepwise["flow"] / "release")
+    assert release.plan is not None
+    seen: list[tuple[float, float]] = []
+    backend = OnnxBackend(release, "cpu")
+
+    def run(task: str, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        seen.append((float(inputs["time"][0]), float(inputs["until"][0])))
+        return backend.run(task, inputs)
+
+    asked = {"label": np.zeros(1, np.int64), "guidance": np.ones(1, np.float32)}
+    loop.iterate(run, release.plan, np.arange(1), 0, asked, steps)
+    places = [k * 8 // steps / 8 for k in range(steps + 1)]
+    assert seen == list(zip(places, places[1:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "words"),
+    [
+        ("paint", {}, ["generates from an image", "Set image"]),
+        ("paint", {"image": IMAGES, "n": 3}, ["2 values of image for 3 samples"]),
+        ("paint", {"image": IMAGES[:, :4]}, ["image has shape (2, 4, 8)"]),
+        ("paint", {"image": IMAGES, "strength": 3}, ["strength is 3", "at most 2"]),
+        ("paint", {"image": IMAGES, "strength": float("nan")}, ["strength", "nan"]),
+        ("paint", {"image": IMAGES, "strenght": 1}, ["no option 'strenght'", "Did you mean 'strength'?"]),
+        ("paint", {"image": IMAGES, "label": 1}, ["label = 1 is for models with labels"]),
+        ("flow", {"guidance": "much"}, ["guidance = 'much' is not a number"]),
+        ("flow", {"guidance": [1.0, 2.0], "n": 3}, ["2 values of guidance for 3 samples"]),
+        ("flow", {"steps": 9}, ["steps = 9", "from 1 to 8"]),
+        ("latent", {"steps": True}, ["steps = True"]),
+        ("sentence", {"sharpness": -1, "n": 1}, ["sharpness is -1", "at least 0"]),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line(
+    name: str, asked: dict[str, Any], words: list[str], stepwise: Mapping[str, Path]
+) -> None:
+    with zoo.load(stepwise[name] / "release") as model, raises(SettingError, *words):
+        model.generate(**asked)
+
+
+def test_a_task_takes_its_numbers_or_their_defaults(stepwise: Mapping[str, Path]) -> None:
+    with zoo.load(stepwise["paint"] / "release") as model:
+        z = np.zeros((2, 6), np.float32)
+        assert np.array_equal(model.paint(IMAGES, z), model.paint(IMAGES, z, 1.0))
+        assert np.array_equal(model.paint(IMAGES, z, strength=0.0), IMAGES)
+
+
+def test_samples_of_a_release_are_made_of_what_it_holds(stepwise: Mapping[str, Path]) -> None:
+    """Its given inputs are items of the test split, and lie beside its samples."""
+    from zoo import data
+
+    release = read(stepwise["paint"] / "release")
+    assert "given.safetensors" in release.files
+    with zoo.load(release.folder) as model:
+        test = data.load("digits", "test").x[:4, 0]
+        assert np.array_equal(samples_of(model, 4, 0), model.generate(4, image=test))
+    assert "given.safetensors" not in read(stepwise["flow"] / "release").files
