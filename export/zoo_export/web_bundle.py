@@ -8,7 +8,11 @@ import html
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+from zoo.contract.generation import DDIM, Iterative
+from zoo.contract.generation_plan import Plan
+from zoo.contract.specs import to_json
 from zoo.core import files
 from zoo.core.errors import NotFoundError, SettingError
 from zoo.release import read
@@ -19,6 +23,12 @@ MODEL = "model"
 
 MARK = "runtime.json"
 """The file that locates ONNX Runtime's files; a folder with this file is a bundle."""
+
+OPTIONS = "options.json"
+"""The file that says what the generation takes, for the controls of the page."""
+
+LENGTH, LONGEST = 200, 2000
+"""Characters of a text that a page writes, by default and at most."""
 
 VERSION = "1.30.0"
 ADDRESS = f"https://cdn.jsdelivr.net/npm/onnxruntime-web@{VERSION}/dist/"
@@ -38,6 +48,10 @@ def write(folder: Path, runtime: Path | None) -> None:
     is not that package, and :class:`SettingError` for a model that a page cannot run.
     """
     held = read(folder / MODEL)
+    if isinstance(held.generation, DDIM):
+        raise SettingError(
+            f"{held.name} is a release of an older format, whose sampler a page cannot run. Export its run again."
+        )
     if not held.generate and not {"reconstruct", "encode"} & held.tasks.keys():
         raise SettingError(f"{held.name} neither generates nor reconstructs, so a page has nothing to show.")
     if runtime is None:
@@ -45,6 +59,7 @@ def write(folder: Path, runtime: Path | None) -> None:
     else:
         about = {"base": "ort/", "files": _copied(runtime, folder / "ort")}
     files.write(folder / MARK, json.dumps(about, indent=2) + "\n")
+    files.write(folder / OPTIONS, json.dumps(options(held.plan), indent=2) + "\n")
     for path in PAGE.iterdir():
         if path.name != "index.html":
             shutil.copyfile(path, folder / path.name)
@@ -56,6 +71,26 @@ def write(folder: Path, runtime: Path | None) -> None:
     for key, text in words.items():
         page = page.replace(f"@{key}@", html.escape(text))
     files.write(folder / "index.html", page)
+
+
+def options(plan: Plan | None) -> list[dict[str, Any]]:
+    """The options of a generation, in the form that ``controls.js`` reads.
+
+    ``each`` marks those of which every sample has its own, and ``most`` is the largest integer.
+    """
+    found = []
+    for option in plan.options.values() if plan is not None else ():
+        about: dict[str, Any] = {"name": option.name, "what": option.what, "default": option.default}
+        about |= {"help": option.help, "each": plan is not None and option.name in plan.asked()}
+        if option.spec is not None:
+            about["spec"] = to_json(option.spec) | {"shape": option.spec.shape, "dtype": option.spec.dtype}
+        if plan is not None and option.name == "steps":
+            assert isinstance(plan.loop, Iterative)
+            about |= {"default": plan.loop.steps, "most": len(plan.loop.schedule) - 1}
+        if option.name == "length":
+            about |= {"default": LENGTH, "most": LONGEST}
+        found.append(about)
+    return found
 
 
 def _copied(package: Path, to: Path) -> list[dict[str, str]]:

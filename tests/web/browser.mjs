@@ -17,7 +17,7 @@ async function open(options) {
 }
 
 /** The grey levels, or colours, of each image in a section. */
-const images = (page, section) => page.$$eval(`#${section} .samples canvas`, (all) => all.map((canvas) => {
+const images = (page, section) => page.$$eval(`#${section} .samples${section === "generate" ? ".made" : ""} canvas`, (all) => all.map((canvas) => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   return { label: canvas.getAttribute("aria-label"), width: canvas.width, height: canvas.height, data: [...data] };
 }));
@@ -56,7 +56,7 @@ const SCENARIOS = {
   },
   async reconstruct() {
     const page = await open();
-    await page.setInputFiles("input[type=file]", file);
+    await page.setInputFiles("#reconstruct input[type=file]", file);
     await page.waitForTimeout(800);
     const chosen = await images(page, "reconstruct");
     await press(page, "reconstruct", "Clear");
@@ -73,7 +73,7 @@ const SCENARIOS = {
     const page = await open();
     const section = page.locator("#complete");
     await section.getByLabel("How it begins").fill("the ");
-    await section.getByLabel("Characters").fill("40");
+    await section.getByLabel("Length").fill("40");
     await section.getByLabel("Seed").fill("7");
     await section.getByLabel("Temperature").fill("0.8");
     await section.getByLabel("Top k").fill("5");

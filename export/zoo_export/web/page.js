@@ -1,5 +1,6 @@
 // The page: what the model's tasks allow is shown, and every press of a button is a call to the worker.
 
+import { controls, floats, integers, pixels, scalar, size, tokens } from "./controls.js";
 import { draw } from "./noise.js";
 
 const worker = new Worker("worker.js", { type: "module" });
@@ -45,11 +46,6 @@ async function busy(button, words, act) {
 
 // Tensors
 
-const floats = (data, dims) => ({ type: "float32", data: Float32Array.from(data), dims });
-const integers = (data, dims) => ({ type: "int64", data: BigInt64Array.from(data, (value) => BigInt.asIntN(64, BigInt(value))), dims });
-const scalar = (value) => integers([value], []);
-const size = (spec) => spec.shape.reduce((product, length) => product * length, 1);
-
 function seedOf(form) {
   const seed = BigInt(form.elements.seed.value);
   if (seed >= 2n ** 64n) throw new Error(`The seed ${seed} is too large: it must be below 2^64.`);
@@ -65,7 +61,13 @@ function level(value) {
 
 // Samples of each kind, as elements
 
+/** Grey, colour, or the planes of any number of channels side by side. */
 function image({ channels, height, width }, data, label) {
+  if (channels !== 1 && channels !== 3) {
+    const rows = Array.from({ length: height }, (_, row) =>
+      Array.from({ length: channels }, (_, channel) => [...data.slice((channel * height + row) * width, (channel * height + row + 1) * width)]).flat());
+    return image({ channels: 1, height, width: width * channels }, rows.flat(), label);
+  }
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const context = canvas.getContext("2d");
   const image = context.createImageData(width, height);
@@ -102,7 +104,31 @@ function clip({ rate }, data, label) {
   return player;
 }
 
-const SHOW = { image: image, "log-mel": spectrogram, audio: clip };
+/** The frames one after the other, as long as they are on the page; the first alone where motion is not wanted. */
+function video({ channels, frames, height, width }, data, label) {
+  const each = channels * height * width;
+  const canvas = image({ channels, height, width }, data.slice(0, each), label);
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return canvas;
+  let frame = 0;
+  const timer = setInterval(() => {
+    if (frame && !canvas.isConnected) return clearInterval(timer);
+    frame = (frame + 1) % frames;
+    canvas.getContext("2d").drawImage(image({ channels, height, width }, data.slice(frame * each, (frame + 1) * each), label), 0, 0);
+  }, 100);
+  return canvas;
+}
+
+/** Numbers, at most a thousand, row by row. */
+function numbers({ shape }, data, label) {
+  const width = shape.at(-1) ?? 1;
+  const cells = [...data.slice(0, 1000)].map((value) => Number(value.toPrecision(5)));
+  const rows = Array.from({ length: Math.ceil(cells.length / width) }, (_, row) => cells.slice(row * width, (row + 1) * width).join("  "));
+  const made = Object.assign(document.createElement("pre"), { className: "numbers", tabIndex: 0, textContent: rows.join("\n") });
+  made.setAttribute("aria-label", label);
+  return made;
+}
+
+const SHOW = { image, "log-mel": spectrogram, audio: clip, video, array: numbers };
 
 /** The samples of a batch, in a group of the page. */
 function show(group, x, { data, dims }, labels) {
@@ -114,53 +140,23 @@ function show(group, x, { data, dims }, labels) {
 
 // Sections
 
-/** The inputs of a generation's tasks that are a class of the sample, by name. */
-function labelsOf({ generation, tasks }) {
-  const last = Object.entries(tasks[generation.task].inputs);
-  const own = { chain: last[0][0], iterative: "time" }[generation.kind];
-  const step = generation.kind === "chain" ? tasks[generation.tokens.task] : { inputs: {}, outputs: {} };
-  const others = Object.entries(step.inputs).filter(([name]) => name !== "token" && !(`next_${name}` in step.outputs));
-  return [...new Map([...others, ...last.filter(([name]) => name !== own)])].filter(([, spec]) => spec.kind === "label");
-}
-
-/** How tokens are picked, as a form says. */
-function picking(form) {
-  const number = (name) => Number(form.elements[name].value);
-  return { temperature: floats([number("temperature")], []), top_k: scalar(number("top_k")), top_p: floats([number("top_p")], []) };
+/** What was asked of the generation of a form, by the controls that it has. */
+function asking(model, form) {
+  const draws = (spec, data, label) => (SHOW[spec.kind] ?? numbers)(spec, data, label);
+  return controls(form, model.options, model.examples, draws);
 }
 
 function generate(model) {
   const section = $("#generate");
-  const { form, labels } = { form: $("form", section), labels: $(".labels", section) };
-  const classes = labelsOf(model.manifest);
-  const generation = model.manifest.generation;
-  const [tokens, steps] = [generation.kind === "chain", generation.kind === "iterative"];
-  if (classes.length) {
-    labels.hidden = false;
-    const most = Math.min(...classes.map(([, spec]) => spec.classes));
-    for (let value = 0; value < most; value++) $("select", labels).add(new Option(value, value));
-  }
-  for (const part of form.querySelectorAll(".tokens")) part.hidden = !tokens;
-  for (const part of form.querySelectorAll(".steps")) part.hidden = !steps;
-  if (tokens) form.elements.count.value = 4;
-  if (steps) {
-    form.elements.steps.max = generation.alphas.length;
-    form.elements.steps.value = generation.steps;
-    form.elements.eta.value = generation.eta;
-  }
-  const act = () => busy($("button", form), "Generating …", async () => {
+  const form = $("form", section);
+  if (model.options.some(({ name }) => name === "top_k")) form.elements.count.value = 4;
+  const feeds = asking(model, form);
+  const act = () => busy($("form > button", section), "Generating …", async () => {
     const [seed, first, count] = [seedOf(form), Number(form.elements.first.value), Number(form.elements.count.value)];
-    const feeds = { seed: scalar(seed), first: scalar(first) };
-    const chosen = form.elements.label.value;
-    for (const [name, spec] of classes) {
-      const values = Array.from({ length: count }, (_, index) => (chosen === "" ? (first + index) % spec.classes : Number(chosen)));
-      feeds[name] = integers(values, [count]);
-    }
-    if (!classes.length) feeds.count = scalar(count);
-    if (tokens) Object.assign(feeds, picking(form));
-    if (steps) Object.assign(feeds, { steps: scalar(form.elements.steps.value), eta: floats([form.elements.eta.value], []) });
-    const { samples } = await ask("run", { graph: model.manifest.generate, feeds });
-    show($(".samples", section), model.x, samples, (index) => `Sample ${first + index} of seed ${seed}`);
+    const { samples } = await ask("run", {
+      graph: model.manifest.generate, feeds: { seed: scalar(seed), first: scalar(first), ...feeds(count, first) },
+    });
+    show($(".made", section), model.x, samples, (index) => `Sample ${first + index} of seed ${seed}`);
   });
   form.onsubmit = (event) => { event.preventDefault(); act(); };
   section.hidden = false;
@@ -225,30 +221,15 @@ async function walk(model) {
 function reconstruct(model) {
   const tasks = model.manifest.tasks;
   const way = tasks.reconstruct ? ["reconstruct"] : tasks.encode && tasks.decode ? ["encode", "decode"] : [];
-  if (!way.length || way.some((name) => Object.keys(tasks[name].inputs).length > 1) || model.x.kind !== "image") return true;
+  if (!way.length || way.some((name) => Object.keys(tasks[name].inputs).length > 1) || ![1, 3].includes(model.x.channels)) return true;
   const section = $("#reconstruct");
   const pad = $(".pad", section);
   const context = pad.getContext("2d", { willReadFrequently: true });
-  const { channels, height, width } = model.x;
+  const { height, width } = model.x;
   pad.height = Math.round((pad.width * height) / width);
 
-  /** The pad, made as small as the model's images, as (1, channels, h, w) in [0, 1]. */
-  function small() {
-    const canvas = Object.assign(document.createElement("canvas"), { width, height });
-    const shrunk = canvas.getContext("2d");
-    shrunk.imageSmoothingQuality = "high";
-    shrunk.drawImage(pad, 0, 0, width, height);
-    const { data } = shrunk.getImageData(0, 0, width, height);
-    const values = new Float32Array(channels * height * width);
-    for (let place = 0; place < height * width; place++) {
-      const [red, green, blue] = data.subarray(4 * place, 4 * place + 3);
-      const colours = channels === 1 ? [0.299 * red + 0.587 * green + 0.114 * blue] : [red, green, blue];
-      colours.forEach((value, channel) => { values[channel * height * width + place] = value / 255; });
-    }
-    return values;
-  }
   const act = () => busy(null, "Reconstructing …", async () => {
-    let batch = { type: "float32", data: small(), dims: [1, channels, height, width] };
+    let batch = floats(pixels(pad, model.x), [1, model.x.channels, height, width]);
     for (const name of way) {
       const [input] = Object.keys(tasks[name].inputs);
       const [output] = Object.keys(tasks[name].outputs);
@@ -300,7 +281,7 @@ function reconstruct(model) {
   form.onsubmit = (event) => event.preventDefault();
   form.elements.file.onchange = () => take(form.elements.file.files[0]);
   form.elements.clear.onclick = () => { clear(); act(); };
-  const samples = () => document.querySelectorAll("#generate canvas");
+  const samples = () => document.querySelectorAll("#generate .made canvas");
   form.elements.sample.onclick = () => place(samples()[Math.floor(Math.random() * samples().length)], false);
   form.elements.sample.hidden = !model.manifest.generate;
   clear();
@@ -312,20 +293,12 @@ function complete(model) {
   const section = $("#complete");
   const form = $("form", section);
   const characters = [...model.x.vocabulary];
-  const index = new Map(characters.map((character, place) => [character, place]));
+  const feeds = asking(model, form);
   const act = () => {
-    return busy($("button", form), "Writing …", async () => {
-      const given = [...form.elements.prompt.value];
-      const unknown = given.find((character) => !index.has(character));
-      if (unknown !== undefined) {
-        throw new Error(`The character ${JSON.stringify(unknown)} is not one of the ${characters.length} that this model was trained on.`);
-      }
-      const fields = new FormData(form);
-      const number = (name) => Number(fields.get(name));
+    return busy($("form > button", section), "Writing …", async () => {
+      const given = tokens(form.elements.prompt.value, { vocabulary: model.x.vocabulary });
       const { samples } = await ask("run", { graph: model.manifest.generate, feeds: {
-        seed: scalar(seedOf(form)), first: scalar(0), count: scalar(1), length: scalar(number("length")),
-        prompt: integers(given.map((character) => index.get(character)), [given.length]),
-        ...picking(form),
+        seed: scalar(seedOf(form)), first: scalar(0), prompt: integers(given, [given.length]), ...feeds(1, 0),
       } });
       $(".text", section).textContent = [...samples.data].map((token) => characters[Number(token)]).join("");
     });
@@ -347,9 +320,10 @@ function about({ manifest }) {
 
 /** Show what the model can do, until something goes wrong. */
 async function start() {
-  let manifest;
-  if (!(await busy(null, "Loading the model …", async () => { manifest = await ask("open"); }))) return false;
-  const model = { manifest, x: manifest.sample.x, task: manifest.generation && manifest.tasks[manifest.generation.task] };
+  let opened;
+  if (!(await busy(null, "Loading the model …", async () => { opened = await ask("open"); }))) return false;
+  const { manifest } = opened;
+  const model = { ...opened, x: manifest.sample.x, task: manifest.generation && manifest.tasks[manifest.generation.task] };
   about(model);
   const sections = [reconstruct];
   if (manifest.generate && manifest.generation.kind === "autoregressive") sections.unshift(complete);

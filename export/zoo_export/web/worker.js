@@ -2,6 +2,7 @@
 
 const RELEASE = "model/";
 const WEIGHTS = "model.safetensors";
+const GIVEN = "given.safetensors";
 
 let opened;
 
@@ -49,10 +50,12 @@ async function runtime() {
 }
 
 async function open() {
-  const manifest = await json(`${RELEASE}manifest.json`);
+  const [manifest, options] = await Promise.all([json(`${RELEASE}manifest.json`), json("options.json")]);
   const file = (name) => bytes(RELEASE + name, integrity(manifest.files[name].sha256));
-  const [ort, weights] = await Promise.all([runtime(), file(WEIGHTS)]);
-  return { ort, manifest, file, weights, sessions: new Map() };
+  const given = GIVEN in manifest.files ? file(GIVEN) : null;
+  const [ort, weights, held] = await Promise.all([runtime(), file(WEIGHTS), given]);
+  const examples = Object.fromEntries(options.filter(({ what }) => what === "given").map(({ name }) => [name, tensor(held, name)]));
+  return { ort, manifest, options, examples, file, weights, sessions: new Map() };
 }
 
 function session(model, graph) {
@@ -65,17 +68,17 @@ function session(model, graph) {
   return model.sessions.get(graph);
 }
 
-/** A tensor of the weights file, as float32. */
+/** A tensor of a safetensors file: float32, or int64. */
 function tensor(weights, name) {
   const view = new DataView(weights.buffer, weights.byteOffset);
   const size = Number(view.getBigUint64(0, true));
   const header = JSON.parse(new TextDecoder().decode(weights.subarray(8, 8 + size)));
-  const [start, end] = header[name].data_offsets;
-  return new Float32Array(weights.slice(8 + size + start, 8 + size + end).buffer);
+  const { data_offsets: [start, end], dtype } = header[name];
+  return new (dtype === "I64" ? BigInt64Array : Float32Array)(weights.slice(8 + size + start, 8 + size + end).buffer);
 }
 
 const CALLS = {
-  open: (model) => model.manifest,
+  open: ({ manifest, options, examples }) => ({ manifest, options, examples }),
   tensor: (model, { name }) => tensor(model.weights, name),
   run: async (model, { graph, feeds }) => {
     const opened = await session(model, graph);
