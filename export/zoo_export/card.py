@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from zoo.contract.generation import generation_from_json
+from zoo.contract.generation_plan import Plan
 from zoo.contract.metric import cells, format_loss, format_protocol, from_json
-from zoo.contract.specs import spec_from_json
+from zoo.contract.specs import sample_from_json, spec_from_json
 from zoo.media import kinds
-from zoo.release import QUANTIZED
+from zoo.release import QUANTIZED, ReleasedTask
+from zoo.runtime.describe import example_of_given
 
 
 def model_card(manifest: Mapping[str, Any]) -> str:
@@ -19,6 +22,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
     kind = kinds.of_sample(x)
     is_text = kind.display_shape(x) is None
     generates = manifest["generation"] is not None
+    given, options = example_of_given(_plan(manifest))
     sections = [
         "---",
         "library_name: genzoo",
@@ -37,13 +41,13 @@ def model_card(manifest: Mapping[str, Any]) -> str:
     sections += ["## Run it", "", "```sh", "pip install 'genzoo[cpu]'"]
     if generates:
         sections.append(
-            f"zoo generate . --seed 0{'' if is_text else f' -n {kind.card_count} -o ../{name}{kind.card_ending}'}"
+            f"zoo generate .{options} --seed 0{'' if is_text else f' -n {kind.card_count} -o ../{name}{kind.card_ending}'}"
         )
     sections += ["```", "", "```python", "import zoo", "", 'model = zoo.load("./")  # ONNX Runtime and numpy, no torch']
     if generates and is_text:
-        sections.append("print(model.generate(1, seed=0)[0])")
+        sections.append(f"print(model.generate(1, {given}seed=0)[0])")
     elif generates:
-        sections.append(f"samples = model.generate(16, seed=0)  # {kind.gives(x)}")
+        sections.append(f"samples = model.generate(16, {given}seed=0)  # {kind.gives(x)}")
     elif not is_text and manifest["tasks"]:
         task, entry = next(iter(manifest["tasks"].items()))
         made = next(iter(entry["outputs"]))
@@ -118,3 +122,16 @@ def _sides(specs: Mapping[str, Any]) -> str:
 
 def _spec(spec: Any) -> Any:
     return spec_from_json(spec, "manifest.json")
+
+
+def _plan(manifest: Mapping[str, Any]) -> Plan | None:
+    if manifest["generation"] is None:
+        return None
+    tasks = {
+        name: ReleasedTask(
+            "", *({key: _spec(spec) for key, spec in entry[side].items()} for side in ("inputs", "outputs"))
+        )
+        for name, entry in manifest["tasks"].items()
+    }
+    where = "manifest.json"
+    return Plan(generation_from_json(manifest["generation"], where), tasks, sample_from_json(manifest["sample"], where))

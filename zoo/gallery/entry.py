@@ -10,11 +10,12 @@ import zoo
 from zoo.contract.metric import Measurement, from_json
 from zoo.contract.specs import Audio, Image, Text
 from zoo.core.progress import duration
-from zoo.gallery import media, speed
+from zoo.gallery import given, media, speed
 from zoo.gallery.media import Back, Samples, Tests
 from zoo.gallery.speed import Speed
 from zoo.pipeline.registry_build import licence
 from zoo.release import Release
+from zoo.runtime.describe import example_of_given
 from zoo.sampling import latent
 
 WIDE = {"fid": ("fid",), "likelihood": ("iwae_100", "negative_elbo", "nll"), "mse": ("mse",), "accuracy": ("accuracy",)}
@@ -98,10 +99,12 @@ class Entry:
         load, address = f'zoo.load("{self.address}")', self.address
         task, declared = next(iter(self.release.tasks.items()))
         spec = next(iter(declared.inputs.values()))
+        given, options = example_of_given(self.release.plan)
         if self.release.generation is not None and isinstance(self.release.sample.x, Text):
-            python, shell = f"print({load}.generate(1, seed=0)[0])", f"zoo generate {address} --seed 0"
+            python, shell = f"print({load}.generate(1, {given}seed=0)[0])", f"zoo generate {address}{options} --seed 0"
         elif self.release.generation is not None:
-            python, shell = f"samples = {load}.generate(16, seed=0)", f"zoo generate {address} -n 16 --seed 0"
+            python = f"samples = {load}.generate(16, {given}seed=0)"
+            shell = f"zoo generate {address}{options} -n 16 --seed 0"
         elif len(declared.inputs) == 1 and isinstance(spec, (Image, Audio)):
             name = "image.png" if isinstance(spec, Image) else "clip.wav"
             python, shell = f'made = {load}.{task}("{name}")', f"zoo run {address} {task} {name}"
@@ -115,5 +118,5 @@ def make(folder: Path, address: str, into: Path, tests: Tests) -> Entry:
     with zoo.load(folder, device="cpu", threads=1) as model:
         measurements = tuple(from_json(metric) for metric in model.release.manifest["metrics"])
         samples = media.samples(model.release, into)
-        back = media.given_back(model, tests, into)
+        back = (*given.beside(model, into), *media.given_back(model, tests, into))
         return Entry(model.release, address, measurements, samples, back, speed.measure(model))

@@ -117,7 +117,7 @@ def samples(release: Release, into: Path) -> Samples | None:
     if IMAGE in release.files:
         content = release.path(IMAGE).read_bytes()
         alt = f"A grid of {made['n']} samples of {release.name}" if "n" in made else f"Samples of {release.name}"
-        image = _placed(content, into / IMAGE, alt, release.folder / IMAGE)
+        image = placed(content, into / IMAGE, alt, release.folder / IMAGE)
     if AUDIO in release.files:
         audio = f"{FOLDER}/{into.name}/{AUDIO}"
         files.write(into / AUDIO, release.path(AUDIO).read_bytes())
@@ -148,7 +148,7 @@ def given_back(model: LoadedModel, tests: Tests, into: Path) -> tuple[Back, ...]
         rows.append(_through(model, way, seen, labels))
         grid = grids.stacks([display.frames(row, x) for row in rows], kinds.of_sample(x).compared[1])
         path = into / f"{'-'.join(way)}.png"
-        made.append(Back(caption, _placed(grids.png(grids.enlarge(grid)), path, caption, path)))
+        made.append(Back(caption, placed(grids.png(grids.enlarge(grid)), path, caption, path)))
     return tuple(made)
 
 
@@ -208,7 +208,7 @@ def _through(model: LoadedModel, way: tuple[str, ...], x: Array, labels: Array |
     return x
 
 
-def _placed(content: bytes, path: Path, alt: str, source: Path) -> PlacedImage:
+def placed(content: bytes, path: Path, alt: str, source: Path) -> PlacedImage:
     """Write a PNG file into a gallery. Raises :class:`ReleaseError` about `source` if it is not a readable PNG."""
     import io
 

@@ -6,7 +6,7 @@ import inspect
 from inspect import Parameter, Signature
 
 from zoo.contract.generation_plan import Option, Plan
-from zoo.contract.specs import Number
+from zoo.contract.specs import Number, Text
 from zoo.media.convert import gives, takes
 from zoo.release import ReleasedTask
 
@@ -73,3 +73,17 @@ def describe_option(option: Option) -> str:
 def _parameter(option: Option) -> Parameter:
     default = Parameter.empty if option.what == "given" else option.default
     return Parameter(option.name, Parameter.KEYWORD_ONLY, default=default)
+
+
+FILES = {"image": "image.png", "audio": "clip.wav", "log-mel": "clip.wav", "video": "video.gif"}
+"""The name of a file in an example of use, by the kind of a given input; of other kinds an array."""
+
+
+def example_of_given(plan: Plan | None) -> tuple[str, str]:
+    """What an example of use gives to ``generate`` beside the seed: in Python, and in the shell."""
+    python, shell = "", ""
+    for name, spec in plan.inputs("given").items() if plan is not None else ():
+        value = '"…"' if isinstance(spec, Text) else f'"{FILES.get(spec.kind, f"{name}.npy")}"'
+        python += f"{name}={value}, "
+        shell += f" --{name.replace('_', '-')} {value}"
+    return python, shell
