@@ -40,9 +40,8 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         sections += [f"[The same {manifest['samples']['n']} audio clips, one after the other](samples.wav)", ""]
     sections += ["## Run it", "", "```sh", "pip install 'genzoo[cpu]'"]
     if generates:
-        sections.append(
-            f"zoo generate .{options} --seed 0{'' if is_text else f' -n {kind.card_count} -o ../{name}{kind.card_ending}'}"
-        )
+        file = "" if is_text else f" -n {kind.card_count} -o ../{name}{kind.card_ending}"
+        sections.append(f"zoo generate .{options} --seed 0{file}")
     sections += ["```", "", "```python", "import zoo", "", 'model = zoo.load("./")  # ONNX Runtime and numpy, no torch']
     if generates and is_text:
         sections.append(f"print(model.generate(1, {given}seed=0)[0])")
