@@ -66,9 +66,10 @@ if TYPE_CHECKING:
 
 _HOME = {
     "zoo.plugin": (
-        "AdamW", "Audio", "AudioOptions", "Autoregressive", "Batch", "Card", "Chain", "DataCard", "DataSet", "Image", "ImageOptions",
-        "Inside", "Iterative", "KnownFile", "Label", "Loaded", "LogMel", "Metric", "Model", "Noise", "Objective",
-        "OneShot", "Options", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "TextOptions", "Use", "Vector", "setting", "use",
+        "AdamW", "Audio", "AudioOptions", "Autoregressive", "Batch", "Card", "Chain", "DataCard", "DataSet",
+        "Image", "ImageOptions", "Inside", "Iterative", "KnownFile", "Label", "Loaded", "LogMel", "Metric", "Model",
+        "Noise", "Objective", "OneShot", "Options", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text",
+        "TextOptions", "Use", "Vector", "setting", "use",
     ),
     "zoo.core.errors": ("ZooError",),
     "zoo.benchmark.bench": ("bench",),

@@ -140,8 +140,8 @@ def _opened(path: Path) -> Iterator[Pillow.Image]:
 
 def _too_large(path: Path) -> str:
     return (
-        f"{str(path)!r} is larger than {LARGEST_SIDE}x{LARGEST_SIDE} pixels. Resize all images with --set data.size=64 or "
-        "so, or remove it."
+        f"{str(path)!r} is larger than {LARGEST_SIDE}x{LARGEST_SIDE} pixels. Resize all images with "
+        "--set data.size=64 or so, or remove it."
     )
 
 

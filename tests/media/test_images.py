@@ -13,12 +13,12 @@ from PIL import Image as Pillow
 
 import zoo
 from conftest import Command, Refused, Shelf, one_error, raises
+from zoo.contract.data import ImageOptions
 from zoo.contract.specs import Image
 from zoo.core.errors import DataError, SettingError
 from zoo.data import load
 from zoo.media import images
 from zoo.media.convert import to_batch
-from zoo.media.images import ImageOptions
 
 RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, (6, 8, 3), np.uint8)

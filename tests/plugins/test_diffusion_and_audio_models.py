@@ -117,6 +117,6 @@ def test_other_data_is_refused(refused: Refused) -> None:
 
 def test_too_few_times_for_a_linear_schedule() -> None:
     with pytest.raises(ValueError, match=r"timesteps \(=10\) is too few for a linear schedule"):
-        ddpm.alpha_bars(ddpm.Recipe(data="digits", timesteps=10, schedule="linear"))
+        ddpm.alpha_bars(ddpm.Recipe(data=zoo.use("digits"), timesteps=10, schedule="linear"))
     for times in (2, 20, 1000):
-        assert len(ddpm.alpha_bars(ddpm.Recipe(data="digits", timesteps=times, schedule="cosine"))) == times
+        assert len(ddpm.alpha_bars(ddpm.Recipe(data=zoo.use("digits"), timesteps=times, schedule="cosine"))) == times

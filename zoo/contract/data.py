@@ -176,7 +176,9 @@ class KnownFile(Checked):
     @property
     def candidates(self) -> tuple[tuple[str, ...], ...]:
         """Where the file may be, below the data folder, in order: one path, or unpacked folders, which end in "/"."""
-        found = [(posixpath.join(folder, name),) for folder in self.folders for name in self.names]
+        found: list[tuple[str, ...]] = [
+            (posixpath.join(folder, name),) for folder in self.folders for name in self.names
+        ]
         if self.inside is not None and self.inside.roots:
             for folder in filter(None, self.folders):  # directly in the data folder, such names may be of other data
                 found.append(tuple(posixpath.join(folder, root, "") for root in self.inside.roots))

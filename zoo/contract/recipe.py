@@ -21,7 +21,9 @@ class Recipe(Settings):
 
     what = "recipe field"
 
-    data: Use = setting(Use("digits"), "data set: a name (zoo data list), or a kind and a path, as in folder:DIR")
+    data: Use = setting(  # noqa: RUF009  (a frozen value)
+        Use("digits"), "data set: a name (zoo data list), or a kind and a path, as in folder:DIR"
+    )
     steps: int = setting(1000, "training steps", ge=1)
     batch: int = setting(128, "samples in a batch, over all processes and micro-batches", ge=1)
     accumulate: int = setting(1, "micro-batches in which a process computes its part of a batch, to save memory", ge=1)

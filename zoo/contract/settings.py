@@ -135,6 +135,18 @@ def from_json(cls: type[R], values: Mapping[str, Any]) -> R:
     return cls(**fields)
 
 
+def flat(recipe: DataclassInstance) -> dict[str, Any]:
+    """The fields of a recipe by name, a data set as a name and options: ``{"data": "mnist", "data.size": 32}``."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(recipe):
+        value = getattr(recipe, field.name)
+        if isinstance(value, Use):
+            values |= {field.name: value.name, **{f"{field.name}.{key}": item for key, item in value.options.items()}}
+        else:
+            values[field.name] = value
+    return values
+
+
 def uses_of(cls: type[DataclassInstance]) -> tuple[str, ...]:
     """The fields that name data sets: ``data``, and those of a model that learns from several."""
     return tuple(name for name, hint in types_of(cls).items() if hint is Use)

@@ -20,11 +20,11 @@ from zoo.core import files
 from zoo.core.errors import DataError, SettingError
 from zoo.data.data_split import DataSplit
 from zoo.data.known_file import Progress
-from zoo.data.uses import absolute, changed, completed, data_set, options_of, parse, replaced
+from zoo.data.uses import absolute, changed, completed, data_set, options_of, parse, replaced, unknown
 
 __all__ = [
-    "DataSplit", "absolute", "changed", "completed", "data_folder", "data_set", "load", "named", "options_of", "parse",
-    "replaced",
+    "SPLITS", "DataSplit", "absolute", "changed", "completed", "data_folder", "data_set", "load", "named",
+    "options_of", "parse", "replaced", "unknown",
 ]  # fmt: skip
 
 

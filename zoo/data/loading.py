@@ -60,7 +60,7 @@ def form(name: str, known: DataSet, options: Options) -> Sample | None:
         return None
     said = f"the function {typed.name_of(known.sample)!r}, which gives the form of the fields,"
     with registry.calling(name, said, known.sample, group=registry.DATA):
-        sample = known.sample(options)
+        sample: Any = known.sample(options)
     if not isinstance(sample, Sample):
         why = f"sample gives {typed.shown(sample)}, and should give a zoo.Sample"
         raise registry.fault(name, why, known.sample, group=registry.DATA)

@@ -267,6 +267,22 @@ def data_rows() -> list[DataRow]:
     return sorted(found, key=lambda row: bool(row.place))
 
 
+def data_options(fields: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
+    """Return the options of the data sets of a recipe in a registry: each key's default and help, by ``data.size``.
+
+    `fields` is what the recipe changes. A data set that no registry describes has none.
+    """
+    found: dict[str, tuple[Any, str]] = {}
+    for key, value in fields.items():
+        claims = plugins(DATA).get(str(value).partition(":")[0], ()) if isinstance(value, str) else ()
+        if len(claims) == 1 and (key == "data" or any(other.startswith(f"{key}.") for other in fields)):
+            options = read_file(claims[0].distribution).data.get(claims[0].name, {}).get("options", {})
+            for name, entry in options.items():
+                text = f"{entry['help']} ({entry.get('type', '')})"
+                found[f"{key}.{name}"] = entry["default"], text
+    return found
+
+
 def _not_indexed(listed: Index | DataIndex) -> str:
     return "not indexed" + (f" ({listed.problem})" if listed.problem and listed.path and listed.path.is_file() else "")
 
