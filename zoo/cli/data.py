@@ -35,6 +35,7 @@ def list_command(data_dir: Path | None, as_json: bool) -> None:
             "shape": row.entry.get("shape"),
             "classes": row.entry.get("classes", 0),
             "licence": row.entry.get("licence", ""),
+            "package": row.entry.get("package", ""),
             "where": where.place(row.entry, row.distribution, folder) if row.entry else None,
             "distribution": row.distribution,
             "note": row.note,
@@ -59,7 +60,7 @@ def list_command(data_dir: Path | None, as_json: bool) -> None:
 def size(row: Mapping[str, Any]) -> str:
     """The number of training and test samples, in words."""
     if row["train"] is None or row["test"] is None:
-        return "-"
+        return f"as in {row['package']}" if row["package"] else "-"
     return f"{row['train']:,} + {row['test']:,}{' characters' if row['kind'] == 'text' else ''}"
 
 

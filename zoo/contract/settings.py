@@ -52,8 +52,9 @@ def check(recipe: DataclassInstance) -> None:
         try:
             fitted = typed.fit(value, hints[field.name])
         except typed.Misfit:
+            write = f" Write zoo.use({value!r})." if hints[field.name] is Use and isinstance(value, str) else ""
             raise SettingError(
-                f"{field.name} = {typed.shown(value)} is not {describe(type(recipe), field.name)}."
+                f"{field.name} = {typed.shown(value)} is not {describe(type(recipe), field.name)}.{write}"
             ) from None
         object.__setattr__(recipe, field.name, fitted)
         for item in fitted if isinstance(fitted, tuple) else (fitted,):
@@ -172,7 +173,7 @@ def describe(cls: type[DataclassInstance], name: str) -> str:
 
 
 _NO = object()  # what a value that does not fit becomes
-_WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "text", Use: "a data set, zoo.use(NAME, …)"}
+_WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "text", Use: "a data set"}
 
 
 def _what(cls: type) -> str:

@@ -72,14 +72,14 @@ def train(
 ) -> Run:
     """Train ``model.recipe`` and write its release into the run folder (default ``runs/NAME``).
 
-    `set` changes recipe fields, and options of the data, as in ``{"steps": 100, "data.size": 32}``; `data` names another
-    data set, which keeps the recipe's options that it has, too. `start` names a SOURCE whose weights the run starts from. `checkpoint_every` is in
-    steps (default: a tenth of the run; a resumed run keeps its own value). `resume` continues an interrupted run, which
-    ends bit for bit as if it had not been interrupted (on one device, eager; on CUDA with `deterministic`). If there is
-    no run yet, `resume` starts one; a run with a checkpoint does not need `start` any more. `compile` compiles each
-    phase, and `cuda_graphs` replays it as one launch. Under torchrun every process calls this function, and only rank 0
-    writes files; `shard` shards the weights of a model with one phase over the processes (FSDP2). Raises
-    :class:`ZooError` for any error that a user can fix.
+    `set` changes recipe fields, and options of the data, as in ``{"steps": 100, "data.size": 32}``; `data` names
+    another data set, which keeps the recipe's options that it has, too. `start` names a SOURCE whose weights the run
+    starts from. `checkpoint_every` is in steps (default: a tenth of the run; a resumed run keeps its own value).
+    `resume` continues an interrupted run, which ends bit for bit as if it had not been interrupted (on one device,
+    eager; on CUDA with `deterministic`). If there is no run yet, `resume` starts one; a run with a checkpoint does not
+    need `start` any more. `compile` compiles each phase, and `cuda_graphs` replays it as one launch. Under torchrun
+    every process calls this function, and only rank 0 writes files; `shard` shards the weights of a model with one
+    phase over the processes (FSDP2). Raises :class:`ZooError` for any error that a user can fix.
     """
     model, recipe = registry.load_recipe(name)
     changes = dict(set or {})
