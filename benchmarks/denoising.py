@@ -68,7 +68,7 @@ def main() -> None:
     args = parser.parse_args()
     with zoo.load(args.source) as model:
         recipe = model.release.manifest["recipe"]
-        test = data.load(recipe["data"], "test")
+        test = data.load(model.release.data, "test")
         images = torch.from_numpy(test.array[: args.limit]).float() / 255
         torch.manual_seed(derive_seed(0, "denoising"))
         noisy = (corrupt(images, recipe["noise"], recipe["level"])[:, 0] * 255).round().byte().numpy()

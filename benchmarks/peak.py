@@ -38,7 +38,7 @@ def operations(name: str) -> int:
 
     model, recipe = registry.load_recipe(name)
     recipe = dataclasses.replace(recipe, precision="fp32")
-    dataset, cpu = data.load(recipe.data, "train", length=recipe.length), torch.device("cpu")
+    dataset, cpu = data.load(recipe.data, "train"), torch.device("cpu")
     batches = Batches(dataset, recipe.batch, recipe.seed, cpu)
     module = modules.build(model, recipe, dataset.sample, name)
     batch = batches.train(0, torch.zeros(()))

@@ -173,13 +173,14 @@ def text_batches(folder: Path, recipe: Any, device: str) -> tuple[zoo.Sample, It
     vocabulary = "".join(sorted(set(text)))
     index_of = {character: index for index, character in enumerate(vocabulary)}
     data = torch.tensor([index_of[character] for character in text[: len(text) * 9 // 10]], device=device)
-    window = torch.arange(recipe.length, device=device)
+    length = recipe.data.options.get("length", zoo.TextOptions().length)
+    window = torch.arange(length, device=device)
 
     def batches() -> Iterator[Tensor]:
         while True:
-            yield data[torch.randint(len(data) - recipe.length + 1, (recipe.batch, 1), device=device) + window]
+            yield data[torch.randint(len(data) - length + 1, (recipe.batch, 1), device=device) + window]
 
-    return zoo.Sample(zoo.Text(vocabulary, recipe.length)), batches()
+    return zoo.Sample(zoo.Text(vocabulary, length)), batches()
 
 
 LOOPS = {

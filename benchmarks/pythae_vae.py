@@ -79,7 +79,7 @@ model = zoo.Model(
     build=Wrapped,
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
-    recipes={"mnist": Recipe(data="mnist", batch=BATCH, lr=LR, steps=500)},
+    recipes={"mnist": Recipe(data=zoo.use("mnist"), batch=BATCH, lr=LR, steps=500)},
 )
 
 

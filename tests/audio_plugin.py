@@ -61,7 +61,7 @@ hums = zoo.Model(
     generate=zoo.OneShot("decode"),
     metrics=(zoo.Metric("mse", mse, "per number", "reconstruction"),),
     recipes={
-        "tiny": Recipe(data="fsdd", seconds=0.1, steps=10, batch=8),
-        "mel": Recipe(data="fsdd", seconds=0.128, bands=12, steps=10, batch=8),
+        "tiny": Recipe(data=zoo.use("fsdd", seconds=0.1), steps=10, batch=8),
+        "mel": Recipe(data=zoo.use("fsdd", seconds=0.128, bands=12), steps=10, batch=8),
     },
 )

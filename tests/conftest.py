@@ -267,7 +267,7 @@ def plugged(folder: Path, **models: str) -> Iterator[None]:
     info.mkdir(exist_ok=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo-tests\nVersion: 1.0\n")
     lines = [f"{name} = {target}\n" for name, target in models.items()]
-    (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\n{''.join(lines)}")
+    (info / "entry_points.txt").write_text(f"[{registry.MODELS}]\n{''.join(lines)}")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
         registry.forget()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import socket
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -13,10 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zoo import data
-from zoo.data import NAMED, DataSet, load
-from zoo.data.dataset import Split
-from zoo.data.known_file import KnownFile
+from zoo import data, registry
+from zoo.contract.data import Files, KnownFile, Split
+from zoo.data import DataSplit, load, named
 
 SPLITS: tuple[Split, Split] = ("train", "test")
 NOISE = np.random.default_rng(0).integers(0, 256, 300_000, np.uint8).tobytes()
@@ -32,7 +30,7 @@ def known(address: str, content: bytes = NOISE, name: str = "noise.bin", *more: 
     )
 
 
-def usable(data: DataSet) -> None:
+def usable(data: DataSplit) -> None:
     """What torch.from_numpy wants, and a text for people in one line."""
     assert data.x.flags.c_contiguous
     assert data.x.flags.writeable
@@ -61,18 +59,24 @@ def digits(folder: Path, count: int = 3) -> list[Path]:
 
 
 @cache
-def as_it_lies(name: str, split: Split, folder: Path) -> DataSet:
+def as_it_lies(name: str, split: Split, folder: Path) -> DataSplit:
     """A split of a published set; read once, since one takes seconds. Not to be changed."""
     return load(name, split, data_dir=folder)
 
 
 def archive_of(name: str, content: bytes) -> KnownFile:
     """The archive of a named set, with this content and at an address where nobody answers."""
-    (file, *_) = NAMED[name].files["train"]
+    (file, *_) = named(name).files["train"]
     sha256, size = hashlib.sha256(content).hexdigest(), len(content)
     return dataclasses.replace(file, folders=("set", ""), addresses=(closed_port(),), size=size, sha256=sha256)
 
 
-def put(monkeypatch: pytest.MonkeyPatch, name: str, **files: Mapping[Split, tuple[KnownFile, ...]]) -> None:
+def put(monkeypatch: pytest.MonkeyPatch, name: str, **files: Files) -> None:
     """Let a named set have other files."""
-    monkeypatch.setitem(NAMED, name, dataclasses.replace(NAMED[name], **files))  # type: ignore[arg-type]
+    known = named(name)
+    for key, value in files.items():  # its module reads them from the same value
+        monkeypatch.setitem(vars(known), key, value)
+
+
+NAMED = tuple(row.name for row in registry.data_rows() if not row.place)
+"""The named sets."""

@@ -17,8 +17,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.contract import names
+from zoo.contract.data import (
+    AudioOptions,
+    DataCard,
+    DataSet,
+    ImageOptions,
+    Inside,
+    KnownFile,
+    Loaded,
+    Options,
+    TextOptions,
+)
 from zoo.contract.generation import Autoregressive, Chain, Generation, Iterative, OneShot
-from zoo.contract.recipe import Recipe, setting
+from zoo.contract.recipe import Recipe
+from zoo.contract.settings import setting
 from zoo.contract.specs import (
     Audio,
     Image,
@@ -33,15 +45,48 @@ from zoo.contract.specs import (
     Vector,
 )
 from zoo.contract.typed import Checked
+from zoo.contract.use import Use, use
 from zoo.core.errors import PluginError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = [
-    "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Chain", "Image", "Iterative", "Label", "LogMel", "Metric",
-    "Model", "Noise", "Number", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text",
-    "Vector", "setting",
+    "AdamW",
+    "Audio",
+    "AudioOptions",
+    "Autoregressive",
+    "Batch",
+    "Card",
+    "Chain",
+    "DataCard",
+    "DataSet",
+    "Image",
+    "ImageOptions",
+    "Inside",
+    "Iterative",
+    "KnownFile",
+    "Label",
+    "Loaded",
+    "LogMel",
+    "Metric",
+    "Model",
+    "Noise",
+    "Number",
+    "Objective",
+    "OneShot",
+    "Options",
+    "RMSprop",
+    "Recipe",
+    "Sample",
+    "Score",
+    "Task",
+    "Text",
+    "TextOptions",
+    "Use",
+    "Vector",
+    "setting",
+    "use",
 ]  # fmt: skip
 
 

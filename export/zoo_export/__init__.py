@@ -78,7 +78,7 @@ def export(
         from zoo_export.writer import write
 
         fill = partial(write, run, checkpoint=checkpoint)
-        data = data or described(run)["recipe"]["data"]  # a release has only the name of the data
+        data = data or described(run)["recipe"]["data"]["name"]  # a release has only the name of the data
     if quantize is not None:
         check_installed("Quantising")
         fill = partial(_quantize, fill, kind=quantize, bound=quantize_loss, data=data, data_dir=data_dir, quiet=quiet)

@@ -13,7 +13,7 @@ from zoo.contract.generation import DDIM, Iterative
 from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import Label, Noise, Spec, Text
 from zoo.core import philox
-from zoo.data import DataSet
+from zoo.data import DataSplit
 from zoo.evaluation import likelihood
 from zoo.evaluation.evaluated_model import some
 from zoo.runtime import LoadedModel
@@ -33,7 +33,7 @@ FULL = {np.dtype(np.uint8): 255, np.dtype(np.int16): 32768}
 """Divisor of a data set's stored values, by dtype, for the values that a graph takes."""
 
 
-def feeds(model: LoadedModel, data: DataSet, count: int = SAMPLES) -> dict[str, Mapping[str, Array]]:
+def feeds(model: LoadedModel, data: DataSplit, count: int = SAMPLES) -> dict[str, Mapping[str, Array]]:
     """The inputs of each task, at most `count`, from a split of the model's data (seed 0).
 
     Samples and labels are real. An input of the form of a latent is the latent of a real sample; if it is declared as
@@ -110,7 +110,7 @@ def _input(spec: Spec, stream: int, sample: Spec, real: Array, labels: Array | N
     return drawn
 
 
-def _real(data: DataSet, count: int) -> tuple[Array, Array | None]:
+def _real(data: DataSplit, count: int) -> tuple[Array, Array | None]:
     """Samples of a data set, as a graph takes them, and their labels."""
     if isinstance(data.sample.x, Text):
         return likelihood.windows(data, np.arange(min(count, len(data)))), None

@@ -192,13 +192,14 @@ def _manifest(
         "name": about["name"],
         "card": dataclasses.asdict(model.card),
         "plugin": about["plugin"],
-        "recipe": about["recipe"] | {"data": about["data"]["name"]},  # the user's own data may have a private path
+        "recipe": _recipe(about),
         "sample": about["sample"],
         "tasks": declared(tasks),
         **({} if model.generate is None else {GENERATE: f"{GENERATE}.onnx"}),
         "metrics": [measurement.to_json() for measurement in _measurements(run, about, model, held)],
         "provenance": {
             "data": about["data"],
+            **({"further": about["further"]} if "further" in about else {}),
             "from": about.get("from"),
             "step": held.state.step,
             "seconds": round(held.state.seconds, 1),
@@ -208,6 +209,14 @@ def _manifest(
             **versions(),
         },
     }
+
+
+def _recipe(about: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe of a run, in which the user's own data have no path, which may be private."""
+    recipe = dict(about["recipe"])
+    for field, made in {"data": about["data"], **about.get("further", {})}.items():
+        recipe[field] = {**recipe[field], "name": made["name"]}
+    return recipe
 
 
 def declared(tasks: Mapping[str, Task]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ ae = zoo.Model(
     finish=fit_prior,
     recipes={
         "digits": Recipe(
-            data="digits",
+            data=zoo.use("digits"),
             precision="fp32",
             hidden=(256, 128),
             latent=16,
@@ -99,7 +99,9 @@ ae = zoo.Model(
             lr=2e-3,
             decay="cosine",
         ),
-        "mnist": Recipe(data="mnist", steps=9400, batch=128, lr=1e-3, warmup=100, decay="cosine"),
-        "tiny": Recipe(data="digits", precision="fp32", hidden=(16,), latent=4, components=3, steps=20, batch=32),
+        "mnist": Recipe(data=zoo.use("mnist"), steps=9400, batch=128, lr=1e-3, warmup=100, decay="cosine"),
+        "tiny": Recipe(
+            data=zoo.use("digits"), precision="fp32", hidden=(16,), latent=4, components=3, steps=20, batch=32
+        ),
     },
 )

@@ -156,9 +156,7 @@ audio_vae = zoo.Model(
     ),
     recipes={
         "fsdd": Recipe(  # 64 bands, and 96 frames (0.768 s): both are multiples of 2⁴
-            data="fsdd",
-            seconds=0.768,
-            bands=64,
+            data=zoo.use("fsdd", seconds=0.768, bands=64),
             width=24,
             steps=4000,
             batch=64,
@@ -167,6 +165,8 @@ audio_vae = zoo.Model(
             decay="cosine",
             shift=4,
         ),
-        "tiny": Recipe(data="tones", precision="fp32", seconds=0.256, bands=16, latent=2, width=4, steps=20, batch=32),
+        "tiny": Recipe(
+            data=zoo.use("tones", seconds=0.256, bands=16), precision="fp32", latent=2, width=4, steps=20, batch=32
+        ),
     },
 )

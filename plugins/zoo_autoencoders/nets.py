@@ -32,13 +32,21 @@ def bases(kind: type[R]) -> tuple[R, R, R]:
 
 
 DIGITS = Recipe(
-    data="digits", precision="fp32", width=40, blocks=0, steps=1500, batch=100, lr=2e-3, warmup=100, decay="cosine"
+    data=zoo.use("digits"),
+    precision="fp32",
+    width=40,
+    blocks=0,
+    steps=1500,
+    batch=100,
+    lr=2e-3,
+    warmup=100,
+    decay="cosine",
 )
 """For images of 8 by 8: under a minute on a CPU. fp32 is quicker for small networks. Wide layers without residual
 blocks keep the ONNX graphs small relative to the weights."""
-MNIST = Recipe(data="mnist", width=20, lr=2e-3, warmup=200, decay="cosine", ema=0.999)
+MNIST = Recipe(data=zoo.use("mnist"), width=20, lr=2e-3, warmup=200, decay="cosine", ema=0.999)
 """For images of 28 by 28; each model sets its own steps. The width keeps a release at about 3 MB."""
-TINY = Recipe(data="digits", precision="fp32", width=4, steps=20, batch=32)
+TINY = Recipe(data=zoo.use("digits"), precision="fp32", width=4, steps=20, batch=32)
 """For tests: trains in a second."""
 
 

@@ -159,7 +159,7 @@ vae = zoo.Model(
         "mnist": mnist,
         "mnist-beta4": replace(mnist, beta=4.0, steps=10000),
         "cifar10": replace(  # few channels, to keep the release at 3 MB
-            mnist, data="cifar10-jpeg", likelihood="logistic", latent=96, width=16, flip=True, steps=12000
+            mnist, data=zoo.use("cifar10-jpeg", flip=True), likelihood="logistic", latent=96, width=16, steps=12000
         ),
         "tiny": replace(tiny, latent=2),
     },

@@ -209,7 +209,7 @@ vq_vae = zoo.Model(
     ),
     recipes={
         "digits": Recipe(
-            data="digits",
+            data=zoo.use("digits"),
             precision="fp32",
             num_embeddings=64,
             steps=3000,
@@ -218,9 +218,9 @@ vq_vae = zoo.Model(
             decay="cosine",
             ema=0.99,
         ),
-        "mnist": Recipe(data="mnist", steps=16000, batch=64, warmup=200, decay="cosine", ema=0.999),
+        "mnist": Recipe(data=zoo.use("mnist"), steps=16000, batch=64, warmup=200, decay="cosine", ema=0.999),
         "tiny": Recipe(
-            data="digits",
+            data=zoo.use("digits"),
             precision="fp32",
             num_embeddings=16,
             embedding_dim=8,

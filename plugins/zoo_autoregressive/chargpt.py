@@ -183,9 +183,11 @@ chargpt = zoo.Model(
     generate=zoo.Autoregressive("step"),
     metrics=(zoo.Metric("nll", nll, "nats per character", "windows of the recipe's length, overlapping by one"),),
     recipes={
-        "shakespeare": Recipe(data="shakespeare", steps=2000, batch=32, lr=2e-3, warmup=100, decay="cosine", clip=1.0),
+        "shakespeare": Recipe(
+            data=zoo.use("shakespeare"), steps=2000, batch=32, lr=2e-3, warmup=100, decay="cosine", clip=1.0
+        ),
         "tiny": Recipe(
-            data="descriptions", precision="fp32", length=16, layers=1, heads=2, width=16, steps=20, batch=8
+            data=zoo.use("descriptions", length=16), precision="fp32", layers=1, heads=2, width=16, steps=20, batch=8
         ),
     },
 )

@@ -95,11 +95,19 @@ pixelcnn = zoo.Model(
     metrics=(zoo.Metric("nll", nll, "nats per image", "exact; 2 levels dynamically binarised, more rounded"),),
     recipes={
         "digits": Recipe(
-            data="digits", levels=17, reach=3, layers=4, steps=1500, batch=100, warmup=50, decay="cosine", ema=0.99
+            data=zoo.use("digits"),
+            levels=17,
+            reach=3,
+            layers=4,
+            steps=1500,
+            batch=100,
+            warmup=50,
+            decay="cosine",
+            ema=0.99,
         ),
         "mnist": Recipe(  # a sum over 784 pixels has large gradients; clipping allows the higher learning rate
-            data="mnist", steps=15000, batch=32, lr=2e-3, warmup=200, decay="cosine", clip=200.0, ema=0.999
+            data=zoo.use("mnist"), steps=15000, batch=32, lr=2e-3, warmup=200, decay="cosine", clip=200.0, ema=0.999
         ),
-        "tiny": Recipe(data="digits", precision="fp32", width=8, layers=1, reach=2, steps=20, batch=32),
+        "tiny": Recipe(data=zoo.use("digits"), precision="fp32", width=8, layers=1, reach=2, steps=20, batch=32),
     },
 )

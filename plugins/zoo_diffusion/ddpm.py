@@ -253,7 +253,7 @@ ddpm = zoo.Model(
     ),
     recipes={
         "digits": Recipe(  # dropout of 0.1, as Ho et al. use on CIFAR-10 (appendix B)
-            data="digits",
+            data=zoo.use("digits"),
             precision="fp32",
             width=40,
             dropout=0.1,
@@ -264,8 +264,10 @@ ddpm = zoo.Model(
             ema=0.999,
         ),
         "mnist": Recipe(  # patches of 2 by 2: a quarter of the cells
-            data="mnist", patch=2, steps=10_000, batch=128, warmup=500, decay="cosine", ema=0.999, clip=1.0
+            data=zoo.use("mnist"), patch=2, steps=10_000, batch=128, warmup=500, decay="cosine", ema=0.999, clip=1.0
         ),
-        "tiny": Recipe(data="digits", precision="fp32", width=4, timesteps=20, sampling_steps=5, steps=20, batch=32),
+        "tiny": Recipe(
+            data=zoo.use("digits"), precision="fp32", width=4, timesteps=20, sampling_steps=5, steps=20, batch=32
+        ),
     },
 )

@@ -109,11 +109,13 @@ features = zoo.Model(
     tasks=tasks,
     metrics=(zoo.Metric("accuracy", accuracy, "fraction", "the likeliest class of each test image", "higher"),),
     recipes={
-        "digits": Recipe(data="digits", precision="fp32", steps=600, batch=100, lr=3e-3, warmup=50, decay="cosine"),
-        "mnist": Recipe(data="mnist", stride=2, steps=3500, lr=3e-3, warmup=200, decay="cosine"),
-        "cifar10-jpeg": Recipe(  # flips and random crops with 4 pixels of padding, as in section 4.2
-            data="cifar10-jpeg", stride=2, flip=True, crop=4, steps=5000, lr=3e-3, warmup=300, decay="cosine"
+        "digits": Recipe(
+            data=zoo.use("digits"), precision="fp32", steps=600, batch=100, lr=3e-3, warmup=50, decay="cosine"
         ),
-        "tiny": Recipe(data="digits", precision="fp32", width=4, steps=20, batch=32),
+        "mnist": Recipe(data=zoo.use("mnist"), stride=2, steps=3500, lr=3e-3, warmup=200, decay="cosine"),
+        "cifar10-jpeg": Recipe(  # flips and random crops with 4 pixels of padding, as in section 4.2
+            data=zoo.use("cifar10-jpeg", flip=True, crop=4), stride=2, steps=5000, lr=3e-3, warmup=300, decay="cosine"
+        ),
+        "tiny": Recipe(data=zoo.use("digits"), precision="fp32", width=4, steps=20, batch=32),
     },
 )

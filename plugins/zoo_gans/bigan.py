@@ -133,9 +133,16 @@ bigan = zoo.Model(
     metrics=(reconstruction_error,),
     recipes={
         "digits": Recipe(
-            data="digits", precision="fp32", latent=16, width=64, steps=6000, batch=100, decay="linear", ema=0.998
+            data=zoo.use("digits"),
+            precision="fp32",
+            latent=16,
+            width=64,
+            steps=6000,
+            batch=100,
+            decay="linear",
+            ema=0.998,
         ),
-        "mnist": Recipe(data="mnist", width=40, steps=12000, batch=64, decay="linear", ema=0.999),
-        "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
+        "mnist": Recipe(data=zoo.use("mnist"), width=40, steps=12000, batch=64, decay="linear", ema=0.999),
+        "tiny": Recipe(data=zoo.use("digits"), precision="fp32", latent=8, width=4, steps=20, batch=32),
     },
 )

@@ -92,8 +92,10 @@ cgan = zoo.Model(
     generate=zoo.OneShot("decode"),
     finish=nets.finish,
     recipes={
-        "digits": Recipe(data="digits", precision="fp32", latent=32, steps=6000, batch=100, decay="linear", ema=0.998),
-        "mnist": Recipe(data="mnist", width=48, steps=10000, batch=64, decay="linear", ema=0.999),
-        "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
+        "digits": Recipe(
+            data=zoo.use("digits"), precision="fp32", latent=32, steps=6000, batch=100, decay="linear", ema=0.998
+        ),
+        "mnist": Recipe(data=zoo.use("mnist"), width=48, steps=10000, batch=64, decay="linear", ema=0.999),
+        "tiny": Recipe(data=zoo.use("digits"), precision="fp32", latent=8, width=4, steps=20, batch=32),
     },
 )

@@ -34,8 +34,8 @@ dcgan = zoo.Model(
     generate=zoo.OneShot("decode"),
     finish=nets.finish,
     recipes={
-        "digits": Recipe(data="digits", precision="fp32", latent=32, steps=4000, batch=100, decay="linear"),
-        "mnist": Recipe(data="mnist", width=48, steps=10000, batch=64, decay="linear", ema=0.999),
-        "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
+        "digits": Recipe(data=zoo.use("digits"), precision="fp32", latent=32, steps=4000, batch=100, decay="linear"),
+        "mnist": Recipe(data=zoo.use("mnist"), width=48, steps=10000, batch=64, decay="linear", ema=0.999),
+        "tiny": Recipe(data=zoo.use("digits"), precision="fp32", latent=8, width=4, steps=20, batch=32),
     },
 )

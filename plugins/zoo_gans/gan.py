@@ -80,8 +80,10 @@ gan = zoo.Model(
     generate=zoo.OneShot("decode"),
     finish=nets.finish,
     recipes={
-        "digits": Recipe(data="digits", precision="fp32", latent=32, steps=6000, batch=100, decay="linear", ema=0.998),
-        "mnist": Recipe(data="mnist", steps=30000, batch=128, decay="linear", ema=0.999),
-        "tiny": Recipe(data="digits", precision="fp32", latent=8, hidden=(16,), steps=20, batch=32),
+        "digits": Recipe(
+            data=zoo.use("digits"), precision="fp32", latent=32, steps=6000, batch=100, decay="linear", ema=0.998
+        ),
+        "mnist": Recipe(data=zoo.use("mnist"), steps=30000, batch=128, decay="linear", ema=0.999),
+        "tiny": Recipe(data=zoo.use("digits"), precision="fp32", latent=8, hidden=(16,), steps=20, batch=32),
     },
 )

@@ -190,11 +190,18 @@ infogan = zoo.Model(
     ),
     recipes={
         "digits": Recipe(
-            data="digits", precision="fp32", latent=32, width=64, steps=6000, batch=100, decay="linear", ema=0.998
+            data=zoo.use("digits"),
+            precision="fp32",
+            latent=32,
+            width=64,
+            steps=6000,
+            batch=100,
+            decay="linear",
+            ema=0.998,
         ),
         "mnist": Recipe(
-            data="mnist", width=48, invariance=1.0, onset=0.3, steps=8000, batch=100, decay="linear", ema=0.999
+            data=zoo.use("mnist"), width=48, invariance=1.0, onset=0.3, steps=8000, batch=100, decay="linear", ema=0.999
         ),
-        "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
+        "tiny": Recipe(data=zoo.use("digits"), precision="fp32", latent=8, width=4, steps=20, batch=32),
     },
 )

@@ -60,11 +60,25 @@ wgan = zoo.Model(
     finish=nets.finish,
     recipes={
         "digits": Recipe(
-            data="digits", precision="fp32", latent=32, steps=8000, batch=100, lr=2e-4, generator_lr=2e-4, ema=0.998
+            data=zoo.use("digits"),
+            precision="fp32",
+            latent=32,
+            steps=8000,
+            batch=100,
+            lr=2e-4,
+            generator_lr=2e-4,
+            ema=0.998,
         ),
         "mnist": Recipe(
-            data="mnist", width=48, steps=30000, batch=64, lr=3e-4, generator_lr=3e-4, decay="linear", ema=0.999
+            data=zoo.use("mnist"),
+            width=48,
+            steps=30000,
+            batch=64,
+            lr=3e-4,
+            generator_lr=3e-4,
+            decay="linear",
+            ema=0.999,
         ),
-        "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
+        "tiny": Recipe(data=zoo.use("digits"), precision="fp32", latent=8, width=4, steps=20, batch=32),
     },
 )

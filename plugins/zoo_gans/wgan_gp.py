@@ -63,8 +63,10 @@ wgan_gp = dataclasses.replace(
         dataclasses.replace(generator, optimiser=dataclasses.replace(adam, lr="generator_lr"), every=2),
     ),
     recipes={
-        "digits": Recipe(data="digits", precision="fp32", latent=32, steps=6000, batch=100, lr=5e-4, ema=0.998),
-        "mnist": Recipe(data="mnist", width=48, steps=14000, batch=64, lr=5e-4, decay="linear", ema=0.999),
-        "tiny": Recipe(data="digits", precision="fp32", latent=8, width=4, steps=20, batch=32),
+        "digits": Recipe(
+            data=zoo.use("digits"), precision="fp32", latent=32, steps=6000, batch=100, lr=5e-4, ema=0.998
+        ),
+        "mnist": Recipe(data=zoo.use("mnist"), width=48, steps=14000, batch=64, lr=5e-4, decay="linear", ema=0.999),
+        "tiny": Recipe(data=zoo.use("digits"), precision="fp32", latent=8, width=4, steps=20, batch=32),
     },
 )

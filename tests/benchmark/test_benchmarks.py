@@ -94,8 +94,10 @@ def test_a_plain_loop_is_the_trainer_step_by_step(name: str, own_data: dict[str,
     _, recipe = registry.load_recipe(name)
     assert recipe == model.recipes[name.partition(".")[2]]
     # What a recipe may ask for and no plain loop does.
-    assert (recipe.accumulate, recipe.flip, recipe.crop, recipe.leave_out, recipe.validation) == (1, False, 0, -1, 0)
-    recipe = dataclasses.replace(recipe, data=own_data[recipe.data], batch=4, warmup=2, steps=3, precision="fp32")
+    assert (recipe.accumulate, recipe.data.options, recipe.leave_out, recipe.validation) == (1, {}, -1, 0)
+    recipe = dataclasses.replace(
+        recipe, data=zoo.use(own_data[recipe.data.name]), batch=4, warmup=2, steps=3, precision="fp32"
+    )
 
     how = TrainOptions(compiled=None, sharded=False, checkpoint_every=3, tensorboard=False, release=False, quiet=True)
     run = TrainingRun(name, model, recipe, tmp_path, CPU, World(), None, None, False, how)
@@ -104,7 +106,7 @@ def test_a_plain_loop_is_the_trainer_step_by_step(name: str, own_data: dict[str,
     lines = map(json.loads, (tmp_path / run_folder.METRICS).read_text().splitlines())
     terms = [list(line["terms"].values()) for line in lines if "terms" in line]
 
-    train = data.load(recipe.data, "train", length=recipe.length)
+    train = data.load(recipe.data, "train")
     plain_loop = kind(build(model, recipe, train.sample, name), recipe)
     batches = Batches(train, recipe.batch, recipe.seed, CPU)
     for step in range(recipe.steps):
@@ -130,7 +132,7 @@ def test_a_plain_loop_is_the_trainer_step_by_step(name: str, own_data: dict[str,
 def test_a_plain_loop_has_the_optimisers_and_the_schedule_of_the_recipe(name: str, own_data: dict[str, str]) -> None:
     model, kind, _ = plain.LOOPS[name]
     _, recipe = registry.load_recipe(name)
-    sample = data.load(own_data[recipe.data], "train", length=recipe.length).sample
+    sample = data.load(own_data[recipe.data.name], "train").sample
     module = build(model, recipe, sample, name)
     loop = kind(module, recipe)
     held = [
@@ -229,7 +231,7 @@ def test_plain_loops_run_on_real_data(name: str, script: Script) -> None:
     model, _, batches = plain.LOOPS[name]
     recipe = model.recipes[name.partition(".")[2]]
     sample, _ = batches(Path(os.environ["ZOO_DATA_DIR"]), recipe, "cpu")
-    assert sample == data.load(recipe.data, "train", length=recipe.length).sample
+    assert sample == data.load(recipe.data, "train").sample
 
 
 @needs_data

@@ -277,7 +277,7 @@ def signs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a text model that knows characters which few encodings have."""
     folder = tmp_path_factory.mktemp("signs")
     (folder / "text.txt").write_text("→ λ🐘 " * 200, "utf-8")
-    recipe = {"steps": 1, "length": 8}
+    recipe = {"steps": 1, "data.length": 8}
     return zoo.train(
         "chargpt.tiny", data=f"text:{folder / 'text.txt'}", set=recipe, out=folder / "run", quiet=True
     ).folder

@@ -167,9 +167,8 @@ def test_a_run_finds_its_data_from_another_folder(tmp_path: Path, monkeypatch: p
     run = zoo.train("chargpt.tiny", data="text:own.txt", out="run", set={"steps": 1}, release=False, quiet=True)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert (
-        json.loads((tmp_path / "run" / "recipe.json").read_text())["recipe"]["data"] == f"text:{tmp_path / 'own.txt'}"
-    )
+    used = json.loads((tmp_path / "run" / "recipe.json").read_text())["recipe"]["data"]
+    assert used == {"name": f"text:{tmp_path / 'own.txt'}", "options": {"length": 16}}
     assert [measurement.name for measurement in zoo.evaluate("../run", only=["nll"], quiet=True).measurements] == [
         "nll"
     ]

@@ -105,7 +105,7 @@ def test_a_wrong_metric_is_refused_before_the_first_step(
     assert not (tmp_path / "run").exists()
 
 
-def few_of(dataset: data.DataSet) -> Batch:
+def few_of(dataset: data.DataSplit) -> Batch:
     return next(iter(Batches(dataset, 100, 0, torch.device("cpu")).in_order(5)))
 
 

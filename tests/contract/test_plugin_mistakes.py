@@ -64,7 +64,7 @@ mine = zoo.Model(
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
     generate=zoo.OneShot("decode"),
-    recipes={"tiny": Recipe(data="digits", steps=2, batch=8, precision="fp32")},
+    recipes={"tiny": Recipe(data=zoo.use("digits"), steps=2, batch=8, precision="fp32")},
 )
 """
 
@@ -241,13 +241,13 @@ CONTRACT = {
         "mine = zoo.Model(",
     ),
     "a recipe that is none": Mistake(
-        'Recipe(data="digits", steps=2, batch=8, precision="fp32")',
+        'Recipe(data=zoo.use("digits"), steps=2, batch=8, precision="fp32")',
         "dict(steps=2)",
         ("Model: recipes['tiny'] is {'steps': 2}, and should be zoo.Recipe",),
         "mine = zoo.Model(",
     ),
     "the class of a recipe": Mistake(
-        'Recipe(data="digits", steps=2, batch=8, precision="fp32")',
+        'Recipe(data=zoo.use("digits"), steps=2, batch=8, precision="fp32")',
         "Recipe",
         (
             "the class Recipe",

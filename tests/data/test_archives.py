@@ -19,11 +19,12 @@ from PIL import Image as Pillow
 
 from conftest import raises
 from data_files import SPLITS, archive_of, as_it_lies, put, usable
+from zoo.contract.data import KnownFile, listing
 from zoo.contract.specs import Audio, Image, Label, LogMel, Sample
 from zoo.core.errors import DataError
-from zoo.data import NAMED, archives, cifar, load
-from zoo.data.known_file import KnownFile, listing
+from zoo.data import archives, load, named, where
 from zoo.media import wav
+from zoo_data import cifar10
 
 pytestmark = pytest.mark.usefixtures("no_proxy")
 
@@ -53,7 +54,7 @@ def packed(files: Mapping[str, bytes]) -> bytes:
 @pytest.fixture
 def small_cifar(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """CIFAR-10 with two images a file; the archive at an address where nobody answers. Its unpacked files."""
-    names = {split: [file.name for file in NAMED["cifar10"].unpacked[split]] for split in SPLITS}
+    names = {split: [file.name for file in named("cifar10").unpacked[split]] for split in SPLITS}
     assert names["train"] == [f"data_batch_{number}.bin" for number in range(1, 6)]
     files = {name: records(2, 2 * index) for index, name in enumerate([*names["train"], *names["test"]])}
     inside = {f"cifar-10-batches-bin/{name}": content for name, content in files.items()}
@@ -64,7 +65,7 @@ def small_cifar(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
         held = files[file.name]
         return dataclasses.replace(file, size=len(held), sha256=hashlib.sha256(held).hexdigest())
 
-    unpacked = {split: tuple(map(small, NAMED["cifar10"].unpacked[split])) for split in SPLITS}
+    unpacked = {split: tuple(map(small, named("cifar10").unpacked[split])) for split in SPLITS}
     put(monkeypatch, "cifar10", files=dict.fromkeys(SPLITS, (archive,)), unpacked=unpacked)
     return {"cifar-10-binary.tar.gz": content, **files}
 
@@ -108,11 +109,11 @@ def test_cifar_errors(small_cifar: dict[str, bytes], tmp_path: Path) -> None:
     with raises(DataError, folder / "data_batch_5.bin", "not the right file", hashlib.sha256(b"other").hexdigest()):
         load("cifar10", "train", data_dir=tmp_path)
     with raises(DataError, "some.bin has 3,072 bytes", "multiple of 3,073"):
-        cifar.parse(bytes(3072), "some.bin", 10)
+        cifar10.parse(bytes(3072), "some.bin", 10)
     with raises(DataError, "some.bin has 0 bytes"):
-        cifar.parse(b"", "some.bin", 10)
+        cifar10.parse(b"", "some.bin", 10)
     with raises(DataError, "some.bin has the label 11, out of 10 classes"):
-        cifar.parse(records(1, 0) + b"\x0b" + bytes(3072), "some.bin", 10)
+        cifar10.parse(records(1, 0) + b"\x0b" + bytes(3072), "some.bin", 10)
 
 
 def test_an_archive_without_a_file(
@@ -162,7 +163,7 @@ def test_an_archive_is_known_by_what_is_inside(monkeypatch: pytest.MonkeyPatch, 
     files = {f"recordings/{digit}_ann_{index}.wav": wav.write(np.full(9, digit, np.int16), 8000)
              for digit in range(10) for index in (0, 7)}  # fmt: skip
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    known = NAMED["fsdd"].files["train"][0]
+    known = named("fsdd").files["train"][0]
     assert known.inside is not None
     small = dataclasses.replace(known, inside=dataclasses.replace(known.inside, sha256=listing(hashes)))
     put(monkeypatch, "fsdd", files=dict.fromkeys(SPLITS, (small,)))
@@ -187,7 +188,7 @@ def test_an_archive_is_known_by_what_is_inside(monkeypatch: pytest.MonkeyPatch, 
     (path.parent / "notes.txt").write_text("not looked at")
     unpacked = load("fsdd", "train", data_dir=tmp_path / "unpacked", seconds=0.001)
     assert unpacked.sha256 == load("fsdd", "train", data_dir=tmp_path / known.name, seconds=0.001).sha256
-    assert NAMED["fsdd"].place(tmp_path / "unpacked") == str(tmp_path / "unpacked" / "fsdd")
+    assert where.located("fsdd", tmp_path / "unpacked") == str(tmp_path / "unpacked" / "fsdd")
     path.write_bytes(wav.write(np.full(9, 5, np.int16), 8000))
     with raises(DataError, tmp_path / "unpacked" / "fsdd", listing(hashes), "of 20 files", "Delete it (or move it"):
         load("fsdd", "train", data_dir=tmp_path / "unpacked")
@@ -294,7 +295,7 @@ def test_fsdd_as_it_lies(real: Path) -> None:
 
 @pytest.mark.parametrize("name", ["cifar10-jpeg", "fsdd"])
 def test_what_no_address_gives_has_to_be_put_there(name: str, tmp_path: Path) -> None:
-    (file,) = NAMED[name].files["train"]
+    (file,) = named(name).files["train"]
     with raises(
         DataError, file.name, "no URL has exactly this file", file.expected, f"into {tmp_path / file.folders[0]}"
     ):

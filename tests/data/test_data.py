@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from conftest import raises, slow
-from data_files import NOISE, SPLITS, as_it_lies, closed_port, known, put, usable
+from data_files import NAMED, NOISE, SPLITS, as_it_lies, closed_port, known, put, usable
 from zoo.contract.specs import Image, Label, Sample
 from zoo.core.errors import DataError, MissingPackageError, SettingError
-from zoo.data import NAMED, data_folder, idx, load
-from zoo.data.dataset import fingerprint
+from zoo.data import data_folder, idx, load, named, where
+from zoo.data.data_split import fingerprint
 
 pytestmark = pytest.mark.usefixtures("no_proxy")
 
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("no_proxy")
             [
                 "'mnits'",
                 "Did you mean 'mnist'?",
-                "digits, mnist, fashion-mnist",
+                "digits, fashion-mnist, fsdd, mnist",
                 "audio:DIR",
                 "folder:DIR",
                 "text:FILE",
@@ -68,7 +68,7 @@ def test_a_path_without_its_kind(tmp_path: Path) -> None:
 def test_bad_options() -> None:
     with raises(SettingError, "'val'", "train or test"):
         load("digits", "val")  # type: ignore[arg-type]
-    with raises(SettingError, "length 1", "at least 2"):
+    with raises(SettingError, "'shakespeare'", "length = 1", "at least 2"):
         load("shakespeare", "train", length=1)
 
 
@@ -176,7 +176,7 @@ def test_mnist_as_published(real: Path) -> None:
 
 
 def test_mnist_reads_only_its_split_and_takes_unpacked_files_without_a_subfolder(real: Path, tmp_path: Path) -> None:
-    for file in NAMED["mnist"].files["test"]:
+    for file in named("mnist").files["test"]:
         content = gzip.decompress((real / "mnist" / file.name).read_bytes())
         (tmp_path / file.name.removesuffix(".gz")).write_bytes(content)
     assert len(load("mnist", "test", data_dir=tmp_path)) == 10000
@@ -191,10 +191,10 @@ def small_mnist(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """MNIST with three images to train on, at addresses where nobody answers; its packed files."""
     images, labels = np.arange(3 * 28 * 28).astype(np.uint8).reshape(3, 28, 28), np.array([7, 0, 9], np.uint8)
     files, packed = [], {}
-    for file, array in zip(NAMED["mnist"].files["train"], (images, labels), strict=True):
+    for file, array in zip(named("mnist").files["train"], (images, labels), strict=True):
         files.append(dataclasses.replace(known(closed_port(), as_idx(array), file.name), folders=("mnist", "")))
         packed[file.name] = gzip.compress(as_idx(array))
-    put(monkeypatch, "mnist", files={**NAMED["mnist"].files, "train": tuple(files)})
+    put(monkeypatch, "mnist", files={**named("mnist").files, "train": tuple(files)})
     return packed
 
 
@@ -213,7 +213,7 @@ def test_mnist_from_files(small_mnist: dict[str, bytes], tmp_path: Path) -> None
 
 
 def test_mnist_offline(small_mnist: dict[str, bytes], tmp_path: Path) -> None:
-    address = NAMED["mnist"].files["train"][0].addresses[0]
+    address = named("mnist").files["train"][0].addresses[0]
     with raises(
         DataError, "train-images-idx3-ubyte.gz", address, f"into {tmp_path / 'mnist'}", "ZOO_DATA_DIR", "refused"
     ):
@@ -235,11 +235,13 @@ def test_mnist_offline(small_mnist: dict[str, bytes], tmp_path: Path) -> None:
 def test_mnist_with_a_wrong_file(content: bytes, found: str, small_mnist: dict[str, bytes], tmp_path: Path) -> None:
     path = tmp_path / "mnist" / "train-images-idx3-ubyte.gz"
     path.parent.mkdir()
+    for name, packed in small_mnist.items():
+        (path.parent / name).write_bytes(packed)
     path.write_bytes(content)
     with raises(
         DataError,
         path,
-        f"SHA-256 {NAMED['mnist'].files['train'][0].sha256}",
+        f"SHA-256 {named('mnist').files['train'][0].sha256}",
         f"found {found}",
         "Delete it",
         "run again",
@@ -251,8 +253,9 @@ def test_mnist_with_a_wrong_file(content: bytes, found: str, small_mnist: dict[s
 def test_a_file_that_cannot_be_read(
     small_mnist: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name, packed in small_mnist.items():
+        (tmp_path / name).write_bytes(packed)
     path = tmp_path / "train-images-idx3-ubyte.gz"
-    path.write_bytes(gzip.compress(b""))
 
     def deny(*args: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -287,7 +290,7 @@ def test_what_is_inside_is_checked_however_it_is_packed(
     images, labels = np.arange(2 * 784).astype(np.uint8).reshape(2, 28, 28), np.array([9, 3], np.uint8)
     files = tuple(
         dataclasses.replace(file, size=len(content), sha256=hashlib.sha256(content).hexdigest(), addresses=())
-        for file, content in zip(NAMED[name].files["train"], map(as_idx, (images, labels)), strict=True)
+        for file, content in zip(named(name).files["train"], map(as_idx, (images, labels)), strict=True)
     )
     put(monkeypatch, name, files={"train": files, "test": files})
     (tmp_path / name).mkdir()
@@ -301,7 +304,7 @@ def test_what_is_inside_is_checked_however_it_is_packed(
     assert (data.x == images[:, None]).all()
     assert data.labels is not None
     assert data.labels.tolist() == [9, 3]
-    assert (data.name, data.classes) == (name, NAMED[name].classes)
+    assert (data.name, data.classes) == (name, named(name).classes)
     usable(data)
     path.with_suffix("" if form == "unpacked" else ".gz").write_bytes(gzip.compress(content[:-1] + b"\x04"))
     with raises(DataError, files[1].name.removesuffix(".gz"), f"SHA-256 {files[1].sha256}", "found"):
@@ -322,34 +325,34 @@ def test_fashion_mnist_as_it_lies(real: Path) -> None:
 # The table
 
 
-def test_the_table_is_complete() -> None:
-    for name, entry in NAMED.items():
-        assert entry.name == name
-        assert entry.source
-        assert entry.citation
-        assert entry.licence
-        assert set(entry.files) == (set() if entry.package else set(SPLITS))
-        assert set(entry.unpacked) <= set(SPLITS)
-        for file in (*entry.every_file, *(file for files in entry.unpacked.values() for file in files)):
-            assert re.fullmatch("[0-9a-f]{64}", file.sha256)
-            assert file.size > 0
-            assert file.folders
-            assert all(address.endswith(file.name) for address in file.addresses)
-            assert file.addresses or file.note or file in [f for files in entry.unpacked.values() for f in files]
+@pytest.mark.parametrize("name", NAMED)
+def test_a_data_set_says_all(name: str) -> None:
+    entry = named(name)
+    assert entry.card.source
+    assert entry.card.citation
+    assert entry.card.licence
+    assert set(entry.files) in (set(), set(SPLITS))
+    assert not (entry.files and entry.package)
+    assert set(entry.unpacked) <= set(SPLITS)
+    for file in (*entry.every_file, *(file for files in entry.unpacked.values() for file in files)):
+        assert re.fullmatch("[0-9a-f]{64}", file.sha256)
+        assert file.size > 0
+        assert file.folders
+        assert all(address.endswith(file.name) for address in file.addresses)
+        assert file.addresses or file.note or file in [f for files in entry.unpacked.values() for f in files]
 
 
 @pytest.mark.parametrize(
     "name", [name for name in NAMED if "cifar" not in name] + slow(*(name for name in NAMED if "cifar" in name))
 )
-def test_the_table_is_true(name: str, real: Path) -> None:
-    entry = NAMED[name]
-    if entry.place(real) is None:
+def test_what_a_data_set_says_is_true(name: str, real: Path) -> None:
+    entry = named(name)
+    if where.located(name, real) is None:
         pytest.skip(f"{name} is not in the data folder")
     for split, count in (("train", entry.train), ("test", entry.test)):
         data = as_it_lies(name, split, real)  # type: ignore[arg-type]
-        assert data.sample.x.kind == entry.kind
+        assert entry.sample is None or data.sample == entry.sample(entry.options())
         assert data.sample.classes == len(entry.classes)
-        assert (data.name, data.source, data.licence) == (name, entry.source, entry.licence)
-        assert data.x.shape[1:] == entry.shape
+        assert (data.name, data.source, data.licence) == (name, entry.card.source, entry.card.licence)
         if count is not None:
             assert len(data.x) == count

@@ -11,7 +11,11 @@ import pytest
 from PIL import Image
 
 from conftest import Command, Refused, python
-from zoo.data import NAMED, OWN
+from data_files import NAMED
+from zoo import registry
+from zoo.cli.data import size
+from zoo.contract.data import AudioOptions
+from zoo.data import named, where
 from zoo.data.known_file import locate
 
 REAL = os.environ.get("ZOO_DATA_DIR")
@@ -33,20 +37,23 @@ def test_list(zoo_command: Command, tmp_path: Path) -> None:
     assert found["cifar10"] == {
         "name": "cifar10",
         "kind": "image",
-        "title": NAMED["cifar10"].title,
+        "title": named("cifar10").card.title,
         "train": 50_000,
         "test": 10_000,
         "shape": [3, 32, 32],
         "classes": 10,
-        "licence": NAMED["cifar10"].licence,
+        "licence": named("cifar10").card.licence,
+        "package": "",
         "where": None,
+        "distribution": "genzoo",
+        "note": "",
     }
     assert found["shakespeare"]["where"] == str(tmp_path / "shakespeare")  # no data is read
     assert found["fsdd"]["where"] is None
     assert found["digits"]["where"] == "part of scikit-learn"
     lines = zoo_command("data", "list", env={"ZOO_DATA_DIR": str(tmp_path)}).stdout.splitlines()
     assert [line.split()[0] for line in lines[1 : len(NAMED) + 1]] == list(NAMED)
-    assert lines[-1].startswith(f"Data folder: {tmp_path}. Your own: folder:DIR")
+    assert lines[-1].startswith(f"Data folder: {tmp_path}. Your own: audio:DIR")
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["info", "cifar10"], ["--help"]])
@@ -69,7 +76,7 @@ def test_info(zoo_command: Command, tmp_path: Path) -> None:
     assert [file["name"] for file in about["files"]][:2] == ["cifar-10-binary.tar.gz", "data_batch_1.bin"]
     assert about["files"][0]["looked for in"] == [str(tmp_path / "cifar10"), str(tmp_path)]
     text = zoo_command("data", "info", "mnist", "--data-dir", tmp_path).stdout
-    for part in (*NAMED["mnist"].files["train"], *NAMED["mnist"].files["test"]):
+    for part in (*named("mnist").files["train"], *named("mnist").files["test"]):
         assert f"SHA-256 of the unpacked bytes: {part.sha256}" in text
     assert "doi.org/10.1109/5.726791" in text
 
@@ -83,9 +90,9 @@ def test_a_image_of_a_set(zoo_command: Command, tmp_path: Path) -> None:
             assert len(set(image.convert("L").tobytes())) > 10
 
 
-@pytest.mark.parametrize("name", [name for name in NAMED if NAMED[name].kind == "audio" or "mnist" in name])
+@pytest.mark.parametrize("name", [name for name in NAMED if named(name).options is AudioOptions or "mnist" in name])
 def test_a_image_of_a_published_set(name: str, zoo_command: Command, tmp_path: Path) -> None:
-    if not REAL or NAMED[name].place(Path(REAL)) is None:
+    if not REAL or where.located(name, Path(REAL)) is None:
         pytest.skip(f"set ZOO_DATA_DIR to a folder with {name}")
     assert zoo_command("data", "info", name, "-o", "a.png", "--data-dir", REAL).returncode == 0
     with Image.open(tmp_path / "a.png") as image:
@@ -93,9 +100,9 @@ def test_a_image_of_a_published_set(name: str, zoo_command: Command, tmp_path: P
 
 
 def test_a_set_that_a_formula_makes_is_always_there(zoo_command: Command, tmp_path: Path) -> None:
-    assert zoo_command("data", "get", "tones").stdout == "tones: part of zoo (was there)\n"
+    assert zoo_command("data", "get", "tones").stdout == "tones: part of genzoo (was there)\n"
     about = json.loads(zoo_command("data", "info", "tones", "--data-dir", tmp_path, "--json").stdout)
-    assert about["where"] == "part of zoo"
+    assert about["where"] == "part of genzoo"
     assert about["files"] == []
 
 
@@ -107,7 +114,7 @@ def test_get(zoo_command: Command, tmp_path: Path) -> None:
 
 def test_what_is_refused(refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused("data", "get", "mnits", says=("No data set named 'mnits'", "Did you mean 'mnist'?"))
-    refused("data", "get", "folder:pics", says=("'folder:pics' is your own data", "Name one of digits"))
+    refused("data", "get", "folder:pics", says=("'folder:pics' is your own data", "Name one of cifar10"))
     refused("data", "info", "nothing", says=("No data set named 'nothing'",))
     refused("data", "get", says=("Missing argument 'NAME…'", "zoo data get --help"))
     refused("data", "lsit", says=("No such command 'lsit'",))
@@ -131,25 +138,32 @@ def test_names_are_completed(zoo_command: Command) -> None:
 def test_the_guide_has_every_set() -> None:
     """docs/data.md holds the table of the sets, made from the one in the code."""
     made = [
-        "| name | what | train + test | shape | classes | licence | tried on |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| name | what | train + test | fields | licence | tried on |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
-    for known in NAMED.values():
+    for row in registry.data_rows():
+        known, fields = named(row.name) if not row.place else None, registry.read_file(registry.OWN).data[row.name]
+        if known is None:
+            assert f"`{row.name}:{row.place}`" in GUIDE
+            continue
         tried = "the published files" if known.proven else "small files of the format"
-        cells = (f"`{known.name}`", known.title, known.size, known.form, len(known.classes), known.licence, tried)
-        made.append("| " + " | ".join(map(str, cells)) + " |")
+        counts = size({"train": None, "test": None, "package": "", **row.entry})
+        forms = ", ".join(
+            f"{name} {'×'.join(map(str, form['shape'])) or form['classes']}" for name, form in fields["fields"].items()
+        )
+        cells = (f"`{row.name}`", known.card.title, counts, forms, known.card.licence, tried)
+        made.append("| " + " | ".join(cells) + " |")
     assert "\n".join(made) in GUIDE, "put this table into docs/data.md:\n" + "\n".join(made)
-    for known in NAMED.values():
+    for name in NAMED:
+        known = named(name)
         for file in (*known.every_file, *(file for files in known.unpacked.values() for file in files)):
             assert f"`{file.name}`" in GUIDE
             assert all(folder in GUIDE for folder in file.folders)
-    for form, *_ in OWN.values():
-        assert form in GUIDE
 
 
 def test_a_file_is_found_in_each_of_its_folders(tmp_path: Path) -> None:
-    for known in NAMED.values():
-        for file in known.every_file:
+    for name in NAMED:
+        for file in named(name).every_file:
             for folder in file.folders:
                 path = tmp_path / folder / file.name
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,13 +19,12 @@ from pathlib import Path
 import pytest
 
 from conftest import raises
-from data_files import NOISE, closed_port, known, names
+from data_files import NOISE, closed_port, known, names, put
 from zoo.cli import main
+from zoo.contract.data import KnownFile, Split
 from zoo.core.errors import DataError
-from zoo.data import NAMED, load
-from zoo.data.dataset import Split
+from zoo.data import load, named
 from zoo.data.download import fetch, obtain
-from zoo.data.known_file import KnownFile
 
 
 @pytest.fixture(autouse=True)
@@ -129,7 +128,7 @@ def test_a_set_is_downloaded_and_kept_packed(
 ) -> None:
     """zoo data get, from the second of two addresses; the second time it is there; nothing is left lying."""
     files: dict[Split, tuple[KnownFile, ...]] = {}
-    for split, entries in NAMED["mnist"].files.items():
+    for split, entries in named("mnist").files.items():
         shapes = ((2, 28, 28), (2,))
         contents = [struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape) for shape in shapes]
         contents = [
@@ -142,7 +141,7 @@ def test_a_set_is_downloaded_and_kept_packed(
             )
             for entry, content in zip(entries, contents, strict=True)
         )
-    monkeypatch.setitem(NAMED, "mnist", dataclasses.replace(NAMED["mnist"], files=files))
+    put(monkeypatch, "mnist", files=files)
     for told in ("downloaded", "was there"):
         monkeypatch.setattr(sys, "argv", ["zoo", "data", "get", "mnist", "--data-dir", str(tmp_path)])
         main()
@@ -301,7 +300,7 @@ def test_a_killed_process_leaves_a_part_that_is_resumed(server: Server, tmp_path
         import os
         from pathlib import Path
         from zoo.data.download import fetch
-        from zoo.data.known_file import KnownFile
+        from zoo.contract.data import KnownFile
 
         file = KnownFile(name="noise.bin", folders=("",), addresses=({server.address()!r},), size=300000, sha256="")
         fetch(file, Path({str(tmp_path)!r}), lambda done, total, name: done > 100_000 and os.kill(os.getpid(), 9))
@@ -386,7 +385,7 @@ def test_a_disk_that_is_full(server: Server, tmp_path: Path) -> None:
         import resource
         from pathlib import Path
         from zoo.data.download import fetch
-        from zoo.data.known_file import KnownFile
+        from zoo.contract.data import KnownFile
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         file = KnownFile(name="noise.bin", folders=("",), addresses=({server.address()!r},), size=300000, sha256="")

@@ -16,11 +16,11 @@ from PIL import ImageFile, features
 import zoo
 from conftest import raises
 from data_files import NOISE, usable
+from zoo.contract.data import Split
 from zoo.contract.specs import Image, Label, Sample
 from zoo.core import memory
 from zoo.core.errors import DataError, SettingError
 from zoo.data import load, stream
-from zoo.data.dataset import Split
 from zoo.data.stream import Stream
 from zoo.media import images
 from zoo.training import batches
@@ -171,7 +171,7 @@ def test_folder_errors(tmp_path: Path) -> None:
     with raises(DataError, root, "1 image", "at least 2", "Add more"):
         load(f"folder:{root}", "train")
     odd = saved(root / "2.png", size=(5, 7))
-    with raises(DataError, root / "1.png", "4x3", odd, "5x7", "--set size=64", "fit=pad", "remove the odd ones"):
+    with raises(DataError, root / "1.png", "4x3", odd, "5x7", "--set data.size=64", "fit=pad", "remove the odd ones"):
         load(f"folder:{root}", "train")
     odd.unlink()
     saved(root / "cats" / "2.png")
@@ -274,7 +274,7 @@ def test_huge_image(size: tuple[int, int], tmp_path: Path) -> None:
     saved(tmp_path / "0.png")
     path = tmp_path / "1.png"
     path.write_bytes(png_header(*size))
-    with raises(DataError, path, "larger than 4096x4096", "--set size=64"):
+    with raises(DataError, path, "larger than 4096x4096", "--set data.size=64"):
         load(f"folder:{tmp_path}", "train")
 
 

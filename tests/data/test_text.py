@@ -13,7 +13,7 @@ from conftest import raises
 from data_files import closed_port, known, put, usable
 from zoo.contract.specs import Audio, Label, LogMel, Sample, Text
 from zoo.core.errors import DataError
-from zoo.data import NAMED, DataSet, load
+from zoo.data import DataSplit, load, named
 
 pytestmark = pytest.mark.usefixtures("no_proxy")
 
@@ -32,7 +32,7 @@ def test_shakespeare_as_published(real: Path) -> None:
     assert train.x.dtype == np.uint8
     assert "".join(vocabulary[index] for index in train.x[:14]) == "First Citizen:"
     assert train.labels is None
-    assert train.sha256 == NAMED["shakespeare"].files["train"][0].sha256
+    assert train.sha256 == named("shakespeare").files["train"][0].sha256
     assert len(train) == (1003854 - 1) // 127
     usable(train)
 
@@ -66,7 +66,7 @@ def test_tones_are_what_they_are_called(tmp_path: Path) -> None:
 
 def test_shakespeare_is_looked_for_in_three_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = b"To be, or not to be: that is the question.\n" * 4
-    (file,) = NAMED["shakespeare"].files["test"]
+    (file,) = named("shakespeare").files["test"]
     small = dataclasses.replace(known(closed_port(), content, "input.txt"), folders=file.folders)
     put(monkeypatch, "shakespeare", files={"train": (small,), "test": (small,)})
     monkeypatch.setenv("ZOO_DATA_DIR", str(tmp_path))
@@ -105,8 +105,8 @@ def test_own_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("length", [2, 3, 4])
 def test_windows_predict_each_character_but_the_first_once(count: int, length: int) -> None:
     x = np.arange(count)
-    data = DataSet(
-        name="t", split="train", sample=Sample(Text("ab", length)), x=x, labels=None, source="", licence="", sha256=""
+    data = DataSplit(
+        name="t", split="train", sample=Sample(Text("ab", length)), fields={"x": x}, source="", licence="", sha256=""
     )
     windows = [x[index * (length - 1) :][:length] for index in range(len(data))]
     assert all(len(window) == length for window in windows)

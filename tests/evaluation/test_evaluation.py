@@ -222,7 +222,7 @@ def test_what_does_not_apply_says_why(shelf: Shelf, zoo_call: Command) -> None:
 
 def test_a_threshold_of_the_score_of_sounds() -> None:
     model, (_, recipe) = zoo.load("audio-vae.fsdd"), registry.load_recipe("audio-vae.fsdd")
-    test = data.load("tones", "test", seconds=recipe.seconds, bands=recipe.bands)
+    test = data.load("tones", "test", **recipe.data.options)
     (measurement,) = GROUPS["threshold"].measurements(EvaluatedModel(model, test, test, test), Budget(quiet=True))
     scores = model.run("score", test.array)
     assert np.mean(scores < measurement.value) == pytest.approx(0.99, abs=1 / len(test))
@@ -531,14 +531,14 @@ def test_limits_are_checked_in_python_too(shelf: Shelf) -> None:
 def test_pca_of_wide_images_is_randomised_and_as_good() -> None:
     """Their covariance would take gigabytes; on data of few dimensions the first components are found all the same."""
     from zoo.contract.specs import Image, Sample
-    from zoo.data.dataset import DataSet
+    from zoo.data import DataSplit
     from zoo.evaluation.pca import Pca
 
     random = np.random.default_rng(0)
     low = random.normal(size=(60, 3)) @ random.normal(size=(3, 3 * 64 * 64))
     x = np.clip(low * 15 + 128, 0, 255).astype(np.uint8).reshape(60, 3, 64, 64)
-    data = DataSet(
-        name="wide", split="train", sample=Sample(Image(3, 64, 64)), x=x, labels=None, source="", licence="", sha256=""
+    data = DataSplit(
+        name="wide", split="train", sample=Sample(Image(3, 64, 64)), fields={"x": x}, source="", licence="", sha256=""
     )
     pca = Pca(data, 3, 60)
     assert pca.name == "randomised PCA, 3 components"

@@ -106,9 +106,7 @@ def test_every_kind_in_low_precision(model_name: str, kind: str, shelf: Shelf, t
             assert tensor.ByteSize() < 2048, (path.name, tensor.name)
     found = verify.verify(folder)
     assert f"does not apply to {kind}" in found["parity"]
-    recipe = release.manifest["recipe"]
-    form = {key: recipe[key] for key in ("length", "seconds", "bands")}
-    feeds = calibration.feeds(zoo.load(source), zoo.data.load(recipe["data"], "test", **form), 8)
+    feeds = calibration.feeds(zoo.load(source), zoo.data.load(release.data, "test"), 8)
     ours, theirs = zoo.load(source), zoo.load(folder)
     for name, given in feeds.items():
         wanted, got = (model.backend.run(name, given) for model in (ours, theirs))

@@ -200,7 +200,7 @@ def test_texts_of_a_hostile_release_stay_texts(altered: Altered, tmp_path: Path)
         manifest["plugin"] = {"distribution": attack, "version": attack}
         made = {"data": dict.fromkeys(("name", "source", "licence"), attack), "device": attack, "seconds": "x"}
         manifest["provenance"] = made
-        manifest["recipe"] = {"data": attack}
+        manifest["recipe"] = {"data": {"name": attack, "options": {attack: attack}}}
         words = dict.fromkeys(("unit", "protocol", "interval"), attack)
         beside = {"name": attack, "value": 1.0}
         manifest["metrics"] = [
@@ -239,10 +239,10 @@ def test_data_that_are_not_there_leave_images_out(altered: Altered, zoo_call: Co
 
 
 @pytest.mark.parametrize(
-    ("data", "why"), [(data, "is not a named data set") for data in ("folder:pics", "wrong-form", None)]
+    ("data", "why"), [(data, "is not a named data set") for data in ("folder:pics", "wrong-form", "")]
 )
-def test_data_without_a_name_leave_images_out(data: str | None, why: str, altered: Altered, tmp_path: Path) -> None:
-    source = altered(lambda manifest: manifest["recipe"].update(data=data))
+def test_data_without_a_name_leave_images_out(data: str, why: str, altered: Altered, tmp_path: Path) -> None:
+    source = altered(lambda manifest: manifest["recipe"]["data"].update(name=data))
     made = gallery.build(tmp_path / "site", [source], quiet=True)
     assert why in made.without["vae.tiny"]
     assert made.lacking == ()
@@ -303,7 +303,7 @@ def test_a_conditional_model_is_told_the_labels(tmp_path: Path) -> None:
         None,
         Sample(image, {"label": Label(10)}),
     )
-    model.release = dataclasses.replace(model.release, manifest={"recipe": {"data": "digits"}})
+    model.release = dataclasses.replace(model.release, manifest={"recipe": {"data": {"name": "digits", "options": {}}}})
     (back,) = media.given_back(model, media.Tests(tmp_path), tmp_path / "models" / "shown.x")
     test = load_data("digits", "test")
     real = test.array[:16, 0]

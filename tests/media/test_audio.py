@@ -411,9 +411,9 @@ class Hums(dict[str, Path]):
             tone(folder / "sounds" / f"{index:02}.wav", 0.2 + index / 30)
 
     def __missing__(self, kind: str) -> Path:
-        recipe, form = {"waves": ("hums.tiny", {}), "mel": ("hums.mel", {"bands": 6})}[kind]
+        recipe, form = {"waves": ("hums.tiny", {}), "mel": ("hums.mel", {"data.bands": 6})}[kind]
         data = f"audio:{self.folder / 'sounds'}"
-        zoo.train(recipe, data=data, set={"seconds": 0.2, **form}, out=self.folder / kind, quiet=True)
+        zoo.train(recipe, data=data, set={"data.seconds": 0.2, **form}, out=self.folder / kind, quiet=True)
         self[kind] = self.folder / kind
         return self[kind]
 

@@ -13,12 +13,12 @@ from PIL import Image as Pillow
 
 import zoo
 from conftest import Command, Refused, Shelf, one_error, raises
+from zoo.contract.data import ImageOptions
 from zoo.contract.specs import Image
 from zoo.core.errors import DataError, SettingError
 from zoo.data import load
 from zoo.media import images
 from zoo.media.convert import to_batch
-from zoo.media.images import ImageOptions
 
 RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, (6, 8, 3), np.uint8)
@@ -198,15 +198,16 @@ def test_what_is_trained_on_resized_images_says_so(tmp_path: Path, zoo_call: Com
     folder = several(tmp_path / "pics")
     (folder / "notes.txt").write_text("no image")
     Pillow.fromarray(np.full((5, 5, 4), 128, np.uint8)).save(folder / "9.png")
-    one_error(zoo_call("train", "vae.tiny", "--data", f"folder:{folder}", "-o", "run"), "--set size=64")
-    settings = ("--set", "size=8", "--set", "fit=pad", "--set", "background=black", "--set", "steps=2")
+    one_error(zoo_call("train", "vae.tiny", "--data", f"folder:{folder}", "-o", "run"), "--set data.size=64")
+    settings = ("--set", "data.size=8", "--set", "data.fit=pad", "--set", "data.background=black", "--set", "steps=2")
     done = zoo_call("train", "vae.tiny", "--data", f"folder:{folder}", "-o", "run", *settings)
     assert done.returncode == 0, done.stderr
     assert "1 file does not have the extension of an image and was ignored: 'notes.txt'" in done.stderr
     manifest = json.loads((tmp_path / "run" / "release" / "manifest.json").read_text())
-    assert {key: manifest["recipe"][key] for key in ("size", "fit", "background")} == {
-        "size": 8, "fit": "pad", "background": "black",
-    }  # fmt: skip
+    assert manifest["recipe"]["data"] == {
+        "name": "folder:pics",
+        "options": {"size": 8, "fit": "pad", "background": "black", "flip": False, "crop": 0},
+    }
     source = manifest["provenance"]["data"]["source"]
     assert source.endswith("'pics', padded with black and resized to 8x8 pixels, transparency on black")
     assert zoo_call("evaluate", "run", "--only", "negative_elbo").returncode == 0

@@ -35,7 +35,7 @@ def test_a_module_is_called(model_name: str, shelf: Shelf) -> None:
     model, recipe = registry.load_recipe(f"{model_name}.tiny")
     net = zoo.load_module(shelf.release(model_name))
     assert list(inspect.signature(net.forward).parameters) == CALLS[model_name]
-    split = data.load(recipe.data, "train", length=recipe.length, seconds=recipe.seconds, bands=recipe.bands)
+    split = data.load(recipe.data, "train")
     (batch,) = Batches(split, 4, 0, torch.device("cpu")).in_order(4)
     decode = model.tasks(net).get("decode")
     if decode and list(decode.inputs) == CALLS[model_name]:  # a generator

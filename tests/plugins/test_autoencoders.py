@@ -46,7 +46,9 @@ def test_a_vae_of_levels_trains(tmp_path: Path) -> None:
 
 def test_the_score_of_levels_is_the_same_in_onnx_runtime() -> None:
     """The one graph that a likelihood of levels changes, on pixels of the outer levels and of inner ones."""
-    net = build(vae.vae, vae.Recipe(data="digits", latent=2, width=4, likelihood="logistic"), DIGIT, "vae").eval()
+    net = build(
+        vae.vae, vae.Recipe(data=zoo.use("digits"), latent=2, width=4, likelihood="logistic"), DIGIT, "vae"
+    ).eval()
     graph = onnx_graph.trace(net, vae.vae.tasks(net)["score"], "score")
     session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
     images = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0)).mul(2).sub(0.5).clamp(0, 1)
@@ -65,7 +67,7 @@ def test_the_weight_of_the_kl_term_rises() -> None:
 
 def test_the_bound_of_k_samples_is_that_of_the_metric() -> None:
     """One pass of the decoder over k samples gives in the mean what k passes give, and less than the ELBO."""
-    recipe = iwae.Recipe(data="digits", latent=2, width=4, k=20)
+    recipe = iwae.Recipe(data=zoo.use("digits"), latent=2, width=4, k=20)
     net = build(iwae.iwae, recipe, DIGIT, "iwae").eval()
     with torch.no_grad():  # a posterior that is far from p(z|x), so that k matters
         net.encoder[-1].bias.copy_(torch.tensor([2.0, -2.0, 0.0, 0.0]))

@@ -84,7 +84,7 @@ def test_sounds_are_moved_later_and_the_rest_is_silence() -> None:
 def test_the_variance_is_the_one_that_fits_best() -> None:
     """No other σ² makes the bound of the training clips smaller."""
     torch.manual_seed(0)
-    recipe = audio_vae.Recipe(width=4, latent=2, bands=16)
+    recipe = audio_vae.Recipe(width=4, latent=2)
     vae = audio_vae.AudioVAE(recipe, zoo.Sample(zoo.LogMel(8000, 1024, 16, 256, 64))).eval()
     sounds = batch(torch.rand(30, 16, 16))
 
@@ -111,12 +111,16 @@ def test_other_data_is_refused(refused: Refused) -> None:
         "train", "audio-vae.tiny", "--data", "digits", says=("it models audio clips as spectrograms", "bands", "image")
     )
     refused(
-        "train", "audio-vae.tiny", "--set", "bands=0", says=("it models audio clips as spectrograms", "bands", "audio")
+        "train",
+        "audio-vae.tiny",
+        "--set",
+        "data.bands=0",
+        says=("it models audio clips as spectrograms", "bands", "audio"),
     )
 
 
 def test_too_few_times_for_a_linear_schedule() -> None:
     with pytest.raises(ValueError, match=r"timesteps \(=10\) is too few for a linear schedule"):
-        ddpm.alpha_bars(ddpm.Recipe(data="digits", timesteps=10, schedule="linear"))
+        ddpm.alpha_bars(ddpm.Recipe(data=zoo.use("digits"), timesteps=10, schedule="linear"))
     for times in (2, 20, 1000):
-        assert len(ddpm.alpha_bars(ddpm.Recipe(data="digits", timesteps=times, schedule="cosine"))) == times
+        assert len(ddpm.alpha_bars(ddpm.Recipe(data=zoo.use("digits"), timesteps=times, schedule="cosine"))) == times

@@ -238,5 +238,5 @@ def test_a_last_batch_of_one_image_is_no_trouble(name: str, tmp_path: Path) -> N
 
 
 def test_a_gan_without_hidden_layers() -> None:
-    built = gan.build(gan.Recipe(data="digits", hidden=(), latent=4), SAMPLE)
+    built = gan.build(gan.Recipe(data=zoo.use("digits"), hidden=(), latent=4), SAMPLE)
     assert built.discriminate(built.decode(torch.randn(3, 4))).shape == (3, 1)

@@ -279,7 +279,7 @@ def test_graphs_are_small_beside_the_weights(name: str) -> None:
         assert graphs < 0.05 * sizes[WEIGHTS], f"{graphs:,} of {sizes[WEIGHTS]:,} bytes"
         return
     model, recipe = registry.load_recipe(name)
-    module = model.build(recipe, FORMS[recipe.data]).eval()
+    module = model.build(recipe, FORMS[recipe.data.name]).eval()
     names = {key: key for key in module.state_dict()}
     used: set[str] = set()
     graphs = 0

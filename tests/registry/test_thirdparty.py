@@ -56,7 +56,7 @@ def install(folder: Path, distribution: str, model: str, code: str, content: str
     files = {
         f"{package}/__init__.py": code,
         f"{stem}-1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n",
-        f"{stem}-1.0.dist-info/entry_points.txt": f"[{registry.GROUP}]\n{model} = {package}:model\n",
+        f"{stem}-1.0.dist-info/entry_points.txt": f"[{registry.MODELS}]\n{model} = {package}:model\n",
     }
     if content is not None:
         files[f"{package}/{registry.FILE}"] = content

@@ -16,7 +16,7 @@ import zoo
 from conftest import Command
 from zoo import Label, modules, registry
 from zoo.contract.specs import Image, Sample, Text
-from zoo.data import DataSet, load
+from zoo.data import DataSplit, load
 from zoo.plugin import Batch
 from zoo.training import finetune, rows
 from zoo.training.finetune import Origin
@@ -25,10 +25,10 @@ WORDS = "First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll:\n
 """How tiny Shakespeare begins."""
 
 
-def data_of(text: Text, classes: tuple[str, ...] = ()) -> DataSet:
+def data_of(text: Text, classes: tuple[str, ...] = ()) -> DataSplit:
     none = np.zeros(0, np.uint8)
-    return DataSet(
-        name="text:a", split="train", sample=Sample(text), x=none, labels=None, source="", licence="", sha256="",
+    return DataSplit(
+        name="text:a", split="train", sample=Sample(text), fields={"x": none}, source="", licence="", sha256="",
         classes=classes,
     )  # fmt: skip
 

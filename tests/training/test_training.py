@@ -176,7 +176,15 @@ def test_a_run_with_every_option_resumes_exactly(tmp_path: Path, monkeypatch: py
     patch_registry(monkeypatch, load=lambda name: rare)
     monkeypatch.setattr("zoo.training.loop.LOGGED", 5)  # a line in four steps
     options = {
-        "set": {"ema": 0.9, "accumulate": 2, "clip": 0.5, "flip": True, "crop": 1, "validation": 100, "leave_out": 3},
+        "set": {
+            "ema": 0.9,
+            "accumulate": 2,
+            "clip": 0.5,
+            "data.flip": True,
+            "data.crop": 1,
+            "validation": 100,
+            "leave_out": 3,
+        },
         "precision": "bf16",
         "checkpoint_every": 6,
     }
@@ -246,14 +254,17 @@ def test_augmentation_mirrors_and_moves() -> None:
     assert torch.equal(halves, augmented.train(3, NOW).x)
 
 
-@pytest.mark.parametrize("setting", ["flip=true", "crop=2"])
-def test_text_is_not_augmented(setting: str, refused: Refused) -> None:
-    refused("train", "chargpt.tiny", "--set", setting, says=("flip and crop are for images", "descriptions is text"))
+@pytest.mark.parametrize("option", ["flip", "crop"])
+def test_text_is_not_augmented(option: str, refused: Refused) -> None:
+    says = ("'descriptions' has no option", f"{option!r}", "It has: length")
+    refused("train", "chargpt.tiny", "--set", f"data.{option}=1", says=says)
+    with raises(SettingError, "flip and crop are for images, and descriptions is text"):
+        Batches(data.load("descriptions", "train", length=16), 8, 0, CPU, flip=True)
 
 
 def test_images_are_not_moved_out_of_sight(refused: Refused) -> None:
     says = ("crop = 5 moves images by more than half of their 8×8 pixels",)
-    refused("train", "vae.tiny", "--set", "crop=5", says=says)
+    refused("train", "vae.tiny", "--set", "data.crop=5", says=says)
 
 
 def test_a_class_is_left_out() -> None:
@@ -285,7 +296,7 @@ def test_samples_are_held_out() -> None:
 
 def test_text_is_held_out_from_its_end() -> None:
     text = data.load("descriptions", "train", length=16)
-    kept, held = split(text, recipe(validation=20, length=16))
+    kept, held = split(text, recipe(validation=20))
     assert held is not None
     assert len(held) == 20
     assert np.array_equal(np.concatenate([kept.x, held.x]), text.x)
@@ -293,7 +304,7 @@ def test_text_is_held_out_from_its_end() -> None:
 
 def test_no_window_of_text_is_left_to_train_on(refused: Refused) -> None:
     count = len(data.load("descriptions", "train", length=17))
-    options = ("--set", "length=17", "--set", f"validation={count - 1}")
+    options = ("--set", "data.length=17", "--set", f"validation={count - 1}")
     refused("train", "chargpt.tiny", *options, says=(f"validation = {count - 1} leaves nothing to train on",))
 
 

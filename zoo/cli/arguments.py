@@ -59,7 +59,7 @@ def complete_source(ctx: click.Context, param: click.Parameter, incomplete: str)
 
 
 def complete_setting(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete ``KEY=`` for every recipe field of the model in the command line."""
+    """Complete ``KEY=`` for every recipe field of the model in the command line, and ``data.OPTION=``."""
     import dataclasses
 
     from zoo import registry
@@ -72,6 +72,8 @@ def complete_setting(ctx: click.Context, param: click.Parameter, incomplete: str
         plugin = registry.find(models[0])
         described = registry.read_file(plugin.distribution).models.get(plugin.name, {})
         known |= {key: entry["help"] for key, entry in described.get("settings", {}).items()}
+        recipe = next(registry.split(word)[1] for word in words if registry.split(word)[0] == models[0])
+        known |= {key: text for key, (_, text) in registry.data_options(described["recipes"][recipe]).items()}
     except Exception:
         pass
     return [CompletionItem(f"{key}=", help=text) for key, text in known.items() if key.startswith(incomplete)]
@@ -79,17 +81,18 @@ def complete_setting(ctx: click.Context, param: click.Parameter, incomplete: str
 
 def complete_data(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete names of data sets, and the prefixes of the user's own data."""
-    from zoo.data import NAMED, OWN
+    from zoo import registry
 
-    helps = {known.name: known.title for known in NAMED.values()} | {f"{kind}:": own[3] for kind, own in OWN.items()}
+    helps = {f"{row.name}:"[: None if row.place else -1]: row.entry.get("title", "") for row in registry.data_rows()}
     return [CompletionItem(name, help=text) for name, text in helps.items() if name.startswith(incomplete)]
 
 
 def complete_named_data(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete names of data sets."""
-    from zoo.data import NAMED
+    from zoo import registry
 
-    return [CompletionItem(name, help=known.title) for name, known in NAMED.items() if name.startswith(incomplete)]
+    rows = [row for row in registry.data_rows() if not row.place and row.name.startswith(incomplete)]
+    return [CompletionItem(row.name, help=row.entry.get("title", "")) for row in rows]
 
 
 def complete_device(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

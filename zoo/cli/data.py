@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from zoo.cli.arguments import as_json, complete_named_data, data_dir, output, print_json, table
+from zoo.cli.arguments import as_json, complete_named_data, data_dir, hanging, output, print_json, table
 
 
 @click.group("data", epilog="Example:  zoo data list")
@@ -19,34 +20,48 @@ def data_command() -> None:
 @data_dir
 @as_json
 def list_command(data_dir: Path | None, as_json: bool) -> None:
-    """List named data sets and where each is on this machine. Reads no data."""
-    from zoo.data import NAMED, OWN, data_folder
+    """List the data sets and where each is on this machine. Imports no plugin, and reads no data."""
+    from zoo import registry
+    from zoo.data import data_folder, where
 
-    folder = data_folder(data_dir)
+    folder, found = data_folder(data_dir), registry.data_rows()
     rows = [
         {
-            "name": known.name,
-            "kind": known.kind,
-            "title": known.title,
-            "train": known.train,
-            "test": known.test,
-            "shape": list(known.shape),
-            "classes": len(known.classes),
-            "licence": known.licence,
-            "where": known.place(folder),
+            "name": row.name,
+            "kind": row.entry.get("kind"),
+            "title": row.entry.get("title", ""),
+            "train": row.entry.get("train"),
+            "test": row.entry.get("test"),
+            "shape": row.entry.get("shape"),
+            "classes": row.entry.get("classes", 0),
+            "licence": row.entry.get("licence", ""),
+            "package": row.entry.get("package", ""),
+            "where": where.place(row.entry, row.distribution, folder) if row.entry else None,
+            "distribution": row.distribution,
+            "note": row.note,
         }
-        for known in NAMED.values()
+        for row in found
+        if not row.place
     ]
     if as_json:
         print_json(rows)
         return
     cells = [("NAME", "KIND", "TRAIN + TEST", "SHAPE", "CLASSES", "LICENCE", "WHERE")]
-    for known in NAMED.values():
-        licence, where = known.licence.partition(";")[0], known.place(folder) or "not there"
-        cells.append((known.name, known.kind, known.size, known.form, str(len(known.classes)), licence, where))
+    for row in rows:
+        shape, licence = "×".join(map(str, row["shape"] or ())) or "-", row["licence"].partition(";")[0]
+        there = row["note"] or row["where"] or "not there"
+        cells.append(
+            (row["name"], row["kind"] or "-", size(row), shape, str(row["classes"] or "-"), licence or "-", there)
+        )
     table(cells)
-    own = ", ".join(f"{form} ({what})" for form, _, _, what in OWN.values())
-    click.echo(f"\nData folder: {folder}. Your own: {own}.")
+    click.echo(f"\nData folder: {folder}. Your own: {', '.join(row.form for row in found if row.place)}.")
+
+
+def size(row: Mapping[str, Any]) -> str:
+    """The number of training and test samples, in words."""
+    if row["train"] is None or row["test"] is None:
+        return f"as in {row['package']}" if row["package"] else "-"
+    return f"{row['train']:,} + {row['test']:,}{' characters' if row['kind'] == 'text' else ''}"
 
 
 @data_command.command(
@@ -59,22 +74,22 @@ def list_command(data_dir: Path | None, as_json: bool) -> None:
 def get_command(names: tuple[str, ...], data_dir: Path | None) -> None:
     """Download the missing files of data sets, and check every file against its SHA-256."""
     from zoo.core.progress import downloads
-    from zoo.data import archives, data_folder, download, named
+    from zoo.data import archives, data_folder, download, named, where
 
     folder = data_folder(data_dir)
-    sets = [named(name) for name in names]
-    for known in sets:
-        there = known.place(folder) is not None
-        files = dict.fromkeys(file for split in known.files for file in known.chosen(split, folder))
+    sets = {name: named(name) for name in names}
+    for name, known in sets.items():
+        there = where.located(name, folder) is not None
+        files = dict.fromkeys(file for split in known.files for file in where.chosen(known, split, folder))
         for file in files:
             (archives if file.inside else download).obtain(file, folder, downloads(quiet=False))
-        place = known.place(folder)
+        place = where.located(name, folder)
         if place is None:
             from zoo.core.errors import missing
 
-            raise missing(known.package, "train", f"The data set {known.name!r}")
+            raise missing(known.package, "train", f"The data set {name!r}")
         checked = f", {len(files)} file{'s'[: len(files) > 1]} checked" if files else ""
-        click.echo(f"{known.name}: {place} ({'was there' if there else 'downloaded'}{checked})")
+        click.echo(f"{name}: {place} ({'was there' if there else 'downloaded'}{checked})")
 
 
 @data_command.command(
@@ -87,36 +102,8 @@ def get_command(names: tuple[str, ...], data_dir: Path | None) -> None:
 @output("Write an image of the first samples to this .png file.")
 @as_json
 def info_command(name: str, data_dir: Path | None, output: Path | None, force: bool, as_json: bool) -> None:
-    """Show the source, citation, licence and form of a data set, and its files with their SHA-256."""
-    from zoo.data import data_folder, named
-
-    known, folder = named(name), data_folder(data_dir)
-    about: dict[str, Any] = {
-        "name": known.name,
-        "title": known.title,
-        "kind": known.kind,
-        "source": known.source,
-        "citation": known.citation,
-        "licence": known.licence,
-        "train": known.train,
-        "test": known.test,
-        "shape": list(known.shape),
-        "classes": list(known.classes),
-        "split": known.split,
-        "loader": "tried on the published files" if known.proven else "tried on small files of the same format",
-        "where": known.place(folder),
-        "files": [
-            {
-                "name": file.name,
-                "sha256": file.sha256,
-                "of": "the unpacked bytes" if file.packed else "the file",
-                "listing": file.inside.sha256 if file.inside else None,
-                "looked for in": [str(folder / place) for place in file.folders],
-                "addresses": list(file.addresses),
-            }
-            for file in (*known.every_file, *(file for files in known.unpacked.values() for file in files))
-        ],
-    }
+    """Show the source, citation, licence, fields and options of a data set, and its files with their SHA-256."""
+    about = _about(name, data_dir)
     if output is not None:
         _check_image(output, force)
     if as_json:
@@ -124,18 +111,77 @@ def info_command(name: str, data_dir: Path | None, output: Path | None, force: b
     else:
         _print(about)
     if output is not None:
-        _write_image(known.name, data_dir, output, force)
+        _write_image(name, data_dir, output, force)
         click.echo(f"{output} written", err=as_json)
 
 
+def _about(name: str, data_dir: Path | None) -> dict[str, Any]:
+    """Return what the static registry says about a data set, and where it is."""
+    from zoo import registry
+    from zoo.core.errors import DataError
+    from zoo.data import data_folder, unknown, where
+
+    if name not in registry.plugins(registry.DATA):
+        raise DataError(unknown(name))
+    plugin, folder = registry.find(name, registry.DATA), data_folder(data_dir)
+    listed = registry.read_file(plugin.distribution)
+    entry, origin = listed.data.get(name), f"{plugin.distribution} {plugin.version}"
+    if entry is None:
+        why = listed.problem or "its registry.yaml does not list it"
+        return {"name": name, "from": origin, "note": f"not indexed: {why}. In its project, run: zoo registry build"}
+    (index,) = (row.entry for row in registry.data_rows() if row.name == name)
+    return {
+        "name": f"{name}:{entry['place']}" if entry.get("place") else name,
+        "title": entry["title"],
+        "from": origin,
+        "source": entry["source"],
+        "citation": entry["citation"],
+        "licence": entry["licence"],
+        "train": entry.get("train"),
+        "test": entry.get("test"),
+        "fields": entry.get("fields", {}),
+        "classes": entry["classes"],
+        "split": entry["split"],
+        "loader": "tried on the published files" if entry["proven"] else "tried on small files of the same format",
+        "options": entry["options"],
+        **({} if entry.get("place") else {"where": where.place(index, plugin.distribution, folder)}),
+        "files": [
+            {
+                "name": file["name"],
+                "sha256": file["sha256"],
+                "of": file["of"],
+                "listing": file.get("listing"),
+                "looked for in": [str(folder / place) for place in file["folders"]],
+                "addresses": file["addresses"],
+            }
+            for file in _unique(entry)
+        ],
+    }
+
+
+def _unique(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the files of both splits, each once, and then those that can replace them."""
+    found: list[Mapping[str, Any]] = []
+    for part in ("files", "unpacked"):
+        for files in entry[part].values():
+            found += [file for file in files if file not in found]
+    return found
+
+
 def _print(about: dict[str, Any]) -> None:
-    files = about.pop("files")
-    about["where"] = about["where"] or "not there"
+    files, options, fields = (about.pop(key, None) for key in ("files", "options", "fields"))
+    if "where" in about:
+        about["where"] = about["where"] or "not there"
     for key, value in about.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else "unknown" if value is None else str(value)
         if text:
             click.echo(f"{key + ':':<10}{text}")
-    for file in files:
+    for name, form in (fields or {}).items():
+        shape = "×".join(map(str, form["shape"])) or str(form.get("classes", ""))
+        click.echo(f"field:    {name} ({form['kind']} {shape})")
+    for name, option in (options or {}).items():
+        click.echo(hanging(f"option:   {name} = {option['default']}  ", f"{option['help']} ({option['type']})"))
+    for file in files or ():
         click.echo(f"file:     {file['name']}")
         click.echo(f"            SHA-256 of {file['of']}: {file['sha256']}")
         if file["listing"]:

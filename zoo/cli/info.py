@@ -78,11 +78,15 @@ def _about_name(name: str) -> dict[str, Any]:
     }
     if not recipe:
         return about | {"recipes": {f"{model}.{key}": fields for key, fields in described["recipes"].items()}}
-    values: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Recipe)}
+    base = settings.flat(Recipe())
     helps = {
         field.name: f"{field.metadata['help']} ({settings.describe(Recipe, field.name)})"
         for field in dataclasses.fields(Recipe)
     }
+    options = registry.data_options(described["recipes"][recipe])
+    helps |= {key: text for key, (_, text) in options.items()}
+    values: dict[str, Any] = {"data": base.pop("data")}
+    values |= {key: default for key, (default, _) in options.items()} | base
     for key, entry in described["settings"].items():
         values[key], helps[key] = entry["default"], f"{entry['help']} ({entry.get('type', '')})"
     if name in listed.releases:

@@ -56,7 +56,8 @@ def refresh_command(ctx: click.Context, names: tuple[str, ...], distribution: st
     check_installed("Exporting graphs")
     from zoo_export.refresh import refresh
 
-    folders = {folder.name: folder for folder in registry_build.release_folders(registry_build.models_of(distribution))}
+    models, _ = registry_build.plugins_of(distribution)
+    folders = {folder.name: folder for folder in registry_build.release_folders(models)}
     for name in names:
         if name not in folders:
             raise NotFoundError(f"{distribution} has no released weights {name!r}.{suggest(name, folders)}")

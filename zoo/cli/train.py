@@ -28,12 +28,14 @@ from zoo.cli.cpu_tuning import prepare
     "--data",
     metavar="SET",
     shell_complete=complete_data,
-    help="A named data set (zoo data list), folder:DIR, text:FILE or audio:DIR.  [default: the recipe's]",
+    help="Another data set: a name (zoo data list), folder:DIR, text:FILE or audio:DIR. It keeps those options of the "
+    "recipe's data that it has, too.",
 )
 @data_dir
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", shell_complete=complete_setting,
-    help="Change a recipe field; may be repeated. zoo info NAME lists the fields.",
+    help="Change a recipe field, or an option of the data, as in data.size=32; may be repeated. zoo info NAME lists "
+    "both.",
 )  # fmt: skip
 @click.option(
     "--from", "start", metavar="SOURCE", shell_complete=complete_source,
@@ -98,15 +100,14 @@ def train_command(
     """
     prepare()
     from zoo import registry
-    from zoo.contract import settings
+    from zoo.data import parse
     from zoo.pipeline.train import train
 
     model, recipe = registry.load_recipe(name)
     run = train(
         name,
-        data=data,
         data_dir=data_dir,
-        set=settings.parse(type(recipe), assignments),
+        set=parse(recipe, assignments, data),
         start=start,
         out=out,
         resume=resume,

@@ -1,4 +1,4 @@
-"""Fields of a recipe as typed settings: checks types and ranges, and parses ``KEY=VALUE``."""
+"""Typed settings, of a recipe or of a data set: checks types and ranges, and parses ``KEY=VALUE``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,38 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 from zoo.contract import typed
+from zoo.contract import use as uses
+from zoo.contract.typed import Checked
+from zoo.contract.use import Use
 from zoo.core.errors import PluginError, SettingError, suggest
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 R = TypeVar("R", bound="DataclassInstance")
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    ge: float | None = None,
+    le: float | None = None,
+    gt: float | None = None,
+) -> Any:
+    """Declare a setting with its default, its help line and its range: ≥ `ge`, ≤ `le` and > `gt`."""
+    metadata = {"help": help, "ge": ge, "le": le, "gt": gt}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+class Settings(Checked):
+    """Base of recipes and of the options of data sets: a :class:`SettingError` for a bad type or range."""
+
+    what = "setting"
+    """The word for one field, in errors."""
+
+    def __post_init__(self) -> None:
+        check(self)  # type: ignore[arg-type]  # each subclass is a dataclass
 
 
 def check(recipe: DataclassInstance) -> None:
@@ -26,8 +52,9 @@ def check(recipe: DataclassInstance) -> None:
         try:
             fitted = typed.fit(value, hints[field.name])
         except typed.Misfit:
+            write = f" Write zoo.use({value!r})." if hints[field.name] is Use and isinstance(value, str) else ""
             raise SettingError(
-                f"{field.name} = {typed.shown(value)} is not {describe(type(recipe), field.name)}."
+                f"{field.name} = {typed.shown(value)} is not {describe(type(recipe), field.name)}.{write}"
             ) from None
         object.__setattr__(recipe, field.name, fitted)
         for item in fitted if isinstance(fitted, tuple) else (fitted,):
@@ -37,7 +64,7 @@ def check(recipe: DataclassInstance) -> None:
 
 
 def types_of(cls: type) -> Mapping[str, Any]:
-    """The annotated type of every field of a recipe class.
+    """The annotated type of every field of a class of settings.
 
     Raises :class:`PluginError` for a class that is no dataclass, or a field that could not be set with ``--set``.
     """
@@ -55,8 +82,8 @@ def _types_of(cls: type) -> Mapping[str, Any]:
         item = get_args(hint)[0] if get_origin(hint) is tuple else hint
         if item not in _WORDS and not (get_origin(item) is Literal and all(type(one) is str for one in get_args(item))):
             raise PluginError(
-                f"{cls.__name__}: the field {field.name!r} is of the type {typed.describe(hint)}, and a recipe field "
-                "is an int, float, bool, str, a tuple of one of these, or a Literal of strings."
+                f"{cls.__name__}: the field {field.name!r} is of the type {typed.describe(hint)}, and {_article(cls)} "
+                "is an int, float, bool, str, a tuple of one of these, a Literal of strings, or a zoo.Use."
             )
         if field.default is field.default_factory is dataclasses.MISSING:
             raise PluginError(
@@ -84,10 +111,10 @@ def parse(cls: type[DataclassInstance], assignments: Iterable[str]) -> dict[str,
 
 
 def known(cls: type[DataclassInstance], key: str) -> None:
-    """Raise :class:`SettingError` unless `key` is a field of the recipe class."""
+    """Raise :class:`SettingError` unless `key` is a field of a class of settings."""
     names = [field.name for field in dataclasses.fields(cls)]
     if key not in names:
-        raise SettingError(f"No recipe field named {key!r}.{suggest(key, names)} Fields: {', '.join(names)}.")
+        raise SettingError(f"No {_what(cls)} named {key!r}.{suggest(key, names)} There are: {', '.join(names)}.")
 
 
 def replace(recipe: R, values: Mapping[str, Any]) -> R:
@@ -99,10 +126,31 @@ def replace(recipe: R, values: Mapping[str, Any]) -> R:
 
 def from_json(cls: type[R], values: Mapping[str, Any]) -> R:
     """The recipe that :func:`dataclasses.asdict` and JSON made `values` from."""
-    for key in values:
+    fields: dict[str, Any] = {}
+    for key, value in values.items():
         known(cls, key)
-    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        if types_of(cls)[key] is Use:
+            fields[key] = uses.from_json(value)
+        else:
+            fields[key] = tuple(value) if isinstance(value, list) else value
     return cls(**fields)
+
+
+def flat(recipe: DataclassInstance) -> dict[str, Any]:
+    """The fields of a recipe by name, a data set as a name and options: ``{"data": "mnist", "data.size": 32}``."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(recipe):
+        value = getattr(recipe, field.name)
+        if isinstance(value, Use):
+            values |= {field.name: value.name, **{f"{field.name}.{key}": item for key, item in value.options.items()}}
+        else:
+            values[field.name] = value
+    return values
+
+
+def uses_of(cls: type[DataclassInstance]) -> tuple[str, ...]:
+    """The fields that name data sets: ``data``, and those of a model that learns from several."""
+    return tuple(name for name, hint in types_of(cls).items() if hint is Use)
 
 
 def at_least(name: str, value: int | None, least: int) -> None:
@@ -125,7 +173,15 @@ def describe(cls: type[DataclassInstance], name: str) -> str:
 
 
 _NO = object()  # what a value that does not fit becomes
-_WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
+_WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "text", Use: "a data set"}
+
+
+def _what(cls: type) -> str:
+    return str(getattr(cls, "what", "field"))
+
+
+def _article(cls: type) -> str:
+    return f"{'an' if _what(cls)[0] in 'aeiou' else 'a'} {_what(cls)}"
 
 
 def _words(hint: Any) -> str:
@@ -142,6 +198,8 @@ def _from_text(text: str, hint: Any) -> Any:
         return text if typed.fits(text, hint) else _NO
     if hint is bool:
         return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(text.lower(), _NO)
+    if hint is Use:
+        return Use(text)
     try:
         return hint(text)
     except ValueError:

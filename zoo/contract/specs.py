@@ -113,7 +113,7 @@ class LogMel(_Form):
     hop: int
     kind: ClassVar[str] = "log-mel"
     file: ClassVar[str] = ".png"
-    plural: ClassVar[str] = "audio clips as spectrograms (recipe field bands)"
+    plural: ClassVar[str] = "audio clips as spectrograms (option bands of the data)"
     dtype: ClassVar[str] = "float32"
 
     @property

@@ -91,6 +91,9 @@ def fit(value: Any, hint: Any, path: str = "") -> Any:
     elif origin is Callable:
         if callable(value):
             return value
+    elif origin is type:
+        if isinstance(value, type) and issubclass(value, args[0]):
+            return value
     elif hint in (int, float) and not isinstance(value, bool) and isinstance(value, numbers.Integral):
         try:
             return value if type(value) is hint else hint(value)
@@ -155,6 +158,8 @@ def describe(hint: Any, *, many: bool = False) -> str:
         return f"a mapping of names to {describe(args[1], many=True)}"
     if origin is Callable:
         return "a function"
+    if origin is type:
+        return f"a class that inherits from {describe(args[0])}"
     name = getattr(hint, "__name__", str(hint))
     return f"zoo.{name}" if str(getattr(hint, "__module__", "")).partition(".")[0] == "zoo" else name
 

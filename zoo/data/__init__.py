@@ -1,128 +1,65 @@
 """Data sets: ``load("mnist", "train")`` returns one whole split as numpy arrays. Needs no torch.
 
-Named sets (:data:`zoo.data.table.NAMED`; ``zoo data list``) are in the data folder: `data_dir`, else $ZOO_DATA_DIR,
-else a cache folder of the user. Missing files are downloaded, and every file is checked against its known SHA-256.
-The user's own data:
-
-    folder:DIR   images, of one size or resized; subfolders are classes
-    text:FILE    a text in UTF-8
-    audio:DIR    audio files of one sampling rate; subfolders are classes
+Every data set is a plugin, a :class:`zoo.DataSet` behind an entry point (``zoo data list``). The files of a named set
+are in the data folder: `data_dir`, else $ZOO_DATA_DIR, else a cache folder of the user. Missing files are downloaded,
+and every file is checked against its known SHA-256. The user's own data is named by its kind and its path, as in
+``folder:DIR``, ``text:FILE`` and ``audio:DIR``.
 
 Modules are imported on first use.
 """
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from zoo.contract.data import SPLITS, DataSet, Split
+from zoo.contract.use import Use
 from zoo.core import files
-from zoo.core.errors import DataError, SettingError, suggest
-from zoo.data.dataset import DataSet, Options, Split, resized
+from zoo.core.errors import DataError, SettingError
+from zoo.data.data_split import DataSplit
 from zoo.data.known_file import Progress
-from zoo.data.named import NamedSet
-from zoo.data.table import NAMED
-from zoo.media.images import ImageOptions
+from zoo.data.uses import absolute, changed, completed, data_set, options_of, parse, replaced, unknown
 
-__all__ = ["NAMED", "OWN", "DataSet", "absolute", "data_folder", "form", "load", "named"]
-
-FORM: Mapping[str, tuple[type, ...]] = {
-    "length": (int,),
-    "seconds": (int, float),
-    "bands": (int,),
-    "size": (int,),
-    "fit": (str,),
-    "background": (str,),
-}
-"""The options that define the form of a sample, and their types; recipes have fields of the same names."""
-
-OWN = {
-    "folder": ("folder:DIR", "names no folder", "where DIR holds the images", "images"),
-    "text": ("text:FILE", "names no file", "where FILE is a text in UTF-8", "UTF-8"),
-    "audio": ("audio:DIR", "names no folder", "where DIR holds the audio files", "audio"),
-}
-"""The user's own data, by the word before the colon: its syntax, and parts of messages about it."""
+__all__ = [
+    "SPLITS", "DataSplit", "absolute", "changed", "completed", "data_folder", "data_set", "load", "named",
+    "options_of", "parse", "replaced", "unknown",
+]  # fmt: skip
 
 
 def load(
-    name: str,
+    name: str | Use,
     split: Split,
     *,
     data_dir: str | Path | None = None,
-    length: int = 128,
-    seconds: float = 1.0,
-    bands: int = 0,
-    size: int = 0,
-    fit: Literal["crop", "pad"] = "crop",
-    background: str = "white",
     progress: Progress | None = None,
-) -> DataSet:
-    """Load one split of a data set.
+    **options: Any,
+) -> DataSplit:
+    """Load one split of a data set, with those `options` of it that are not the defaults: ``size=32``.
 
-    `length` is the number of characters in a window of text. `seconds` is the length of one clip, and `bands` its mel
-    bands (0 keeps the waveform). `size`, `fit` and `background` are those of :class:`zoo.media.images.ImageOptions`:
-    images are resized to squares of `size` pixels a side (0: not resized), cropped or padded. During a download,
-    `progress` is called with the bytes done, the total bytes (or None) and the name of the file. Raises
-    :class:`DataError` for data that is missing, damaged or of the wrong form, and :class:`SettingError` for an option
-    out of range.
+    During a download, `progress` is called with the bytes done, the total bytes (or None) and the name of the file.
+    Raises :class:`DataError` for data that is missing, damaged or of the wrong form, :class:`SettingError` for an
+    option that the data set does not have or that is out of range, and :class:`PluginError` where the plugin of the
+    data set is wrong.
     """
-    if split not in ("train", "test"):
+    if split not in SPLITS:
         raise SettingError(f"A data set has no split {split!r}. Choose train or test.")
-    if length < 2:
-        raise SettingError(f"A window of text of length {length} is too short: at least 2 characters are needed.")
-    if not 0 < seconds < math.inf:
-        raise SettingError(f"An audio clip of seconds = {seconds} is not possible: it must be above 0.")
-    if bands < 0:
-        raise SettingError(f"bands = {bands} is not possible: it must be 0 (the waveform) or more.")
-    images = ImageOptions(size=size, fit=fit, background=background)
-    options = Options(
-        data_dir=data_folder(data_dir), length=length, seconds=seconds, bands=bands, images=images, progress=progress
-    )
-    if name in NAMED:
-        made: DataSet = import_module(NAMED[name].loader).load(NAMED[name], split, options)
-        return resized(made, images)
-    kind, _, rest = name.partition(":")
-    if kind == "folder" and rest:
-        from zoo.data import image_folder
+    given = name if isinstance(name, Use) else Use(name)
+    from zoo.data.loading import load_split
 
-        return image_folder.own(rest, split, images)
-    if kind == "text" and rest:
-        from zoo.data import text
-
-        return text.own(rest, split, length)
-    if kind == "audio" and rest:
-        from zoo.data import audio_folder
-
-        return audio_folder.own(rest, split, options)
-    raise DataError(_unknown(name))
+    return load_split(Use(given.name, {**given.options, **options}), split, data_folder(data_dir), progress)
 
 
-def form(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of :func:`load` that define the form of a sample, from a recipe's fields.
+def named(name: str) -> DataSet:
+    """Return a named data set. Raises :class:`DataError` for an unknown name, and for the user's own data."""
+    from zoo import registry
 
-    Fields of another type are left out.
-    """
-    return {key: fields[key] for key, types in FORM.items() if type(fields.get(key)) in types}
-
-
-def absolute(name: str) -> str:
-    """Return the name with the path of the user's own data made absolute. Other names stay the same."""
-    kind, _, place = name.partition(":")
-    return f"{kind}:{os.path.abspath(files.expand(place))}" if kind in OWN and place else name
-
-
-def named(name: str) -> NamedSet:
-    """Return the description of a named data set. Raises :class:`DataError` for an unknown name."""
-    if name not in NAMED:
-        kind = name.partition(":")[0]
-        if kind in OWN:
-            raise DataError(f"{name!r} is your own data, not a named data set. Name one of {', '.join(NAMED)}.")
-        raise DataError(_unknown(name))
-    return NAMED[name]
+    if ":" in name and name.partition(":")[0] in registry.plugins(registry.DATA):
+        names = ", ".join(row.name for row in registry.data_rows() if not row.place)
+        raise DataError(f"{name!r} is your own data, not a named data set. Name one of {names}.")
+    known = data_set(name)
+    return known
 
 
 def data_folder(given: str | Path | None = None) -> Path:
@@ -132,19 +69,3 @@ def data_folder(given: str | Path | None = None) -> Path:
     cache = os.environ.get("XDG_CACHE_HOME", "")
     base = cache if os.path.isabs(cache) else os.path.expanduser("~/.cache")  # XDG: a relative path is ignored
     return Path(base) / "zoo" / "data"
-
-
-def _unknown(name: str) -> str:
-    """Return the message for an unknown data set."""
-    kind = name.partition(":")[0]
-    if kind in OWN:
-        form, lacks, hint, _ = OWN[kind]
-        return f"{name!r} {lacks}. Write {form}, {hint}."
-    if os.path.isdir(name):
-        near = f" Did you mean {f'folder:{name}'!r}?"
-    elif os.path.isfile(name):
-        near = f" Did you mean {f'text:{name}'!r}?"
-    else:
-        near = suggest(kind, [*NAMED, *OWN])
-    own = ", ".join(f"{form} ({what})" for form, _, _, what in OWN.values())
-    return f"No data set named {name!r}.{near} Known are {', '.join(NAMED)}, {own}."

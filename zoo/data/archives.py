@@ -1,7 +1,7 @@
 """Archives of published files, read in memory: the names inside an archive never become paths on disk.
 
 An archive is identified by the files inside, because the same files are packed in many ways: as a tar (with gzip,
-bzip2, xz or no compression), as a zip, or as an unpacked folder. See :func:`zoo.data.known_file.listing`.
+bzip2, xz or no compression), as a zip, or as an unpacked folder. See :func:`zoo.contract.data.listing`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from zoo.contract.data import Inside, KnownFile, listing
 from zoo.core.errors import DataError, one_line, unreadable
 from zoo.data.download import fetched
-from zoo.data.known_file import Inside, KnownFile, Progress, listing, locate
+from zoo.data.known_file import Progress, locate
 
 LARGEST = 2**30
 """The largest size in bytes of an archive, and of its unpacked content."""

@@ -21,8 +21,9 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
+from zoo.contract.data import KnownFile
 from zoo.core.errors import DataError, one_line, unreadable
-from zoo.data.known_file import KnownFile, Progress, locate, unpack
+from zoo.data.known_file import Progress, locate, unpack
 
 if sys.platform != "win32":
     import fcntl

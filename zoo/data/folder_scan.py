@@ -19,9 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.core import files
+from zoo.contract.data import Split
 from zoo.core.errors import DataError, unreadable
-from zoo.data.dataset import Split
 from zoo.media.images import shown
 
 SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
@@ -122,9 +121,9 @@ class Tree:
         return digest.hexdigest()
 
 
-def find(given: str, sort: Sort) -> Tree:
+def find(root: Path, sort: Sort) -> Tree:
     """Find the files of a sort in a folder. Raises :class:`DataError` if there are none, or their layout is wrong."""
-    root = files.expand(given)
+    given = str(root)
     if os.path.isfile(root):
         raise DataError(
             f"{given!r} is a file, and {sort.kind}: takes a folder. Name the folder that holds the {sort.one}s."

@@ -7,30 +7,52 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.contract.specs import Image, Label, Sample
+from zoo.contract.data import Files, KnownFile, Loaded
 from zoo.core.errors import DataError
-from zoo.data.dataset import DataSet, Options, Split
 from zoo.data.download import obtain
-from zoo.data.named import NamedSet
 
 
-def load(known: NamedSet, split: Split, options: Options) -> DataSet:
-    """Load the official split. Only the two files of this split are read or downloaded."""
-    files = known.files[split]
-    images, labels = (obtain(file, options.data_dir, options.progress) for file in files)
+def files(folders: tuple[str, ...], addresses: tuple[str, ...], hashes: Mapping[str, str]) -> Files:
+    """Return the image file and the label file of each split, named and sized as MNIST's four files.
+
+    `folders` are those below the data folder, `addresses` end in "/", and `hashes` are the SHA-256 of the unpacked
+    bytes by the name without its ending.
+    """
+    sizes = {"train": 60_000, "t10k": 10_000}
+
+    def known(part: str, what: str) -> KnownFile:
+        name = f"{part}-{what}-ubyte.gz"
+        return KnownFile(
+            name=name,
+            folders=folders,
+            addresses=tuple(address + name for address in addresses),
+            size=sizes[part] * 784 + 16 if what == "images-idx3" else sizes[part] + 8,
+            sha256=hashes[f"{part}-{what}"],
+        )
+
+    return {
+        "train": (known("train", "images-idx3"), known("train", "labels-idx1")),
+        "test": (known("t10k", "images-idx3"), known("t10k", "labels-idx1")),
+    }
+
+
+def read(files: tuple[KnownFile, ...], folder: Path) -> Loaded:
+    """Read the images and the labels of one split. The hash is that of both files, unpacked, one after the other."""
+    images, labels = (obtain(file, folder) for file in files)
     digest = hashlib.sha256(images)
     digest.update(labels)
-    channels, height, width = known.shape
-    return known.data_set(
-        split,
-        Sample(Image(channels, height, width), {"label": Label(len(known.classes))}),
-        parse_idx(images, 3, files[0].name)[:, None],  # (n, 28, 28) -> (n, 1, 28, 28)
-        parse_idx(labels, 1, files[1].name).astype(np.int64),
-        digest.hexdigest(),
+    return Loaded(
+        fields={
+            "x": parse_idx(images, 3, files[0].name)[:, None],  # (n, 28, 28) -> (n, 1, 28, 28)
+            "label": parse_idx(labels, 1, files[1].name).astype(np.int64),
+        },
+        sha256=digest.hexdigest(),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from zoo.contract.specs import Text
-from zoo.data.dataset import DataSet
+from zoo.data.data_split import DataSplit
 from zoo.media import kinds
 from zoo.media.display import to_display
 
@@ -15,7 +15,7 @@ TEXT = 400
 """The number of characters of a text in a preview."""
 
 
-def first(data: DataSet) -> tuple[Any, int]:
+def first(data: DataSplit) -> tuple[Any, int]:
     """Return the first samples of a data set, in the form of generated samples, and the number of grid columns."""
     x = data.sample.x
     if isinstance(x, Text):

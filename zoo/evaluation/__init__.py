@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from zoo.data import DataSet
+    from zoo.data import DataSplit
     from zoo.plugin import Model, Recipe
 
 __all__ = ["Evaluation", "Measurement", "at_end", "evaluate"]
@@ -68,8 +68,8 @@ def at_end(
     module: nn.Module,
     model: Model,
     recipe: Recipe,
-    training: DataSet,
-    test: DataSet,
+    training: DataSplit,
+    test: DataSplit,
     device: torch.device,
     *,
     quiet: bool = True,

@@ -15,7 +15,7 @@ from zoo.contract.generation import Generation
 from zoo.contract.specs import Image, Noise, Sample, Text, Vector
 from zoo.core.errors import EvaluationError
 from zoo.core.progress import Progress
-from zoo.data import DataSet
+from zoo.data import DataSplit
 from zoo.media.display import to_display
 from zoo.modules.torch_backend import TorchBackend
 from zoo.plugin import Task
@@ -55,9 +55,9 @@ class EvaluatedModel:
     """A trained model with the two splits of its data. Only `whole` contains a class left out of training."""
 
     model: LoadedModel
-    training: DataSet
-    test: DataSet
-    whole: DataSet
+    training: DataSplit
+    test: DataSplit
+    whole: DataSplit
     """The test split, including the class left out of training."""
     leave_out: int = -1
     """The class left out of training, or -1."""
@@ -131,7 +131,7 @@ def from_display(x: Array) -> Array:
     return x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
 
 
-def without(data: DataSet, label: int) -> DataSet:
+def without(data: DataSplit, label: int) -> DataSplit:
     """A data set without the samples of a class."""
     if label < 0:
         return data
@@ -140,7 +140,7 @@ def without(data: DataSet, label: int) -> DataSet:
     return data.take(np.flatnonzero(data.labels != label))
 
 
-def some(data: DataSet, count: int | None) -> DataSet:
+def some(data: DataSplit, count: int | None) -> DataSplit:
     """`count` random samples (seed 0) of a data set of images, in its order; all if it has no more."""
     if count is None or count >= len(data):
         return data

@@ -11,7 +11,7 @@ from zoo.contract.generation import Autoregressive
 from zoo.contract.metric import Measurement
 from zoo.contract.specs import Text
 from zoo.core.progress import Progress
-from zoo.data import DataSet
+from zoo.data import DataSplit
 from zoo.evaluation.evaluated_model import Budget, DoesNotApply, EvaluatedModel
 from zoo.evaluation.intervals import of_samples
 from zoo.sampling import autoregressive, generation
@@ -45,8 +45,8 @@ def measurements(evaluated: EvaluatedModel, budget: Budget) -> list[Measurement]
     return [of_samples("nll", np.concatenate(values), "nats per character", protocol)]
 
 
-def windows(data: DataSet, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The windows of a text at `indices`, (n,), as :class:`zoo.data.DataSet` counts them: int64 (n, length)."""
+def windows(data: DataSplit, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The windows of a text at `indices`, (n,), as :class:`zoo.data.DataSplit` counts them: int64 (n, length)."""
     text = data.sample.x
     assert isinstance(text, Text)
     places = indices[:, None] * (text.length - 1) + np.arange(text.length)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from zoo.data import DataSet
+from zoo.data import DataSplit
 from zoo.evaluation.evaluated_model import some
 
 Array = NDArray[Any]
@@ -21,7 +21,7 @@ WIDE = 4096
 class Pca:
     """PCA of a data set's pixels in [0, 1], with `size` components or as many as the data allows."""
 
-    def __init__(self, training: DataSet, size: int, fit: int) -> None:
+    def __init__(self, training: DataSplit, size: int, fit: int) -> None:
         pixels = flat(some(training, fit).array)
         self.size = min(size, *pixels.shape)
         wide = pixels.shape[1] > WIDE

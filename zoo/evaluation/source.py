@@ -10,11 +10,13 @@ from typing import Any
 from zoo import data as datasets
 from zoo import modules, registry, runtime
 from zoo.contract import settings
+from zoo.contract import use as contract
 from zoo.contract.metric import Measurement
+from zoo.contract.use import Use
 from zoo.core.devices import fit_threads, torch_device
 from zoo.core.errors import DataError, EvaluationError, SettingError, ZooError
 from zoo.core.progress import downloads
-from zoo.data import DataSet
+from zoo.data import DataSplit
 from zoo.evaluation import measurements_file
 from zoo.evaluation.evaluated_model import Budget, EvaluatedModel, of_module, without
 from zoo.evaluation.metric_groups import GROUPS, OWN, chosen
@@ -24,6 +26,7 @@ from zoo.plugin import Metric, Model, Recipe
 from zoo.release import Release, read
 from zoo.release.resolve import find, run_folder
 from zoo.runtime import LoadedModel
+from zoo.training.further import load_both
 
 MOST_SAMPLES = 1_000_000
 
@@ -41,9 +44,9 @@ class Loaded:
     model: LoadedModel
     own: PluginMetrics | str
     """The arguments of the model's own metrics, or the reason why these cannot be computed."""
-    data: str
-    form: Mapping[str, Any]
-    """The recipe fields that shape a sample: see :func:`zoo.data.form`."""
+    data: Use
+    further: Mapping[str, Use]
+    """The further data sets of the recipe, by field."""
     leave_out: int
     recorded_at: tuple[Path, int] | None
     """The run folder and the step of its checkpoint."""
@@ -76,7 +79,7 @@ def measure(
     wanted = chosen(only, tuple(m.name for m in _declared(loaded.own)))
     training, test = _splits(loaded, data, data_dir, quiet)
     if loaded.recorded_at is not None and data is None:
-        _check_data(loaded.recorded_at[0], loaded.data, training, test)
+        _check_data(loaded.recorded_at[0], loaded.data.name, training, test)
     evaluated = _evaluated(loaded.model, training, test, loaded.leave_out)
     budget = Budget(limit=limit, samples=samples, quiet=quiet)
     recorded_at = loaded.recorded_at if data is None else None  # a run's measurements are those on its own data
@@ -120,8 +123,8 @@ def measure_quickly(
     module: Any,
     model: Model,
     recipe: Recipe,
-    training: DataSet,
-    test: DataSet,
+    training: DataSplit,
+    test: DataSplit,
     device: Any,
     quiet: bool,
 ) -> tuple[list[Measurement], dict[str, str]]:
@@ -159,7 +162,8 @@ def _of_run(run: Path, checkpoint: str | None, device: str) -> Loaded:
     loaded = of_module(about["name"], module, model.tasks(module), model.generation(module), sample)
     leave_out = getattr(recipe, "leave_out", -1)
     own = PluginMetrics(model, module, recipe, where)
-    return Loaded(loaded, own, recipe.data, datasets.form(vars(recipe)), leave_out, (run, held.state.step))
+    further = {field: getattr(recipe, field) for field in settings.uses_of(type(recipe)) if field != "data"}
+    return Loaded(loaded, own, recipe.data, further, leave_out, (run, held.state.step))
 
 
 def _of_release(source: str | Path, device: str) -> Loaded:
@@ -196,22 +200,23 @@ def _loaded(loaded: LoadedModel, own: PluginMetrics | str) -> Loaded:
     """A loaded release, with its data as in its recipe."""
     fields = loaded.release.manifest["recipe"]
     leave_out = fields["leave_out"] if type(fields.get("leave_out")) is int else -1
-    return Loaded(loaded, own, str(fields.get("data", "")), datasets.form(fields), leave_out, None)
+    further = {key: contract.from_json(fields[key]) for key in loaded.release.manifest["provenance"].get("further", {})}
+    return Loaded(loaded, own, loaded.release.data, further, leave_out, None)
 
 
-def _splits(loaded: Loaded, data: str | None, data_dir: str | Path | None, quiet: bool) -> tuple[DataSet, DataSet]:
+def _splits(loaded: Loaded, data: str | None, data_dir: str | Path | None, quiet: bool) -> tuple[DataSplit, DataSplit]:
     """Load both splits of the data and check that their form is the model's."""
-    name = data or loaded.data
-    if data is None and loaded.recorded_at is None and ":" in name:
-        kind = name.partition(":")[0]
+    if data is None and loaded.recorded_at is None and loaded.data.place:
+        kind, own = loaded.data.kind, {row.name: row.place for row in registry.data_rows()}.get(loaded.data.kind, "DIR")
         raise DataError(
-            f"{loaded.model.name} was trained on {name!r}, of which a release has only the name. "
-            f"Give its path: --data {kind}:{'FILE' if kind == 'text' else 'DIR'}"
+            f"{loaded.model.name} was trained on {loaded.data.name!r}, of which a release has only the name. "
+            f"Give its path: --data {kind}:{own}"
         )
-    training, test = (
-        datasets.load(name, split, data_dir=data_dir, **loaded.form, progress=downloads(quiet))
-        for split in ("train", "test")
-    )
+    use = loaded.data if data is None else datasets.replaced(loaded.data, data)
+    training, test = load_both(use, data_dir, downloads(quiet))
+    for field, other in loaded.further.items():
+        if loaded.recorded_at is not None or not other.place:  # a release has only the name of the user's own data
+            test = test.adding(field, datasets.load(other, "test", data_dir=data_dir, progress=downloads(quiet)))
     wanted = loaded.model.release.sample.x
     if training.sample.x != wanted:
         raise DataError(
@@ -222,13 +227,13 @@ def _splits(loaded: Loaded, data: str | None, data_dir: str | Path | None, quiet
     return training, test
 
 
-def _check_data(run: Path, name: str, training: DataSet, test: DataSet) -> None:
+def _check_data(run: Path, name: str, training: DataSplit, test: DataSplit) -> None:
     """Raise :class:`TrainingError` if the data has changed since the run was trained."""
     from zoo.training import run_folder as runs
 
     hint = f"To evaluate on the present data, without storing the measurements: --data {name}"
-    runs.check_data(run, runs.described(run), training, test, hint)
+    runs.check_data(run, runs.described(run)["data"], training, test, hint)
 
 
-def _evaluated(model: LoadedModel, training: DataSet, test: DataSet, leave_out: int) -> EvaluatedModel:
+def _evaluated(model: LoadedModel, training: DataSplit, test: DataSplit, leave_out: int) -> EvaluatedModel:
     return EvaluatedModel(model, without(training, leave_out), without(test, leave_out), test, leave_out)

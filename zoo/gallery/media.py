@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo import data as datasets
+from zoo import registry
 from zoo.contract.specs import Audio, Image, Label, LogMel, Sample, Text
 from zoo.core import files, philox
-from zoo.core.errors import ReleaseError
+from zoo.core.errors import PluginError, ReleaseError, SettingError, one_line
+from zoo.data import where
 from zoo.data.preview import first
 from zoo.media import display, kinds
 from zoo.media import grid as grids
@@ -78,19 +81,22 @@ class Tests:
 
     def of(self, release: Release) -> tuple[Array, Array | None] | None:
         """Return test samples in the form of the model's input, (n, …), and their labels, (n,) or None."""
-        recipe = release.manifest["recipe"]
-        name = recipe.get("data")
-        if not isinstance(name, str) or name not in datasets.NAMED:
+        use = release.data
+        name = use.name
+        if use.place or name not in registry.plugins(registry.DATA):
             self.without[release.name] = f"its data {name!r} is not a named data set"
             return None
-        if datasets.named(name).place(self.folder) is None:
-            self.without[release.name] = f"{name} is missing"
-            self.lacking[name] = None
+        key = (name, json.dumps(dict(use.options)))
+        try:
+            if where.located(name, self.folder) is None:
+                self.without[release.name] = f"{name} is missing"
+                self.lacking[name] = None
+                return None
+            data = None if key in self._read else datasets.load(use, "test", data_dir=self.folder)
+        except (PluginError, SettingError) as error:
+            self.without[release.name] = f"{name} cannot be read: {one_line(error)}"
             return None
-        form = datasets.form(recipe)
-        key = (name, *form.items())
-        if key not in self._read:
-            data = datasets.load(name, "test", data_dir=self.folder, **form)
+        if data is not None:
             count, _ = kinds.of_sample(data.sample.x).compared
             labels = None if data.labels is None else data.labels[:count]
             self._read[key] = data.sample, first(data)[0][:count], labels

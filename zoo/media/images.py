@@ -6,10 +6,10 @@ Nothing is imported before it is used.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from zoo.core.errors import DataError, SettingError
+from zoo.contract.data import ImageOptions
+from zoo.core.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,57 +26,6 @@ ENDINGS = (
 
 _ORIENTATION, _WIDTH, _HEIGHT, _PHOTOMETRIC = 274, 256, 257, 262  # EXIF and TIFF tags
 _SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageOptions:
-    """How images are made alike. Raises :class:`SettingError` for a value that is out of range."""
-
-    size: int = 0
-    """Pixels of each side; 0 leaves images as they are, and then all must have one size."""
-    fit: Literal["crop", "pad"] = "crop"
-    """An image that is not square is cut at its longer side, or padded with the background at its shorter one."""
-    background: str = "white"
-    """What transparent pixels and padding show: a name of CSS, or #rrggbb."""
-
-    def __post_init__(self) -> None:
-        if self.size < 0:
-            raise SettingError(f"size = {self.size} is out of range: it must be at least 0 (0: images as they are).")
-        if self.fit not in ("crop", "pad"):
-            raise SettingError(f"fit = {self.fit!r} is not one of crop, pad.")
-        if self.background != "white":
-            _ = self.colour
-
-    @property
-    def colour(self) -> tuple[int, int, int]:
-        """The background as red, green and blue, each from 0 to 255."""
-        from PIL import ImageColor
-
-        try:
-            colour = ImageColor.getrgb(self.background)[:3]
-            opaque = len(ImageColor.getrgb(self.background)) == 3
-        except ValueError:
-            opaque = False
-        if not opaque:
-            raise SettingError(
-                f"background = {self.background!r} is no colour. Take a name, such as black, or #rrggbb, such as "
-                "#ff8000."
-            )
-        red, green, blue = colour
-        return red, green, blue
-
-    @property
-    def is_grey(self) -> bool:
-        """Whether the background has no hue."""
-        return len(set(self.colour)) == 1
-
-    def describe(self, *, transparent: bool) -> str:
-        """What was done to the images, in words: ``", cropped and resized to 64x64"``; empty where nothing was."""
-        text = ""
-        if self.size:
-            done = "cropped" if self.fit == "crop" else f"padded with {self.background}"
-            text += f", {done} and resized to {self.size}x{self.size} pixels"
-        return text + (f", transparency on {self.background}" if transparent else "")
 
 
 AS_THEY_ARE = ImageOptions()

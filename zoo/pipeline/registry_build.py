@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,17 @@ import yaml
 import zoo_export
 from zoo import registry
 from zoo.contract import settings
+from zoo.contract.specs import FieldSpec, Label
 from zoo.core import files
 from zoo.core.errors import NotFoundError, PluginError, one_line, suggest
+from zoo.data import changed, load
+from zoo.data.loading import form
 from zoo.pipeline import tables
-from zoo.plugin import Model, Recipe
+from zoo.plugin import DataSet, KnownFile, Model, Recipe
 from zoo.registry import schema
 from zoo.release import MANIFEST, read
 from zoo.release.resolve import RECIPE, find, is_path
+from zoo.training.further import load_both, with_further
 from zoo.training.run_folder import described as described_run
 
 RELEASES = "releases"
@@ -29,48 +33,47 @@ HEADER = "# Made by `zoo registry build` from the code and the releases. Do not 
 
 
 def build(distribution: str) -> str:
-    """The text of ``registry.yaml`` for the installed models of a distribution, all of which are imported."""
-    own = models_of(distribution)
+    """The text of ``registry.yaml`` for the installed models and data sets of a distribution: all are imported."""
+    own, sets = plugins_of(distribution)
     content: dict[str, Any] = {
         "format": schema.FORMAT,
         "distribution": distribution,
-        "index": None,
         "models": {name: describe(name, registry.load(name)) for name in own},
         "releases": releases(own),
+        "data": {name: describe_data(name) for name in sets},
     }
     problem = schema.problem_of(content)
     if problem:
         raise PluginError(f"The registry.yaml of {distribution} {problem}.")
-    head, rest = {key: content[key] for key in ("format", "distribution")}, content.copy()
-    for key in (*head, "index"):
-        del rest[key]
-    return HEADER + _yaml(head) + _index(schema.index_of(content)) + _yaml(rest)
+    head = {key: content.pop(key) for key in ("format", "distribution")}
+    indices = {schema.INDEX: schema.index_of(content), schema.DATA_INDEX: schema.data_index_of(content)}
+    return HEADER + _yaml(head) + "".join(_index(key, value) for key, value in indices.items()) + _yaml(content)
 
 
 def _yaml(content: Mapping[str, Any]) -> str:
     return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110))
 
 
-def _index(models: Mapping[str, Any]) -> str:
-    """The index as JSON, which is YAML too, a line for each model: ``zoo list`` then needs no YAML parser."""
-    lines = [f"  {json.dumps(name)}: {json.dumps(entry, ensure_ascii=False)}" for name, entry in models.items()]
-    return "index: {\n" + ",\n".join(lines) + "\n  }\n"
+def _index(key: str, entries: Mapping[str, Any]) -> str:
+    """An index as JSON, which is YAML too, a line for each entry: a list then needs no YAML parser."""
+    lines = [f"  {json.dumps(name)}: {json.dumps(entry, ensure_ascii=False)}" for name, entry in entries.items()]
+    return f"{key}: {{\n" + ",\n".join(lines) + "\n  }\n"
 
 
-def models_of(distribution: str) -> list[str]:
-    """The installed models of a distribution. Raises :class:`NotFoundError` if it has none."""
-    own = [
-        name
-        for name, claims in registry.plugins().items()
-        if any(plugin.distribution == distribution for plugin in claims)
-    ]
-    if not own:
-        known = {plugin.distribution for claims in registry.plugins().values() for plugin in claims}
+def plugins_of(distribution: str) -> tuple[list[str], list[str]]:
+    """The installed models and data sets of a distribution. Raises :class:`NotFoundError` if it has neither."""
+    groups = [registry.plugins(group) for group in (registry.MODELS, registry.DATA)]
+    models, sets = (
+        [name for name, claims in group.items() if any(plugin.distribution == distribution for plugin in claims)]
+        for group in groups
+    )
+    if not models and not sets:
+        known = {plugin.distribution for group in groups for claims in group.values() for plugin in claims}
         raise NotFoundError(
-            f"No installed distribution named {distribution!r} has models.{suggest(distribution, known)} "
-            "Install it first: pip install -e ."
+            f"No installed distribution named {distribution!r} has models or data sets."
+            f"{suggest(distribution, known)} Install it first: pip install -e ."
         )
-    return own
+    return models, sets
 
 
 def describe(name: str, model: Model) -> dict[str, Any]:
@@ -79,38 +82,83 @@ def describe(name: str, model: Model) -> dict[str, Any]:
     return {
         **dataclasses.asdict(model.card),
         "tasks": tasks(name, model),
-        "settings": {
-            field.name: {
-                "default": _plain(field.default),
-                "type": settings.describe(recipe_class, field.name),
-                "help": field.metadata.get("help", ""),
-            }
-            for field in dataclasses.fields(recipe_class)
-            if field.name not in {base.name for base in dataclasses.fields(Recipe)}
-        },
+        "settings": _settings(recipe_class, {base.name for base in dataclasses.fields(Recipe)}),
         "recipes": {key: recipe_entry(recipe) for key, recipe in model.recipes.items()},
     }
 
 
 def tasks(name: str, model: Model) -> dict[str, str]:
     """Each task as "inputs → outputs", from the module of the recipe ``tiny``."""
-    from zoo import data
     from zoo.modules import build as build_module
 
-    recipe = model.recipes["tiny"]
-    sample = data.load(recipe.data, "train", **data.form(vars(recipe))).sample
+    recipe = changed(f"{name}.tiny", model.recipes["tiny"], {})
+    further = {field: load_both(getattr(recipe, field), None) for field in settings.uses_of(type(recipe))}
+    sample = with_further(f"{name}.tiny", recipe, further.pop("data")[0].sample, further)
     module = build_module(model, recipe, sample, f"{name}.tiny")
     return {key: f"{', '.join(task.inputs)} → {', '.join(task.outputs)}" for key, task in model.tasks(module).items()}
 
 
 def recipe_entry(recipe: Recipe) -> dict[str, Any]:
     """The data set of a recipe, and its fields that differ from the defaults."""
-    changed = {
-        field.name: _plain(getattr(recipe, field.name))
-        for field in dataclasses.fields(recipe)
-        if getattr(recipe, field.name) != field.default
+    every = settings.flat(recipe)
+    defaults = {field.name: field.default for field in dataclasses.fields(recipe)}
+    different = {key: _plain(value) for key, value in every.items() if defaults.get(key, _NONE) != value}
+    return {"data": recipe.data.name, **different}
+
+
+_NONE = object()  # the default of what is no field: of an option of a data set
+
+
+def describe_data(name: str) -> dict[str, Any]:
+    """A data set's entry: its card, counts, the form of its fields, its options and its files."""
+    known: DataSet = registry.load_value(name, registry.DATA)
+    options = known.options()
+    sample = form(name, known, options)
+    if sample is None and not known.files and not known.place:  # only the data says it, and the data is here
+        sample = load(name, "train").sample
+    return {
+        **dataclasses.asdict(known.card),
+        **{key: value for key in ("place", "package", "train", "test") if (value := getattr(known, key))},
+        "proven": known.proven,
+        **({"fields": {key: _form(sample[key]) for key in ("x", *sample.fields)}} if sample else {}),
+        "classes": list(known.classes),
+        "options": _settings(known.options, set()),
+        "files": {split: [_file(one) for one in several] for split, several in known.files.items()},
+        "unpacked": {split: [_file(one) for one in several] for split, several in known.unpacked.items()},
     }
-    return {"data": recipe.data, **changed}
+
+
+def _form(spec: FieldSpec) -> dict[str, Any]:
+    return {
+        "kind": spec.kind,
+        "shape": list(spec.shape),
+        **({"classes": spec.classes} if isinstance(spec, Label) else {}),
+    }
+
+
+def _file(known: KnownFile) -> dict[str, Any]:
+    return {
+        "name": known.name,
+        "sha256": known.sha256,
+        "of": "the unpacked bytes" if known.packed else "the file",
+        **({"listing": known.inside.sha256} if known.inside else {}),
+        "folders": list(known.folders),
+        "addresses": list(known.addresses),
+        "candidates": [list(paths) for paths in known.candidates],
+    }
+
+
+def _settings(cls: type, base: Set[str]) -> dict[str, Any]:
+    """The fields of a class of settings, without those of a base, with their defaults, types and help."""
+    return {
+        field.name: {
+            "default": _plain(field.default),
+            "type": settings.describe(cls, field.name),
+            "help": field.metadata.get("help", ""),
+        }
+        for field in dataclasses.fields(cls)
+        if field.name not in base
+    }
 
 
 def releases(models: list[str]) -> dict[str, dict[str, Any]]:
@@ -185,7 +233,7 @@ def write(distribution: str, path: Path | None = None, check: bool = False) -> t
     """
     target = path or registry.file_path(distribution)
     if target is None:
-        models_of(distribution)  # says so where no such distribution is installed
+        plugins_of(distribution)  # says so where no such distribution is installed
         raise NotFoundError(f"{distribution} has no package folder for a registry.yaml. Give its path with -o.")
     wanted = {target: build(distribution)}
     content = registry.parse(wanted[target])

@@ -23,7 +23,7 @@ from zoo.contract import settings
 from zoo.core import files
 from zoo.core.devices import fit_threads, torch_device
 from zoo.core.errors import SettingError, installed, missing
-from zoo.data import absolute
+from zoo.data import changed
 from zoo.evaluation import Measurement, at_end, measurements_file
 from zoo.modules import build
 from zoo.plugin import Model, Recipe
@@ -72,19 +72,19 @@ def train(
 ) -> Run:
     """Train ``model.recipe`` and write its release into the run folder (default ``runs/NAME``).
 
-    `set` changes recipe fields. `start` names a SOURCE whose weights the run starts from. `checkpoint_every` is in
-    steps (default: a tenth of the run; a resumed run keeps its own value). `resume` continues an interrupted run, which
-    ends bit for bit as if it had not been interrupted (on one device, eager; on CUDA with `deterministic`). If there is
-    no run yet, `resume` starts one; a run with a checkpoint does not need `start` any more. `compile` compiles each
-    phase, and `cuda_graphs` replays it as one launch. Under torchrun every process calls this function, and only rank 0
-    writes files; `shard` shards the weights of a model with one phase over the processes (FSDP2). Raises
-    :class:`ZooError` for any error that a user can fix.
+    `set` changes recipe fields, and options of the data, as in ``{"steps": 100, "data.size": 32}``; `data` names
+    another data set, which keeps the recipe's options that it has, too. `start` names a SOURCE whose weights the run
+    starts from. `checkpoint_every` is in steps (default: a tenth of the run; a resumed run keeps its own value).
+    `resume` continues an interrupted run, which ends bit for bit as if it had not been interrupted (on one device,
+    eager; on CUDA with `deterministic`). If there is no run yet, `resume` starts one; a run with a checkpoint does not
+    need `start` any more. `compile` compiles each phase, and `cuda_graphs` replays it as one launch. Under torchrun
+    every process calls this function, and only rank 0 writes files; `shard` shards the weights of a model with one
+    phase over the processes (FSDP2). Raises :class:`ZooError` for any error that a user can fix.
     """
     model, recipe = registry.load_recipe(name)
     changes = dict(set or {})
     changes |= {key: value for key, value in (("data", data), ("precision", precision)) if value is not None}
-    recipe = settings.replace(recipe, changes)
-    recipe = dataclasses.replace(recipe, data=absolute(recipe.data))  # a run may be resumed from another folder
+    recipe = changed(name, recipe, changes)
     settings.at_least("checkpoint_every", checkpoint_every, 1)
     folder = files.expand(out) if out is not None else Path("runs") / name
     where = distributed.own(torch_device(device))

@@ -1,7 +1,8 @@
-"""The installed models: entry points and registry.yaml, read without importing a plugin."""
+"""The installed models and data sets: entry points and registry.yaml, read without importing a plugin."""
 
 from zoo.registry.discovery import (
-    GROUP,
+    DATA,
+    MODELS,
     OWN,
     Plugin,
     calling,
@@ -9,6 +10,7 @@ from zoo.registry.discovery import (
     fault,
     find,
     load,
+    load_value,
     no_recipe,
     package_folder,
     plugins,
@@ -16,6 +18,10 @@ from zoo.registry.discovery import (
 )
 from zoo.registry.registry_file import (
     FILE,
+    DataRow,
+    data_index,
+    data_options,
+    data_rows,
     file_path,
     forget,
     index,
@@ -28,12 +34,17 @@ from zoo.registry.registry_file import (
 )
 
 __all__ = [
+    "DATA",
     "FILE",
-    "GROUP",
+    "MODELS",
     "OWN",
+    "DataRow",
     "Plugin",
     "calling",
     "conflict",
+    "data_index",
+    "data_options",
+    "data_rows",
     "fault",
     "file_path",
     "find",
@@ -42,6 +53,7 @@ __all__ = [
     "list_models",
     "load",
     "load_recipe",
+    "load_value",
     "no_recipe",
     "package_folder",
     "parse",

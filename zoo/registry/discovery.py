@@ -1,6 +1,6 @@
-"""Finds installed models by their entry points, and imports the plugin of a requested model, and only that one.
+"""Finds installed models and data sets by their entry points, and imports the plugin of a requested one, and only it.
 
-Each distribution describes its models in a ``registry.yaml`` inside its import package. (genzoo's file is at the top
+Each distribution describes its own in a ``registry.yaml`` inside its import package. (genzoo's file is at the top
 of the source tree, and inside ``zoo/`` in the wheel.) ``zoo registry build`` writes the file.
 """
 
@@ -21,13 +21,32 @@ from zoo.registry import faults
 if TYPE_CHECKING:
     from zoo.plugin import Model
 
-GROUP = "zoo.models"
+MODELS, DATA = "zoo.models", "zoo.data"
+"""The groups of entry points."""
+
 OWN = "genzoo"
 
 
 @dataclass(frozen=True)
+class Group:
+    """What the plugins of a group of entry points are."""
+
+    noun: str
+    type: str
+    """The name of the class in :mod:`zoo.plugin` of which each is a value."""
+    listing: str
+    """The command that lists them."""
+
+
+GROUPS: Mapping[str, Group] = {
+    MODELS: Group("model", "Model", "zoo list"),
+    DATA: Group("data set", "DataSet", "zoo data list"),
+}
+
+
+@dataclass(frozen=True)
 class Plugin:
-    """One entry point: the name of a model, the location of its code, and its distribution."""
+    """One entry point: the name of a model or a data set, the location of its code, and its distribution."""
 
     name: str
     value: str
@@ -36,12 +55,12 @@ class Plugin:
 
 
 @cache
-def plugins() -> Mapping[str, tuple[Plugin, ...]]:
-    """Return every installed model plugin by model name, sorted; two plugins of one name are a conflict."""
+def plugins(group: str = MODELS) -> Mapping[str, tuple[Plugin, ...]]:
+    """Return every installed plugin of a group by name, sorted; two plugins of one name are a conflict."""
     from importlib.metadata import entry_points
 
     found: dict[str, list[Plugin]] = {}
-    for point in entry_points(group=GROUP):
+    for point in entry_points(group=group):
         assert point.dist is not None
         origin = (
             point.dist.name or "(no name)",
@@ -52,14 +71,15 @@ def plugins() -> Mapping[str, tuple[Plugin, ...]]:
     return {name: tuple(found[name]) for name in sorted(found)}
 
 
-def find(model: str) -> Plugin:
-    """Return the plugin of a model. Raises :class:`NotFoundError`, or :class:`PluginError` if two distributions claim
-    the name."""
-    claims = plugins().get(model, ())
+def find(name: str, group: str = MODELS) -> Plugin:
+    """Return the plugin of a model or a data set. Raises :class:`NotFoundError`, or :class:`PluginError` if two
+    distributions claim the name."""
+    known, claims = GROUPS[group], plugins(group).get(name, ())
     if not claims:
-        raise NotFoundError(f"No model named {model!r}.{suggest(model, plugins())} Run: zoo list")
+        near = suggest(name, plugins(group))
+        raise NotFoundError(f"No {known.noun} named {name!r}.{near} Run: {known.listing}")
     if len(claims) > 1:
-        raise PluginError(f"The model name {model!r} is {conflict(claims)}.")
+        raise PluginError(f"The {known.noun} name {name!r} is {conflict(claims)}.")
     return claims[0]
 
 
@@ -69,64 +89,72 @@ def conflict(claims: tuple[Plugin, ...]) -> str:
     return f"claimed by {names}: uninstall one of them"
 
 
-@cache
 def load(model: str) -> Model:
-    """Import the plugin of a model and return its :class:`zoo.Model`.
+    """Import the plugin of a model and return its :class:`zoo.Model`. Raises as :func:`load_value` does."""
+    value: Model = load_value(model)
+    return value
+
+
+@cache
+def load_value(name: str, group: str = MODELS) -> Any:
+    """Import the plugin of a model or a data set and return its value.
 
     Raises :class:`PluginError` if the import fails, :class:`MissingPackageError` if torch is missing.
     """
     from importlib import import_module
 
-    from zoo.plugin import Model
+    from zoo import plugin as contract
 
-    plugin = find(model)
+    plugin, known = find(name, group), GROUPS[group]
+    wanted: type = getattr(contract, known.type)
     module_name, _, attribute = plugin.value.partition(":")
+    origin = f"{plugin.distribution} {plugin.version}"
     try:
         value: Any = import_module(module_name.strip())
         for part in attribute.strip().split("."):
             value = getattr(value, part)
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and error.name == "torch":
-            raise missing("torch", "train", f"Model {model!r}") from error
+            raise missing("torch", "train", f"{known.noun.capitalize()} {name!r}") from error
         if isinstance(error, PluginError):  # from a declaration, such as zoo.Model(…)
-            raise fault(model, str(error), error) from error
-        origin = f"{plugin.distribution} {plugin.version}"
-        raise fault(model, f"{origin} cannot be imported: {one_line(error)}", error) from error
-    if not isinstance(value, Model):
-        origin = f"{plugin.distribution} {plugin.version}"
-        raise fault(model, f"{plugin.value} of {origin} is {typed.shown(value)}, and should be a zoo.Model.")
-    if not names.MODEL.fullmatch(model):
-        raise fault(model, f"the model name {model!r} is not allowed. It may have letters, digits, '-' and '_'.")
+            raise fault(name, str(error), error, group=group) from error
+        raise fault(name, f"{origin} cannot be imported: {one_line(error)}", error, group=group) from error
+    if not isinstance(value, wanted):
+        why = f"{plugin.value} of {origin} is {typed.shown(value)}, and should be a zoo.{known.type}."
+        raise fault(name, why, group=group)
+    if not names.MODEL.fullmatch(name):
+        why = f"the {known.noun} name {name!r} is not allowed. It may have letters, digits, '-' and '_'."
+        raise fault(name, why, group=group)
     return value
 
 
-def fault(model: str, why: str, *subjects: object) -> PluginError:
-    """Return the error for a mistake in a model's plugin: ``Plugin 'mine' (/…/mine.py, line 41): why.``
+def fault(name: str, why: str, *subjects: object, group: str = MODELS) -> PluginError:
+    """Return the error for a mistake in a plugin: ``Plugin 'mine' (/…/mine.py, line 41): why.``
 
     `subjects` are exceptions, functions or classes. The message names the file and line of the first one that is
     located in the plugin's code, or else the plugin's file.
     """
-    plugin = find(model)
+    plugin = find(name, group)
     root = package_root(plugin.value)
     module = sys.modules.get(plugin.value.partition(":")[0].strip())
     known = (faults.place(subject, root) for subject in subjects)
     where = next(filter(None, known), getattr(module, "__file__", None) or plugin.value)
-    return PluginError(f"Plugin {model!r} ({where}): {why}{'' if why.endswith(('.', '?')) else '.'}")
+    return PluginError(f"Plugin {name!r} ({where}): {why}{'' if why.endswith(('.', '?')) else '.'}")
 
 
 @contextmanager
-def calling(model: str, what: str, *subjects: object) -> Iterator[None]:
+def calling(name: str, what: str, *subjects: object, group: str = MODELS) -> Iterator[None]:
     """Run a plugin's own code, named by `what`, in the block: any error in it becomes a :func:`fault`."""
     try:
         yield
     except PluginError as error:
         if str(error).startswith("Plugin "):  # the message already has the file and line
             raise
-        raise fault(model, str(error), error, *subjects) from error
+        raise fault(name, str(error), error, *subjects, group=group) from error
     except ZooError:
         raise
     except Exception as error:
-        raise fault(model, f"{what} fails: {one_line(error)[:300]}", error, *subjects) from error
+        raise fault(name, f"{what} fails: {one_line(error)[:300]}", error, *subjects, group=group) from error
 
 
 def split(name: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Reads each distribution's ``registry.yaml``: its models, their recipes and its released weights."""
+"""Reads each distribution's ``registry.yaml``: its models, their recipes, its released weights and its data sets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.core.errors import NotFoundError, PluginError, one_line, suggest
 from zoo.registry import schema
-from zoo.registry.discovery import OWN, conflict, find, load, no_recipe, package_folder, plugins, split
+from zoo.registry.discovery import (
+    DATA,
+    MODELS,
+    OWN,
+    conflict,
+    find,
+    load,
+    load_value,
+    no_recipe,
+    package_folder,
+    plugins,
+    split,
+)
 
 if TYPE_CHECKING:
     from zoo.plugin import Model, Recipe
@@ -38,13 +50,36 @@ class Row:
 
 
 @dataclass(frozen=True)
+class DataRow:
+    """A data set in ``zoo data list``."""
+
+    name: str
+    distribution: str
+    entry: Mapping[str, Any] = field(default_factory=dict)
+    """Its part of the index: see ``zoo.registry.schema.INDEXED_DATA``."""
+    note: str = ""
+    """Why it is not described: "not indexed", or the distributions that claim the same name."""
+
+    @property
+    def place(self) -> str:
+        """What follows the colon of the user's own data: ``"DIR"``; ``""`` for a named set."""
+        return str(self.entry.get("place") or "")
+
+    @property
+    def form(self) -> str:
+        """How it is named: ``"mnist"``, ``"folder:DIR (images in a folder)"``."""
+        return f"{self.name}:{self.place} ({self.entry['title']})" if self.place else self.name
+
+
+@dataclass(frozen=True)
 class RegistryFile:
-    """The static description of one distribution's models in ``registry.yaml``."""
+    """The static description of one distribution's models and data sets in ``registry.yaml``."""
 
     path: Path | None
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     releases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     problem: str = ""
+    data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,6 +91,15 @@ class Index:
     problem: str = ""
 
 
+@dataclass(frozen=True)
+class DataIndex:
+    """The part of a registry that listing data sets needs: see ``zoo.registry.schema.INDEXED_DATA``."""
+
+    path: Path | None
+    sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    problem: str = ""
+
+
 @cache
 def read_file(distribution: str) -> RegistryFile:
     """Read a distribution's ``registry.yaml``. For an unreadable file the result is empty and `problem` says why."""
@@ -63,7 +107,7 @@ def read_file(distribution: str) -> RegistryFile:
     loaded, problem = _read(distribution, path, schema.problem_of)
     if problem:
         return RegistryFile(path, problem=problem)
-    return RegistryFile(path, loaded["models"], loaded.get("releases") or {})
+    return RegistryFile(path, loaded["models"], loaded.get("releases") or {}, data=loaded.get("data") or {})
 
 
 @cache
@@ -73,27 +117,40 @@ def index(distribution: str) -> Index:
     A file without such an index, for example one written by hand, is parsed in full.
     """
     path = file_path(distribution)
-    head = _head(path)
+    head = _head(path, schema.INDEX)
     if head is not None and not schema.problem_of_head(head):
-        return Index(path, head["index"])
+        return Index(path, head[schema.INDEX])
     listed = read_file(distribution)
     whole = {"models": listed.models, "releases": listed.releases}
     return Index(path, schema.index_of(whole), listed.problem)
 
 
+@cache
+def data_index(distribution: str) -> DataIndex:
+    """Read the index of the data sets in a distribution's ``registry.yaml``, as :func:`index` does for its models."""
+    path = file_path(distribution)
+    head = _head(path, schema.DATA_INDEX)
+    if head is not None and not schema.problem_of_head(head, schema.DATA_INDEX):
+        return DataIndex(path, head[schema.DATA_INDEX])
+    listed = read_file(distribution)
+    return DataIndex(path, schema.data_index_of({"data": listed.data}), listed.problem)
+
+
 def forget() -> None:
     """Clear the caches, so that plugins are found and imported, and registries read, again."""
-    for cached in (plugins, load, read_file, index):
+    for cached in (plugins, load_value, read_file, index, data_index):
         cached.cache_clear()
 
 
-def _head(path: Path | None) -> dict[str, Any] | None:
-    """Read the format and the index of a ``registry.yaml`` without a YAML parser, or None where that cannot be done."""
+def _head(path: Path | None, key: str) -> dict[str, Any] | None:
+    """Read the format and an index of a ``registry.yaml`` without a YAML parser, or None where that cannot be done."""
     try:
-        text = path.read_text("utf-8") if path is not None else ""
-        head, _, index = text.partition("\nmodels:")[0].partition("\nindex: ")
+        head = (path.read_text("utf-8") if path is not None else "").partition("\nmodels:")[0]
+        before, mark, _ = head.partition(f"\n{key}: ")
         number = re.search(r"^format: (\d+)$", head, re.MULTILINE)
-        return {"format": int(number[1]), "index": json.loads(index)} if number else None
+        if not number or not mark:
+            return None
+        return {"format": int(number[1]), key: json.JSONDecoder().raw_decode(head, len(before) + len(mark))[0]}
     except (OSError, ValueError, RecursionError):
         return None
 
@@ -125,7 +182,8 @@ def file_path(distribution: str) -> Path | None:
         package = Path(__file__).parents[1]
         source = package.parent
         return source / FILE if (source / "pyproject.toml").is_file() else package / FILE
-    values = [plugin.value for claims in plugins().values() for plugin in claims if plugin.distribution == distribution]
+    claims = [claim for group in (MODELS, DATA) for several in plugins(group).values() for claim in several]
+    values = [plugin.value for plugin in claims if plugin.distribution == distribution]
     folders = [folder for value in values if (folder := package_folder(value)) is not None]
     return next(
         (folder / FILE for folder in folders if (folder / FILE).is_file()),
@@ -162,10 +220,7 @@ def rows(
         listed = index(claims[0].distribution)
         described = listed.models.get(model)
         if described is None:
-            note = "not indexed" + (
-                f" ({listed.problem})" if listed.problem and listed.path and listed.path.is_file() else ""
-            )
-            found.append(Row(model, model, claims[0].distribution, note=note))
+            found.append(Row(model, model, claims[0].distribution, note=_not_indexed(listed)))
             continue
         for recipe, data_set in described["recipes"].items():
             found.append(
@@ -195,6 +250,41 @@ def rows(
         and (task is None or task in row.tasks)
         and (data is None or data == row.data)
     ]
+
+
+def data_rows() -> list[DataRow]:
+    """Return the rows of ``zoo data list``: the named data sets, then the kinds of the user's own data."""
+    found: list[DataRow] = []
+    for name, claims in plugins(DATA).items():
+        if len(claims) > 1:
+            names = " and ".join(sorted(claim.distribution for claim in claims))
+            found.append(DataRow(name, names, note=conflict(claims)))
+            continue
+        listed = data_index(claims[0].distribution)
+        entry = listed.sets.get(name)
+        note = _not_indexed(listed) if entry is None else ""
+        found.append(DataRow(name, claims[0].distribution, entry or {}, note))
+    return sorted(found, key=lambda row: bool(row.place))
+
+
+def data_options(fields: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
+    """Return the options of the data sets of a recipe in a registry: each key's default and help, by ``data.size``.
+
+    `fields` is what the recipe changes. A data set that no registry describes has none.
+    """
+    found: dict[str, tuple[Any, str]] = {}
+    for key, value in fields.items():
+        claims = plugins(DATA).get(str(value).partition(":")[0], ()) if isinstance(value, str) else ()
+        if len(claims) == 1 and (key == "data" or any(other.startswith(f"{key}.") for other in fields)):
+            options = read_file(claims[0].distribution).data.get(claims[0].name, {}).get("options", {})
+            for name, entry in options.items():
+                text = f"{entry['help']} ({entry.get('type', '')})"
+                found[f"{key}.{name}"] = entry["default"], text
+    return found
+
+
+def _not_indexed(listed: Index | DataIndex) -> str:
+    return "not indexed" + (f" ({listed.problem})" if listed.problem and listed.path and listed.path.is_file() else "")
 
 
 def list_models(

@@ -82,8 +82,56 @@ INDEXED = {
 }
 """A model in the index: the data set of each recipe, and where the released weights of some lie."""
 
-HEAD = {"format": int, "index": Each(INDEXED)}
-REGISTRY = {"format": int, "models": Each(MODEL), "releases?": Each(RELEASE)}
+KNOWN_FILE = {
+    "name": str,
+    "sha256": str,
+    "of": str,
+    "listing?": str,
+    "folders": Many(str),
+    "addresses": Many(str),
+    "candidates": Many(Many(str)),
+}
+"""A file of a data set: its hash and what of, where it is looked for, from where it is downloaded, and every path below
+the data folder where it may be (:attr:`zoo.KnownFile.candidates`)."""
+
+DATA = {
+    "title": str,
+    "source": str,
+    "licence": str,
+    "citation": str,
+    "split": str,
+    "proven": bool,
+    "place?": str,
+    "package?": str,
+    "train?": int,
+    "test?": int,
+    "fields?": Each({"kind": str, "shape": Many(int), "classes?": int}),
+    "classes": Many(str),
+    "options": Each({"default": object, "help": str}),
+    "files": Each(Many(KNOWN_FILE)),
+    "unpacked": Each(Many(KNOWN_FILE)),
+}
+"""A data set: its card, its counts, the form of its fields with the default options, its options and its files."""
+
+LISTED = ("title", "licence", "place", "package", "train", "test")
+INDEXED_DATA = {
+    **{key: form for key, form in DATA.items() if key.removesuffix("?") in LISTED},
+    "kind?": str,
+    "shape?": Many(int),
+    "classes": int,
+    "files": Each(Many(Many(Many(str)))),
+    "unpacked": Each(Many(Many(Many(str)))),
+}
+"""A data set in the index: what its row in a list says, and where its files may be."""
+
+INDEX, DATA_INDEX = "index", "data_index"
+"""The keys of the indices of models and of data sets."""
+
+HEADS = {
+    INDEX: {"format": int, INDEX: Each(INDEXED)},
+    DATA_INDEX: {"format": int, DATA_INDEX: Each(INDEXED_DATA)},
+}
+REGISTRY = {"format": int, "models": Each(MODEL), "releases?": Each(RELEASE), "data?": Each(DATA)}
 
 
 def problem_of(content: Any) -> str:
@@ -91,16 +139,17 @@ def problem_of(content: Any) -> str:
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
         return f"is not a registry of format {FORMAT}"
     problem = _problem(content, REGISTRY, "")
-    if not problem and content.get("index") not in (None, index_of(content)):
-        return "has an index that does not say what the rest says"
+    for key, made in ((INDEX, index_of), (DATA_INDEX, data_index_of)):
+        if not problem and content.get(key) not in (None, made(content)):
+            return f"has {'an index' if key == INDEX else f'a {key}'} that does not say what the rest says"
     return problem
 
 
-def problem_of_head(head: Any) -> str:
-    """The same for the format and the index alone."""
+def problem_of_head(head: Any, key: str = INDEX) -> str:
+    """The same for the format and one index alone."""
     if not isinstance(head, Mapping) or head.get("format") != FORMAT:
         return f"is not a registry of format {FORMAT}"
-    return _problem(head, HEAD, "")
+    return _problem(head, HEADS[key], "")
 
 
 def index_of(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,6 +168,23 @@ def index_of(content: Mapping[str, Any]) -> dict[str, Any]:
         }
         for model, entry in content["models"].items()
     }
+
+
+def data_index_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What the list of data sets needs of a whole registry, by name. It is read alone."""
+    indexed = {}
+    for name, entry in (content.get("data") or {}).items():
+        x = (entry.get("fields") or {}).get("x")
+        indexed[name] = {
+            **{key: entry[key] for key in LISTED if entry.get(key) is not None},
+            **({"kind": x["kind"], "shape": x["shape"]} if x else {}),
+            "classes": len(entry["classes"]),
+            **{
+                key: {split: [file["candidates"] for file in files] for split, files in entry[key].items()}
+                for key in ("files", "unpacked")
+            },
+        }
+    return indexed
 
 
 def _problem(value: Any, form: Any, where: str) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 from zoo.contract.generation import Generation
 from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import Sample, Spec
+from zoo.contract.use import Use, from_json
 from zoo.core import files
 from zoo.core.errors import ReleaseError
 
@@ -67,8 +68,13 @@ class Release:
     @property
     def background(self) -> str:
         """The colour behind the transparent pixels of what it was trained on, and so of what it is given."""
-        colour = self.manifest.get("recipe", {}).get("background")  # a module in memory has no manifest
+        colour = self.data.options.get("background")
         return colour if isinstance(colour, str) else "white"
+
+    @property
+    def data(self) -> Use:
+        """The data set of its recipe, the user's own by the last part of its path; nameless for a module in memory."""
+        return from_json(self.manifest["recipe"]["data"]) if "recipe" in self.manifest else Use("")
 
     def path(self, name: str) -> Path:
         """The path of one of its files, checked against its SHA-256 just now; :class:`ReleaseError` if altered."""

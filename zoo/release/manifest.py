@@ -69,12 +69,32 @@ def _renewed(manifest: Mapping[str, Any], version: int, where: str) -> dict[str,
             raise ReleaseError(f"{where} is damaged: sample has {str(classes)[:40]!r} classes. Get the release again.")
         fields = {"label": to_json(Label(classes))} if classes else {}
         manifest["sample"] = {**{key: value for key, value in sample.items() if key != "classes"}, "fields": fields}
+        if isinstance(recipe := manifest.get("recipe"), dict):
+            manifest["recipe"] = _recipe(recipe, sample.get("x"))
     if version <= 2 and isinstance(made := manifest.get("generation"), dict):
         if made.get("kind") == "iterative":
             manifest["generation"] = {**made, "kind": "ddim"}
         elif made.get("kind") == "chain":
             manifest["generation"] = {"first" if key == "tokens" else key: value for key, value in made.items()}
     return manifest
+
+
+_OPTIONS = {
+    "image": ("size", "fit", "background", "flip", "crop"),
+    "text": ("length",),
+    "audio": ("seconds", "bands"),
+    "log-mel": ("seconds", "bands"),
+}
+"""The options of the data sets of formats 1 and 2, by the kind of sample. They were fields of every recipe."""
+
+
+def _recipe(recipe: Mapping[str, Any], x: Any) -> dict[str, Any]:
+    """A recipe of format 1 or 2 with its data set as a name and options; those of other kinds of data are dropped."""
+    every = {name for names in _OPTIONS.values() for name in names}
+    own = _OPTIONS.get(str(x.get("kind")) if isinstance(x, dict) else "", ())
+    options = {name: recipe[name] for name in own if name in recipe}
+    kept = {key: value for key, value in recipe.items() if key not in every}
+    return kept | {"data": {"name": recipe.get("data", ""), "options": options}}
 
 
 def _no_number(name: str) -> float:
@@ -169,6 +189,9 @@ def _check_details(manifest: Mapping[str, Any], where: str) -> None:
             _get(entry, key, str, f"{where}: {part}")
     for part in ("recipe", "provenance", "tied"):
         _get(manifest, part, dict, where)
+    data = _get(manifest["recipe"], "data", dict, f"{where}: recipe")
+    _get(data, "name", str, f"{where}: recipe: data")
+    _get(data, "options", dict, f"{where}: recipe: data")
     for metric in _get(manifest, "metrics", list, where):
         for key, kind in (("name", str), ("value", (int, float)), ("unit", str), ("protocol", str)):
             _get(metric, key, kind, f"{where}: metrics")

@@ -14,8 +14,8 @@ from torch.nn.utils import parametrize
 
 from zoo.contract.specs import Sample
 from zoo.core import files
-from zoo.core.errors import ReleaseError, TrainingError, one_line
-from zoo.data import NAMED, DataSet
+from zoo.core.errors import ReleaseError, TrainingError, ZooError, one_line
+from zoo.data import DataSplit, data_set
 from zoo.plugin import Model, Recipe
 from zoo.release import MANIFEST, read
 from zoo.release.resolve import find, run_folder
@@ -82,10 +82,18 @@ def origin(source: str | Path) -> Origin:
 def _classes(data: Any, sample: Sample) -> tuple[str, ...]:
     """The names of the training data's classes, from its description or its name; () if unknown."""
     about = data if isinstance(data, Mapping) else {}
-    names = about.get("classes") or getattr(NAMED.get(str(about.get("name"))), "classes", ())
+    names = about.get("classes") or _named_classes(str(about.get("name")))
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         return ()
     return tuple(names) if len(names) == sample.classes else ()
+
+
+def _named_classes(name: str) -> tuple[str, ...]:
+    """The names of the classes of a named data set; () if there is none of that name."""
+    try:
+        return () if ":" in name else data_set(name).classes
+    except ZooError:
+        return ()
 
 
 def describe(weights: Origin | None, match: Match | None) -> dict[str, str | int | list[str]] | None:
@@ -101,7 +109,7 @@ def describe(weights: Origin | None, match: Match | None) -> dict[str, str | int
     }
 
 
-def start(module: nn.Module, weights: Origin, model: Model, recipe: Recipe, data: DataSet, name: str) -> Match:
+def start(module: nn.Module, weights: Origin, model: Model, recipe: Recipe, data: DataSplit, name: str) -> Match:
     """Initialise a module, to be trained on `data`, from weights: see :func:`start_from`."""
     if weights.sample is None:
         return start_from(module, weights)

@@ -16,14 +16,16 @@ import torch
 from torch import Tensor, nn
 
 from zoo import data, registry
-from zoo.contract import typed
-from zoo.contract.specs import Sample
+from zoo.contract import settings, typed
+from zoo.contract.specs import FieldSpec, Label, Sample
 from zoo.core.errors import DataError, ExportError, PluginError, SettingError, one_line, suggest
+from zoo.data import where
 from zoo.modules import build, derive_seed, remove_parametrizations, tracing
 from zoo.plugin import Batch, Model, Objective, Recipe, Task
 from zoo.registry import calling, declarations, fault, split
 from zoo.runtime.example_inputs import example
 from zoo.training import frozen, metric_values
+from zoo.training.further import load_both, with_further
 from zoo.training.phases import moved
 from zoo.training.precision import autocast
 
@@ -85,15 +87,17 @@ def tiny(plugin: str, *, graphs: bool, trace: Trace = tracing.program) -> str:
     Returns ``""``, or the reason why this machine cannot do it. Raises as :func:`rehearse` does.
     """
     model = registry.load(plugin)
-    recipe = model.recipes["tiny"]
-    known = data.NAMED.get(recipe.data)
-    if known is not None and known.place(data.data_folder()) is None:
-        return f"the data set {recipe.data} of its recipe tiny is not here"
-    sample = data.load(recipe.data, "train", **data.form(vars(recipe))).sample
+    recipe = data.changed(f"{plugin}.tiny", model.recipes["tiny"], {})
+    every = {field: getattr(recipe, field) for field in settings.uses_of(type(recipe))}
+    for use in every.values():
+        if where.located(use.name, data.data_folder()) is None:
+            return f"the data set {use.name} of its recipe tiny is not here"
+    further = {field: load_both(use, None) for field, use in every.items()}
+    sample = with_further(f"{plugin}.tiny", recipe, further.pop("data")[0].sample, further)
     index = torch.arange(recipe.batch)
     batch = Batch(
         x=torch.from_numpy(example(sample.x, recipe.batch, 0)),
-        fields={"label": index % sample.classes} if sample.classes else {},
+        fields={key: _example(spec, recipe.batch) for key, spec in sample.fields.items()},
         index=index,
         progress=torch.zeros(()),
     )
@@ -101,6 +105,13 @@ def tiny(plugin: str, *, graphs: bool, trace: Trace = tracing.program) -> str:
     rehearse(name, model, recipe, sample, batch, device, graphs=graphs, trace=trace)
     metric_values.check(name, model, build(model, recipe, sample, name).eval(), batch, recipe)
     return ""
+
+
+def _example(spec: FieldSpec, count: int) -> Tensor:
+    """A field of a batch: labels in turn, and else example inputs."""
+    if isinstance(spec, Label) and not spec.shape:
+        return torch.arange(count) % spec.classes
+    return torch.from_numpy(example(spec, count, 0))
 
 
 def check_module(plugin: str, model: Model, module: nn.Module) -> None:

@@ -32,10 +32,10 @@ from zoo.core.errors import ExistsError, NotFoundError, TrainingError, ZooError
 from zoo.release.resolve import RECIPE
 
 if TYPE_CHECKING:
-    from zoo.data import DataSet
+    from zoo.data import DataSplit
     from zoo.plugin import Model, Recipe
 
-FORMAT = 2
+FORMAT = 3
 METRICS = "metrics.jsonl"
 CURVES = "curves.png"
 LOCK = ".lock"
@@ -128,26 +128,25 @@ def start(
     folder: Path,
     name: str,
     recipe: Recipe,
-    data: DataSet,
-    test: DataSet,
+    data: DataSplit,
+    test: DataSplit,
     checkpoint_every: int,
     origin: Mapping[str, Any] | None = None,
+    sample: Sample | None = None,
+    further: Mapping[str, tuple[DataSplit, DataSplit]] | None = None,
 ) -> None:
-    """Write ``recipe.json``, the description of a run; `origin` describes its starting weights."""
+    """Write ``recipe.json``, the description of a run; `origin` describes its starting weights.
+
+    `sample` is the form of its samples, where `further` data sets add fields to that of `data`.
+    """
     plugin = registry.find(registry.split(name)[0])
     described = {
         "format": FORMAT,
         "name": name,
         "recipe": dataclasses.asdict(recipe),
-        "sample": sample_to_json(data.sample),
-        "data": {
-            "name": data.name,
-            "source": data.source,
-            "licence": data.licence,
-            "sha256": data.sha256,
-            "test_sha256": test.sha256,
-            "classes": list(data.classes),
-        },
+        "sample": sample_to_json(sample or data.sample),
+        "data": _data(data, test),
+        **({"further": {field: _data(*splits) for field, splits in further.items()}} if further else {}),
         "plugin": {"distribution": plugin.distribution, "version": plugin.version},
         "from": origin,
         "checkpoint_every": checkpoint_every,
@@ -162,6 +161,17 @@ def start(
     files.write(folder / RECIPE, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
 
 
+def _data(data: DataSplit, test: DataSplit) -> dict[str, Any]:
+    return {
+        "name": data.name,
+        "source": data.source,
+        "licence": data.licence,
+        "sha256": data.sha256,
+        "test_sha256": test.sha256,
+        "classes": list(data.classes),
+    }
+
+
 def described(folder: Path) -> dict[str, Any]:
     """Read ``recipe.json``. Raises :class:`NotFoundError` if it is missing, :class:`TrainingError` if it is damaged."""
     path = folder / RECIPE
@@ -172,6 +182,10 @@ def described(folder: Path) -> dict[str, Any]:
         if loaded["format"] > FORMAT:
             raise TrainingError(
                 f"{path} was written by a newer zoo ({loaded['zoo']}). Run: pip install --upgrade genzoo"
+            )
+        if loaded["format"] < FORMAT:
+            raise TrainingError(
+                f"{path} was written by an older zoo ({loaded['zoo']}). Start the run again with --force."
             )
         for value, kind in (
             *((loaded[key], str) for key in ("name", "zoo", "commit")),
@@ -208,26 +222,34 @@ def sweep(folder: Path) -> None:
             left.unlink()
 
 
-def check_same(folder: Path, name: str, recipe: Recipe, data: DataSet, test: DataSet) -> None:
+def check_same(
+    folder: Path,
+    name: str,
+    recipe: Recipe,
+    data: DataSplit,
+    test: DataSplit,
+    further: Mapping[str, tuple[DataSplit, DataSplit]] | None = None,
+) -> None:
     """Raise :class:`TrainingError` if a resumed run would differ from the run in the folder."""
     about = described(folder)
     if about["name"] != name:
         raise TrainingError(f"{folder} is a run of {about['name']}, not of {name}. Choose another --output.")
-    begun = settings.from_json(type(recipe), about["recipe"])  # fields that an older zoo lacked have their defaults
-    for field in dataclasses.fields(recipe):
-        key, value = field.name, getattr(recipe, field.name)
-        if getattr(begun, key) != value:
+    begun = settings.flat(settings.from_json(type(recipe), about["recipe"]))  # a missing field has its default
+    for key, value in settings.flat(recipe).items():
+        if begun.get(key, value) != value:
             raise TrainingError(
-                f"{folder} was started with {key} = {getattr(begun, key)!r}, and now {key} is {value!r}. "
+                f"{folder} was started with {key} = {begun[key]!r}, and now {key} is {value!r}. "
                 "Resume with the same settings, or start again with --force."
             )
-    check_data(folder, about, data, test, "Start again with --force.")
+    check_data(folder, about["data"], data, test, "Start again with --force.")
+    for field, splits in (further or {}).items():
+        check_data(folder, about.get("further", {}).get(field, {}), *splits, "Start again with --force.")
 
 
-def check_data(folder: Path, about: Mapping[str, Any], data: DataSet, test: DataSet, what_to_do: str) -> None:
-    """Raise :class:`TrainingError` if a split differs from that of the run, which `about` describes."""
+def check_data(folder: Path, about: Mapping[str, Any], data: DataSplit, test: DataSplit, what_to_do: str) -> None:
+    """Raise :class:`TrainingError` if a split differs from that of the run, whose data set `about` describes."""
     for split, key in ((data, "sha256"), (test, "test_sha256")):
-        if about["data"].get(key, split.sha256) != split.sha256:
+        if about.get(key, split.sha256) != split.sha256:
             raise TrainingError(
                 f"{folder} was {'trained' if split is data else 'evaluated'} on other data: the {split.split} split of "
                 f"{split.name} has changed since, or is now read in another way (ZOO_MEMORY sets its memory limit). "

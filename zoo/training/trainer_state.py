@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo import data
+from zoo.contract import settings
 from zoo.core.devices import describe_device
 from zoo.core.errors import TrainingError, ZooError
 from zoo.core.progress import downloads
@@ -22,9 +22,10 @@ from zoo.modules.tracing import program
 from zoo.plugin import Model, Recipe
 from zoo.registry import split as split_name
 from zoo.training import checkpoints, finetune, frozen, given_inputs, metric_values, run_folder
-from zoo.training.batches import Batches, split
+from zoo.training.batches import Batches, augmentation, split
 from zoo.training.distributed import World
 from zoo.training.ema import EMA
+from zoo.training.further import load_both, with_further
 from zoo.training.phases import Phase
 from zoo.training.rehearsal import Trace, check_objectives, rehearse
 
@@ -67,28 +68,32 @@ class TrainingRun:
     ) -> None:
         self.name, self.model, self.recipe, self.folder = name, model, recipe, folder
         self.device, self.world, self.options = device, world, options
-        whole, test = (
-            data.load(
-                recipe.data, split, data_dir=data_dir, progress=downloads(options.quiet), **data.form(vars(recipe))
-            )
-            for split in ("train", "test")
-        )
-        self.splits = whole, test
-        if whole.note and world.first and not options.quiet:
-            print(f"{whole.name}: {whole.note}", file=sys.stderr, flush=True)
+        every = {
+            field: load_both(getattr(recipe, field), data_dir, downloads(options.quiet))
+            for field in settings.uses_of(type(recipe))
+        }
+        for one, _ in every.values():
+            if one.note and world.first and not options.quiet:
+                print(f"{one.name}: {one.note}", file=sys.stderr, flush=True)
+        whole, test = every.pop("data")
+        self.further = every
         training, validation = split(whole, recipe)
-        self.sample = training.sample
+        self.sample = with_further(name, recipe, training.sample, every)
         self.batches = Batches(
             training, recipe.batch, recipe.seed, device,
-            micro_batches=world.size * recipe.accumulate, flip=recipe.flip, crop=recipe.crop,
+            micro_batches=world.size * recipe.accumulate,
+            further={field: one for field, (one, _) in every.items()}, **augmentation(whole),
         )  # fmt: skip
+        for field, (one, other) in every.items():
+            validation, test = validation and validation.adding(field, one), test.adding(field, other)
+        self.splits = whole, test
         seen, _ = split(test, dataclasses.replace(recipe, validation=0, early_stop=""))
         self.test = Batches(seen, max(recipe.batch, 100), recipe.seed, device)
         self.watched = Batches(validation, max(recipe.batch, 100), recipe.seed, device) if validation else self.test
         held = self._newest() if resume else b""
         if held and start is not None:
             self._check_start(start)
-        module = build(model, recipe, training.sample, name)
+        module = build(model, recipe, self.sample, name)
         if held:
             check_objectives(split_name(name)[0], model, recipe, module)
         else:
@@ -126,7 +131,9 @@ class TrainingRun:
             else:
                 run_folder.clear(folder)
             about = finetune.describe(origin, self.match)
-            run_folder.start(folder, name, recipe, *self.splits, options.checkpoint_every, about)
+            run_folder.start(
+                folder, name, recipe, *self.splits, options.checkpoint_every, about, self.sample, self.further
+            )
             given_inputs.write(folder, model, self.module, self.sample, self.test)
         world.wait()
 
@@ -144,7 +151,7 @@ class TrainingRun:
         """The content of the newest checkpoint on rank 0's disk; b"" if the run has none yet."""
         content = b""
         if self.world.first:
-            run_folder.check_same(self.folder, self.name, self.recipe, *self.splits)
+            run_folder.check_same(self.folder, self.name, self.recipe, *self.splits, self.further)
             run_folder.sweep(self.folder)
             content = checkpoints.newest(self.folder, _warn)
         return self.world.broadcast(content, self.device)

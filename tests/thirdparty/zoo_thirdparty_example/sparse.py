@@ -97,7 +97,7 @@ sparse = zoo.Model(
     metrics=(zoo.Metric("mse", mse, "per pixel, on [0, 1]", "reconstruction of test images from their codes"),),
     finish=fit_scale,
     recipes={
-        "digits": Recipe(data="digits", steps=2000, batch=100, decay="cosine"),
-        "tiny": Recipe(data="digits", atoms=16, steps=20, batch=32),
+        "digits": Recipe(data=zoo.use("digits"), steps=2000, batch=100, decay="cosine"),
+        "tiny": Recipe(data=zoo.use("digits"), atoms=16, steps=20, batch=32),
     },
 )

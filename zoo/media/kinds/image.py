@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.contract.data import ImageOptions
 from zoo.contract.specs import Image
 from zoo.core.errors import DataError, SettingError
 from zoo.core.files import expand
@@ -111,7 +112,7 @@ def _one_image(item: Any, spec: Image, name: str, reading: Reading) -> Array:
 def _pixels(image: Any, spec: Image, label: str, reading: Reading) -> Array:
     """A PIL image as an array: floats as they are, the rest as uint8; with a `fit` always uint8."""
     size = images.size_of(image)
-    options = images.ImageOptions(background=reading.background)
+    options = ImageOptions(background=reading.background)
     if reading.fit:
         upright = images.pixels(image, spec.channels, label, options)
         return images.fitted(upright, (spec.width, spec.height), reading.fit, options)

@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from zoo.contract.specs import Image, Label, Sample
+import zoo
+from zoo.contract.data import ImageOptions, Split
 from zoo.core import memory
 from zoo.core.errors import DataError, one_line, unreadable
 from zoo.data import folder_scan
-from zoo.data.dataset import DataSet, Split, fingerprint
+from zoo.data.data_split import fingerprint
 from zoo.data.stream import Stream
 from zoo.media import images
-from zoo.media.images import ImageOptions
 
 LARGEST_SIDE = 4096
 """The largest side in pixels of images that are not resized."""
@@ -34,10 +34,10 @@ LARGEST_SIDE = 4096
 IMAGES = folder_scan.Sort(kind="folder", one="image", endings=images.ENDINGS)
 
 
-def own(given: str, split: Split, options: ImageOptions = images.AS_THEY_ARE) -> DataSet:
+def load(split: Split, folder: Path, options: zoo.ImageOptions) -> zoo.Loaded:
     """Load one split of the images in a folder."""
     most = memory.limit()
-    found = folder_scan.find(given, IMAGES)
+    found = folder_scan.find(folder, IMAGES)
     paths, labels = found.paths(split), found.labels(split)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns about unusual metadata
@@ -47,14 +47,10 @@ def own(given: str, split: Split, options: ImageOptions = images.AS_THEY_ARE) ->
         else:
             x = _in_memory(paths, form, options)
     done = options.describe(transparent=transparent)
-    return DataSet(
-        name=f"folder:{found.name}",
-        split=split,
-        sample=Sample(Image(*form), {"label": Label(len(found.classes))} if found.classes else {}),
-        x=x,
-        labels=labels,
+    return zoo.Loaded(
+        fields={"x": x} | ({} if labels is None else {"label": labels}),
+        sample=zoo.Sample(zoo.Image(*form), {"label": zoo.Label(len(found.classes))} if found.classes else {}),
         source=f"The user's own folder of images {found.name!r}{done}",
-        licence="unknown",
         sha256=found.fingerprint(split, (*form, *([done] if done else [])))
         if isinstance(x, Stream)
         else fingerprint(x, labels),
@@ -85,8 +81,8 @@ def _common_form(paths: list[Path], options: ImageOptions) -> _Form:
             if not options.size and found != size:
                 raise DataError(
                     f"Images must have one size: {str(first)!r} is {size[0]}x{size[1]} and {str(path)!r} is "
-                    f"{found[0]}x{found[1]} pixels. Make all of them squares of one size with --set size=64 (cut; "
-                    "--set fit=pad pads them), or remove the odd ones."
+                    f"{found[0]}x{found[1]} pixels. Make all of them squares of one size with --set data.size=64 (cut; "
+                    "--set data.fit=pad pads them), or remove the odd ones."
                 )
             grey = grey and images.is_grey(image, options)
             transparent = transparent or images.is_transparent(image)
@@ -144,6 +140,20 @@ def _opened(path: Path) -> Iterator[Pillow.Image]:
 
 def _too_large(path: Path) -> str:
     return (
-        f"{str(path)!r} is larger than {LARGEST_SIDE}x{LARGEST_SIDE} pixels. Resize all images with --set size=64 or "
-        "so, or remove it."
+        f"{str(path)!r} is larger than {LARGEST_SIDE}x{LARGEST_SIDE} pixels. Resize all images with "
+        "--set data.size=64 or so, or remove it."
     )
+
+
+folder = zoo.DataSet(
+    card=zoo.DataCard(
+        title="images in a folder",
+        source="The user's own folder of images",
+        licence="unknown",
+        citation="none",
+        split="DIR/train and DIR/test, else every tenth file to test",
+    ),
+    options=zoo.ImageOptions,
+    load=load,
+    place="DIR",
+)

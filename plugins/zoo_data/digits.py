@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.contract.specs import Image, Label, Sample
+import zoo
 from zoo.core.errors import installed, missing
-from zoo.data.dataset import DataSet, Options, Split, fingerprint
-from zoo.data.named import NamedSet
 
 TRAIN = 1500
 
 
-def load(known: NamedSet, split: Split, options: Options) -> DataSet:
+def load(split: str, folder: Path, options: zoo.ImageOptions) -> dict[str, NDArray[Any]]:
     """Load the first 1,500 digits for training, or the last 297 for testing.
 
     The split keeps the bundled order, which groups the digits by writer. So most test digits come from writers who
@@ -30,8 +29,7 @@ def load(known: NamedSet, split: Split, options: Options) -> DataSet:
     images, target = _bundled()
     part = slice(TRAIN) if split == "train" else slice(TRAIN, None)
     x = np.rint(images[part].reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
-    labels = target[part].astype(np.int64)
-    return known.data_set(split, Sample(Image(1, 8, 8), {"label": Label(10)}), x, labels, fingerprint(x, labels))
+    return {"x": x, "label": target[part].astype(np.int64)}
 
 
 def _bundled() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -51,3 +49,22 @@ def _bundled() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
     images, target = load_digits(return_X_y=True)
     return images, target
+
+
+digits = zoo.DataSet(
+    card=zoo.DataCard(
+        title="Handwritten digits, small",
+        source="Optical Recognition of Handwritten Digits, test set; E. Alpaydin and C. Kaynak, 1998, "
+        "https://archive.ics.uci.edu/dataset/80; as bundled with scikit-learn",
+        licence="CC BY 4.0",
+        citation="Alpaydin & Kaynak 1998",
+        split="the bundled order: the first 1,500 to train on, the last 297 to test",
+    ),
+    options=zoo.ImageOptions,
+    sample=lambda options: zoo.Sample(zoo.Image(1, 8, 8), {"label": zoo.Label(10)}),
+    load=load,
+    classes=tuple("0123456789"),
+    train=1500,
+    test=297,
+    package="scikit-learn",
+)
