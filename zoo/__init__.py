@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         OneShot,
         Recipe,
         RMSprop,
+        RunInfo,
         Sample,
         Score,
         Task,
@@ -56,8 +57,8 @@ if TYPE_CHECKING:
 _HOME = {
     "zoo.plugin": (
         "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Chain", "Image", "Iterative", "Label", "LogMel",
-        "Metric", "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text",
-        "Vector", "setting",
+        "Metric", "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "RunInfo", "Sample", "Score", "Task",
+        "Text", "Vector", "setting",
     ),
     "zoo.core.errors": ("ZooError",),
     "zoo.benchmark.bench": ("bench",),
@@ -93,6 +94,7 @@ __all__ = [
     "OneShot",
     "RMSprop",
     "Recipe",
+    "RunInfo",
     "Sample",
     "Score",
     "Task",

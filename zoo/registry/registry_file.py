@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.core.errors import NotFoundError, PluginError, one_line, suggest
-from zoo.registry import schema
+from zoo.registry import loggers, schema
 from zoo.registry.discovery import OWN, conflict, find, load, no_recipe, package_folder, plugins, split
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def index(distribution: str) -> Index:
 
 def forget() -> None:
     """Clear the caches, so that plugins are found and imported, and registries read, again."""
-    for cached in (plugins, load, read_file, index):
+    for cached in (plugins, load, read_file, index, loggers.installed):
         cached.cache_clear()
 
 

@@ -132,8 +132,12 @@ def start(
     test: DataSet,
     checkpoint_every: int,
     origin: Mapping[str, Any] | None = None,
+    needs: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write ``recipe.json``, the description of a run; `origin` describes its starting weights."""
+    """Write ``recipe.json``, the description of a run.
+
+    `origin` describes its starting weights, and `needs` the releases that its model is built with.
+    """
     plugin = registry.find(registry.split(name)[0])
     described = {
         "format": FORMAT,
@@ -150,6 +154,7 @@ def start(
         },
         "plugin": {"distribution": plugin.distribution, "version": plugin.version},
         "from": origin,
+        "needs": dict(needs or {}),
         "checkpoint_every": checkpoint_every,
         "zoo": __version__,
         "commit": _commit(),
@@ -222,6 +227,19 @@ def check_same(folder: Path, name: str, recipe: Recipe, data: DataSet, test: Dat
                 "Resume with the same settings, or start again with --force."
             )
     check_data(folder, about, data, test, "Start again with --force.")
+
+
+def check_needs(folder: Path, needs: Mapping[str, Any]) -> None:
+    """Raise :class:`TrainingError` if a run was started with other releases than those its model needs now."""
+    begun = described(folder).get("needs") or {}
+    for key in sorted({*begun, *needs}):
+        before, now = begun.get(key), needs.get(key)
+        if before is None or now is None or before["sha256"] != now["sha256"]:
+            first, second = (f"{one['name']} ({one['sha256'][:12]})" if one else "none" for one in (before, now))
+            raise TrainingError(
+                f"{folder} was started with the release {first} as {key!r}, and now it is {second}. "
+                "Install the release that it was started with, or start again with --force."
+            )
 
 
 def check_data(folder: Path, about: Mapping[str, Any], data: DataSet, test: DataSet, what_to_do: str) -> None:
