@@ -183,6 +183,8 @@ def described(folder: Path) -> dict[str, Any]:
             *((loaded["data"][key], str) for key in ("name", "source", "licence", "sha256")),
             *((loaded["plugin"][key], str) for key in ("distribution", "version")),
             *((loaded[key], dict) for key in ("recipe", "sample")),
+            (loaded.setdefault("needs", {}), dict),
+            *((entry[key], str) for entry in loaded["needs"].values() for key in ("name", "sha256")),
         ):
             if not isinstance(value, kind):
                 raise TypeError(f"{value!r} is not {kind.__name__}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 Path = tuple[str | int, ...]
@@ -28,6 +29,8 @@ def flatten(value: Any) -> tuple[Any, dict[str, Tensor]]:
 
 def _encode(value: Any, path: Path, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Tensor):
+        if value.layout is not torch.strided:
+            raise TypeError(f"{_said(path)} is a tensor of the layout {value.layout}, and must be dense")
         name = ".".join(map(str, path))
         while name in tensors:  # of a key that has a dot
             name += "_"
