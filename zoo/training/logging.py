@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -51,6 +52,8 @@ class Report:
                 getattr(logger, method)(*values)
             except Exception as error:  # whatever it is, the run is worth more than its log
                 del self._loggers[name]
+                with suppress(Exception):
+                    logger.close(False)
                 self.say(f"The logger {name!r} failed and is dropped; the run goes on: {one_line(error)[:200]}")
 
     def say(self, text: str) -> None:
