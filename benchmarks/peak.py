@@ -44,7 +44,7 @@ def operations(name: str) -> int:
     batch = batches.train(0, torch.zeros(()))
     # Fused attention is not counted on every device; attention as plain matrix products is.
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-        for number, objective in enumerate(model.objectives):
+        for number, objective in enumerate(model.phases(recipe, module)):
             Phase(number, objective, module, recipe, cpu, World()).move(lambda part: batch, 0)
     return int(counter.get_total_flops())
 

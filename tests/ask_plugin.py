@@ -202,5 +202,5 @@ sentence = zoo.Model(
     objectives=(zoo.Objective(text_loss),),
     tasks=text_tasks,
     generate=zoo.Autoregressive("step"),
-    recipes={"tiny": Recipe(data="descriptions", length=8, steps=20, batch=16, precision="fp32")},
+    recipes={"tiny": Recipe(data=zoo.use("descriptions", length=8), steps=20, batch=16, precision="fp32")},
 )

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.contract import names
+from zoo.contract.batch import Batch
 from zoo.contract.data import (
     AudioOptions,
     DataCard,
@@ -29,6 +30,8 @@ from zoo.contract.data import (
     TextOptions,
 )
 from zoo.contract.generation import Autoregressive, Chain, Generation, Iterative, OneShot
+from zoo.contract.logger import RunInfo
+from zoo.contract.objective import AdamW, Objective, RMSprop
 from zoo.contract.recipe import Recipe
 from zoo.contract.settings import setting
 from zoo.contract.specs import (
@@ -78,6 +81,7 @@ __all__ = [
     "Options",
     "RMSprop",
     "Recipe",
+    "RunInfo",
     "Sample",
     "Score",
     "Task",
@@ -88,88 +92,6 @@ __all__ = [
     "setting",
     "use",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A batch of samples: the input of objectives and metrics."""
-
-    x: Tensor
-    """Images: float32 (b, c, h, w) in [0, 1]. Text: int64 (b, length). Audio clips: float32 (b, samples) in [-1, 1], or
-    (b, bands, frames) in [0, 1]."""
-    fields: Mapping[str, Tensor]
-    """The other fields of the samples, by name: ``batch["caption"]``. Labels are int64."""
-    index: Tensor
-    """int64 (b,): the position of each sample in its data set."""
-    progress: Tensor
-    """float32 scalar: the fraction of the run that is done, 0 to 1."""
-
-    def __getitem__(self, name: str) -> Tensor:
-        """A field of the samples, (b, …); ``"x"`` is the modelled one. Raises KeyError for one that they have not."""
-        return self.x if name == "x" else self.fields[name]
-
-    @property
-    def labels(self) -> Tensor:
-        """The field ``label``, int64 (b,); zeros where the data set has none."""
-        return self.fields["label"] if "label" in self.fields else self.index * 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdamW(Checked):
-    """AdamW (Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101).
-
-    `lr` is a number, or the name of a recipe field. Weight decay acts on matrices and convolution kernels, not on
-    biases and norms.
-    """
-
-    lr: float | str = "lr"
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    weight_decay: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class RMSprop(Checked):
-    """RMSprop (Hinton 2012). `lr` and weight decay work as in :class:`AdamW`."""
-
-    lr: float | str = "lr"
-    alpha: float = 0.99
-    eps: float = 1e-8
-    weight_decay: float = 0.0
-
-
-@dataclass(frozen=True)
-class Objective(Checked):
-    """One phase of training: what it minimises, which weights it moves, and when.
-
-    ``loss(module, batch, recipe)`` returns named scalar tensors. The trainer minimises their sum and logs each term.
-    A loss may change buffers of the module (as batch norm does in training mode), and nothing else. One training step
-    runs the phases that are due, in order, each on a new batch. The trainer seeds torch before each phase of each
-    step, so a loss may call ``torch.randn_like`` and resume is still exact.
-    """
-
-    loss: Callable[[Any, Batch, Any], Mapping[str, Tensor]]
-    params: tuple[str, ...] = ()
-    """The submodules whose weights this phase updates; () means all. Weights that `build` froze stay frozen."""
-    optimiser: AdamW | RMSprop = AdamW()
-    every: int = 1
-    """The phase is due when ``step % every == 0``."""
-    during: tuple[float, float] = (0.0, 1.0)
-    """The phase is due from the first to before the second of these fractions of the run. Its learning rate warms up
-    and decays within this interval."""
-    after: Callable[[Any, Any], None] | None = None
-    """``after(module, recipe)`` runs after each step of the phase: a projection such as weight clipping."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        start, end = self.during
-        if self.every < 1 or not 0 <= start < end <= 1:
-            raise PluginError(
-                f"An objective has every = {self.every} and during = {self.during}: every must be at least 1, "
-                "and during two fractions of the run, 0 ≤ start < end ≤ 1."
-            )
-        if twice := _twice(self.params):
-            raise PluginError(f"An objective has params = {self.params!r}, which names {twice!r} twice.")
 
 
 @dataclass(frozen=True)
@@ -242,11 +164,12 @@ class Model(Checked):
     """A model: architecture, objectives, tasks, and the recipes that train it."""
 
     card: Card
-    build: Callable[[Any, Sample], nn.Module]
-    """``build(recipe, sample)`` makes the module for samples of that form, with newly initialised weights. Weights
-    that it freezes with ``requires_grad_(False)`` stay frozen in every phase. A frozen submodule that it leaves in eval
-    mode stays in eval mode."""
-    objectives: tuple[Objective, ...]
+    build: Callable[..., nn.Module]
+    """``build(recipe, sample)`` makes the module for samples of that form, with newly initialised weights; the models
+    of `needs` are further arguments, by name. Weights that it freezes with ``requires_grad_(False)`` stay frozen in
+    every phase."""
+    objectives: tuple[Objective, ...] | Callable[[Any, Any], tuple[Objective, ...]]
+    """The phases of training, in order. A function ``objectives(recipe, module)`` where they depend on these."""
     tasks: Callable[[Any], Mapping[str, Task]]
     """``tasks(module)`` returns the tasks of the module by name."""
     recipes: Mapping[str, Recipe]
@@ -261,11 +184,19 @@ class Model(Checked):
     """``finish(module, batches, recipe)`` runs before each checkpoint is written, with the module in eval mode and
     without gradients. It fits what gradients do not fit, such as a prior over latents, and writes it into buffers that
     training does not read. `batches` is one pass over the training data."""
+    frozen: tuple[str, ...] = ()
+    """Submodules that nothing changes: their weights are not trained, and they are always in eval mode, so their
+    statistics stay and their dropout is off. The trainer checks both."""
+    needs: Mapping[str, str] | Callable[[Any], Mapping[str, str]] | None = None
+    """Released models that this one is built with, by argument of `build`: ``{"features": "features.mnist"}``, or a
+    function ``needs(recipe)``. Each is a module with its released weights, frozen and in eval mode."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.objectives:
             raise PluginError("Model: it has no objectives, and needs at least one to be trained.")
+        if twice := _twice(self.frozen):
+            raise PluginError(f"Model: frozen = {self.frozen!r} names {twice!r} twice.")
         if twice := _twice(tuple(metric.name for metric in self.metrics)):
             raise PluginError(f"Model: two of its metrics are called {twice!r}. Give them different names.")
         if "tiny" not in self.recipes:
@@ -279,6 +210,14 @@ class Model(Checked):
                 raise PluginError(
                     f"Model: the recipe name {name!r} is not allowed. It may have letters, digits, '.', '-' and '_'."
                 )
+
+    def phases(self, recipe: Any, module: Any) -> tuple[Objective, ...]:
+        """Return the objectives of a module."""
+        return self.objectives(recipe, module) if callable(self.objectives) else self.objectives
+
+    def needed(self, recipe: Any) -> Mapping[str, str]:
+        """Return the SOURCE of each released model that a recipe needs, by argument of `build`."""
+        return (self.needs(recipe) if callable(self.needs) else self.needs) or {}
 
     def generation(self, module: Any) -> Generation | None:
         """Return how a module of this model generates."""

@@ -69,6 +69,10 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         "## Training",
         "",
         f"- Data: {data['name']}. {data['source'].rstrip('.')}. Licence of the data: {data['licence']}.",
+        *(
+            f"- Built with: {one['name']} (manifest SHA-256 {one['sha256']})."
+            for one in (provenance.get("needs") or {}).values()
+        ),
         f"- Recipe: {recipe['steps']:,} steps of {recipe['batch']} samples, seed {recipe['seed']}; "
         f"the whole recipe is in manifest.json.",
         f"- Cost: {provenance['seconds']:.0f} s on {provenance['device']}, step {provenance['step']:,}.",

@@ -18,7 +18,7 @@ from zoo.core.errors import ExportError, ParityError, unusable
 from zoo.evaluation import Measurement, measurements_file
 from zoo.media import grid as grids
 from zoo.media import kinds
-from zoo.modules import build, remove_parametrizations
+from zoo.modules import build, recorded, remove_parametrizations
 from zoo.modules.torch_backend import TorchBackend
 from zoo.plugin import Model, Task
 from zoo.release import FORMAT, GENERATE, MANIFEST, WEIGHTS, given, parse, read, seal, verify
@@ -48,7 +48,7 @@ def write(run: Path, folder: Path, checkpoint: str | None) -> None:
     """Write the release of a run's checkpoint into an empty folder."""
     about, model, recipe, sample = run_folder.model_of(run)
     held = checkpoints.read(run, checkpoint or run_folder.released(recipe))
-    module = build(model, recipe, sample, about["name"])
+    module = build(model, recipe, sample, about["name"], recorded(about.get("needs"), str(run)))
     checkpoints.load_module(checkpoints.weights(held), module)
     # In eval mode: in training mode, reading a spectrally normalised weight changes it.
     module = remove_parametrizations(module.eval())
@@ -201,6 +201,7 @@ def _manifest(
             "data": about["data"],
             **({"further": about["further"]} if "further" in about else {}),
             "from": about.get("from"),
+            **({"needs": about["needs"]} if about.get("needs") else {}),
             "step": held.state.step,
             "seconds": round(held.state.seconds, 1),
             "device": held.state.device,

@@ -58,7 +58,7 @@ def encoder_loss(aae: AAE, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Ten
     return {"encoder": F.softplus(-aae.discriminator(aae.encode(batch.x))).mean()}
 
 
-adversary = zoo.AdamW(lr="adversary_lr", betas=(0.5, 0.999))
+adversary = zoo.AdamW(betas=(0.5, 0.999))
 
 digits, mnist, tiny = nets.bases(Recipe)
 
@@ -72,8 +72,8 @@ aae = zoo.Model(
     build=AAE,
     objectives=(
         zoo.Objective(reconstruction_loss, params=("encoder", "decoder")),
-        zoo.Objective(discriminator_loss, params=("discriminator",), optimiser=adversary),
-        zoo.Objective(encoder_loss, params=("encoder",), optimiser=adversary),
+        zoo.Objective(discriminator_loss, params=("discriminator",), lr="adversary_lr", optimiser=adversary),
+        zoo.Objective(encoder_loss, params=("encoder",), lr="adversary_lr", optimiser=adversary),
     ),
     tasks=nets.tasks,
     generate=zoo.OneShot("decode"),

@@ -199,7 +199,7 @@ vq_vae = zoo.Model(
     build=VQVAE,
     objectives=(
         zoo.Objective(loss, params=("encoder", "decoder"), during=(0, 0.5)),
-        zoo.Objective(prior_loss, params=("prior",), optimiser=zoo.AdamW(lr="prior_lr"), during=(0.5, 1)),
+        zoo.Objective(prior_loss, params=("prior",), lr="prior_lr", during=(0.5, 1)),
     ),
     tasks=tasks,
     generate=generation,

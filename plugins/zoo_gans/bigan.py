@@ -125,7 +125,7 @@ bigan = zoo.Model(
     build=BiGAN,
     objectives=(
         zoo.Objective(discriminator_loss, params=("discriminator",), optimiser=gan.adam),
-        zoo.Objective(inverse_loss, params=("generator", "encoder"), optimiser=gan.generator_adam),
+        zoo.Objective(inverse_loss, params=("generator", "encoder"), lr="generator_lr", optimiser=gan.adam),
     ),
     tasks=tasks,
     generate=zoo.OneShot("decode"),

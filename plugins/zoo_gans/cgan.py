@@ -86,7 +86,7 @@ cgan = zoo.Model(
     build=CGAN,
     objectives=(
         zoo.Objective(discriminator_loss, params=("discriminator",), optimiser=gan.adam),
-        zoo.Objective(generator_loss, params=("generator", "embedding"), optimiser=gan.generator_adam),
+        zoo.Objective(generator_loss, params=("generator", "embedding"), lr="generator_lr", optimiser=gan.adam),
     ),
     tasks=tasks,
     generate=zoo.OneShot("decode"),

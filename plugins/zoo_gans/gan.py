@@ -10,7 +10,6 @@ softplus(−l) and −log(1 − D) = softplus(l): neither overflows.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Mapping
@@ -60,11 +59,10 @@ def generator_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[st
 
 
 adam = zoo.AdamW(betas=(0.5, 0.999))  # Radford et al. 2016, section 4
-generator_adam = dataclasses.replace(adam, lr="generator_lr")
 
 objectives = (
     zoo.Objective(discriminator_loss, params=("discriminator",), optimiser=adam),
-    zoo.Objective(generator_loss, params=("generator",), optimiser=generator_adam),
+    zoo.Objective(generator_loss, params=("generator",), lr="generator_lr", optimiser=adam),
 )
 
 gan = zoo.Model(

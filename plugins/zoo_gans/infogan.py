@@ -179,8 +179,8 @@ infogan = zoo.Model(
     build=InfoGAN,
     objectives=(
         zoo.Objective(gan.discriminator_loss, params=("discriminator",), optimiser=gan.adam),
-        zoo.Objective(q_network_loss, params=("q_network",), optimiser=gan.generator_adam),
-        zoo.Objective(generator_loss, params=("generator", "embedding"), optimiser=gan.generator_adam),
+        zoo.Objective(q_network_loss, params=("q_network",), lr="generator_lr", optimiser=gan.adam),
+        zoo.Objective(generator_loss, params=("generator", "embedding"), lr="generator_lr", optimiser=gan.adam),
     ),
     tasks=tasks,
     generate=zoo.OneShot("decode"),

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 import zoo
-from zoo_gans import nets
+from zoo_gans import gan, nets
 from zoo_gans.dcgan import dcgan
 from zoo_gans.nets import GAN
 
@@ -29,7 +29,7 @@ def generator_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[st
     return {"generator": (gan.discriminate(nets.fake(gan, batch)) - 1).square().mean() / 2}
 
 
-discriminator, generator = dcgan.objectives
+discriminator, generator = gan.objectives
 
 lsgan = dataclasses.replace(
     dcgan,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 import zoo
-from zoo_gans import nets
+from zoo_gans import gan, nets
 from zoo_gans.dcgan import dcgan
 from zoo_gans.nets import GAN, Recipe
 from zoo_gans.wgan import generator_loss
@@ -34,7 +34,7 @@ def discriminator_loss(gan: GAN, batch: zoo.Batch, recipe: zoo.Recipe) -> Mappin
     return {"d_real": F.relu(1 - real).mean(), "d_fake": F.relu(1 + fake).mean()}
 
 
-discriminator, generator = dcgan.objectives
+discriminator, generator = gan.objectives
 
 sngan = dataclasses.replace(
     dcgan,

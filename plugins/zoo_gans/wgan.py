@@ -43,6 +43,11 @@ def clip(gan: GAN, recipe: Recipe) -> None:
         weight.clamp_(-recipe.bound, recipe.bound)
 
 
+objectives = (  # n_critic = 5; a step is a step of the critic
+    zoo.Objective(critic_loss, params=("discriminator",), optimiser=zoo.RMSprop(), after=clip),
+    zoo.Objective(generator_loss, params=("generator",), lr="generator_lr", optimiser=zoo.RMSprop(), every=5),
+)
+
 wgan = zoo.Model(
     card=zoo.Card(
         title="Wasserstein GAN",
@@ -51,10 +56,7 @@ wgan = zoo.Model(
         citation="Arjovsky, Chintala & Bottou 2017",
     ),
     build=build,
-    objectives=(  # n_critic = 5; a step is a step of the critic
-        zoo.Objective(critic_loss, params=("discriminator",), optimiser=zoo.RMSprop(), after=clip),
-        zoo.Objective(generator_loss, params=("generator",), optimiser=zoo.RMSprop(lr="generator_lr"), every=5),
-    ),
+    objectives=objectives,
     tasks=nets.tasks,
     generate=zoo.OneShot("decode"),
     finish=nets.finish,

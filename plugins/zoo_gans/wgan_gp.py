@@ -46,7 +46,7 @@ def critic_loss(gan: GAN, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tens
     return {"distance": fake.float().mean() - real.float().mean(), "penalty": recipe.penalty * penalty}
 
 
-critic, generator = wgan.wgan.objectives
+critic, generator = wgan.objectives
 adam = zoo.AdamW(betas=(0.0, 0.9))  # algorithm 1
 
 wgan_gp = dataclasses.replace(
@@ -60,7 +60,7 @@ wgan_gp = dataclasses.replace(
     build=build,
     objectives=(
         dataclasses.replace(critic, loss=critic_loss, optimiser=adam, after=None),
-        dataclasses.replace(generator, optimiser=dataclasses.replace(adam, lr="generator_lr"), every=2),
+        dataclasses.replace(generator, optimiser=adam, every=2),
     ),
     recipes={
         "digits": Recipe(

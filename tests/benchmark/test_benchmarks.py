@@ -99,7 +99,7 @@ def test_a_plain_loop_is_the_trainer_step_by_step(name: str, own_data: dict[str,
         recipe, data=zoo.use(own_data[recipe.data.name]), batch=4, warmup=2, steps=3, precision="fp32"
     )
 
-    how = TrainOptions(compiled=None, sharded=False, checkpoint_every=3, tensorboard=False, release=False, quiet=True)
+    how = TrainOptions(compiled=None, sharded=False, checkpoint_every=3, loggers={}, release=False, quiet=True)
     run = TrainingRun(name, model, recipe, tmp_path, CPU, World(), None, None, False, how)
     fresh = {key: value.clone() for key, value in run.module.state_dict().items()}
     loop.train(run, lambda: None)

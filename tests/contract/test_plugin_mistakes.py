@@ -183,10 +183,10 @@ CONTRACT = {
     "the class of a generation": Mistake(
         'zoo.OneShot("decode")', "zoo.OneShot", ("generate is the class OneShot",), "mine = zoo.Model("
     ),
-    "an optimiser of torch": Mistake(
+    "the name of an optimiser": Mistake(
         "zoo.Objective(loss)",
-        "zoo.Objective(loss, optimiser=torch.optim.SGD)",
-        ("Objective: optimiser is the class SGD, and should be zoo.AdamW or zoo.RMSprop",),
+        'zoo.Objective(loss, optimiser="sgd")',
+        ("Objective: optimiser is 'sgd', and should be zoo.AdamW, zoo.RMSprop or a function",),
     ),
     "the class of an optimiser": Mistake(
         "zoo.Objective(loss)",
@@ -343,13 +343,13 @@ MODULE = {
     ),
     "a learning rate of 0": Mistake(
         "zoo.Objective(loss)",
-        "zoo.Objective(loss, optimiser=zoo.AdamW(lr=0.0))",
+        "zoo.Objective(loss, lr=0.0)",
         ("has the learning rate 0.0, and must have one above 0",),
         "def loss(",
     ),
     "no such learning rate": Mistake(
         "zoo.Objective(loss)",
-        'zoo.Objective(loss, optimiser=zoo.AdamW(lr="lrr"))',
+        'zoo.Objective(loss, lr="lrr")',
         (
             "lr = 'lrr'",
             "Did you mean 'lr'?",

@@ -26,7 +26,7 @@ from zoo.release import WEIGHTS, read
 from zoo.release.resolve import find
 from zoo.runtime.example_inputs import example
 from zoo.sampling import autoregressive, generation
-from zoo.training import checkpoints, run_folder
+from zoo.training import checkpoints, frozen, run_folder
 from zoo_export import onnx_graph
 from zoo_export.onnx_graph import INSIDE
 
@@ -57,9 +57,12 @@ def test_every_phase_moves_its_weights(model_name: str, shelf: Shelf) -> None:
     _, _, _, sample = run_folder.model_of(shelf.run(model_name))
     fresh, trained = build(model, recipe, sample, model_name), _checkpoint(shelf.run(model_name))
     moved = {name for name, weight in fresh.named_parameters() if not torch.equal(weight, trained[f"module.{name}"])}
-    for objective in model.objectives:
+    for objective in model.phases(recipe, fresh):
         for path in objective.params or ("",):
             assert any(name.startswith(path) for name in moved), f"{objective.loss.__name__} moves {path or 'nothing'}"
+    held = frozen.paths(model, fresh)
+    for name, tensor in fresh.state_dict().items():
+        assert not frozen.inside(name, held) or torch.equal(tensor, trained[f"module.{name}"]), name
 
 
 def test_metrics_hold_every_term_of_every_step(model_name: str, shelf: Shelf) -> None:

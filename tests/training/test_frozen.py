@@ -69,7 +69,7 @@ def test_a_frozen_part_of_a_model_of_one_phase(frozen: Patch, tmp_path: Path) ->
             assert torch.equal(ema[name], before[name]), name
         elif name.startswith("decoder."):
             assert not torch.equal(after[name], before[name]), name
-    moments = {name.split(".")[1] for name in trained(tmp_path / "run", "optimiser.")}
+    moments = {name.split(".")[2] for name in trained(tmp_path / "run", "optimiser.")}
     assert len(moments) == sum(name.startswith("decoder.") for name in before)
     whole = checkpoints.read(tmp_path / "run").tensors
     checkpoints.path_of(tmp_path / "run", 20).unlink()
@@ -123,6 +123,7 @@ def test_a_part_in_eval_mode_that_is_trained_trains(frozen: Patch, tmp_path: Pat
 
 def test_released_weights_can_be_frozen(frozen: Patch, shelf: Shelf, tmp_path: Path) -> None:
     """Fine-tuning: the encoder is the release's afterwards, and the decoder is not."""
+    shelf.run("ae")  # with the model as it is
     frozen("ae", lambda module: module.encoder.requires_grad_(False))  # type: ignore[union-attr,operator]
     zoo.train("ae.tiny", start=shelf.release("ae"), out=tmp_path / "run", release=False, quiet=True)
     released, after = zoo.load_module(shelf.release("ae")).state_dict(), trained(tmp_path / "run")
@@ -149,3 +150,71 @@ def test_a_phase_with_nothing_left_to_move_is_refused(
     with raises(PluginError, *says):  # of a plugin that has changed since the run began
         zoo.train(f"{name}.tiny", out=run, resume=True, quiet=True)
     assert contents(run) == before
+
+
+# What the model declares
+
+
+def test_what_a_model_declares_frozen_keeps_every_bit(frozen: Patch, tmp_path: Path) -> None:
+    """Weights and BatchNorm's statistics: with weight decay, clipping and EMA, and after a resume."""
+    objectives = tuple(map(decayed, registry.load("vae").objectives))
+    model = frozen("vae", lambda module: None, frozen=("encoder",), objectives=objectives)
+    options = {"set": {"clip": 0.1, "ema": 0.9}, "checkpoint_every": 8, "release": False, "quiet": True}
+    zoo.train("vae.tiny", out=tmp_path / "run", **options)  # type: ignore[arg-type]
+    before, after, ema = fresh("vae.tiny", model), trained(tmp_path / "run"), trained(tmp_path / "run", "ema.")
+    held = [name for name in before if name.startswith("encoder.")]
+    assert any("running_mean" in name for name in held)
+    assert any("num_batches_tracked" in name for name in held)
+    for name in held:
+        assert torch.equal(after[name], before[name]), name
+        assert name not in ema or torch.equal(ema[name], before[name]), name
+    assert not any(torch.equal(after[name], before[name]) for name in before if name.startswith("decoder."))
+    whole = checkpoints.read(tmp_path / "run").tensors
+    checkpoints.path_of(tmp_path / "run", 20).unlink()
+    zoo.train("vae.tiny", out=tmp_path / "run", resume=True, **options)  # type: ignore[arg-type]
+    resumed = checkpoints.read(tmp_path / "run").tensors
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_fine_tuning_keeps_the_frozen_weights_of_its_start(frozen: Patch, shelf: Shelf, tmp_path: Path) -> None:
+    start = shelf.run("vae")
+    frozen("vae", lambda module: None, frozen=("encoder",))
+    zoo.train("vae.tiny", start=start, set={"lr": 0.1}, out=tmp_path / "run", release=False, quiet=True)
+    before, after = trained(start), trained(tmp_path / "run")
+    for name in before:
+        assert torch.equal(after[name], before[name]) or not name.startswith("encoder."), name
+    assert not any(torch.equal(after[name], before[name]) for name in before if name.startswith("decoder."))
+
+
+def test_a_frozen_part_is_in_eval_mode_in_every_phase(frozen: Patch, tmp_path: Path) -> None:
+    """A part without weights too, such as dropout; also after a checkpoint, which evaluates the whole model."""
+    model = registry.load("ae")
+    modes: list[tuple[bool, bool]] = []
+
+    def loss(module: nn.Module, batch: zoo.Batch, recipe: zoo.Recipe) -> dict[str, torch.Tensor]:
+        modes.append((module.get_submodule("noise").training, module.training))
+        return dict(model.objectives[0].loss(module, batch, recipe))  # type: ignore[index]
+
+    def build(module: nn.Module) -> None:
+        module.add_module("noise", nn.Sequential(nn.Dropout(0.5)))
+
+    frozen("ae", build, frozen=("noise",), objectives=(zoo.Objective(loss),))
+    zoo.train("ae.tiny", out=tmp_path / "run", checkpoint_every=5, release=False, quiet=True)
+    assert set(modes) == {(False, True)}
+    assert len(modes) == 21  # the rehearsal's is the first
+
+
+def test_a_frozen_part_that_changes_later_stops_the_run(frozen: Patch, tmp_path: Path) -> None:
+    """A projection that the rehearsal does not catch: the next checkpoint is not written."""
+    calls: list[int] = []
+
+    def project(module: nn.Module, recipe: zoo.Recipe) -> None:
+        calls.append(1)
+        if len(calls) == 8:
+            module.get_parameter("encoder.1.bias").add_(1e-7)
+
+    objective = dataclasses.replace(registry.load("ae").objectives[0], after=project)  # type: ignore[index]
+    frozen("ae", lambda module: None, frozen=("encoder",), objectives=(objective,))
+    with raises(PluginError, "'encoder.1.bias' is frozen, and has changed by step 10"):
+        zoo.train("ae.tiny", out=tmp_path / "run", checkpoint_every=5, release=False, quiet=True)
+    assert checkpoints.steps(tmp_path / "run") == [5]

@@ -246,7 +246,8 @@ def test_a_damaged_recipe_file(content: str, run: Path, refused: Refused) -> Non
     [
         {"name": None}, {"name": "vae"}, {"name": "vea.tiny"}, {"recipe": []}, {"recipe": {"steps": "x"}},
         {"recipe": {"nosuch": 1}}, {"sample": []}, {"sample": {}}, {"sample": {"x": {"kind": []}, "classes": 10}},
-        {"sample": {"x": {"kind": "image", "channels": 1, "height": 8, "width": 8}, "classes": "x"}},
+        {"sample": {"x": {"kind": "image", "channels": 1, "height": 8, "width": 8}, "fields": {"label": "x"}}},
+        {"needs": 3}, {"needs": {"features": {}}}, {"needs": {"features": {"name": "vae.tiny", "sha256": "0"}}},
         {"data": None}, {"data": {}}, {"plugin": {}}, {"zoo": 1}, {"commit": None},
     ],
     ids=str,
@@ -260,7 +261,7 @@ def test_a_recipe_file_with_wrong_values(wrong: dict[str, Any], run: Path) -> No
 
 def test_a_run_of_a_newer_zoo(run: Path, refused: Refused) -> None:
     described = json.loads((run / "recipe.json").read_text())
-    (run / "recipe.json").write_text(json.dumps(described | {"format": 2, "zoo": "9.0"}))
+    (run / "recipe.json").write_text(json.dumps(described | {"format": run_folder.FORMAT + 1, "zoo": "9.0"}))
     refused("export", run, "-o", "new", says=("newer zoo (9.0)", "pip install --upgrade genzoo"))
 
 

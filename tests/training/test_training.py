@@ -20,7 +20,7 @@ import zoo
 from conftest import Command, Refused, Shelf, patch_registry, raises, slow
 from zoo import data, registry
 from zoo.core import files
-from zoo.core.errors import MissingPackageError, SettingError, TrainingError
+from zoo.core.errors import SettingError, TrainingError
 from zoo.training import checkpoints, curves, finetune, run_folder
 from zoo.training.batches import Batches, split
 from zoo.training.distributed import World
@@ -473,26 +473,6 @@ def test_smoothing_leaves_short_curves_and_evens_long_ones() -> None:
     assert curves.smooth([1.0, 5.0, 2.0]) == [1.0, 5.0, 2.0]
     noisy = np.random.default_rng(0).normal(size=1000)
     assert np.std(curves.smooth(noisy.tolist())[200:]) < 0.5 * np.std(noisy)
-
-
-def test_tensorboard(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    train("vae.tiny", tmp_path / "run", tensorboard=True)
-    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"), size_guidance={"images": 0})
-    events.Reload()
-    tags = events.Tags()
-    assert {"loss/reconstruction", "loss/kl", "lr", "test/negative_elbo"} <= set(tags["scalars"])
-    assert tags["images"] == ["samples"]
-    assert [event.step for event in events.Scalars("loss/kl")] == list(range(1, 21))
-
-
-def test_tensorboard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoo.pipeline.train.installed", lambda package: package != "tensorboard")
-    with raises(MissingPackageError, "--tensorboard needs tensorboard", "pip install 'genzoo[tensorboard]'"):
-        train("vae.tiny", tmp_path / "run", tensorboard=True)
-    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.filterwarnings("ignore")  # torch.compile warns of what it meets on the way

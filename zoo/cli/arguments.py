@@ -100,6 +100,13 @@ def complete_device(ctx: click.Context, param: click.Parameter, incomplete: str)
     return [CompletionItem(name) for name in ("auto", "cpu", "cuda", "mps") if name.startswith(incomplete)]
 
 
+def complete_logger(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete names of loggers."""
+    from zoo.registry import loggers
+
+    return [CompletionItem(name) for name in loggers.installed() if name.startswith(incomplete)]
+
+
 def complete_task(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the tasks of the SOURCE in the command line."""
     from zoo.release import read

@@ -12,6 +12,7 @@ import click
 from zoo.cli.arguments import (
     complete_data,
     complete_device,
+    complete_logger,
     complete_name,
     complete_setting,
     complete_source,
@@ -69,7 +70,10 @@ from zoo.cli.cpu_tuning import prepare
     "--checkpoint-every", type=int, metavar="STEPS",
     help="Steps between checkpoints.  [default: a tenth of the run; with --resume: unchanged]",
 )  # fmt: skip
-@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard logs to RUN/tensorboard.")
+@click.option(
+    "--log", "log", multiple=True, metavar="LOGGER", shell_complete=complete_logger,
+    help="Also log to tensorboard, mlflow or another installed logger; may be repeated.",
+)  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Show only errors and warnings.")
 @click.option("--no-release", is_flag=True, help="Train without writing a release at the end.")
 def train_command(
@@ -88,7 +92,7 @@ def train_command(
     deterministic: bool,
     shard: bool,
     checkpoint_every: int | None,
-    tensorboard: bool,
+    log: tuple[str, ...],
     quiet: bool,
     no_release: bool,
 ) -> None:
@@ -120,7 +124,7 @@ def train_command(
         shard=shard,
         checkpoint_every=checkpoint_every,
         release=not no_release,
-        tensorboard=tensorboard,
+        log=log,
         quiet=quiet,
     )
     from zoo.training.distributed import rank

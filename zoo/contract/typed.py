@@ -18,7 +18,7 @@ from zoo.core.errors import PluginError, suggest
 SHOWN = 60
 """The largest number of characters of a value in an error message."""
 
-TORCH = {"nn": types.SimpleNamespace(Module=Any), "Tensor": Any}
+TORCH = {"nn": types.SimpleNamespace(Module=Any), "Tensor": Any, "Optimizer": Any}
 """Names in annotations that only type checkers import."""
 
 

@@ -155,7 +155,8 @@ def _of_run(run: Path, checkpoint: str | None, device: str) -> Loaded:
 
     about, model, recipe, sample = runs.model_of(run)
     held = checkpoints.read(run, checkpoint or runs.released(recipe))
-    module = modules.build(model, recipe, sample, about["name"])
+    needs = modules.recorded(about.get("needs"), str(run))
+    module = modules.build(model, recipe, sample, about["name"], needs)
     checkpoints.load_module(checkpoints.weights(held), module)
     where = torch_device(device)
     module = module.eval().to(where)

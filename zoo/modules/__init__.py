@@ -1,5 +1,6 @@
 """The torch modules of plugins: built from a recipe or a release, run as a backend, and traced."""
 
-from zoo.modules.torch_module import build, derive_seed, load_module, of_release, remove_parametrizations
+from zoo.modules.needs import NEEDED
+from zoo.modules.torch_module import build, derive_seed, load_module, of_release, recorded, remove_parametrizations
 
-__all__ = ["build", "derive_seed", "load_module", "of_release", "remove_parametrizations"]
+__all__ = ["NEEDED", "build", "derive_seed", "load_module", "of_release", "recorded", "remove_parametrizations"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from zoo import registry
 from zoo.contract import settings, typed
-from zoo.core.errors import NotFoundError, PluginError, ReleaseError, one_line, unusable
+from zoo.core import files
+from zoo.core.errors import NotFoundError, PluginError, ReleaseError, ZooError, one_line, suggest, unusable
 
 try:
     import torch
@@ -19,9 +22,10 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.utils import parametrize
 
-from zoo.contract.specs import Sample
+from zoo.contract.specs import Sample, sample_from_json
+from zoo.modules.needs import NEEDED, needed
 from zoo.plugin import Model, Recipe
-from zoo.release import Release, read
+from zoo.release import MANIFEST, Release, read
 from zoo.release.resolve import find
 
 
@@ -31,12 +35,20 @@ def derive_seed(*parts: object) -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
-def build(model: Model, recipe: Recipe, sample: Sample, name: str) -> nn.Module:
-    """Build a module with weights initialised by the recipe's seed; raise :class:`PluginError` if the plugin fails."""
+def build(
+    model: Model, recipe: Recipe, sample: Sample, name: str, needs: Mapping[str, nn.Module] | None = None
+) -> nn.Module:
+    """Build a module with weights initialised by the recipe's seed; raise :class:`PluginError` if the plugin fails.
+
+    `needs` are the modules that it is built with; None loads the releases that the model needs. The submodules that the
+    model declares frozen are so, and in eval mode.
+    """
+    if needs is None:
+        needs = {key: _held(of_release(release), release.name) for key, release in needed(model, recipe, name).items()}
     try:
         with torch.random.fork_rng(devices=[]):  # the caller's generator does not change
             torch.manual_seed(derive_seed(recipe.seed, "weights"))
-            module: object = model.build(recipe, sample)
+            module: object = model.build(recipe, sample, **needs)
     except PluginError as error:  # an invalid declaration
         raise registry.fault(registry.split(name)[0], str(error), error, model.build) from error
     except Exception as error:
@@ -53,7 +65,64 @@ def build(model: Model, recipe: Recipe, sample: Sample, name: str) -> nn.Module:
             f"build returns {typed.shown(module)}, and must return a torch.nn.Module",
             model.build,
         )
+    parts = dict(module.named_modules())
+    for path in model.frozen:
+        if not path or path not in parts:
+            raise registry.fault(
+                registry.split(name)[0],
+                f"frozen = {model.frozen!r}, and {type(module).__name__} has no submodule {path!r}."
+                f"{suggest(path, filter(None, parts))}",
+                model.build,
+            )
+        _held(parts[path])
     return module
+
+
+def _held(module: nn.Module, name: str = "") -> nn.Module:
+    """A module, frozen and in eval mode; marked as the needed release `name`, if it is one."""
+    if name:
+        setattr(module, NEEDED, name)
+    return module.requires_grad_(False).eval()
+
+
+def recorded(needs: Any, where: str) -> dict[str, nn.Module]:
+    """The modules of needed releases as a run or a manifest describes them; see :func:`zoo.modules.needs.describe`.
+
+    Their plugins must be installed. A release that is installed under its name, with the same hash, gives its weights;
+    else they are fresh, for weights that come from elsewhere. Raises :class:`ReleaseError` that names `where` for a
+    description that is damaged.
+    """
+    made = {}
+    try:
+        for key, entry in dict(needs or {}).items():
+            name, sha256 = str(entry["name"]), entry["sha256"]
+            module = _installed(name, sha256)
+            if module is None:
+                model = _model(name, f"{where} needs {name}")
+                recipe = settings.from_json(type(next(iter(model.recipes.values()))), dict(entry["recipe"]))
+                sample = sample_from_json(entry["sample"], f"{where}: needs {key!r}")
+                module = build(model, recipe, sample, name, recorded(entry["needs"], where)).eval()
+            made[key] = _held(remove_parametrizations(module), name)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ReleaseError(f"{where} is damaged: needs is not usable ({one_line(error)[:100]}).") from error
+    return made
+
+
+def _installed(name: str, sha256: str) -> nn.Module | None:
+    """The module of the release that is installed under a name, if its manifest has this hash; else None."""
+    try:
+        folder = find(name)
+        return of_release(read(folder)) if files.sha256(folder / MANIFEST) == sha256 else None
+    except ZooError:
+        return None
+
+
+def _model(name: str, purpose: str) -> Model:
+    """The model of ``model.recipe``; :class:`NotFoundError` if its plugin is not installed."""
+    plugin = registry.split(name)[0]
+    if plugin not in registry.plugins():
+        raise NotFoundError(f"{purpose}, and no plugin of {plugin!r} is installed. Install the one that has it.")
+    return registry.load(plugin)
 
 
 def remove_parametrizations(module: nn.Module) -> nn.Module:
@@ -70,7 +139,9 @@ def load_module(source: str | Path) -> nn.Module:
 
     The release's plugin must be installed. Submodules that no task uses, such as a GAN's critic, are not in a release
     and have fresh weights. Parametrisations such as spectral norm are folded into plain weights. The plugin defines the
-    module's ``forward``: docs/training.md has a table of zoo's own models.
+    module's ``forward``: docs/training.md has a table of zoo's own models. The modules of releases that the model
+    needs are built as its manifest describes them; where no task uses them, they have their released weights if that
+    release is installed, and fresh ones if not.
     """
     return of_release(read(find(source)))
 
@@ -86,7 +157,8 @@ def of_release(release: Release) -> nn.Module:
         )
     model = registry.load(name)
     recipe = settings.from_json(type(next(iter(model.recipes.values()))), release.manifest["recipe"])
-    module = remove_parametrizations(build(model, recipe, release.sample, release.name).eval())
+    needs = recorded(release.manifest["provenance"].get("needs"), str(release.folder / MANIFEST))
+    module = remove_parametrizations(build(model, recipe, release.sample, release.name, needs).eval())
     try:
         tensors = load_file(path)
     except Exception as error:

@@ -22,11 +22,12 @@ from zoo import registry
 from zoo.contract import settings
 from zoo.core import files
 from zoo.core.devices import fit_threads, torch_device
-from zoo.core.errors import SettingError, installed, missing
+from zoo.core.errors import SettingError
 from zoo.data import changed
 from zoo.evaluation import Measurement, at_end, measurements_file
 from zoo.modules import build
 from zoo.plugin import Model, Recipe
+from zoo.registry import loggers
 from zoo.release import MANIFEST
 from zoo.release.resolve import RELEASE
 from zoo.training import checkpoints, distributed, loop, metric_values, run_folder
@@ -67,7 +68,7 @@ def train(
     shard: bool = False,
     checkpoint_every: int | None = None,
     release: bool = True,
-    tensorboard: bool = False,
+    log: Sequence[str] = (),
     quiet: bool = False,
 ) -> Run:
     """Train ``model.recipe`` and write its release into the run folder (default ``runs/NAME``).
@@ -77,7 +78,8 @@ def train(
     starts from. `checkpoint_every` is in steps (default: a tenth of the run; a resumed run keeps its own value).
     `resume` continues an interrupted run, which ends bit for bit as if it had not been interrupted (on one device,
     eager; on CUDA with `deterministic`). If there is no run yet, `resume` starts one; a run with a checkpoint does not
-    need `start` any more. `compile` compiles each phase, and `cuda_graphs` replays it as one launch. Under torchrun
+    need `start` any more. `compile` compiles each phase, and `cuda_graphs` replays it as one launch.
+    `log` names loggers, such as "tensorboard". Under torchrun
     every process calls this function, and only rank 0 writes files; `shard` shards the weights of a model with one
     phase over the processes (FSDP2). Raises :class:`ZooError` for any error that a user can fix.
     """
@@ -97,8 +99,7 @@ def train(
         else:
             run_folder.check_free(folder, force)
     _check(name, model, recipe, shard)
-    if tensorboard and not installed("tensorboard"):
-        raise missing("tensorboard", "tensorboard", "--tensorboard")
+    chosen = {logger: loggers.load(logger) for logger in dict.fromkeys((log,) if isinstance(log, str) else log)}
     if release:
         zoo_export.check_installed("Writing the release at the end (--no-release leaves it out)")
     with run_folder.lock(folder) if distributed.rank() == 0 else nullcontext():
@@ -110,7 +111,7 @@ def train(
                 compiled=({"mode": "reduce-overhead"} if cuda_graphs else {}) if compile or cuda_graphs else None,
                 sharded=shard,
                 checkpoint_every=_checkpoint_every(checkpoint_every, recipe, begun, where, world),
-                tensorboard=tensorboard,
+                loggers=chosen,
                 release=release,
                 quiet=quiet,
                 trace=zoo_export.tracer(),
@@ -171,10 +172,6 @@ def _check(name: str, model: Model, recipe: Recipe, shard: bool) -> None:
     if shard and distributed.count() == 1:
         raise SettingError(
             "--shard splits a model over several processes. Run: torchrun --nproc-per-node N -m zoo train … --shard"
-        )
-    if shard and len(model.objectives) > 1:
-        raise SettingError(
-            f"--shard is for models with one phase, and this one has {len(model.objectives)}. Omit --shard."
         )
 
 

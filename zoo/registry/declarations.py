@@ -12,7 +12,24 @@ from zoo.core.errors import suggest
 from zoo.registry import calling, fault
 
 if TYPE_CHECKING:
-    from zoo.plugin import Model, Sample, Task
+    from zoo.plugin import Model, Objective, Sample, Task
+
+
+def objectives(plugin: str, model: Model, recipe: Any, module: Any) -> tuple[Objective, ...]:
+    """Return the objectives of a module. Raises :class:`PluginError` unless they are a tuple of at least one."""
+    from zoo.plugin import Objective
+
+    declared = model.objectives
+    if not callable(declared):
+        return declared
+    said = f"the function {typed.name_of(declared)!r}"
+    with calling(plugin, f"{said}, which declares the objectives,", declared):
+        found: Any = model.phases(recipe, module)
+    if not isinstance(found, (tuple, list)) or not found or not all(isinstance(one, Objective) for one in found):
+        raise fault(
+            plugin, f"{said} returns {typed.shown(found)}, and should return a tuple of zoo.Objective", declared
+        )
+    return tuple(found)
 
 
 def tasks(plugin: str, model: Model, module: Any) -> Mapping[str, Task]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.core.errors import NotFoundError, PluginError, one_line, suggest
-from zoo.registry import schema
+from zoo.registry import loggers, schema
 from zoo.registry.discovery import (
     DATA,
     MODELS,
@@ -138,7 +138,7 @@ def data_index(distribution: str) -> DataIndex:
 
 def forget() -> None:
     """Clear the caches, so that plugins are found and imported, and registries read, again."""
-    for cached in (plugins, load_value, read_file, index, data_index):
+    for cached in (plugins, load_value, read_file, index, data_index, loggers.installed):
         cached.cache_clear()
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from zoo import registry
 from zoo._version import __version__
 from zoo.core.errors import MissingPackageError, ZooError, installed, one_line
+from zoo.registry import loggers
 from zoo.release import resolve
 
 TIMEOUT = 60
@@ -38,6 +39,7 @@ PACKAGES = {
 """The packages that training, export and evaluation need, and the extra that installs each."""
 
 _CHECK = "import sys; from zoo.tools import doctor; doctor.answer(sys.argv[1:])"
+_CHECK_LOGGER = "import sys; from zoo.tools import doctor; doctor.answer_logger(sys.argv[1])"
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def examine(timeout: float = TIMEOUT) -> list[Finding]:
         *_runtime(),
         *_registry_files(),
         *_plugins(timeout),
+        *_loggers(timeout),
     ]
 
 
@@ -134,6 +137,37 @@ def _plugins(timeout: float) -> list[Finding]:
     with ThreadPoolExecutor(4) as pool:
         answers = {name: answer for part in pool.map(partial(_try, timeout), groups.values()) for name, answer in part}
     return [_plugin(name, plugins, answers) for name, plugins in claims.items()]
+
+
+def _loggers(timeout: float) -> list[Finding]:
+    """Import every logger, each in a process of its own; a package that one needs may be missing."""
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(partial(_logger, timeout), loggers.installed().items()))
+
+
+def _logger(timeout: float, claims: tuple[str, tuple[registry.Plugin, ...]]) -> Finding:
+    name, (plugin, *more) = claims
+    if more:
+        return Finding("logger", name, False, registry.conflict((plugin, *more)))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", _CHECK_LOGGER, name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL, timeout=timeout, text=True,
+        )  # fmt: skip
+        kind, _, problem = done.stdout.strip().rpartition("\n")[2].partition(" ")
+        problem = problem or ("" if done.returncode == 0 else f"it ended the process with exit code {done.returncode}")
+    except subprocess.TimeoutExpired:
+        kind, problem = "", f"it took more than {timeout:g} s and was stopped"
+    fine = not problem or kind == MissingPackageError.__name__  # this logger is not used here
+    return Finding("logger", name, fine, f"{plugin.distribution} {plugin.version}: {problem or f'--log {name}'}")
+
+
+def answer_logger(name: str) -> None:
+    """Print why a logger cannot be used, after the type of the error, for the parent process."""
+    try:
+        loggers.load(name)
+    except BaseException as error:
+        print("\n" + type(error).__name__, one_line(error), flush=True)
 
 
 def _try(timeout: float, names: list[str]) -> list[tuple[str, Answer]]:

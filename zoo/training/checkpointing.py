@@ -36,7 +36,8 @@ def checkpoint(run: TrainingRun, began: float, planned: bool, report: Report | N
     for key, value in run.module.named_parameters():
         if not distributed.whole(value.detach()).isfinite().all():
             run.fail_non_finite(run.state.step, f"the weight {key}")
-    tensors = checkpoints.collect(run.module, run.optimisers, run.ema)
+    run.check_frozen()
+    tensors, optimisers = checkpoints.collect(run.module, run.optimisers, run.ema)
     if report:
         shown = run.eval_module(tensors)
         if run.model.finish is not None:
@@ -49,7 +50,7 @@ def checkpoint(run: TrainingRun, began: float, planned: bool, report: Report | N
         if planned:
             _measure(run, shown, report)
         run.state = dataclasses.replace(run.state, seconds=time.monotonic() - began)
-        checkpoints.write(run.folder, run.state, tensors)
+        checkpoints.write(run.folder, dataclasses.replace(run.state, optimisers=optimisers), tensors)
         if planned:
             _sample(run, shown, report)
             report.draw(last=run.state.step == run.recipe.steps or run.state.ended)

@@ -1,8 +1,8 @@
 """Checkpoints of a run: one safetensors file each, written atomically (temporary file, then rename); no pickle.
 
 A file ``step-00001000.safetensors`` holds the module (``module.NAME``), the EMA weights if the recipe uses them
-(``ema.NAME``) and the optimisers (``optimiser.PHASE.PARAMETER.NAME``). Its metadata holds the state of the run and the
-SHA-256 of state and tensors.
+(``ema.NAME``) and the tensors of the optimisers' state dicts (``optimiser.NUMBER.PATH``). Its metadata holds the state
+of the run, with the rest of these state dicts, and the SHA-256 of state and tensors.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from zoo.core import files
 from zoo.core.errors import NotFoundError, TrainingError, ZooError, one_line
+from zoo.training import state_tree
 from zoo.training.distributed import put, whole
 from zoo.training.ema import EMA
 
@@ -58,6 +59,8 @@ class State:
     ended: bool = False
     """Whether early stopping has completed the run."""
     processes: int = 1
+    optimisers: Sequence[Any] = ()
+    """The state dict of each optimiser, as :mod:`zoo.training.state_tree` writes it."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +82,22 @@ def steps(run: Path) -> list[int]:
     return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
 
 
-def collect(module: nn.Module, optimisers: Sequence[torch.optim.Optimizer], ema: EMA | None) -> dict[str, Tensor]:
-    """All tensors of a run, unsharded and on the CPU; with sharded weights, every process must call this."""
+def collect(
+    module: nn.Module, optimisers: Sequence[torch.optim.Optimizer], ema: EMA | None
+) -> tuple[dict[str, Tensor], list[Any]]:
+    """All tensors of a run, unsharded and on the CPU, and :attr:`State.optimisers`.
+
+    With sharded weights, every process must call this.
+    """
     tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
     if ema is not None:
         tensors |= {f"ema.{name}": tensor for name, tensor in ema.named()}
-    for phase, optimiser in enumerate(optimisers):
-        for index, moments in optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{phase}.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
-    return {name: whole(tensor.detach()).cpu().contiguous().clone() for name, tensor in tensors.items()}
+    trees = []
+    for number, optimiser in enumerate(optimisers):
+        tree, held = state_tree.flatten(optimiser.state_dict())
+        trees.append(tree)
+        tensors |= {f"optimiser.{number}.{name}": tensor for name, tensor in held.items()}
+    return {name: whole(tensor.detach()).cpu().contiguous().clone() for name, tensor in tensors.items()}, trees
 
 
 def write(run: Path, state: State, tensors: Mapping[str, Tensor]) -> Path:
@@ -204,15 +214,30 @@ def restore(
         held = dict(_part(checkpoint, "ema"))
         for name, weight in ema.named():
             weight.copy_(put(held[name], weight))
-    for phase, optimiser in enumerate(optimisers):
-        whole_state: dict[str, Any] = optimiser.state_dict()
-        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _part(checkpoint, f"optimiser.{phase}"):
-            index, key = name.split(".", 1)
-            like = parameters[int(index)]
-            state.setdefault(int(index), {})[key] = put(tensor, like) if tensor.shape == like.shape else tensor
-        optimiser.load_state_dict({"state": state, "param_groups": whole_state["param_groups"]})
+    if len(checkpoint.state.optimisers) != len(optimisers):
+        raise ZooError(
+            f"The checkpoint does not fit the installed plugin: it has {len(checkpoint.state.optimisers)} optimisers, "
+            f"and the plugin has {len(optimisers)}."
+        )
+    for number, (optimiser, tree) in enumerate(zip(optimisers, checkpoint.state.optimisers, strict=True)):
+        try:
+            tensors = dict(_part(checkpoint, f"optimiser.{number}"))
+            optimiser.load_state_dict(state_tree.unflatten(tree, tensors, _placed(optimiser)))
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise ZooError(f"The checkpoint does not fit the installed plugin: {one_line(error)[:300]}.") from error
+
+
+def _placed(optimiser: torch.optim.Optimizer) -> Callable[[state_tree.Path, Tensor], Tensor]:
+    """What places a tensor of a state dict: one like its parameter is sharded as that is, in torch's own layout."""
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+
+    def place(path: state_tree.Path, tensor: Tensor) -> Tensor:
+        if len(path) == 3 and path[0] == "state" and isinstance(path[1], int) and path[1] < len(parameters):
+            like = parameters[path[1]]
+            return put(tensor, like) if tensor.shape == like.shape else tensor
+        return tensor
+
+    return place
 
 
 def _part(checkpoint: Checkpoint, prefix: str) -> Iterator[tuple[str, Tensor]]:

@@ -72,7 +72,7 @@ class World:
             dist.broadcast(buffer, 0)
         if any(map(_is_split, module.parameters())):
             return  # each process has its own shard
-        checksums = torch.stack([_checksum(parameter.detach()) for parameter in module.parameters()])
+        checksums = torch.stack([checksum(parameter.detach()) for parameter in module.parameters()])
         largest, smallest = checksums.clone(), checksums.clone()
         dist.all_reduce(largest, dist.ReduceOp.MAX)
         dist.all_reduce(smallest, dist.ReduceOp.MIN)
@@ -88,8 +88,8 @@ class World:
             dist.barrier()
 
 
-def _checksum(tensor: Tensor) -> Tensor:
-    """A checksum of a tensor's bytes that depends on their order."""
+def checksum(tensor: Tensor) -> Tensor:
+    """A checksum of a tensor's bytes that depends on their order: an int64 scalar."""
     octets = tensor.reshape(-1).view(torch.uint8).long()
     return (octets * (torch.arange(len(octets), device=octets.device) % 65_521 + 1)).sum()
 

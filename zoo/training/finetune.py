@@ -19,7 +19,7 @@ from zoo.data import DataSplit, data_set
 from zoo.plugin import Model, Recipe
 from zoo.release import MANIFEST, read
 from zoo.release.resolve import find, run_folder
-from zoo.training import checkpoints
+from zoo.training import checkpoints, frozen
 from zoo.training import run_folder as runs
 from zoo.training.rows import Rows, differing
 
@@ -128,7 +128,10 @@ def start_from(module: nn.Module, weights: Origin, rows: Sequence[Rows] = ()) ->
     """
     state = module.state_dict()
     taken, fresh = [], []
+    needed = frozen.needed(module)
     for name, tensor in state.items():
+        if frozen.inside(name, needed):  # it has the weights of its own release
+            continue
         plain = _plain(name)
         if name in weights.tensors and (moved := _moved(name, weights.tensors[name], tensor, rows)) is not None:
             tensor.copy_(moved)

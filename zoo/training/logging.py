@@ -1,20 +1,19 @@
-"""Reporting during a run: the progress bar, metrics.jsonl, curves.png, samples/, and optionally TensorBoard."""
+"""Reporting during a run: the progress bar, metrics.jsonl, curves.png, samples/, and the loggers of the run."""
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
+from zoo.contract.logger import Logger, LoggerFunction
 from zoo.core import files
-from zoo.core.errors import one_line, unusable
+from zoo.core.errors import one_line
 from zoo.core.progress import Progress
+from zoo.plugin import RunInfo
+from zoo.registry import loggers
 from zoo.training import curves, run_folder
 
 REDRAW = 20.0
@@ -25,19 +24,16 @@ class Report:
     """Reports on a run in its folder and on standard error. Use it as a context manager."""
 
     def __init__(
-        self, name: str, folder: Path, steps: int, step: int, unit: str, *, quiet: bool, tensorboard: bool
+        self, run: RunInfo, unit: str, functions: Mapping[str, LoggerFunction] | None = None, *, quiet: bool
     ) -> None:
-        self._name, self._folder = name, folder
-        self._progress = Progress(f"Training {name}", steps, step, unit, quiet)
+        """`functions` are the loggers to start, by name. Raises :class:`PluginError` if one does not start."""
+        self._name, self._folder = run.name, run.folder
+        self._progress = Progress(f"Training {run.name}", run.steps, run.step, unit, quiet)
         self._shown: dict[str, float] = {}
         self._drawn = time.monotonic()
-        self._board: Any = None
-        if tensorboard:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError as error:
-                raise unusable(error, "tensorboard", "tensorboard", "--tensorboard") from error
-            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self._loggers: dict[str, Logger] = {}
+        for name, function in (functions or {}).items():
+            self._loggers[name] = loggers.start(name, function, run)
 
     def __enter__(self) -> Report:
         self._progress.__enter__()
@@ -46,9 +42,19 @@ class Report:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._log("close", kind is None)
         self._progress.__exit__(kind, error, trace)
-        if self._board:
-            self._board.close()
+
+    def _log(self, method: str, *values: Any) -> None:
+        """Call a method of each logger; drop a logger that fails, with one line."""
+        for name, logger in list(self._loggers.items()):
+            try:
+                getattr(logger, method)(*values)
+            except Exception as error:  # whatever it is, the run is worth more than its log
+                del self._loggers[name]
+                with suppress(Exception):
+                    logger.close(False)
+                self.say(f"The logger {name!r} failed and is dropped; the run goes on: {one_line(error)[:200]}")
 
     def say(self, text: str) -> None:
         """Print a line above the progress bar."""
@@ -63,29 +69,22 @@ class Report:
         run_folder.append_metrics(self._folder, {"step": step, "terms": terms, "lr": lr, "seconds": round(seconds, 3)})
         self._shown |= terms
         self._progress.tell(self._shown)
-        if self._board:
-            for name, value in terms.items():
-                self._board.add_scalar(f"loss/{name}", value, step)
-            self._board.add_scalar("lr", lr, step)
+        self._log("terms", step, terms, lr)
 
     def metrics(self, step: int, metrics: Mapping[str, float], count: int, split: str) -> None:
         """Report the metrics after a step, on the first `count` samples of a split."""
         if not metrics:
             return
         run_folder.append_metrics(self._folder, {"step": step, "metrics": metrics, "measured": count, "split": split})
-        if self._board:
-            for name, value in metrics.items():
-                self._board.add_scalar(f"{split}/{name}", value, step)
+        self._log("metrics", step, metrics, split)
 
     def sample(self, step: int, files_by_ending: Mapping[str, bytes]) -> None:
         """Report the samples generated after a step: the contents of files by ending."""
+        paths = []
         for ending, content in files_by_ending.items():
-            files.write(self._folder / run_folder.SAMPLES / f"step-{step:08d}{ending}", content)
-        if self._board and ".txt" in files_by_ending:
-            self._board.add_text("samples", files_by_ending[".txt"].decode(), step)
-        elif self._board and ".png" in files_by_ending:
-            image = np.asarray(Image.open(io.BytesIO(files_by_ending[".png"])).convert("RGB"))
-            self._board.add_image("samples", image, step, dataformats="HWC")
+            paths.append(self._folder / run_folder.SAMPLES / f"step-{step:08d}{ending}")
+            files.write(paths[-1], content)
+        self._log("samples", step, tuple(paths))
 
     def draw(self, last: bool) -> None:
         """Plot the curves, at most once every `REDRAW` seconds, and always if `last`."""

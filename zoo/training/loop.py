@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.media import kinds
+from zoo.plugin import RunInfo
 from zoo.training import checkpointing, checkpoints
 from zoo.training.logging import Report
 from zoo.training.signals import REASONS, Interrupted, Stopped
@@ -93,10 +94,14 @@ def _report(run: TrainingRun) -> Iterator[Report | None]:
         yield None
         return
     unit = kinds.of_sample(run.sample.x).unit
-    with Report(
-        run.name, run.folder, run.recipe.steps, run.state.step, unit,
-        quiet=run.options.quiet, tensorboard=run.options.tensorboard,
-    ) as report:  # fmt: skip
+    about = RunInfo(
+        name=run.name,
+        folder=run.folder,
+        step=run.state.step,
+        steps=run.recipe.steps,
+        recipe=dataclasses.asdict(run.recipe),
+    )
+    with Report(about, unit, run.options.loggers, quiet=run.options.quiet) as report:
         yield report
 
 

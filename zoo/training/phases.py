@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from zoo.contract import typed
 from zoo.core.errors import PluginError, one_line
 from zoo.modules import derive_seed
-from zoo.plugin import AdamW, Batch, Objective, Recipe, RMSprop
+from zoo.plugin import Batch, Objective, Recipe
+from zoo.training import optimisers
 from zoo.training.distributed import World, shard
 from zoo.training.precision import autocast
 
@@ -51,8 +53,13 @@ class Phase:
         world: World,
         compiled: Mapping[str, Any] | None = None,
         sharded: bool = False,
+        shared: Phase | None = None,
     ) -> None:
-        """`compiled` holds the options of torch.compile, None for eager; `sharded` shards the weights (FSDP2)."""
+        """`compiled` holds the options of torch.compile, None for eager; `sharded` shards the weights (FSDP2).
+
+        `shared` is the phase whose weights and optimiser this one has too. Raises :class:`PluginError` for an
+        optimiser that breaks the contract.
+        """
         self.number, self.objective, self.recipe, self.world = number, objective, recipe, world
         function = objective.loss if compiled is None else torch.compile(objective.loss, **compiled)
         self.compiled = compiled is not None
@@ -70,12 +77,18 @@ class Phase:
             )
         self.module = module
         flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]  # as `build` left them
-        self.parameters = [weight for weight in moved(module, objective.params) if weight.requires_grad]
+        self.schedule = objective.schedule
+        if shared is None:
+            self.parameters = [weight for weight in moved(module, objective.params) if weight.requires_grad]
+            self.peak = peak(objective, recipe)
+            self.optimiser = optimisers.make(objective, module, self.parameters, self.peak)
+            self.peaks = optimisers.peaks(self.optimiser)
+        else:
+            self.schedule = self.schedule or shared.schedule
+            self.parameters, self.peak = shared.parameters, shared.peak
+            self.optimiser, self.peaks = shared.optimiser, shared.peaks
         own = {id(parameter) for parameter in self.parameters}
         self.frozen = [parameter for parameter, _ in flags if id(parameter) not in own]
-        lr = objective.optimiser.lr
-        self.peak = float(getattr(recipe, lr) if isinstance(lr, str) else lr)
-        self.optimiser = _optimiser(objective.optimiser, self.parameters, self.peak, device)
         if world.size > 1 and not sharded:
             self._free()
             devices = [device] if device.type == "cuda" else None
@@ -108,8 +121,9 @@ class Phase:
                 sums[name] = sums[name] + term / count if micro else term / count if count > 1 else term
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.rate(step)
+        factor = self.factor(step)
+        for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * factor
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         if self.objective.after is not None:
@@ -157,7 +171,18 @@ class Phase:
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
-        return self.peak * schedule(step, self.recipe, self.objective.during)
+        return self.peak * self.factor(step)
+
+    def factor(self, step: int) -> float:
+        """The factor of the learning rate at a step."""
+        if self.schedule is None:
+            return schedule(step, self.recipe, self.objective.during)
+        start, end = self.objective.during
+        done = (step / self.recipe.steps - start) / (end - start)
+        try:
+            return scheduled(self.schedule, min(max(0.0, done), math.nextafter(1.0, 0.0)))
+        except PluginError as error:
+            raise PluginError(f"{self.name} stopped at step {step}: {error}") from error
 
 
 def schedule(step: int, recipe: Recipe, during: tuple[float, float] = (0.0, 1.0)) -> float:
@@ -180,15 +205,44 @@ def moved(module: nn.Module, names: tuple[str, ...]) -> list[nn.Parameter]:
     return [weight for name in names or ("",) for weight in module.get_submodule(name).parameters()]
 
 
-def _optimiser(
-    value: AdamW | RMSprop, parameters: list[nn.Parameter], lr: float, device: torch.device
-) -> torch.optim.Optimizer:
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": value.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if isinstance(value, AdamW):
-        betas = (float(value.betas[0]), float(value.betas[1]))  # torch rejects the int in (0, 0.9)
-        return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=value.eps, fused=device.type in ("cpu", "cuda"))
-    return torch.optim.RMSprop(groups, lr=lr, alpha=value.alpha, eps=value.eps)
+def scheduled(schedule: Callable[[float], float], done: float) -> float:
+    """The factor of an objective's own schedule when the fraction `done` of its phase is done.
+
+    Raises :class:`PluginError` unless it is a finite number of at least 0.
+    """
+    factor: object = schedule(done)
+    if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 <= factor < math.inf:
+        raise PluginError(
+            f"the schedule {typed.name_of(schedule)!r} gives {typed.shown(factor)} at t = {done:.3g}, and must give a "
+            "finite number of at least 0."
+        )
+    return float(factor)
+
+
+def peak(objective: Objective, recipe: Recipe) -> float:
+    """The peak learning rate of an objective."""
+    return float(getattr(recipe, objective.lr) if isinstance(objective.lr, str) else objective.lr)
+
+
+def owner(objective: Objective, earlier: Sequence[Objective]) -> Objective:
+    """The earlier objective that an objective shares weights and optimiser with, or the objective itself."""
+    while objective.shares:
+        objective = next(other for other in earlier if typed.name_of(other.loss) == objective.shares)
+    return objective
+
+
+def of_objectives(
+    objectives: Sequence[Objective],
+    module: nn.Module,
+    recipe: Recipe,
+    device: torch.device,
+    world: World,
+    compiled: Mapping[str, Any] | None = None,
+    sharded: bool = False,
+) -> list[Phase]:
+    """The phases of a module, in order; see :class:`Phase`."""
+    phases: list[Phase] = []
+    for number, objective in enumerate(objectives):
+        shared = next((phase for phase in phases if typed.name_of(phase.objective.loss) == objective.shares), None)
+        phases.append(Phase(number, objective, module, recipe, device, world, compiled, sharded, shared))
+    return phases

@@ -134,10 +134,12 @@ def start(
     origin: Mapping[str, Any] | None = None,
     sample: Sample | None = None,
     further: Mapping[str, tuple[DataSplit, DataSplit]] | None = None,
+    needs: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write ``recipe.json``, the description of a run; `origin` describes its starting weights.
+    """Write ``recipe.json``, the description of a run.
 
-    `sample` is the form of its samples, where `further` data sets add fields to that of `data`.
+    `origin` describes its starting weights, and `needs` the releases that its model is built with. `sample` is the form
+    of its samples, where `further` data sets add fields to that of `data`.
     """
     plugin = registry.find(registry.split(name)[0])
     described = {
@@ -149,6 +151,7 @@ def start(
         **({"further": {field: _data(*splits) for field, splits in further.items()}} if further else {}),
         "plugin": {"distribution": plugin.distribution, "version": plugin.version},
         "from": origin,
+        "needs": dict(needs or {}),
         "checkpoint_every": checkpoint_every,
         "zoo": __version__,
         "commit": _commit(),
@@ -192,6 +195,8 @@ def described(folder: Path) -> dict[str, Any]:
             *((loaded["data"][key], str) for key in ("name", "source", "licence", "sha256")),
             *((loaded["plugin"][key], str) for key in ("distribution", "version")),
             *((loaded[key], dict) for key in ("recipe", "sample")),
+            (loaded.setdefault("needs", {}), dict),
+            *((entry[key], str) for entry in loaded["needs"].values() for key in ("name", "sha256")),
         ):
             if not isinstance(value, kind):
                 raise TypeError(f"{value!r} is not {kind.__name__}")
@@ -244,6 +249,19 @@ def check_same(
     check_data(folder, about["data"], data, test, "Start again with --force.")
     for field, splits in (further or {}).items():
         check_data(folder, about.get("further", {}).get(field, {}), *splits, "Start again with --force.")
+
+
+def check_needs(folder: Path, needs: Mapping[str, Any]) -> None:
+    """Raise :class:`TrainingError` if a run was started with other releases than those its model needs now."""
+    begun = described(folder).get("needs") or {}
+    for key in sorted({*begun, *needs}):
+        before, now = begun.get(key), needs.get(key)
+        if before is None or now is None or before["sha256"] != now["sha256"]:
+            first, second = (f"{one['name']} ({one['sha256'][:12]})" if one else "none" for one in (before, now))
+            raise TrainingError(
+                f"{folder} was started with the release {first} as {key!r}, and now it is {second}. "
+                "Install the release that it was started with, or start again with --force."
+            )
 
 
 def check_data(folder: Path, about: Mapping[str, Any], data: DataSplit, test: DataSplit, what_to_do: str) -> None:

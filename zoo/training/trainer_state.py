@@ -14,20 +14,22 @@ import torch
 from torch import Tensor, nn
 
 from zoo.contract import settings
+from zoo.contract.logger import LoggerFunction
 from zoo.core.devices import describe_device
-from zoo.core.errors import TrainingError, ZooError
+from zoo.core.errors import SettingError, TrainingError, ZooError
 from zoo.core.progress import downloads
-from zoo.modules import build
+from zoo.modules import build, needs
 from zoo.modules.tracing import program
 from zoo.plugin import Model, Recipe
+from zoo.registry import calling, declarations, fault
 from zoo.registry import split as split_name
-from zoo.training import checkpoints, finetune, frozen, given_inputs, metric_values, run_folder
+from zoo.training import checkpoints, finetune, frozen, given_inputs, metric_values, phases, run_folder
 from zoo.training.batches import Batches, augmentation, split
 from zoo.training.distributed import World
 from zoo.training.ema import EMA
 from zoo.training.further import load_both, with_further
-from zoo.training.phases import Phase
-from zoo.training.rehearsal import Trace, check_objectives, rehearse
+from zoo.training.objectives import check_objectives
+from zoo.training.rehearsal import Trace, rehearse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,8 @@ class TrainOptions:
     sharded: bool
     checkpoint_every: int
     """Steps between two checkpoints."""
-    tensorboard: bool
+    loggers: Mapping[str, LoggerFunction]
+    """The loggers of the run, by name."""
     release: bool
     """Whether to write a release at the end."""
     quiet: bool
@@ -90,12 +93,19 @@ class TrainingRun:
         seen, _ = split(test, dataclasses.replace(recipe, validation=0, early_stop=""))
         self.test = Batches(seen, max(recipe.batch, 100), recipe.seed, device)
         self.watched = Batches(validation, max(recipe.batch, 100), recipe.seed, device) if validation else self.test
+        self._needs = needs.describe(needs.needed(model, recipe, name))
         held = self._newest() if resume else b""
         if held and start is not None:
             self._check_start(start)
         module = build(model, recipe, self.sample, name)
+        plugin = split_name(name)[0]
+        objectives = declarations.objectives(plugin, model, recipe, module)
+        if options.sharded and len(objectives) > 1:
+            raise SettingError(
+                f"--shard is for models with one phase, and this one has {len(objectives)}. Omit --shard."
+            )
         if held:
-            check_objectives(split_name(name)[0], model, recipe, module)
+            check_objectives(plugin, model, recipe, module, objectives)
         else:
             self._rehearse()
         origin = finetune.origin(start) if start is not None and not held else None
@@ -103,17 +113,18 @@ class TrainingRun:
         if world.size > 1 and device.type == "cuda":
             module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
         self.module = module.to(device)
-        self._still = frozen.still(self.module)
+        self._frozen = frozen.paths(model, self.module)
+        self._still = frozen.still(self.module, self._frozen)
         metric_values.check(
             name, model, self.module.eval(), next(iter(self.watched.in_order(metric_values.TRIAL))), recipe
         )
         self.to_training()
         self._eval_copy = copy.deepcopy(self.module) if recipe.ema or options.sharded else None
-        self.phases = [
-            Phase(number, objective, self.module, recipe, device, world, options.compiled, options.sharded)
-            for number, objective in enumerate(model.objectives)
-        ]
-        self.optimisers = [phase.optimiser for phase in self.phases]
+        with calling(plugin, "an optimiser", model.build):
+            self.phases = phases.of_objectives(
+                objectives, self.module, recipe, device, world, options.compiled, options.sharded
+            )
+        self.optimisers = list({id(phase.optimiser): phase.optimiser for phase in self.phases}.values())
         self.ema = EMA(self.module, recipe.ema) if recipe.ema else None
         self.state = checkpoints.State(device=describe_device(device), processes=world.size)
         self.complete = False
@@ -132,9 +143,11 @@ class TrainingRun:
                 run_folder.clear(folder)
             about = finetune.describe(origin, self.match)
             run_folder.start(
-                folder, name, recipe, *self.splits, options.checkpoint_every, about, self.sample, self.further
-            )
+                folder, name, recipe, *self.splits, options.checkpoint_every, about, self.sample, self.further,
+                self._needs,
+            )  # fmt: skip
             given_inputs.write(folder, model, self.module, self.sample, self.test)
+        self._checksums = frozen.checksums(self.module, self._frozen)
         world.wait()
 
     def _rehearse(self) -> None:
@@ -152,6 +165,7 @@ class TrainingRun:
         content = b""
         if self.world.first:
             run_folder.check_same(self.folder, self.name, self.recipe, *self.splits, self.further)
+            run_folder.check_needs(self.folder, self._needs)
             run_folder.sweep(self.folder)
             content = checkpoints.newest(self.folder, _warn)
         return self.world.broadcast(content, self.device)
@@ -191,6 +205,16 @@ class TrainingRun:
         self.module.train()
         for part in self._still:
             part.training = False
+
+    def check_frozen(self) -> None:
+        """Raise :class:`PluginError` if a weight or a buffer of a frozen submodule has changed."""
+        if key := frozen.changed(self.module, self._frozen, self._checksums):
+            raise fault(
+                split_name(self.name)[0],
+                f"{key!r} is frozen, and has changed by step {self.state.step}. A loss or an objective's `after` "
+                "changes it",
+                self.model.build,
+            )
 
     def eval_module(self, tensors: Mapping[str, Tensor]) -> nn.Module:
         """The module to evaluate, sample and release, in eval mode: with the EMA weights if the recipe uses them."""

@@ -1,0 +1,1 @@
+"""Loggers of training runs: TensorBoard and MLflow."""

@@ -1,0 +1,53 @@
+"""The released models that a model is built with: found by name, and described in runs and releases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from zoo import registry
+from zoo.contract import typed
+from zoo.contract.specs import sample_to_json
+from zoo.core import files
+from zoo.core.errors import ZooError
+from zoo.plugin import Model, Recipe
+from zoo.release import MANIFEST, Release, read
+from zoo.release.resolve import find
+
+NEEDED = "zoo_needed"
+"""The attribute of a module that is a needed release, with its name."""
+
+
+def needed(model: Model, recipe: Recipe, name: str) -> dict[str, Release]:
+    """The releases that ``model.recipe`` needs, by argument of `build`; each manifest is checked against its hash.
+
+    Raises :class:`PluginError` for one that is not there.
+    """
+    plugin = registry.split(name)[0]
+    subject = model.needs if callable(model.needs) else model.build
+    with registry.calling(plugin, "the function of the releases that it needs", subject):
+        sources: Any = model.needed(recipe)
+    if not typed.fits(sources, Mapping[str, str]):
+        said = f"needs gives {typed.shown(sources)}, and should give a released name for each argument of build"
+        raise registry.fault(plugin, f"{said}: {{'features': 'features.mnist'}}", subject)
+    found = {}
+    for key, source in sources.items():
+        try:
+            found[key] = read(find(source))
+        except ZooError as error:
+            raise registry.fault(plugin, f"{name} needs the release {source!r} as {key!r}: {error}", subject) from error
+    return found
+
+
+def describe(releases: Mapping[str, Release]) -> dict[str, Any]:
+    """What ``recipe.json`` and a manifest hold of needed releases: which they are, and what builds their modules."""
+    return {
+        key: {
+            "name": release.name,
+            "sha256": files.sha256(release.folder / MANIFEST),
+            "recipe": release.manifest["recipe"],
+            "sample": sample_to_json(release.sample),
+            "needs": release.manifest["provenance"].get("needs") or {},
+        }
+        for key, release in releases.items()
+    }
