@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from zoo.core.errors import ZooError
     from zoo.evaluation import Evaluation, Measurement, evaluate
     from zoo.modules import load_module
+    from zoo.modules.frequencies import frequencies, symbol_counts
     from zoo.pipeline.train import train
     from zoo.plugin import (
         AdamW,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         Batch,
         Card,
         Chain,
+        Codec,
         Image,
         Iterative,
         Label,
@@ -55,9 +57,9 @@ if TYPE_CHECKING:
 
 _HOME = {
     "zoo.plugin": (
-        "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Chain", "Image", "Iterative", "Label", "LogMel",
-        "Metric", "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text",
-        "Vector", "setting",
+        "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Chain", "Codec", "Image", "Iterative", "Label",
+        "LogMel", "Metric", "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task",
+        "Text", "Vector", "setting",
     ),
     "zoo.core.errors": ("ZooError",),
     "zoo.benchmark.bench": ("bench",),
@@ -66,6 +68,7 @@ _HOME = {
     "zoo.registry": ("list_models",),
     "zoo.runtime": ("LoadedModel", "load"),
     "zoo.modules": ("load_module",),
+    "zoo.modules.frequencies": ("frequencies", "symbol_counts"),
     "zoo.pipeline.train": ("train",),
     "zoo_export": ("export",),
 }  # fmt: skip
@@ -79,6 +82,7 @@ __all__ = [
     "Benchmark",
     "Card",
     "Chain",
+    "Codec",
     "Evaluation",
     "Image",
     "Iterative",
@@ -103,10 +107,12 @@ __all__ = [
     "bench",
     "evaluate",
     "export",
+    "frequencies",
     "list_models",
     "load",
     "load_module",
     "setting",
+    "symbol_counts",
     "train",
 ]  # fmt: skip
 

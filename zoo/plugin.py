@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.contract import names
+from zoo.contract.codec import Codec
 from zoo.contract.recipe import Recipe, setting
 from zoo.contract.specs import (
     Audio,
@@ -42,9 +43,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = [
-    "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Chain", "Image", "Iterative", "Label", "LogMel", "Metric",
-    "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector",
-    "setting",
+    "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Chain", "Codec", "Image", "Iterative", "Label", "LogMel",
+    "Metric", "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text",
+    "Vector", "setting",
 ]  # fmt: skip
 
 
@@ -219,6 +220,8 @@ class Model(Checked):
     """``finish(module, batches, recipe)`` runs before each checkpoint is written, with the module in eval mode and
     without gradients. It fits what gradients do not fit, such as a prior over latents, and writes it into buffers that
     training does not read. `batches` is one pass over the training data."""
+    codec: Codec | Callable[[Any], Codec] | None = None
+    """How samples are compressed to bytes. A function ``codec(module)`` where this depends on the module."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -241,6 +244,10 @@ class Model(Checked):
     def generation(self, module: Any) -> Generation | None:
         """Return how a module of this model generates."""
         return self.generate(module) if callable(self.generate) else self.generate
+
+    def compression(self, module: Any) -> Codec | None:
+        """Return how a module of this model compresses."""
+        return self.codec(module) if callable(self.codec) else self.codec
 
 
 def _twice(values: tuple[str, ...]) -> str:
