@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.codec import tables
+from zoo.contract import codec as codecs
 from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import Sample, to_json
 from zoo.core import files
@@ -88,6 +90,10 @@ def assemble(
     if generation is not None:
         graphs[GENERATE] = generate_graph.of(Plan(generation, tasks, sample), graphs)
         onnx_graph.take_out(graphs[GENERATE], {}, constants)
+    if (codec := model.compression(module)) is not None:
+        manifest["codec"] = codecs.to_json(codec)
+        _check_tables(manifest["name"], codec, state, tasks)
+        used.add(names[codec.tables])
     tensors = {name: state[name].detach().cpu().contiguous() for name in names.values() if name in used}
     tensors |= {name: torch.from_numpy(np.array(value)) for name, value in constants.items()}
 
@@ -116,6 +122,16 @@ def finish(folder: Path, manifest: Mapping[str, Any]) -> None:
     sealed = seal({**manifest, "files": hashes(folder)})
     files.write(folder / MANIFEST, json.dumps(sealed, indent=2, ensure_ascii=False) + "\n")
     verify(read(folder))
+
+
+def _check_tables(name: str, codec: codecs.Codec, state: Mapping[str, torch.Tensor], tasks: Mapping[str, Task]) -> None:
+    """Raise :class:`ExportError` for tables that are not usable: `finish` made them after the rehearsal."""
+    wrong = tables.problem(state[codec.tables].detach().cpu().numpy(), codec, codec.symbols(tasks))
+    if wrong:
+        raise ExportError(
+            f"{name}: the tables {codec.tables!r} of its codec {wrong}. Let finish make them by zoo.frequencies. "
+            "Nothing was released."
+        )
 
 
 def _stored_names(state: Mapping[str, Any]) -> dict[str, str]:

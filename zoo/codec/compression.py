@@ -21,7 +21,8 @@ from zoo.core.files import expand
 from zoo.release import Release
 
 Array = NDArray[Any]
-Progress = Callable[[int], None]
+Progress = Callable[[int, int], None]
+"""Is called with the number of samples that are done, and of all samples."""
 
 IN_MEMORY = "0" * 64
 """The SHA-256 in streams of a model that has no manifest: a module in memory."""
@@ -43,10 +44,14 @@ class Coding:
         """
         codec = release.codec
         if codec is None:
-            raise SettingError(f"{release.name} has no codec, so it does not compress. It has: {', '.join(release.tasks)}.")
+            raise SettingError(
+                f"{release.name} has no codec, so it does not compress. It has: {', '.join(release.tasks)}."
+            )
         symbols, frequencies = codec.symbols(release.tasks), tensor(codec.tables)
         if wrong := problem(frequencies, codec, symbols):
-            raise ReleaseError(f"{release.name}: the tables {codec.tables!r} of its codec {wrong}. Get the release again.")
+            raise ReleaseError(
+                f"{release.name}: the tables {codec.tables!r} of its codec {wrong}. Get the release again."
+            )
         return cls(release, codec, Tables(frequencies, codec, symbols))
 
     @property
@@ -57,27 +62,29 @@ class Coding:
         """Raise :class:`SettingError` for more samples than a stream holds."""
         most = stream.MOST // math.prod(self.tables.symbols.shape)
         if count > most:
-            raise SettingError(f"A stream of {self.release.name} holds at most {most:,} samples, and these are {count:,}.")
+            raise SettingError(
+                f"A stream of {self.release.name} holds at most {most:,} samples, and these are {count:,}."
+            )
 
-    def compress(self, parts: Iterable[Array], progress: Progress | None) -> bytes:
-        """The stream of symbols, int64 (n, \\*shape), given in parts."""
+    def compress(self, parts: Iterable[Array], count: int, progress: Progress | None) -> bytes:
+        """The stream of the symbols of `count` samples, int64 (count, *shape), given in parts."""
         found: list[Array] = []
-        count, symbols = 0, self.tables.symbols
+        done, symbols = 0, self.tables.symbols
         for part in parts:
             if not (part.min() >= 0 and part.max() < symbols.classes):
                 raise ReleaseError(
-                    f"{self.release.name}: {self.codec.encode} gives symbols from {part.min()} to {part.max()}, and must "
-                    f"give 0 to {symbols.classes - 1}. Get the release again."
+                    f"{self.release.name}: {self.codec.encode} gives symbols from {part.min()} to {part.max()}, and "
+                    f"must give 0 to {symbols.classes - 1}. Get the release again."
                 )
             found.append(part)
-            count += len(part)
+            done += len(part)
             if progress is not None:
-                progress(count)
+                progress(done, count)
         payload = self.tables.encode(np.concatenate(found))
         return stream.pack(self._sha256, symbols.shape, count, payload)
 
     def symbols(self, data: bytes | str | Path, progress: Progress | None) -> Array:
-        """The symbols in a stream, or in the file of that name: int64 (n, \\*shape)."""
+        """The symbols in a stream, or in the file of that name: int64 (n, *shape)."""
         content, where = _content(data)
         shape = self.tables.symbols.shape
         count, payload = stream.unpack(content, self._sha256, self.release.name, shape, where)

@@ -62,7 +62,7 @@ class Decoder:
         self._at = 0
 
     def read(self, edges: Sequence[int], low: int, high: int) -> int:
-        """The next symbol: ``edges[low:high]`` are the starts of its possible intervals, and ``edges[high]`` is 2**16."""
+        """The next symbol: ``edges[low:high]`` are the starts of the possible intervals, and ``edges[high]`` is 2**16."""
         slot = self._state & _MASK
         place = bisect_right(edges, slot, low, high) - 1
         start = edges[place]

@@ -36,7 +36,9 @@ def unpack(data: bytes, release: str, name: str, shape: tuple[int, ...], where: 
     if data[:4] != MAGIC:
         raise DataError(f"{where} is no stream of zoo compress: it does not begin with {MAGIC.decode()}.")
     if len(data) > 4 and data[4] > VERSION:
-        raise DataError(f"{where} has version {data[4]}, and this zoo reads {VERSION}. Run: pip install --upgrade genzoo")
+        raise DataError(
+            f"{where} has version {data[4]}, and this zoo reads {VERSION}. Run: pip install --upgrade genzoo"
+        )
     if len(data) < _HEAD.size:
         raise DataError(f"{where} is cut short: it has {len(data)} bytes, fewer than its header. Get it again.")
     _, version, coder, axes, zero, digest, count, size = _HEAD.unpack_from(data)
@@ -51,7 +53,8 @@ def unpack(data: bytes, release: str, name: str, shape: tuple[int, ...], where: 
         raise DataError(f"{where} is damaged: its checksum is wrong. Get it again.")
     if digest.hex() != release:
         raise DataError(
-            f"{where} is of another release: of the manifest with the SHA-256 {digest.hex()}; that of {name} is {release}."
+            f"{where} is of another release: its manifest has the SHA-256 {digest.hex()}, and that of {name} has "
+            f"{release}. Get the release that compressed it."
         )
     found = struct.unpack_from(f"<{axes}I", data, _HEAD.size)
     if (version, coder, zero) != (VERSION, RANS, 0) or found != shape:

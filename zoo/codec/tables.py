@@ -58,7 +58,7 @@ class Tables:
         self._neighbours = [neighbours(symbols.shape, offset) for offset in codec.context]
 
     def encode(self, symbols: Array) -> bytes:
-        """The payload of symbols, int64 (n, \\*shape) in [0, K)."""
+        """The payload of symbols, int64 (n, *shape) in [0, K)."""
         flat = symbols.reshape(len(symbols), -1)
         encoder, block = rans.Encoder(), max(1, BLOCK // flat.shape[1])
         for end in range(len(flat), 0, -block):
@@ -71,10 +71,11 @@ class Tables:
             encoder.write(starts.ravel().tolist(), sizes.ravel().tolist())
         return encoder.payload()
 
-    def decode(self, payload: bytes, count: int, progress: Callable[[int], None] | None = None) -> Array:
-        """The symbols of `count` samples, int64 (count, \\*shape). Raises :class:`zoo.codec.rans.Exhausted`.
+    def decode(self, payload: bytes, count: int, progress: Callable[[int, int], None] | None = None) -> Array:
+        """The symbols of `count` samples, int64 (count, *shape). Raises :class:`zoo.codec.rans.Exhausted`.
 
-        Memory grows with what is read, whatever `count` is. `progress` is called with the samples that are done.
+        Memory grows with what is read, whatever `count` is. `progress` is called with the samples that are done, and
+        with `count`.
         """
         decoder, width = rans.Decoder(payload), self.symbols.classes + 1
         edges: Any = memoryview(self._edges.reshape(-1).data)  # its items are int, and it is not copied
@@ -90,13 +91,13 @@ class Tables:
                 seen[place] = decoder.read(edges, low, low + width - 1)
             samples.append(np.array(seen[:-1], np.int32))
             if progress is not None:
-                progress(index + 1)
+                progress(index + 1, count)
         decoder.end()
         return np.stack(samples).astype(np.int64).reshape(count, *self.symbols.shape)
 
 
 def neighbours(shape: tuple[int, ...], offset: tuple[int, ...]) -> NDArray[np.int64]:
-    """For each place of a grid in row-major order, the place at an offset from it, or the size of the grid if outside."""
+    """For each place of a grid in row-major order, the place at an offset from it; the size of the grid if outside."""
     count = math.prod(shape)
     inside, other = np.ones(count, bool), np.zeros(count, np.int64)
     for size, step, place in zip(shape, offset, np.indices(shape).reshape(len(shape), count), strict=True):

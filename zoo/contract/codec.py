@@ -28,7 +28,7 @@ class Codec(Checked):
     """A codec: `encode` maps one sample to a `Label` grid of symbols, `decode` maps that grid to one sample.
 
     `tables` is the name of a buffer of the module, int32 or int64: the frequencies of the K symbols along the last
-    axis, each at least 1, with the sum 2**16. Its shape broadcasts against (K for each offset in `context`, \\*the shape
+    axis, each at least 1, with the sum 2**16. Its shape broadcasts against (K for each offset in `context`, *the shape
     of the grid, K). :func:`zoo.frequencies` makes such tables of counts. Tables are integers, so that the encoder and
     the decoder agree on every machine, whatever computes the tasks.
     """
@@ -75,7 +75,9 @@ class Codec(Checked):
         if not isinstance(symbols, Label):
             return f"task {self.encode!r} of the codec must give symbols first, a Label; it gives {symbols.kind}"
         if [*decode.inputs.values()] != [symbols] or next(iter(decode.outputs.values())) != sample.x:
-            return f"task {self.decode!r} of the codec must take the symbols of {self.encode!r} alone, and give a sample"
+            return (
+                f"task {self.decode!r} of the codec must take the symbols of {self.encode!r} alone, and give a sample"
+            )
         if symbols.classes > TOTAL or math.prod(symbols.shape) > MOST_SYMBOLS:
             return (
                 f"the codec has {symbols.classes:,} symbols, {math.prod(symbols.shape):,} a sample; at most {TOTAL:,} "

@@ -42,7 +42,7 @@ def frequencies(counts: Tensor) -> Tensor:
 def symbol_counts(symbols: Tensor, classes: int, context: tuple[tuple[int, ...], ...] = ()) -> Tensor:
     """How often each symbol follows each context: int64 (classes for each offset in `context`, classes), on the CPU.
 
-    `symbols` are int64 (b, \\*grid) in [0, classes), and `context` is that of a :class:`zoo.Codec`. Raises
+    `symbols` are int64 (b, *grid) in [0, classes), and `context` is that of a :class:`zoo.Codec`. Raises
     :class:`PluginError` for more than 2**28 counts, and for symbols out of range.
     """
     shape = (*[classes] * len(context), classes)

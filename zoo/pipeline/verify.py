@@ -21,6 +21,7 @@ from zoo.media.convert import from_batch
 from zoo.media.kinds import text_to_ids
 from zoo.release.resolve import find
 from zoo.runtime import LoadedModel, OnnxBackend, derived
+from zoo.runtime.example_inputs import example
 from zoo.sampling import autoregressive, generation
 
 HEARD = 1.0
@@ -40,6 +41,8 @@ def verify(source: str | Path) -> dict[str, str]:
     found["graphs"] = _graphs(model, release, backend)
     if "samples" in release.manifest and release.generation is not None:
         found["samples"] = _samples(model)
+    if release.codec is not None:
+        found["codec"] = _codec(model)
     plugin = registry.plugins().get(registry.split(release.name)[0])
     if releases.QUANTIZED in release.manifest:
         made = release.manifest[releases.QUANTIZED]
@@ -105,6 +108,21 @@ def _samples(model: LoadedModel) -> str:
         )
     also = f" and, within tolerance, those in {made['audio']}" if "audio" in made else ""
     return f"seed {seed} gives the samples in {made['file']}{also}"
+
+
+def _codec(model: LoadedModel) -> str:
+    """Compress examples and decompress them: the result must be that of the two tasks, bit for bit."""
+    codec, tasks = model.release.codec, model.release.tasks
+    assert codec is not None
+    taken, symbols = next(iter(tasks[codec.encode].inputs)), next(iter(tasks[codec.encode].outputs))
+    feeds = {taken: example(model.release.sample.x, 3, 0)}
+    grid = model.backend.run(codec.encode, feeds)[symbols]
+    made = model.run(codec.decode, grid)
+    expected = next(iter(made.values())) if isinstance(made, dict) else made
+    data = model.compress(from_batch(feeds[taken], model.release.sample.x))
+    if not np.array_equal(model.decompress(data), expected):
+        raise ReleaseError(f"{model.release.folder}: what it compresses does not come back. Get the release again.")
+    return f"3 examples become {len(data):,} bytes, and come back as {codec.decode} gives them"
 
 
 def _imaged(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:

@@ -228,24 +228,24 @@ class LoadedModel:
         """
         return inpainting.inpaint(self._whole, self.release, x, mask, steps=steps, seed=seed, label=label)
 
-    def compress(self, x: Any, *, progress: Callable[[int], None] | None = None) -> bytes:
+    def compress(self, x: Any, *, progress: Callable[[int, int], None] | None = None) -> bytes:
         """Compress samples to one stream (docs/codec.md). `x` is what the model's encoding task takes: one or a batch.
 
         The same symbols give the same bytes on every machine and backend. `progress` is called with the number of
-        samples that are encoded. Raises :class:`SettingError` for a model without a codec.
+        samples that are encoded, and of all. Raises :class:`SettingError` for a model without a codec.
         """
         coding = self._open_codec()
         task = self.release.tasks[coding.codec.encode]
         feeds = self._feeds(coding.codec.encode, task.inputs, (x,), {})
-        coding.check(len(next(iter(feeds.values()))))
-        symbols = next(iter(task.outputs))
-        return coding.compress((part[symbols] for part in self._parts(coding.codec.encode, feeds)), progress)
+        count, symbols = len(next(iter(feeds.values()))), next(iter(task.outputs))
+        coding.check(count)
+        return coding.compress((part[symbols] for part in self._parts(coding.codec.encode, feeds)), count, progress)
 
-    def decompress(self, data: bytes | str | Path, *, progress: Callable[[int], None] | None = None) -> Any:
+    def decompress(self, data: bytes | str | Path, *, progress: Callable[[int, int], None] | None = None) -> Any:
         """The samples of a stream of :meth:`compress`, or of the file of that name, in the form of :meth:`generate`.
 
-        `progress` is called with the number of samples whose symbols are decoded. Raises :class:`DataError` for a
-        stream that is damaged, cut short, or of another release.
+        `progress` is called with the number of samples whose symbols are decoded, and of all. Raises
+        :class:`DataError` for a stream that is damaged, cut short, or of another release.
         """
         coding = self._open_codec()
         made = self.run(coding.codec.decode, coding.symbols(data, progress))

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo import data, registry
+from zoo.codec import tables
 from zoo.contract import typed
 from zoo.contract.specs import Sample
 from zoo.core.errors import DataError, ExportError, PluginError, SettingError, one_line, suggest
@@ -65,6 +66,7 @@ def rehearse(
     if release and not tasks:
         raise fault(plugin, f"{name} declares no tasks, so there is nothing to release. Add --no-release", model.tasks)
     declarations.plan(plugin, model, module, tasks, sample)
+    check_codec(plugin, model, module, tasks, sample)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         if batch is not None:
             still = frozen.still(module)
@@ -133,6 +135,26 @@ def check_finish(plugin: str, model: Model) -> None:
             raise fault(
                 plugin, f"finish(module, batches, recipe) cannot be called with these arguments: {error}", model.finish
             ) from error
+
+
+def check_codec(plugin: str, model: Model, module: nn.Module, tasks: Mapping[str, Task], sample: Sample) -> None:
+    """Raise :class:`PluginError` for a codec without usable tables: those that `build` makes must be valid already."""
+    codec = declarations.codec(plugin, model, module, tasks, sample)
+    if codec is None:
+        return
+    state = module.state_dict()
+    if codec.tables not in state:
+        buffers = [name for name, _ in module.named_buffers()]
+        hint = (
+            f" {type(module).__name__} has it, and leaves it out of its state dict: register it with persistent=True"
+            if codec.tables in buffers
+            else suggest(codec.tables, buffers)
+        )
+        raise fault(
+            plugin, f"the codec has tables = {codec.tables!r}, which is no buffer of its module.{hint}", model.build
+        )
+    if wrong := tables.problem(state[codec.tables].cpu().numpy(), codec, codec.symbols(tasks)):
+        raise fault(plugin, f"the tables {codec.tables!r} of the codec {wrong}. See zoo.frequencies", model.build)
 
 
 def check_objectives(plugin: str, model: Model, recipe: Recipe, module: nn.Module) -> None:
