@@ -22,7 +22,7 @@ _MASK = 2**PRECISION - 1
 
 
 class Exhausted(ValueError):
-    """A payload ends before its last symbol, or after it."""
+    """A payload is none of an encoder: it ends before its last symbol, or after it."""
 
 
 class Encoder:
@@ -52,17 +52,19 @@ class Encoder:
 
 
 class Decoder:
-    """Reads symbols from a payload. Raises :class:`Exhausted` for a payload that is too short."""
+    """Reads symbols from a payload. Raises :class:`Exhausted` for a payload that no encoder wrote."""
 
     def __init__(self, payload: bytes) -> None:
         if len(payload) < STATE or len(payload) % 2:
             raise Exhausted
         self._state = int.from_bytes(payload[:STATE], "little")
+        if self._state < LOW:
+            raise Exhausted
         self._words: list[int] = np.frombuffer(payload, "<u2", offset=STATE).tolist()
         self._at = 0
 
     def read(self, edges: Sequence[int], low: int, high: int) -> int:
-        """The next symbol: ``edges[low:high]`` are the starts of the possible intervals, and ``edges[high]`` is 2**16."""
+        """The next symbol: ``edges[low:high]`` are the starts of the possible intervals; ``edges[high]`` is 2**16."""
         slot = self._state & _MASK
         place = bisect_right(edges, slot, low, high) - 1
         start = edges[place]

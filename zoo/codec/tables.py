@@ -30,12 +30,13 @@ def problem(frequencies: Array, codec: Codec, symbols: Label) -> str:
     if not fits or shape[-1:] != wanted[-1:]:
         each = "one axis of K for each offset of the context, the grid of symbols, and K symbols"
         return f"have the shape {shape}, which does not broadcast against {wanted}: {each}"
-    if (least := int(frequencies.min())) < 1:
-        return f"have the frequency {least}, and each must be at least 1"
-    sums = frequencies.sum(-1, dtype=np.int64)
-    if (wrong := np.argwhere(sums != TOTAL)).size:
-        where = tuple(map(int, wrong[0]))
-        return f"have the sum {int(sums[where])} in row {list(where)}, and each row must sum to {TOTAL}"
+    for value in (int(frequencies.min()), int(frequencies.max())):
+        if not 1 <= value <= TOTAL:
+            return f"have the frequency {value}, and each must be from 1 to {TOTAL}"
+    sums = frequencies.reshape(-1, symbols.classes).sum(1, dtype=np.int64)
+    if (wrong := np.flatnonzero(sums != TOTAL)).size:
+        where = [int(at) for at in np.unravel_index(wrong[0], shape[:-1])] if len(shape) > 1 else []
+        return f"have the sum {sums[wrong[0]]} in row {where}, and each row must sum to {TOTAL}"
     return ""
 
 
