@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from zoo.codec import tables
 from zoo.contract import codec as codecs
+from zoo.contract.codec import Codec
 from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import Sample, to_json
 from zoo.core import files
@@ -91,8 +92,8 @@ def assemble(
         graphs[GENERATE] = generate_graph.of(Plan(generation, tasks, sample), graphs)
         onnx_graph.take_out(graphs[GENERATE], {}, constants)
     if (codec := model.compression(module)) is not None:
+        _check_codec(manifest["name"], codec, state, tasks, sample)
         manifest["codec"] = codecs.to_json(codec)
-        _check_tables(manifest["name"], codec, state, tasks)
         used.add(names[codec.tables])
     tensors = {name: state[name].detach().cpu().contiguous() for name in names.values() if name in used}
     tensors |= {name: torch.from_numpy(np.array(value)) for name, value in constants.items()}
@@ -124,14 +125,19 @@ def finish(folder: Path, manifest: Mapping[str, Any]) -> None:
     verify(read(folder))
 
 
-def _check_tables(name: str, codec: codecs.Codec, state: Mapping[str, torch.Tensor], tasks: Mapping[str, Task]) -> None:
-    """Raise :class:`ExportError` for tables that are not usable: `finish` made them after the rehearsal."""
-    wrong = tables.problem(state[codec.tables].detach().cpu().numpy(), codec, codec.symbols(tasks))
+def _check_codec(
+    name: str, codec: Codec, state: Mapping[str, torch.Tensor], tasks: Mapping[str, Task], sample: Sample
+) -> None:
+    """Raise :class:`ExportError` for a codec that does not fit its tasks, or whose tables are not usable."""
+    wrong = codec.problem(tasks, sample)
+    if not wrong and codec.tables not in state:
+        wrong = f"its codec has tables = {codec.tables!r}, and the module has no such buffer"
+    if not wrong:
+        array = state[codec.tables].detach().cpu().numpy()
+        unusable_tables = tables.problem(array, codec, codec.symbols(tasks))
+        wrong = unusable_tables and f"the tables {codec.tables!r} of its codec {unusable_tables}"
     if wrong:
-        raise ExportError(
-            f"{name}: the tables {codec.tables!r} of its codec {wrong}. Let finish make them by zoo.frequencies. "
-            "Nothing was released."
-        )
+        raise ExportError(f"{name}: {wrong}. Nothing was released.")
 
 
 def _stored_names(state: Mapping[str, Any]) -> dict[str, str]:

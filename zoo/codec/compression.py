@@ -47,6 +47,8 @@ class Coding:
             raise SettingError(
                 f"{release.name} has no codec, so it does not compress. It has: {', '.join(release.tasks)}."
             )
+        if wrong := codec.problem(release.tasks, release.sample):  # a manifest is checked; a module in memory is not
+            raise ReleaseError(f"{release.name}: {wrong}.")
         symbols, frequencies = codec.symbols(release.tasks), tensor(codec.tables)
         if wrong := problem(frequencies, codec, symbols):
             raise ReleaseError(

@@ -66,7 +66,7 @@ def rehearse(
     if release and not tasks:
         raise fault(plugin, f"{name} declares no tasks, so there is nothing to release. Add --no-release", model.tasks)
     declarations.plan(plugin, model, module, tasks, sample)
-    check_codec(plugin, model, module, tasks, sample)
+    check_codec(plugin, model, module, tasks, sample, model.build)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         if batch is not None:
             still = frozen.still(module)
@@ -137,8 +137,13 @@ def check_finish(plugin: str, model: Model) -> None:
             ) from error
 
 
-def check_codec(plugin: str, model: Model, module: nn.Module, tasks: Mapping[str, Task], sample: Sample) -> None:
-    """Raise :class:`PluginError` for a codec without usable tables: those that `build` makes must be valid already."""
+def check_codec(
+    plugin: str, model: Model, module: nn.Module, tasks: Mapping[str, Task], sample: Sample, *subjects: object
+) -> None:
+    """Raise :class:`PluginError` for a codec whose tasks do not fit, or whose tables are not usable.
+
+    The tables that `build` makes must be valid, and those of `finish`; `subjects` made them.
+    """
     codec = declarations.codec(plugin, model, module, tasks, sample)
     if codec is None:
         return
@@ -151,10 +156,10 @@ def check_codec(plugin: str, model: Model, module: nn.Module, tasks: Mapping[str
             else suggest(codec.tables, buffers)
         )
         raise fault(
-            plugin, f"the codec has tables = {codec.tables!r}, which is no buffer of its module.{hint}", model.build
+            plugin, f"the codec has tables = {codec.tables!r}, which is no buffer of its module.{hint}", *subjects
         )
     if wrong := tables.problem(state[codec.tables].cpu().numpy(), codec, codec.symbols(tasks)):
-        raise fault(plugin, f"the tables {codec.tables!r} of the codec {wrong}. See zoo.frequencies", model.build)
+        raise fault(plugin, f"the tables {codec.tables!r} of the codec {wrong}. See zoo.frequencies", *subjects)
 
 
 def check_objectives(plugin: str, model: Model, recipe: Recipe, module: nn.Module) -> None:
