@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import re
 import shutil
 import struct
 import zlib
@@ -441,3 +442,17 @@ def test_the_metric_is_of_the_real_stream(runs: Mapping[str, Path]) -> None:
 def test_what_has_no_codec_has_no_rate(shelf: Shelf) -> None:
     with raises(EvaluationError, "codec: vae.tiny has no codec"):
         zoo.evaluate(shelf.release("vae"), only=["bits_per_dimension"], quiet=True)
+
+
+def test_the_guide_is_a_working_codec(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "codec.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n# zoo_mine/coded.py\n(.*?)```", text, re.S)
+    (tmp_path / "coded_plugin.py").write_text(code)
+    with plugged(tmp_path, coded="coded_plugin:coded"):
+        run = zoo.train("coded.tiny", quiet=True, out=tmp_path / "run")
+        with zoo.load(run.folder) as model:
+            data = model.compress(images(297))
+            assert np.array_equal(model.decompress(data), model.decode(model.encode(images(297))))
+            assert 8 * len(data) < 0.9 * 3 * model.encode(images(297)).size, (
+                "3 bits a symbol are those of uniform tables"
+            )

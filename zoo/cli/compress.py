@@ -16,7 +16,7 @@ from zoo.core.progress import Progress
 Fit = Literal["crop", "pad"]
 
 
-@click.command("compress", epilog="Example:  zoo compress runs/mine.digits a.png b.png -o two.zooc")
+@click.command("compress", epilog="Example:  zoo compress runs/coded.digits a.png b.png -o two.zooc")
 @source
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE…", type=click.Path())
 @click.option("--fit", type=click.Choice(["crop", "pad"]), help="Cut or pad images of another size, and resize them.")
@@ -60,7 +60,7 @@ def compress_command(
     say_written([output])
 
 
-@click.command("decompress", epilog="Example:  zoo decompress runs/mine.digits two.zooc -o again.png")
+@click.command("decompress", epilog="Example:  zoo decompress runs/coded.digits two.zooc -o again.png")
 @source
 @click.argument("file", type=FILE)
 @output("A file of the kind of the model's samples, or .npy.  [default: NAME.png, NAME.wav or NAME.txt]")
