@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from zoo.codec import SUFFIX
 from zoo.contract.metric import cells, format_loss, format_protocol, from_json
 from zoo.contract.specs import spec_from_json
 from zoo.media import kinds
@@ -39,6 +40,8 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         sections.append(
             f"zoo generate . --seed 0{'' if is_text else f' -n {kind.card_count} -o ../{name}{kind.card_ending}'}"
         )
+    if "codec" in manifest:
+        sections.append(f"zoo compress . FILE{kind.endings[0]} -o ../small{SUFFIX}")
     sections += ["```", "", "```python", "import zoo", "", 'model = zoo.load("./")  # ONNX Runtime and numpy, no torch']
     if generates and is_text:
         sections.append("print(model.generate(1, seed=0)[0])")

@@ -269,6 +269,8 @@ def test_verify_and_info_know_the_codec(runs: Mapping[str, Path], zoo_call: Comm
     assert "3 examples become" in done.stdout
     assert "and come back as synthesise gives them" in done.stdout
     assert json.loads(zoo_call("info", runs["latent"], "--json").stdout)["compresses"] == "analyse → synthesise"
+    assert "compresses" in zoo_call("info", runs["latent"] / "release").stdout
+    assert "zoo compress . FILE.png -o ../small.zooc" in (runs["latent"] / "release" / "README.md").read_text("utf-8")
 
 
 def test_tables_are_in_the_release_although_no_task_reads_them(runs: Mapping[str, Path]) -> None:

@@ -500,7 +500,7 @@ TASKS = {
         '"save":',
         (
             "the task 'save' has a name that is not allowed",
-            "Taken are backend, close, generate",
+            "Taken are backend, close, compress",
         ),
         "def tasks(net)",
     ),
