@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from zoo.core.errors import ZooError
     from zoo.evaluation import Evaluation, Measurement, evaluate
     from zoo.modules import load_module
+    from zoo.modules.frequencies import frequencies, symbol_counts
     from zoo.pipeline.train import train
     from zoo.plugin import (
         AdamW,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         Batch,
         Card,
         Chain,
+        Codec,
         DataCard,
         DataSet,
         Image,
@@ -68,10 +70,10 @@ if TYPE_CHECKING:
 
 _HOME = {
     "zoo.plugin": (
-        "AdamW", "Audio", "AudioOptions", "Autoregressive", "Batch", "Card", "Chain", "DataCard", "DataSet", "Image",
-        "ImageOptions", "Inside", "Iterative", "KnownFile", "Label", "Loaded", "LogMel", "Metric", "Model", "Noise",
-        "Number", "Objective", "OneShot", "Options", "Recipe", "RMSprop", "RunInfo", "Sample", "Score", "Task",
-        "Text", "TextOptions", "Use", "Vector", "setting", "use",
+        "AdamW", "Audio", "AudioOptions", "Autoregressive", "Batch", "Card", "Chain", "Codec", "DataCard", "DataSet",
+        "Image", "ImageOptions", "Inside", "Iterative", "KnownFile", "Label", "Loaded", "LogMel", "Metric", "Model",
+        "Noise", "Number", "Objective", "OneShot", "Options", "Recipe", "RMSprop", "RunInfo", "Sample", "Score",
+        "Task", "Text", "TextOptions", "Use", "Vector", "setting", "use",
     ),
     "zoo.core.errors": ("ZooError",),
     "zoo.benchmark.bench": ("bench",),
@@ -80,6 +82,7 @@ _HOME = {
     "zoo.registry": ("list_models",),
     "zoo.runtime": ("LoadedModel", "load"),
     "zoo.modules": ("load_module",),
+    "zoo.modules.frequencies": ("frequencies", "symbol_counts"),
     "zoo.pipeline.train": ("train",),
     "zoo_export": ("export",),
 }  # fmt: skip
@@ -94,8 +97,7 @@ __all__ = [
     "Benchmark",
     "Card",
     "Chain",
-    "DataCard",
-    "DataSet",
+    "Codec", "DataCard", "DataSet",
     "Evaluation",
     "Image",
     "ImageOptions",
@@ -129,10 +131,12 @@ __all__ = [
     "bench",
     "evaluate",
     "export",
+    "frequencies",
     "list_models",
     "load",
     "load_module",
     "setting",
+    "symbol_counts",
     "train",
     "use",
 ]  # fmt: skip

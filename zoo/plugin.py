@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.contract import names
 from zoo.contract.batch import Batch
+from zoo.contract.codec import Codec
 from zoo.contract.data import (
     AudioOptions,
     DataCard,
@@ -62,6 +63,7 @@ __all__ = [
     "Batch",
     "Card",
     "Chain",
+    "Codec",
     "DataCard",
     "DataSet",
     "Image",
@@ -190,6 +192,8 @@ class Model(Checked):
     needs: Mapping[str, str] | Callable[[Any], Mapping[str, str]] | None = None
     """Released models that this one is built with, by argument of `build`: ``{"features": "features.mnist"}``, or a
     function ``needs(recipe)``. Each is a module with its released weights, frozen and in eval mode."""
+    codec: Codec | Callable[[Any], Codec] | None = None
+    """How samples are compressed to bytes. A function ``codec(module)`` where this depends on the module."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -222,6 +226,10 @@ class Model(Checked):
     def generation(self, module: Any) -> Generation | None:
         """Return how a module of this model generates."""
         return self.generate(module) if callable(self.generate) else self.generate
+
+    def compression(self, module: Any) -> Codec | None:
+        """Return how a module of this model compresses."""
+        return self.codec(module) if callable(self.codec) else self.codec
 
 
 def _twice(values: tuple[str, ...]) -> str:

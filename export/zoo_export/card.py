@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from zoo.codec import SUFFIX
 from zoo.contract.generation import generation_from_json
 from zoo.contract.generation_plan import Plan
 from zoo.contract.metric import cells, format_loss, format_protocol, from_json
@@ -42,6 +43,8 @@ def model_card(manifest: Mapping[str, Any]) -> str:
     if generates:
         file = "" if is_text else f" -n {kind.card_count} -o ../{name}{kind.card_ending}"
         sections.append(f"zoo generate .{options} --seed 0{file}")
+    if "codec" in manifest:
+        sections.append(f"zoo compress . FILE{kind.endings[0]} -o ../small{SUFFIX}")
     sections += ["```", "", "```python", "import zoo", "", 'model = zoo.load("./")  # ONNX Runtime and numpy, no torch']
     if generates and is_text:
         sections.append(f"print(model.generate(1, {given}seed=0)[0])")

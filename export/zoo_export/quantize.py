@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,7 +48,7 @@ def quantize(
     with LoadedModel(release, OnnxBackend(release, "cpu", threads=1)) as before:
         evaluated = subject_of(before, data, data_dir, quiet)
         feeds = calibration.feeds(before, evaluated.training) if kind == "int8" else {}
-        calibrated = _write_graphs(release, folder, kind, feeds)
+        calibrated = _write_graphs(release, folder, kind, feeds, before.backend.tensor)
         manifest = {key: value for key, value in release.manifest.items() if key not in ("sha256", "parity", "uint8")}
         manifest |= {"tied": {}, "metrics": []}
         manifest["files"] = hashes(folder)
@@ -88,8 +88,17 @@ def quantize(
         uint8.add(folder)
 
 
-def _write_graphs(release: Release, folder: Path, kind: Kind, feeds: Mapping[str, Mapping[str, Array]]) -> list[str]:
-    """Write the graphs of all tasks and their weights file; return the names of the calibrated tasks."""
+def _write_graphs(
+    release: Release,
+    folder: Path,
+    kind: Kind,
+    feeds: Mapping[str, Mapping[str, Array]],
+    tensor: Callable[[str], Array],
+) -> list[str]:
+    """Write the graphs of all tasks and their weights file; return the names of the calibrated tasks.
+
+    `tensor` reads a tensor of the float release.
+    """
     plan = release.plan
     graphs: dict[str, onnx.ModelProto] = {}
     tensors: dict[str, Array] = {}
@@ -109,6 +118,8 @@ def _write_graphs(release: Release, folder: Path, kind: Kind, feeds: Mapping[str
         whole = generate_graph.of(plan, {name: graphs[release.tasks[name].graph] for name in plan.uses})
         onnx_graph.take_out(whole, {}, tensors)
         graphs[release.generate] = whole
+    if release.codec is not None:
+        tensors[release.codec.tables] = tensor(release.codec.tables)
     files.write(folder / WEIGHTS, save({name: np.ascontiguousarray(array) for name, array in tensors.items()}))
     for file, graph in graphs.items():
         onnx_graph.point(graph, folder / WEIGHTS)

@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.codec import tables
+from zoo.contract import codec as codecs
+from zoo.contract.codec import Codec
 from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import Sample, to_json
 from zoo.core import files
@@ -90,6 +93,10 @@ def assemble(
     if generation is not None:
         graphs[GENERATE] = generate_graph.of(Plan(generation, tasks, sample), graphs)
         onnx_graph.take_out(graphs[GENERATE], {}, constants)
+    if (codec := model.compression(module)) is not None:
+        _check_codec(manifest["name"], codec, state, tasks, sample)
+        manifest["codec"] = codecs.to_json(codec)
+        used.add(names[codec.tables])
     tensors = {name: state[name].detach().cpu().contiguous() for name in names.values() if name in used}
     tensors |= {name: torch.from_numpy(np.array(value)) for name, value in constants.items()}
 
@@ -118,6 +125,21 @@ def finish(folder: Path, manifest: Mapping[str, Any]) -> None:
     sealed = seal({**manifest, "files": hashes(folder)})
     files.write(folder / MANIFEST, json.dumps(sealed, indent=2, ensure_ascii=False) + "\n")
     verify(read(folder))
+
+
+def _check_codec(
+    name: str, codec: Codec, state: Mapping[str, torch.Tensor], tasks: Mapping[str, Task], sample: Sample
+) -> None:
+    """Raise :class:`ExportError` for a codec that does not fit its tasks, or whose tables are not usable."""
+    wrong = codec.problem(tasks, sample)
+    if not wrong and codec.tables not in state:
+        wrong = f"its codec has tables = {codec.tables!r}, and the module has no such buffer"
+    if not wrong:
+        array = state[codec.tables].detach().cpu().numpy()
+        unusable_tables = tables.problem(array, codec, codec.symbols(tasks))
+        wrong = unusable_tables and f"the tables {codec.tables!r} of its codec {unusable_tables}"
+    if wrong:
+        raise ExportError(f"{name}: {wrong}. Nothing was released.")
 
 
 def _stored_names(state: Mapping[str, Any]) -> dict[str, str]:

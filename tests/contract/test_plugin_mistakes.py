@@ -500,7 +500,7 @@ TASKS = {
         '"save":',
         (
             "the task 'save' has a name that is not allowed",
-            "Taken are backend, close, generate",
+            "Taken are backend, close, compress",
         ),
         "def tasks(net)",
     ),
@@ -630,7 +630,115 @@ METRICS = {
         ("mine.tiny cannot be measured: The metric 'm' fails: ZeroDivisionError",),
     ),
 }
-CASES = CONTRACT | MODULE | FINISH | TASKS | METRICS
+# In a codec.
+LAST = 'steps=2, batch=8, precision="fp32")},\n)'
+CODED = """
+
+import dataclasses
+
+
+class Coded(Net):
+    def __init__(self, recipe, sample):
+        super().__init__(recipe, sample)
+        self.register_buffer("frequencies", TABLE)
+
+    def symbols(self, x):
+        return (x[:, 0, ::4, ::4] * 3).round().long()
+
+    def images(self, symbols):
+        return (symbols[:, None] / 3).repeat_interleave(4, 2).repeat_interleave(4, 3)
+
+
+def coded(net):
+    image, symbols = net.sample.x, zoo.Label(4, (2, 2))
+    return {
+        **tasks(net),
+        "pack": zoo.Task(net.symbols, {"image": image}, {"symbols": symbols}),
+        "unpack": zoo.Task(net.images, {"symbols": symbols}, {"image": image}),
+    }
+
+
+mine = dataclasses.replace(mine, build=Coded, tasks=coded, generate=None, codec=CODEC)
+"""
+"""A codec of 2 × 2 symbols of 4, to append to the plugin."""
+
+
+def coding(says: str, at: str, codec: str, table: str = "torch.full((4,), 16384)") -> Mistake:
+    return Mistake(LAST, LAST + CODED.replace("CODEC", codec).replace("TABLE", table), (says,), at)
+
+
+PACK = '"pack", "unpack"'
+CODECS = {
+    "text for a codec": coding("Model: codec is 'pack', and should be zoo.Codec", "codec=", "'pack'"),
+    "a codec of another value": coding("codec gives {}, and should give a zoo.Codec", "codec=", "lambda net: {}"),
+    "a codec that fails": coding("fails: AttributeError", "codec=", "lambda net: net.codec"),
+    "a codec with an unknown field": coding("Codec has no field 'table'.", "codec=", "zoo.Codec(table='a')"),
+    "a codec of a missing task": coding(
+        "the codec uses task 'pakc', which is not there. Did you mean 'pack'?",
+        "def coded",
+        'zoo.Codec("pakc", "unpack")',
+    ),
+    "a codec that encodes no symbols": coding(
+        "'encode' of the codec must give symbols first, a Label; it gives vector",
+        "def coded",
+        'zoo.Codec("encode", "unpack")',
+    ),
+    "a codec that decodes something else": coding(
+        "'decode' of the codec must take the symbols of 'pack' alone", "def coded", 'zoo.Codec("pack", "decode")'
+    ),
+    "a context that is later": coding(
+        "Codec: context has (0, 1), which leads to no earlier symbol", "codec=", f"zoo.Codec({PACK}, context=((0, 1),))"
+    ),
+    "a context of another grid": coding(
+        "offsets of 1 numbers, and its grid of symbols has 2 axes", "def coded", f"zoo.Codec({PACK}, context=((-1,),))"
+    ),
+    "a context without parentheses": coding(
+        "Codec: context[0] is 0, and should be", "codec=", f"zoo.Codec({PACK}, context=(0, -1))"
+    ),
+    "tables that are not there": coding(
+        "tables = 'frequency', which is no buffer of its module. Did you mean 'frequencies'?",
+        "class Coded",
+        f"zoo.Codec({PACK}, tables='frequency')",
+    ),
+    "tables that are not kept": coding(
+        "leaves it out of its state dict: register it with persistent=True",
+        "class Coded",
+        f"zoo.Codec({PACK})",
+        "torch.full((4,), 16384), persistent=False",
+    ),
+    "tables of floats": coding(
+        "the tables 'frequencies' of the codec are float32, and must be int32 or int64",
+        "class Coded",
+        f"zoo.Codec({PACK})",
+        "torch.full((4,), 16384.0)",
+    ),
+    "tables of another shape": coding(
+        "have the shape (5,), which does not broadcast against (2, 2, 4)",
+        "class Coded",
+        f"zoo.Codec({PACK})",
+        "torch.full((5,), 16384)",
+    ),
+    "tables that do not sum": coding(
+        "have the sum 4 in row [], and each row must sum to 65536",
+        "class Coded",
+        f"zoo.Codec({PACK})",
+        "torch.ones(4, dtype=torch.int64)",
+    ),
+    "tables with a frequency of zero": coding(
+        "have the frequency 0, and each must be from 1 to 65536",
+        "class Coded",
+        f"zoo.Codec({PACK})",
+        "torch.tensor([0, 65534, 1, 1])",
+    ),
+    "frequencies of what is no count": coding(
+        "zoo.frequencies takes integer counts",
+        "self.register_buffer",
+        f"zoo.Codec({PACK})",
+        "zoo.frequencies(torch.ones(4))",
+    ),
+}
+
+CASES = CONTRACT | MODULE | FINISH | TASKS | METRICS | CODECS
 
 
 @pytest.mark.parametrize("case", CASES)

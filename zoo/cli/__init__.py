@@ -20,6 +20,8 @@ COMMANDS = {
     "gallery": ("zoo.cli.gallery", "Write a web page that shows released models."),
     "generate": ("zoo.cli.generate", "Generate samples, without torch."),
     "run": ("zoo.cli.run", "Run a task of a model on files, without torch."),
+    "compress": ("zoo.cli.compress", "Compress files by a model with a codec, without torch."),
+    "decompress": ("zoo.cli.compress", "Decompress a file of zoo compress."),
     "interpolate": ("zoo.cli.latent", "Interpolate between two samples or files in latent space."),
     "traverse": ("zoo.cli.latent", "Vary one latent dimension and write the samples."),
     "inpaint": ("zoo.cli.latent", "Fill in the missing part of an image or an audio clip."),

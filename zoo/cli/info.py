@@ -146,7 +146,12 @@ def _beside(release: Release) -> dict[str, Any]:
     """Return what a release can do in addition to its tasks: how it generates, and its verbs."""
     from zoo.sampling import latent
 
-    return {**({"generates": release.plan.description} if release.plan else {}), "verbs": latent.verbs(release)}
+    codec = release.codec
+    return {
+        **({"generates": release.plan.description} if release.plan else {}),
+        **({"compresses": f"{codec.encode} → {codec.decode}"} if codec else {}),
+        "verbs": latent.verbs(release),
+    }
 
 
 def _about_release(source: str) -> dict[str, Any]:

@@ -11,8 +11,8 @@ BOTH = re.compile(rf"{MODEL.pattern}\.{RECIPE.pattern}")
 """``model.recipe``, which is used in file names and URLs."""
 
 TAKEN = (
-    "backend", "close", "generate", "inpaint", "interpolate", "name", "providers", "release", "run", "save", "tasks",
-    "threshold", "traverse",
+    "backend", "close", "compress", "decompress", "generate", "inpaint", "interpolate", "name", "providers", "release",
+    "run", "save", "tasks", "threshold", "traverse",
 )  # fmt: skip
 """Attributes of zoo.runtime.LoadedModel that a task, which becomes a method of it, must not shadow."""
 

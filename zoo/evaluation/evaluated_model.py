@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.contract.codec import Codec
 from zoo.contract.generation import Generation
 from zoo.contract.specs import Image, Noise, Sample, Text, Vector
 from zoo.core.errors import EvaluationError
@@ -91,6 +92,8 @@ class EvaluatedModel:
         tasks, x = self.model.release.tasks, self.model.release.sample.x
         if "reconstruct" in tasks and _one(tasks["reconstruct"].inputs) == x:
             return ("reconstruct",)
+        if self.model.release.codec is not None:
+            return self.model.release.codec.encode, self.model.release.codec.decode
         back = tasks.get("decode")
         if self.latent is None or back is None or next(iter(back.outputs.values())) != x:
             return ()
@@ -106,11 +109,16 @@ class EvaluatedModel:
 
 
 def of_module(
-    name: str, module: Any, tasks: Mapping[str, Task], generation: Generation | None, sample: Sample
+    name: str,
+    module: Any,
+    tasks: Mapping[str, Task],
+    generation: Generation | None,
+    sample: Sample,
+    codec: Codec | None = None,
 ) -> LoadedModel:
     """Wrap a module in memory as a loaded model with the torch backend."""
     declared = {key: ReleasedTask("", task.inputs, task.outputs) for key, task in tasks.items()}
-    release = Release(Path(), {}, name, sample, declared, generation, "", {}, {})
+    release = Release(Path(), {}, name, sample, declared, generation, "", {}, {}, codec)
     return LoadedModel(release, TorchBackend.of_module(module, tasks))
 
 

@@ -51,6 +51,7 @@ GROUPS = {
     "threshold": MetricGroup((THRESHOLD,), "zoo.evaluation.threshold"),
     "classification": MetricGroup(("accuracy",), "zoo.evaluation.classification"),
     "likelihood": MetricGroup(("nll",), "zoo.evaluation.likelihood"),
+    "codec": MetricGroup(("bits_per_dimension",), "zoo.evaluation.compression"),
 }
 
 OWN = "own"

@@ -131,7 +131,8 @@ def measure_quickly(
     """See :func:`zoo.evaluation.at_end`; also returns why some of the model's own metrics failed, by name."""
     import dataclasses
 
-    loaded = of_module(name, module, model.tasks(module.eval()), model.generation(module), training.sample)
+    tasks, generation, codec = model.tasks(module.eval()), model.generation(module), model.compression(module)
+    loaded = of_module(name, module, tasks, generation, training.sample, codec)
     evaluated = _evaluated(loaded, training, test, getattr(recipe, "leave_out", -1))
     own = PluginMetrics(model, module, recipe, device)
     quick = frozenset(metric.name for metric in model.metrics if metric.limit is None)
@@ -160,7 +161,8 @@ def _of_run(run: Path, checkpoint: str | None, device: str) -> Loaded:
     checkpoints.load_module(checkpoints.weights(held), module)
     where = torch_device(device)
     module = module.eval().to(where)
-    loaded = of_module(about["name"], module, model.tasks(module), model.generation(module), sample)
+    generation, codec = model.generation(module), model.compression(module)
+    loaded = of_module(about["name"], module, model.tasks(module), generation, sample, codec)
     leave_out = getattr(recipe, "leave_out", -1)
     own = PluginMetrics(model, module, recipe, where)
     further = {field: getattr(recipe, field) for field in settings.uses_of(type(recipe)) if field != "data"}

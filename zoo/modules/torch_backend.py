@@ -72,6 +72,7 @@ class TorchBackend:
         self._name, self._options = name, options
         module.eval().to(device)
         self._tasks: Mapping[str, Task] | None = tasks  # their methods hold the module
+        self._module: nn.Module | None = module
         self._device = device
         self.providers = [f"torch:{device}"]
 
@@ -108,6 +109,16 @@ class TorchBackend:
             raise PluginError(f"Task {task!r} must return a tensor, or a tuple with one tensor for each of: {names}.")
         return {name: out.cpu().numpy() for name, out in zip(declared.outputs, outputs, strict=True)}
 
+    def tensor(self, name: str) -> Array:
+        """A tensor of the module's state dict; raises :class:`ReleaseError` for a name that is not in it."""
+        if self._module is None:
+            raise self._gone()
+        state = self._module.state_dict()
+        if name not in state:
+            raise ReleaseError(f"{self._name} has no tensor {name!r}. It has: {', '.join(state)[:200]}.")
+        found: Array = state[name].detach().cpu().numpy()
+        return found
+
     def close(self) -> None:
         """Free the module."""
-        self._tasks = None
+        self._tasks = self._module = None

@@ -22,7 +22,7 @@ from zoo.media.kinds import text_to_ids
 from zoo.release import given
 from zoo.release.resolve import find
 from zoo.runtime import LoadedModel, OnnxBackend, derived, samples_of
-from zoo.runtime.example_inputs import examples
+from zoo.runtime.example_inputs import example, examples
 from zoo.sampling import autoregressive, generation
 
 HEARD = 1.0
@@ -42,6 +42,8 @@ def verify(source: str | Path) -> dict[str, str]:
     found["graphs"] = _graphs(model, release, backend)
     if "samples" in release.manifest and release.generation is not None:
         found["samples"] = _samples(model)
+    if release.codec is not None:
+        found["codec"] = _codec(model)
     plugin = registry.plugins().get(registry.split(release.name)[0])
     if releases.QUANTIZED in release.manifest:
         made = release.manifest[releases.QUANTIZED]
@@ -112,6 +114,23 @@ def _samples(model: LoadedModel) -> str:
         )
     also = f" and, within tolerance, those in {made['audio']}" if "audio" in made else ""
     return f"seed {seed} gives the samples in {made['file']}{also}"
+
+
+def _codec(model: LoadedModel) -> str:
+    """Compress examples and decompress them: the result must be that of the two tasks, bit for bit."""
+    codec = model.release.codec
+    assert codec is not None
+    samples = from_batch(example(model.release.sample.x, 3, 0), model.release.sample.x)
+    expected = _first(model.run(codec.decode, _first(model.run(codec.encode, samples))))
+    data = model.compress(samples)
+    if not np.array_equal(model.decompress(data), expected):
+        raise ReleaseError(f"{model.release.folder}: what it compresses does not come back. Get the release again.")
+    return f"3 examples become {len(data):,} bytes, and come back as {codec.decode} gives them"
+
+
+def _first(made: Any) -> Any:
+    """The first output of a task."""
+    return next(iter(made.values())) if isinstance(made, dict) else made
 
 
 def _imaged(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from zoo.contract import names, typed
+from zoo.contract.codec import Codec
 from zoo.contract.generation import Generation
 from zoo.contract.generation_plan import Plan
 from zoo.core.errors import suggest
@@ -67,4 +68,19 @@ def plan(plugin: str, model: Model, module: Any, tasks: Mapping[str, Task], samp
     if wrong := found.problem():
         near = next((f".{suggest(name, tasks)}" for name in found.uses if name not in tasks), "")
         raise fault(plugin, f"the model cannot generate: {wrong}{near}", *subjects)
+    return found
+
+
+def codec(plugin: str, model: Model, module: Any, tasks: Mapping[str, Task], sample: Sample) -> Codec | None:
+    """Return how the module compresses, or None if it does not. Raises :class:`PluginError` if its tasks do not fit."""
+    if model.codec is None:
+        return None
+    with calling(plugin, f"the function {typed.name_of(model.codec)!r}, which says how it compresses,", model.codec):
+        found: Any = model.compression(module)
+    subjects = (model.codec, model.tasks) if callable(model.codec) else (model.tasks,)
+    if not isinstance(found, Codec):
+        raise fault(plugin, f"codec gives {typed.shown(found)}, and should give a zoo.Codec", *subjects)
+    if wrong := found.problem(tasks, sample):
+        near = next((f".{suggest(name, tasks)}" for name in (found.encode, found.decode) if name not in tasks), "")
+        raise fault(plugin, f"the model cannot compress: {wrong}{near}", *subjects)
     return found

@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from zoo.contract.codec import Codec
 from zoo.contract.generation import Generation
 from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import Sample, Spec
@@ -59,6 +60,8 @@ class Release:
     """By the name of a task, or ``generate``: the file name of its graph for images as uint8 (n, h, w, channels)."""
     files: Mapping[str, str]
     """SHA-256 by file name."""
+    codec: Codec | None = None
+    """How it compresses samples; None where it does not."""
 
     @cached_property
     def plan(self) -> Plan | None:

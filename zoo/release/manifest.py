@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from zoo.contract import codec as codecs
 from zoo.contract import names
 from zoo.contract.generation import generation_from_json
 from zoo.contract.specs import Label, LogMel, sample_from_json, spec_from_json, to_json
@@ -157,8 +158,10 @@ def parse(folder: Path, manifest: Any) -> Release:
         generate=whole[0] if whole else "",
         uint8=uint8,
         files=listed,
+        codec=codecs.from_json(manifest["codec"], f"{where}: codec") if "codec" in manifest else None,
     )
     wrong = "" if release.plan is None else release.plan.problem()
+    wrong = wrong or ("" if release.codec is None else release.codec.problem(tasks, sample))
     if wrong:
         raise ReleaseError(f"{where} is damaged: {wrong}.")
     made = manifest.get("samples", {})

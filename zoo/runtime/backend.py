@@ -36,6 +36,9 @@ class Backend(Protocol):
     def run(self, task: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run a task on named batches of one size and return its named outputs; raise :class:`ZooError` if closed."""
 
+    def tensor(self, name: str) -> Array:
+        """A tensor of the weights, by its name in the state dict; raise :class:`ReleaseError` if there is none."""
+
     def close(self) -> None:
         """Free all resources; a second call does nothing."""
 

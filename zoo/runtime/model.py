@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.codec import Coding
 from zoo.contract.specs import Image, Number, Spec
 from zoo.core import files, memory
 from zoo.core.devices import check_threads
@@ -40,6 +41,7 @@ class LoadedModel:
         self.release = release
         self.backend = backend
         self._described: dict[str, tuple[str, inspect.Signature]] = {}
+        self._coding: Coding | None = None
 
     def __repr__(self) -> str:
         return f"<{self.name}: {', '.join(self.tasks)}>"
@@ -214,6 +216,29 @@ class LoadedModel:
         """
         return inpainting.inpaint(self._whole, self.release, x, mask, steps=steps, seed=seed, label=label)
 
+    def compress(self, x: Any, *, progress: Callable[[int, int], None] | None = None) -> bytes:
+        """Compress samples to one stream (docs/codec.md). `x` is what the model's encoding task takes: one or a batch.
+
+        The same symbols give the same bytes on every machine and backend. `progress` is called with the number of
+        samples that are encoded, and of all. Raises :class:`SettingError` for a model without a codec.
+        """
+        coding = self._open_codec()
+        task = self.release.tasks[coding.codec.encode]
+        feeds = self._feeds(coding.codec.encode, task.inputs, (x,), {})
+        count, symbols = len(next(iter(feeds.values()))), next(iter(task.outputs))
+        coding.check(count)
+        return coding.compress((part[symbols] for part in self._parts(coding.codec.encode, feeds)), count, progress)
+
+    def decompress(self, data: bytes | str | Path, *, progress: Callable[[int, int], None] | None = None) -> Any:
+        """The samples of a stream of :meth:`compress`, or of the file of that name, in the form of :meth:`generate`.
+
+        `progress` is called with the number of samples whose symbols are decoded, and of all. Raises
+        :class:`DataError` for a stream that is damaged, cut short, or of another release.
+        """
+        coding = self._open_codec()
+        made = self.run(coding.codec.decode, coding.symbols(data, progress))
+        return next(iter(made.values())) if isinstance(made, dict) else made
+
     def save(self, value: Any, path: str | Path, *, force: bool = False, columns: int | None = None) -> list[Path]:
         """Write outputs of this model, or a slice of them, to a file, and return the path (or paths).
 
@@ -226,6 +251,12 @@ class LoadedModel:
         specs = [spec for task in self.release.tasks.values() for spec in task.outputs.values()]
         value, spec = save.as_samples(value, [self.release.sample.x, *specs])
         return save.save(value, files.expand(path), spec, force=force, columns=columns)
+
+    def _open_codec(self) -> Coding:
+        """The codec with its tables, which are read and checked at its first use."""
+        if self._coding is None:
+            self._coding = Coding.of(self.release, self.backend.tensor)
+        return self._coding
 
     def _prepare_drawn(self) -> None:
         """Open and check the graph that decodes noise, if there is one, before noise of its declared shape is drawn."""

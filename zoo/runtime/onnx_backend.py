@@ -144,6 +144,24 @@ class OnnxBackend:
             path = self._release.folder / graph
             raise ReleaseError(f"{path} does not run: {_reason(error)}. Get the release again.") from error
 
+    def tensor(self, name: str) -> Array:
+        """A tensor of the weights file, by its name in the state dict.
+
+        Raises :class:`ReleaseError` for a name that is not in it.
+        """
+        from safetensors import safe_open
+
+        if self._closed:
+            raise self._gone()
+        try:
+            with safe_open(self._weights, "numpy") as file:
+                found: Array = file.get_tensor(self._release.manifest.get("tied", {}).get(name, name))
+        except Exception as error:  # includes SafetensorError, whose only base class is Exception
+            raise ReleaseError(
+                f"{self._weights} has no usable tensor {name[:80]!r}: {_reason(error)}. Get the release again."
+            ) from error
+        return found
+
     def close(self) -> None:
         """Close all sessions and their memory-mapped files; a session in use is closed when its thread is done."""
         with self._lock:

@@ -16,7 +16,7 @@ from zoo.modules.torch_backend import TorchBackend
 from zoo.registry import fault
 from zoo.registry import split as split_name
 from zoo.sampling import generation
-from zoo.training import checkpoints, distributed, given_inputs, metric_values
+from zoo.training import checkpoints, distributed, given_inputs, metric_values, rehearsal
 from zoo.training.logging import Report
 from zoo.training.trainer_state import TrainingRun
 
@@ -81,6 +81,9 @@ def _finish(run: TrainingRun, module: nn.Module) -> None:
             error,
             run.model.finish,
         ) from error
+    if run.model.codec is not None:
+        plugin, tasks = split_name(run.name)[0], run.model.tasks(module)
+        rehearsal.check_codec(plugin, run.model, module, tasks, run.sample, run.model.finish)
 
 
 def _measure(run: TrainingRun, module: nn.Module, report: Report) -> None:

@@ -7,16 +7,17 @@ module is a separate one, and torch's generator is restored: a run has the same 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import torch
 from torch import Tensor, nn
 
 from zoo import data, registry
+from zoo.codec import tables
 from zoo.contract import settings, typed
 from zoo.contract.specs import FieldSpec, Label, Sample
-from zoo.core.errors import ExportError
+from zoo.core.errors import ExportError, suggest
 from zoo.data import where
 from zoo.modules import build, derive_seed, needs, remove_parametrizations, tracing
 from zoo.plugin import Batch, Model, Recipe, Task
@@ -66,6 +67,7 @@ def rehearse(
     if release and not tasks:
         raise fault(plugin, f"{name} declares no tasks, so there is nothing to release. Add --no-release", model.tasks)
     declarations.plan(plugin, model, module, tasks, sample)
+    check_codec(plugin, model, module, tasks, sample, model.build)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         if batch is not None:
             paths = frozen.paths(model, module)
@@ -151,6 +153,31 @@ def check_finish(plugin: str, model: Model) -> None:
             raise fault(
                 plugin, f"finish(module, batches, recipe) cannot be called with these arguments: {error}", model.finish
             ) from error
+
+
+def check_codec(
+    plugin: str, model: Model, module: nn.Module, tasks: Mapping[str, Task], sample: Sample, *subjects: object
+) -> None:
+    """Raise :class:`PluginError` for a codec whose tasks do not fit, or whose tables are not usable.
+
+    The tables that `build` makes must be valid, and those of `finish`; `subjects` made them.
+    """
+    codec = declarations.codec(plugin, model, module, tasks, sample)
+    if codec is None:
+        return
+    state = module.state_dict()
+    if codec.tables not in state:
+        buffers = [name for name, _ in module.named_buffers()]
+        hint = (
+            f" {type(module).__name__} has it, and leaves it out of its state dict: register it with persistent=True"
+            if codec.tables in buffers
+            else suggest(codec.tables, buffers)
+        )
+        raise fault(
+            plugin, f"the codec has tables = {codec.tables!r}, which is no buffer of its module.{hint}", *subjects
+        )
+    if wrong := tables.problem(state[codec.tables].cpu().numpy(), codec, codec.symbols(tasks)):
+        raise fault(plugin, f"the tables {codec.tables!r} of the codec {wrong}. See zoo.frequencies", *subjects)
 
 
 def _try_tasks(plugin: str, model: Model, module: nn.Module, sample: Sample, graphs: bool, trace: Trace) -> None:
