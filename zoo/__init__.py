@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         RMSprop,
         Sample,
         Score,
+        SetMetric,
         Task,
         Text,
         Vector,
@@ -56,8 +57,8 @@ if TYPE_CHECKING:
 _HOME = {
     "zoo.plugin": (
         "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Chain", "Image", "Iterative", "Label", "LogMel",
-        "Metric", "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text",
-        "Vector", "setting",
+        "Metric", "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "SetMetric",
+        "Task", "Text", "Vector", "setting",
     ),
     "zoo.core.errors": ("ZooError",),
     "zoo.benchmark.bench": ("bench",),
@@ -95,6 +96,7 @@ __all__ = [
     "Recipe",
     "Sample",
     "Score",
+    "SetMetric",
     "Task",
     "Text",
     "Vector",

@@ -21,7 +21,7 @@ from zoo.modules import build
 from zoo.modules.tracing import program
 from zoo.plugin import Model, Recipe
 from zoo.registry import split as split_name
-from zoo.training import checkpoints, finetune, frozen, metric_values, run_folder
+from zoo.training import checkpoints, finetune, frozen, own_metrics, run_folder
 from zoo.training.batches import Batches, split
 from zoo.training.distributed import World
 from zoo.training.ema import EMA
@@ -99,9 +99,8 @@ class TrainingRun:
             module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
         self.module = module.to(device)
         self._still = frozen.still(self.module)
-        metric_values.check(
-            name, model, self.module.eval(), next(iter(self.watched.in_order(metric_values.TRIAL))), recipe
-        )
+        few = next(iter(self.watched.in_order(own_metrics.TRIAL)))
+        own_metrics.check(name, model, self.module.eval(), few, recipe, self.sample)
         self.to_training()
         self._eval_copy = copy.deepcopy(self.module) if recipe.ema or options.sharded else None
         self.phases = [
