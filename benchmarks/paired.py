@@ -26,7 +26,7 @@ from zoo.training.batches import Batches
 def values(name: str, metric: str, limit: int | None) -> NDArray[np.float64]:
     """Return the value of the metric for each test sample, (n,)."""
     model, recipe = registry.load_recipe(name)
-    known = {one.name: one for one in model.metrics}
+    known = {one.name: one for one in model.metrics if isinstance(one, zoo.Metric)}
     if metric not in known:
         sys.exit(f"{name} does not declare the metric {metric!r}. It declares: {', '.join(known) or 'none'}.")
     test = data.load(recipe.data, "test")

@@ -59,7 +59,7 @@ hums = zoo.Model(
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
     generate=zoo.OneShot("decode"),
-    metrics=(zoo.Metric("mse", mse, "per number", "reconstruction"),),
+    metrics=(zoo.Metric("squared_error", mse, "per number", "reconstruction"),),
     recipes={
         "tiny": Recipe(data=zoo.use("fsdd", seconds=0.1), steps=10, batch=8),
         "mel": Recipe(data=zoo.use("fsdd", seconds=0.128, bands=12), steps=10, batch=8),

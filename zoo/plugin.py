@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from zoo.contract import names
 from zoo.contract.batch import Batch
@@ -33,6 +33,7 @@ from zoo.contract.data import (
 from zoo.contract.generation import Autoregressive, Chain, Generation, Iterative, OneShot
 from zoo.contract.logger import RunInfo
 from zoo.contract.objective import AdamW, Objective, RMSprop
+from zoo.contract.own_metrics import Metric, SetMetric
 from zoo.contract.recipe import Recipe
 from zoo.contract.settings import setting
 from zoo.contract.specs import (
@@ -53,7 +54,7 @@ from zoo.contract.use import Use, use
 from zoo.core.errors import PluginError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 __all__ = [
     "AdamW",
@@ -86,6 +87,7 @@ __all__ = [
     "RunInfo",
     "Sample",
     "Score",
+    "SetMetric",
     "Task",
     "Text",
     "TextOptions",
@@ -94,33 +96,6 @@ __all__ = [
     "setting",
     "use",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Metric(Checked):
-    """A metric: the mean over test samples of ``fn(module, batch, recipe)``, which returns one value a sample, (b,).
-
-    zoo seeds torch before each batch, so `fn` may draw noise and still return the same values every time.
-    """
-
-    name: str
-    fn: Callable[[Any, Batch, Any], Tensor]
-    unit: str
-    protocol: str
-    """How the metric is measured, in a few words: "dynamically binarised, one sample of z an image"."""
-    better: Literal["lower", "higher"] = "lower"
-    limit: int | None = None
-    """For a slow metric: only ``zoo evaluate`` computes it, on the first `limit` test samples unless ``--limit`` says
-    otherwise."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not names.RECIPE.fullmatch(self.name):
-            raise PluginError(
-                f"Metric: the name {self.name!r} is not allowed. It may have letters, digits, '.', '-' and '_'."
-            )
-        if self.limit is not None and self.limit < 1:
-            raise PluginError(f"Metric: limit = {self.limit} of {self.name!r} must be at least 1, or None.")
 
 
 @dataclass(frozen=True)
@@ -179,9 +154,9 @@ class Model(Checked):
     generate: Generation | Callable[[Any], Generation] | None = None
     """How the model generates. A function ``generate(module)`` where this depends on the module: a grid of tokens, for
     example, depends on the image size."""
-    metrics: tuple[Metric, ...] = ()
-    """The first metric without a `limit` chooses the checkpoint called "best". A metric with the name of one of zoo's
-    own, such as mse or fid, replaces it for this model everywhere."""
+    metrics: tuple[Metric | SetMetric, ...] = ()
+    """The first metric chooses the checkpoint called "best", is the one that a quantised release is held to, and stands
+    first everywhere. It is computed at every checkpoint, whatever it costs."""
     finish: Callable[[Any, Iterable[Batch], Any], None] | None = None
     """``finish(module, batches, recipe)`` runs before each checkpoint is written, with the module in eval mode and
     without gradients. It fits what gradients do not fit, such as a prior over latents, and writes it into buffers that
@@ -203,6 +178,11 @@ class Model(Checked):
             raise PluginError(f"Model: frozen = {self.frozen!r} names {twice!r} twice.")
         if twice := _twice(tuple(metric.name for metric in self.metrics)):
             raise PluginError(f"Model: two of its metrics are called {twice!r}. Give them different names.")
+        if sets := [metric.name for metric in self.metrics if isinstance(metric, SetMetric) and self.generate is None]:
+            raise PluginError(
+                f"Model: the metric {sets[0]!r} is of generated samples, and this model generates nothing. "
+                "Declare generate, such as zoo.OneShot('decode')."
+            )
         if "tiny" not in self.recipes:
             there = ", ".join(self.recipes) or "none"
             raise PluginError(

@@ -101,8 +101,8 @@ def measured(
 ) -> tuple[list[Loss], list[Measurement], dict[str, str]]:
     """The losses of a quantised release, all its measurements, and the reasons why metrics do not apply.
 
-    The model's own first metric counts, if the quantised graphs can run the tasks that it calls; else the metrics in
-    `SCALES` count.
+    The model's first metric counts, if the quantised graphs run the tasks that it calls, or generate its samples; else
+    the metrics in `SCALES` count.
     """
     budget = dataclasses.replace(BUDGET, quiet=quiet)
     if before.model.release.sample.x.kind == "text":
@@ -113,10 +113,10 @@ def measured(
     own_measurements = [measurement for measurement in results if isinstance(measurement, Measurement)]
     if len(own_measurements) < len(results):
         own_measurements, left_out[OWN] = [], next(reason for reason in results if isinstance(reason, str))
-    own_names = {measurement.name for measurement in own_measurements}
+    own_names = {measurement.name for measurement in own_measurements}  # one metric, or none
     sides = []
     for i, evaluated in enumerate(subjects):
-        measurements, reasons = take(group_jobs(evaluated, frozenset(SHOWN) - own_names, budget), lambda _: None)
+        measurements, reasons = take(group_jobs(evaluated, frozenset(SHOWN), budget), lambda _: None)
         sides.append({measurement.name: measurement for measurement in (*own_measurements[i : i + 1], *measurements)})
         left_out |= reasons
     left, right = sides

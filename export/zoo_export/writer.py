@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from zoo.codec import tables
 from zoo.contract import codec as codecs
 from zoo.contract.codec import Codec
 from zoo.contract.generation_plan import Plan
+from zoo.contract.own_metrics import OwnMetric, how_many, in_order
 from zoo.contract.specs import Sample, to_json
 from zoo.core import files
 from zoo.core.errors import ExportError, ParityError, unusable
@@ -23,7 +24,7 @@ from zoo.media import grid as grids
 from zoo.media import kinds
 from zoo.modules import build, recorded, remove_parametrizations
 from zoo.modules.torch_backend import TorchBackend
-from zoo.plugin import Model, Task
+from zoo.plugin import Model, SetMetric, Task
 from zoo.release import FORMAT, GENERATE, MANIFEST, WEIGHTS, given, parse, read, seal, verify
 from zoo.runtime import LoadedModel, OnnxBackend, samples_of
 from zoo.training import checkpoints, run_folder
@@ -180,10 +181,8 @@ def hashes(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def _measurements(
-    run: Path, about: Mapping[str, Any], model: Model, held: checkpoints.Checkpoint
-) -> Collection[Measurement]:
-    """The measurements of a checkpoint: from ``evaluation.json``, and else from training.
+def _measurements(run: Path, about: Mapping[str, Any], model: Model, held: checkpoints.Checkpoint) -> list[Measurement]:
+    """The measurements of a checkpoint, the model's own first: from ``evaluation.json``, and else from training.
 
     A metric that failed in a later evaluation has no value, not even that from training.
     """
@@ -194,15 +193,20 @@ def _measurements(
             name=metric.name,
             value=held.state.metrics[metric.name],
             unit=metric.unit,
-            protocol=f"{metric.protocol}; {held.state.measured:,} {split}",
+            protocol=f"{metric.protocol}; {_samples(metric, held.state.measured)} {split}",
             better=metric.better,
         )
         for metric in model.metrics
         if metric.name in held.state.metrics and metric.name not in failed
     }
-    return (
-        watched | {measurement.name: measurement for measurement in measurements_file.read(run, held.state.step)}
-    ).values()
+    found = watched | {measurement.name: measurement for measurement in measurements_file.read(run, held.state.step)}
+    return in_order(found.values(), [metric.name for metric in model.metrics])
+
+
+def _samples(metric: OwnMetric, available: int) -> str:
+    """The number of samples of a metric at a checkpoint."""
+    count = f"{how_many(metric, available):,}"
+    return f"{count} generated samples (seed 0), {count}" if isinstance(metric, SetMetric) else count
 
 
 def _manifest(

@@ -157,6 +157,11 @@ def nll(gpt: CharGPT, batch: zoo.Batch, recipe: Recipe) -> Tensor:
     return losses.unflatten(0, (len(logits), -1)).mean(1)
 
 
+def bits(gpt: CharGPT, batch: zoo.Batch, recipe: Recipe) -> Tensor:
+    """The same in bits per character, (b,)."""
+    return nll(gpt, batch, recipe) / math.log(2)
+
+
 def loss(gpt: CharGPT, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     return {"nll": nll(gpt, batch, recipe).mean()}
 
@@ -181,7 +186,7 @@ chargpt = zoo.Model(
     objectives=(zoo.Objective(loss, optimiser=zoo.AdamW(betas=(0.9, 0.99), weight_decay=0.1)),),
     tasks=tasks,
     generate=zoo.Autoregressive("step"),
-    metrics=(zoo.Metric("nll", nll, "nats per character", "windows of the recipe's length, overlapping by one"),),
+    metrics=(zoo.Metric("bits_per_character", bits, "bits", "windows of the recipe's length, overlapping by one"),),
     recipes={
         "shakespeare": Recipe(
             data=zoo.use("shakespeare"), steps=2000, batch=32, lr=2e-3, warmup=100, decay="cosine", clip=1.0

@@ -92,7 +92,7 @@ pixelcnn = zoo.Model(
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
     generate=generation,
-    metrics=(zoo.Metric("nll", nll, "nats per image", "exact; 2 levels dynamically binarised, more rounded"),),
+    metrics=(zoo.Metric("exact_nll", nll, "nats per image", "2 levels dynamically binarised, more rounded"),),
     recipes={
         "digits": Recipe(
             data=zoo.use("digits"),

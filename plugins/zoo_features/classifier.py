@@ -85,8 +85,9 @@ def loss(net: Classifier, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tens
     return {"cross_entropy": F.cross_entropy(net.classify(batch.x), batch.labels)}
 
 
-def accuracy(net: Classifier, batch: zoo.Batch, recipe: Recipe) -> Tensor:
-    return (net.classify(batch.x).argmax(1) == batch.labels).float()
+def cross_entropy(net: Classifier, batch: zoo.Batch, recipe: Recipe) -> Tensor:
+    """−log p(class of the image), (b,)."""
+    return F.cross_entropy(net.classify(batch.x), batch.labels, reduction="none")
 
 
 def tasks(net: Classifier) -> Mapping[str, zoo.Task]:
@@ -107,7 +108,7 @@ features = zoo.Model(
     build=Classifier,
     objectives=(zoo.Objective(loss, optimiser=zoo.AdamW(weight_decay=0.05)),),
     tasks=tasks,
-    metrics=(zoo.Metric("accuracy", accuracy, "fraction", "the likeliest class of each test image", "higher"),),
+    metrics=(zoo.Metric("cross_entropy", cross_entropy, "nats per image", "−log p of the class of each image"),),
     recipes={
         "digits": Recipe(
             data=zoo.use("digits"), precision="fp32", steps=600, batch=100, lr=3e-3, warmup=50, decay="cosine"

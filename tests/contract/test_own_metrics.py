@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import Tensor, nn
 
 import zoo
 from conftest import patch_registry, raises
 from zoo import data, registry
+from zoo.cli.info import info_command
+from zoo.contract import names
 from zoo.contract.metric import Measurement
 from zoo.core.errors import NotFoundError, PluginError, SettingError
 from zoo.evaluation import measurements_file
@@ -24,7 +28,7 @@ from zoo.evaluation.metric_groups import GROUPS, chosen
 from zoo.modules import build
 from zoo.plugin import Batch
 from zoo.release import read
-from zoo.training import checkpoints, metric_values, run_folder
+from zoo.training import checkpoints, metric_values, own_metrics, run_folder
 from zoo.training.batches import Batches
 from zoo_export import writer
 
@@ -116,11 +120,11 @@ def test_what_finish_fits_may_be_missing_before_the_first_step(declares: Patch) 
     for fn, _ in FAILS:
         model = declares(own("unfitted", fn), finish="its own")
         module = build(model, recipe, digits.sample, "ae.tiny").eval()
-        metric_values.check("ae.tiny", model, module, few_of(digits), recipe)
+        own_metrics.check("ae.tiny", model, module, few_of(digits), recipe, digits.sample)
     for fn, words in WRONG:
         model = declares(own("wrong", fn), finish="its own")
         with raises(PluginError, "The metric 'wrong'", *words):
-            metric_values.check("ae.tiny", model, module, few_of(digits), recipe)
+            own_metrics.check("ae.tiny", model, module, few_of(digits), recipe, digits.sample)
 
 
 @pytest.mark.parametrize("kind", [torch.bool, torch.int64, torch.float16, torch.float64])
@@ -223,14 +227,22 @@ def test_a_run_without_a_best_checkpoint_says_so(declares: Patch, tmp_path: Path
     assert checkpoints.steps(tmp_path / "run") == [5, 10]
 
 
-def test_a_slow_metric_does_not_choose_the_best(declares: Patch, tmp_path: Path) -> None:
-    """It is not taken during training, so the next one chooses, and none can stop a run by it."""
-    declares(own("slow", lambda ae, batch, recipe: error(ae, batch, recipe), limit=10), own("error", error))
+def test_the_first_metric_chooses_even_if_it_is_slow(declares: Patch, tmp_path: Path) -> None:
+    """It is taken at each checkpoint on its own limit of samples; another slow one is not."""
+    first = own("slow", error, limit=10)
+    declares(first, own("error", error), own("slower", error, better="higher", limit=5))
     train(tmp_path / "run", checkpoint_every=10, release=False)
-    assert [set(line["metrics"]) for line in lines(tmp_path / "run")] == [{"error"}, {"error"}]
-    assert checkpoints.read(tmp_path / "run").state.score == lines(tmp_path / "run")[-1]["metrics"]["error"]
-    with raises(SettingError, "early_stop = 'slow' is slow (it has a limit)", "There are: error"):
-        train(tmp_path / "other", set={"validation": 100, "early_stop": "slow"})
+    assert [[*line["metrics"]] for line in lines(tmp_path / "run")] == [["slow", "error"]] * 2
+    state = checkpoints.read(tmp_path / "run").state
+    assert state.score == state.metrics["slow"] != state.metrics["error"]
+    (taken,) = zoo.evaluate(tmp_path / "run", only=["slow"], quiet=True).measurements
+    assert taken.value == state.metrics["slow"]
+    (tmp_path / "run" / measurements_file.FILE).unlink()
+    assert [*released(tmp_path / "run")] == ["slow", "error"]
+    assert released(tmp_path / "run")["slow"].protocol.endswith("; 10 test samples of digits")
+    assert released(tmp_path / "run")["error"].protocol.endswith("; 297 test samples of digits")
+    with raises(SettingError, "early_stop = 'slower' is not computed at checkpoints", "There are: slow, error"):
+        train(tmp_path / "other", set={"validation": 100, "early_stop": "slower"})
 
 
 # What a release says
@@ -276,24 +288,40 @@ def test_values_on_validation_samples_are_said_to_be(declares: Patch, tmp_path: 
     assert released(tmp_path / "run")["error"].protocol.endswith("; 100 validation samples of digits")
 
 
-@pytest.mark.parametrize("name", ["mse", "ssim", "knn"])
-def test_a_models_own_metric_counts_everywhere(name: str, declares: Patch, tmp_path: Path) -> None:
-    """In training, in evaluation and in the release, in place of the one of that name that zoo takes of any model."""
-    declares(own(name, error))
-    run = zoo.train("ae.tiny", out=tmp_path / "run", release=name == "mse", quiet=True)
-    watched = lines(run.folder)[-1]["metrics"][name]
-    group = next(key for key, group in GROUPS.items() if name in group.names)
-    found = {
-        measurement.name: measurement
-        for measurement in zoo.evaluate(run.folder, only=["own", group], quiet=True).measurements
-    }
-    assert found[name].value == watched
-    assert found[name].protocol.startswith("of the tests; 297 test samples")
-    assert found.keys() == {*GROUPS[group].names}
-    assert released(run.folder)[name] == found[name]
-    if run.release is not None:
-        (alone,) = zoo.evaluate(run.release, only=[name], quiet=True).measurements
-        assert (alone.protocol, alone.value) == (found[name].protocol, pytest.approx(watched))
+def test_a_models_own_metrics_stand_first(declares: Patch, tmp_path: Path) -> None:
+    """In its plugin's order, whatever was taken first: in the file, the manifest, the card and what zoo info says."""
+    declares(own("error", error), own("slow", error, limit=10), own("other", error))
+    run = zoo.train("ae.tiny", out=tmp_path / "run", quiet=True)
+    assert run.release is not None
+    assert [measurement.name for measurement in run.measurements] == ["error", "other"]
+    assert [entry["name"] for entry in read(run.release).manifest["metrics"]] == ["error", "other"]
+    for only in ("ssim", "knn", "slow", "other", "mse", "error"):
+        zoo.evaluate(run.folder, only=[only], quiet=True)
+    order = ["error", "slow", "other", "mse", "ssim", "knn"]
+    assert [measurement.name for measurement in measurements_file.read(run.folder, run.steps)] == order
+    assert [*released(run.folder)] == order
+    folder = zoo.export(run.folder, tmp_path / "release", quiet=True)
+    card = (folder / "README.md").read_text("utf-8")
+    assert re.findall(r"^\| (\w+) \| [\d.]", card, re.M) == order
+    about = json.loads(CliRunner().invoke(info_command, [str(folder), "--json"]).stdout)
+    assert [*about["metrics"]] == order
+    found = zoo.evaluate(folder, only=["knn", "own"], quiet=True)
+    assert [measurement.name for measurement in found.measurements] == ["error", "slow", "other", "knn"]
+
+
+@pytest.mark.parametrize("name", names.ZOO_METRICS)
+def test_no_own_metric_has_the_name_of_one_of_zoos(name: str) -> None:
+    with raises(PluginError, f"Metric: the name '{name}' is that of one of zoo's own metrics", f"'own_{name}'"):
+        own(name, error)
+    with raises(PluginError, f"SetMetric: the name '{name}' is that of one of zoo's own metrics"):
+        zoo.SetMetric(name, lambda generated, test: 0.0, "", "")
+
+
+def test_the_names_of_zoos_metrics_are_those_of_its_groups() -> None:
+    assert {key: group.names for key, group in GROUPS.items()} == names.METRICS
+    declared = {metric.name for name in registry.plugins() for metric in registry.load(name).metrics}
+    assert len(declared) > 10
+    assert not declared & {*names.ZOO_METRICS}
 
 
 def test_a_metric_may_have_the_name_of_a_group() -> None:

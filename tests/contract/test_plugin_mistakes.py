@@ -606,6 +606,10 @@ def measured(metrics: str) -> str:
     return f"{GENERATE} metrics=({metrics},),"
 
 
+def measured_set(value: str, more: str = "") -> str:
+    return measured(f'zoo.SetMetric("s", lambda generated, test: {value}, "", "p", {more})')
+
+
 METRICS = {
     "two metrics of one name": Mistake(
         GENERATE,
@@ -628,6 +632,39 @@ METRICS = {
         GENERATE,
         measured('zoo.Metric("m", lambda net, batch, recipe: 1 / 0, "", "p")'),
         ("mine.tiny cannot be measured: The metric 'm' fails: ZeroDivisionError",),
+    ),
+    "a metric with the name of one of zoo's": Mistake(
+        GENERATE, measured('zoo.Metric("fid", loss, "", "p")'), ("the name 'fid' is that of one of zoo's own metrics",)
+    ),
+    "a metric of a set of samples that are not generated": Mistake(
+        GENERATE,
+        'metrics=(zoo.SetMetric("s", lambda generated, test: 0.0, "", "p"),),',
+        ("the metric 's' is of generated samples, and this model generates nothing. Declare generate",),
+        "mine = zoo.Model(",
+    ),
+    "a metric of an empty set": Mistake(
+        GENERATE, measured_set("0.0", "samples=0"), ("SetMetric: samples = 0 of 's' must be at least 1",)
+    ),
+    "a metric of a set that is no number": Mistake(
+        GENERATE,
+        measured_set("generated / 255 - test['x'] / 255"),
+        ("mine.tiny cannot be measured: The metric 's' gave ndarray for 5 generated samples: it must give one number",),
+    ),
+    "a metric of a set that is true or false": Mistake(
+        GENERATE, measured_set("True"), ("The metric 's' gave bool for 5 generated samples",)
+    ),
+    "a metric of a set that is NaN": Mistake(
+        GENERATE, measured_set("float('nan')"), ("cannot be measured: s is nan, not finite, for 5 generated samples",)
+    ),
+    "a metric of a set that fails": Mistake(
+        GENERATE,
+        measured_set("test['caption'].mean()"),
+        ("mine.tiny cannot be measured: The metric 's' fails: KeyError: 'caption'",),
+    ),
+    "a metric of a set that draws": Mistake(
+        GENERATE,
+        measured_set("__import__('random').random()"),
+        ("The metric 's' gives 0.", "for the same samples: it draws random numbers without a seed"),
     ),
 }
 # In a codec.
@@ -753,10 +790,12 @@ def test_one_line_before_anything_is_written(case: str, plug: Plug, tmp_path: Pa
     assert contents(tmp_path) == {}
 
 
-def test_what_zoo_doctor_tries_are_the_metrics_too(plug: Plug) -> None:
-    mistake = METRICS["a mean over the batch"]
+@pytest.mark.parametrize("case", ["a mean over the batch", "a metric of a set that is no number"])
+def test_what_zoo_doctor_tries_are_the_metrics_too(case: str, plug: Plug) -> None:
+    mistake = METRICS[case]
     file, line = plug(mistake.old, mistake.new)
-    with raises(PluginError, f"Plugin 'mine' ({file}, line {line}): mine.tiny cannot be measured", "gave () for"):
+    where = f"Plugin 'mine' ({file}, line {line}): mine.tiny cannot be measured"
+    with raises(PluginError, where, mistake.says[0].partition(" for ")[0], *mistake.says[1:]):
         rehearsal.tiny("mine", graphs=False)
 
 

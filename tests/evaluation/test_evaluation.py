@@ -213,10 +213,13 @@ def test_what_does_not_apply_says_why(shelf: Shelf, zoo_call: Command) -> None:
     assert "40 generated" in found["metrics"][0]["protocol"]
     assert "Generating with seed 2  40/40" in done.stderr
     text = zoo.evaluate(shelf.run("chargpt"), quiet=True)
-    assert set(values(text.measurements)) == {"nll"}
+    found = values(text.measurements)
+    assert [*found] == ["bits_per_character", "nll"]
+    assert found["bits_per_character"] == pytest.approx(found["nll"] / math.log(2), rel=1e-5)
     assert all("it models text" in text.left_out[group] for group in ("reconstruction", "representation"))
     classifier = zoo.evaluate("features.digits", quiet=True)
     assert values(classifier.measurements)["accuracy"] > 0.9
+    assert classifier.measurements[0].name == "cross_entropy"
     assert "generates nothing" in classifier.left_out["generation"]
 
 
@@ -452,7 +455,7 @@ def test_data_that_is_not_there(refused: Refused, shelf: Shelf, tmp_path: Path) 
     refused("evaluate", folder / "release", says=("was trained on 'text:own.txt'", "--data text:FILE"))
     with raises(DataError, "does not fit chargpt.tiny", "Give other --data"):
         zoo.evaluate(folder / "release", data="descriptions", quiet=True)
-    assert values(zoo.evaluate(folder, quiet=True).measurements).keys() == {"nll"}
+    assert values(zoo.evaluate(folder, quiet=True).measurements).keys() == {"bits_per_character", "nll"}
     (tmp_path / "own.txt").unlink()
     (folder / measurements_file.FILE).unlink()
     refused("evaluate", folder, says=("own.txt",))
@@ -487,9 +490,9 @@ except zoo.ZooError as error: print(type(error).__name__, error)
 
 
 def test_choosing_metrics() -> None:
-    assert chosen(["own"], ("nll",)) == {"nll"}
+    assert chosen(["own"], ("bound",)) == {"bound"}
     assert chosen(["mse", "representation"], ()) == {"mse", *GROUPS["representation"].names}
-    assert {"nll", "fid", "auroc"} <= chosen([], ("nll",))
+    assert {"bound", "fid", "auroc"} <= chosen([], ("bound",))
     with pytest.raises(zoo.ZooError, match="No metric named 'bits'"):
         chosen(["bits"], ())
 

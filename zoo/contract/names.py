@@ -1,9 +1,10 @@
-"""The rules for names of models, recipes, tasks, inputs and outputs, in plugins and in manifests."""
+"""The rules for names of models, recipes, tasks, inputs, outputs and metrics, in plugins and in manifests."""
 
 from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Mapping
 
 MODEL = re.compile(r"[A-Za-z0-9_-]+")
 RECIPE = re.compile(r"[A-Za-z0-9_.-]+")
@@ -15,6 +16,23 @@ TAKEN = (
     "run", "save", "tasks", "threshold", "traverse",
 )  # fmt: skip
 """Attributes of zoo.runtime.LoadedModel that a task, which becomes a method of it, must not shadow."""
+
+METRICS: Mapping[str, tuple[str, ...]] = {
+    "reconstruction": ("mse", "psnr", "ssim"),
+    "generation": ("fid", "kid", "precision", "recall"),
+    "inception": ("inception_fid", "inception_kid", "inception_precision", "inception_recall"),
+    "classes": ("rarest_class", "commonest_class", "label_accuracy", "code_accuracy"),
+    "representation": ("linear_probe", "knn", "nmi"),
+    "codebook": ("codebook_use", "perplexity"),
+    "anomaly": ("auroc",),
+    "threshold": ("score_threshold",),
+    "classification": ("accuracy",),
+    "likelihood": ("nll",),
+    "codec": ("bits_per_dimension",),
+}
+"""zoo's own metrics, by group. They follow from the tasks of a model (docs/metrics.md); a plugin's have other names."""
+
+ZOO_METRICS = tuple(name for group in METRICS.values() for name in group)
 
 _TASK = re.compile(r"[a-z][a-z0-9_]*")
 

@@ -1,6 +1,6 @@
 """Metrics of trained models. The tasks that a model declares determine its metrics; docs/metrics.md defines them.
 
-    declared        the plugin's own metrics: likelihoods and bounds
+    declared        the plugin's own metrics: of each sample, or of a set of generated samples
     reconstruction  MSE, PSNR, SSIM, if the model reconstructs images
     generation      FID, KID, precision, recall on released features; on Inception if it is installed
     classes         the distribution of generated classes, and label accuracy, by the released classifier

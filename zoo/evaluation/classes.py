@@ -13,6 +13,7 @@ from zoo.core.progress import Progress
 from zoo.evaluation.classifier import described, released_classifier
 from zoo.evaluation.evaluated_model import BLOCK, Budget, DoesNotApply, EvaluatedModel, some
 from zoo.evaluation.generation import how_many, plan_of
+from zoo.evaluation.given import given_of
 from zoo.evaluation.intervals import of_samples
 from zoo.media.display import to_display
 from zoo.runtime import LoadedModel
@@ -93,6 +94,7 @@ def _generated(evaluated: EvaluatedModel, classifier: LoadedModel, count: int, q
     with Progress("Classifying generated images", count, unit="images", quiet=quiet) as progress:
         for start in range(0, count, BLOCK):
             done = min(start + BLOCK, count)
-            parts.append(_classify(classifier, evaluated.model.generate(done - start, seed=0, first=start)))
+            given = given_of(evaluated, start, done - start)
+            parts.append(_classify(classifier, evaluated.model.generate(done - start, seed=0, first=start, **given)))
             progress.update(done, {}, done)
     return np.concatenate(parts)

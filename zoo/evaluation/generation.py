@@ -16,6 +16,7 @@ from zoo.core.progress import Progress
 from zoo.evaluation import distances, inception
 from zoo.evaluation.classifier import described, released_classifier
 from zoo.evaluation.evaluated_model import BLOCK, Budget, DoesNotApply, EvaluatedModel, some
+from zoo.evaluation.given import given_of
 from zoo.evaluation.intervals import of_seeds
 from zoo.evaluation.metric_groups import GROUPS
 from zoo.media.display import to_display
@@ -115,7 +116,8 @@ def _generated(evaluated: EvaluatedModel, extract: Extract, count: int, seed: in
     with Progress(f"Generating with seed {seed}", count, unit="images", quiet=quiet) as progress:
         for start in range(0, count, BLOCK):
             done = min(start + BLOCK, count)
-            parts.append(extract(evaluated.model.generate(done - start, seed=seed, first=start)))
+            given = given_of(evaluated, start, done - start)
+            parts.append(extract(evaluated.model.generate(done - start, seed=seed, first=start, **given)))
             progress.update(done, {}, done)
     return np.concatenate(parts)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.contract.metric import Measurement, from_json
+from zoo.contract.own_metrics import in_order
 from zoo.core import files
 from zoo.core.errors import EvaluationError, one_line
 
@@ -29,11 +30,16 @@ def failed(run: Path, step: int) -> dict[str, str]:
 
 
 def merge(
-    run: Path, step: int, measurements: Sequence[Measurement], failures: Mapping[str, str] | None = None
+    run: Path,
+    step: int,
+    measurements: Sequence[Measurement],
+    failures: Mapping[str, str] | None = None,
+    own: Sequence[str] = (),
 ) -> list[Measurement]:
     """Store measurements of a run's checkpoint; a new measurement replaces the older one of the same name.
 
-    Older measurements on more samples stay, and are returned. For a metric in `failures`, the reason is stored and the
+    They are in the order of :func:`zoo.contract.own_metrics.in_order`; `own` names the model's own metrics. Older
+    measurements on more samples stay, and are returned. For a metric in `failures`, the reason is stored and the
     older measurement removed.
     """
     steps, reasons = _load(run)
@@ -41,7 +47,7 @@ def merge(
     older = {measurement.name: measurement for measurement in read(run, step) if measurement.name not in failures}
     kept_older = [older[new.name] for new in measurements if new.name in older and older[new.name].count > new.count]
     merged = older | {measurement.name: measurement for measurement in (*measurements, *kept_older)}
-    steps[str(step)] = [measurement.to_json() for measurement in merged.values()]
+    steps[str(step)] = [measurement.to_json() for measurement in in_order(merged.values(), own)]
     reasons[str(step)] = {
         key: why for key, why in {**reasons.get(str(step), {}), **failures}.items() if key not in merged
     }

@@ -1,4 +1,4 @@
-"""The groups of metrics that follow from a model's tasks: their names, and the module that computes each."""
+"""The groups of metrics that follow from a model's tasks, and the module that computes each."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from zoo.contract.names import METRICS
 from zoo.core.errors import NotFoundError, suggest
-from zoo.release import THRESHOLD
 
 if TYPE_CHECKING:
     from zoo.contract.metric import Measurement
@@ -34,24 +34,17 @@ class MetricGroup:
 
 
 GROUPS = {
-    "reconstruction": MetricGroup(("mse", "psnr", "ssim"), "zoo.evaluation.reconstruction"),
-    "generation": MetricGroup(("fid", "kid", "precision", "recall"), "zoo.evaluation.generation"),
-    "inception": MetricGroup(
-        ("inception_fid", "inception_kid", "inception_precision", "inception_recall"),
-        "zoo.evaluation.generation",
-        "on_inception",
-        opt_in=True,
-    ),
-    "classes": MetricGroup(
-        ("rarest_class", "commonest_class", "label_accuracy", "code_accuracy"), "zoo.evaluation.classes"
-    ),
-    "representation": MetricGroup(("linear_probe", "knn", "nmi"), "zoo.evaluation.representation"),
-    "codebook": MetricGroup(("codebook_use", "perplexity"), "zoo.evaluation.codebook"),
-    "anomaly": MetricGroup(("auroc",), "zoo.evaluation.anomaly"),
-    "threshold": MetricGroup((THRESHOLD,), "zoo.evaluation.threshold"),
-    "classification": MetricGroup(("accuracy",), "zoo.evaluation.classification"),
-    "likelihood": MetricGroup(("nll",), "zoo.evaluation.likelihood"),
-    "codec": MetricGroup(("bits_per_dimension",), "zoo.evaluation.compression"),
+    "reconstruction": MetricGroup(METRICS["reconstruction"], "zoo.evaluation.reconstruction"),
+    "generation": MetricGroup(METRICS["generation"], "zoo.evaluation.generation"),
+    "inception": MetricGroup(METRICS["inception"], "zoo.evaluation.generation", "on_inception", opt_in=True),
+    "classes": MetricGroup(METRICS["classes"], "zoo.evaluation.classes"),
+    "representation": MetricGroup(METRICS["representation"], "zoo.evaluation.representation"),
+    "codebook": MetricGroup(METRICS["codebook"], "zoo.evaluation.codebook"),
+    "anomaly": MetricGroup(METRICS["anomaly"], "zoo.evaluation.anomaly"),
+    "threshold": MetricGroup(METRICS["threshold"], "zoo.evaluation.threshold"),
+    "classification": MetricGroup(METRICS["classification"], "zoo.evaluation.classification"),
+    "likelihood": MetricGroup(METRICS["likelihood"], "zoo.evaluation.likelihood"),
+    "codec": MetricGroup(METRICS["codec"], "zoo.evaluation.compression"),
 }
 
 OWN = "own"

@@ -8,10 +8,11 @@ from functools import partial
 from typing import Any
 
 from zoo.contract.metric import Measurement
+from zoo.contract.own_metrics import OwnMetric
 from zoo.core.errors import ZooError, one_line
 from zoo.evaluation.evaluated_model import Budget, EvaluatedModel
 from zoo.evaluation.metric_groups import GROUPS
-from zoo.plugin import Metric, Model, Recipe
+from zoo.plugin import Model, Recipe
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,8 @@ def own_jobs(own: PluginMetrics, evaluated: EvaluatedModel, wanted: frozenset[st
     ]
 
 
-def group_jobs(
-    evaluated: EvaluatedModel, wanted: frozenset[str], budget: Budget, own: Sequence[Metric] = ()
-) -> list[MetricJob]:
-    """One job for each group with a wanted metric. A model's `own` metric takes precedence over a group's."""
-    wanted -= {metric.name for metric in own}
+def group_jobs(evaluated: EvaluatedModel, wanted: frozenset[str], budget: Budget) -> list[MetricJob]:
+    """One job for each group with a wanted metric."""
     return [
         MetricJob(name, wanted, partial(group.measurements, evaluated, budget))
         for name, group in GROUPS.items()
@@ -82,7 +80,7 @@ def take(
     return [*measurements.values()], left_out
 
 
-def _declared(metric: Metric, own: PluginMetrics, evaluated: EvaluatedModel, budget: Budget) -> list[Measurement]:
+def _declared(metric: OwnMetric, own: PluginMetrics, evaluated: EvaluatedModel, budget: Budget) -> list[Measurement]:
     from zoo.evaluation import declared
 
     return [declared.measurement(metric, own.module, own.recipe, own.device, evaluated, budget)]

@@ -12,6 +12,7 @@ from zoo import modules, registry, runtime
 from zoo.contract import settings
 from zoo.contract import use as contract
 from zoo.contract.metric import Measurement
+from zoo.contract.own_metrics import at_checkpoints
 from zoo.contract.use import Use
 from zoo.core.devices import fit_threads, torch_device
 from zoo.core.errors import DataError, EvaluationError, SettingError, ZooError
@@ -22,7 +23,7 @@ from zoo.evaluation.evaluated_model import Budget, EvaluatedModel, of_module, wi
 from zoo.evaluation.metric_groups import GROUPS, OWN, chosen
 from zoo.evaluation.result import Evaluation
 from zoo.evaluation.runner import PluginMetrics, group_jobs, own_jobs, take
-from zoo.plugin import Metric, Model, Recipe
+from zoo.plugin import Model, Recipe, SetMetric
 from zoo.release import Release, read
 from zoo.release.resolve import find, run_folder
 from zoo.runtime import LoadedModel
@@ -76,7 +77,8 @@ def measure(
         raise SettingError(f"{str(source)!r} is a release, which has no checkpoints. Omit --checkpoint.")
     else:
         loaded = _of_release(source, device)
-    wanted = chosen(only, tuple(m.name for m in _declared(loaded.own)))
+    own = () if isinstance(loaded.own, str) else tuple(metric.name for metric in loaded.own.model.metrics)
+    wanted = chosen(only, own)
     training, test = _splits(loaded, data, data_dir, quiet)
     if loaded.recorded_at is not None and data is None:
         _check_data(loaded.recorded_at[0], loaded.data.name, training, test)
@@ -88,14 +90,14 @@ def measure(
 
     def keep(measurements: Sequence[Measurement]) -> None:
         if recorded_at is not None:
-            kept_older.extend(measurements_file.merge(*recorded_at, measurements))
+            kept_older.extend(measurements_file.merge(*recorded_at, measurements, own=own))
 
     with loaded.model:
         jobs = [] if isinstance(loaded.own, str) else own_jobs(loaded.own, evaluated, wanted, budget)
         measurements, failed = take(jobs, keep)
         if recorded_at is not None and failed:
-            measurements_file.merge(*recorded_at, (), failed)
-        others, left_out = take(group_jobs(evaluated, wanted, budget, _declared(loaded.own)), keep)
+            measurements_file.merge(*recorded_at, (), failed, own)
+        others, left_out = take(group_jobs(evaluated, wanted, budget), keep)
     measurements, left_out = [*measurements, *others], left_out | failed
     if isinstance(loaded.own, str):
         left_out = {OWN: loaded.own} | left_out
@@ -135,18 +137,15 @@ def measure_quickly(
     loaded = of_module(name, module, tasks, generation, training.sample, codec)
     evaluated = _evaluated(loaded, training, test, getattr(recipe, "leave_out", -1))
     own = PluginMetrics(model, module, recipe, device)
-    quick = frozenset(metric.name for metric in model.metrics if metric.limit is None)
+    sets = (metric.name for metric in model.metrics if isinstance(metric, SetMetric))
+    quick = frozenset((*(metric.name for metric in at_checkpoints(model.metrics)), *sets))
     measurements, failed = take(own_jobs(own, evaluated, quick, Budget(quiet=quiet)), lambda _: None, Exception)
     if recipe.steps >= TRIAL:
-        jobs = group_jobs(evaluated, chosen((), ()), dataclasses.replace(QUICK, quiet=quiet), model.metrics)
+        jobs = group_jobs(evaluated, chosen((), ()), dataclasses.replace(QUICK, quiet=quiet))
         measurements += take(jobs, lambda _: None, Exception)[0]
     if measurements or failed:
-        measurements_file.merge(folder, step, measurements, failed)
+        measurements_file.merge(folder, step, measurements, failed, tuple(metric.name for metric in model.metrics))
     return measurements, failed
-
-
-def _declared(own: PluginMetrics | str) -> tuple[Metric, ...]:
-    return () if isinstance(own, str) else own.model.metrics
 
 
 def _of_run(run: Path, checkpoint: str | None, device: str) -> Loaded:

@@ -18,7 +18,12 @@ from zoo.release import Release
 from zoo.runtime.describe import example_of_given
 from zoo.sampling import latent
 
-WIDE = {"fid": ("fid",), "likelihood": ("iwae_100", "negative_elbo", "nll"), "mse": ("mse",), "accuracy": ("accuracy",)}
+WIDE = {
+    "fid": ("fid",),
+    "likelihood": ("iwae_100", "negative_elbo", "exact_nll", "nll"),
+    "mse": ("mse",),
+    "accuracy": ("accuracy",),
+}
 """The metrics for comparing models. For each kind, the first metric in the tuple that a model has is used."""
 
 

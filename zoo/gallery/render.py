@@ -12,6 +12,7 @@ from pathlib import Path
 
 from zoo.benchmark import machine
 from zoo.contract.metric import Measurement, format_baseline, format_protocol, format_value, number
+from zoo.contract.names import ZOO_METRICS
 from zoo.core import files
 from zoo.gallery.entry import Entry
 from zoo.gallery.media import PlacedImage, Samples
@@ -19,10 +20,11 @@ from zoo.gallery.media import PlacedImage, Samples
 PAGE = Path(__file__).parent / "page"
 
 TITLES = {
-    "iwae_100": "IWAE-100", "negative_elbo": "−ELBO", "nll": "NLL", "fid": "FID", "kid": "KID", "mse": "MSE",
-    "psnr": "PSNR", "ssim": "SSIM", "auroc": "AUROC", "knn": "k-NN", "nmi": "NMI",
+    "iwae_100": "IWAE-100", "negative_elbo": "−ELBO", "exact_nll": "Exact NLL", "nll": "NLL", "fid": "FID",
+    "kid": "KID", "mse": "MSE", "psnr": "PSNR", "ssim": "SSIM", "auroc": "AUROC", "knn": "k-NN", "nmi": "NMI",
 }  # fmt: skip
-"""The titles of metrics, in the order in which they are shown. Other metrics follow under their own names."""
+"""The titles of metrics, zoo's in the order in which they are shown. A model's own come first, in its release's order;
+metrics without a title are last, under their own names."""
 
 MORE = frozenset(
     {"precision", "recall", "psnr", "ssim", "linear_probe", "knn", "nmi", "rarest_class", "commonest_class"}
@@ -160,10 +162,10 @@ def _measurements(entry: Entry) -> list[str]:
     """Render a table of the main measurements, and below it the protocol of every measurement."""
     if not entry.measurements:
         return ['<p class="quiet">No metrics were measured.</p>']
-    order = [*TITLES]
+    order = {name: place for place, name in enumerate(TITLES) if name in ZOO_METRICS}
     measurements = sorted(
         entry.measurements,
-        key=lambda measurement: order.index(measurement.name) if measurement.name in order else len(order),
+        key=lambda measurement: order.get(measurement.name, len(order)) if measurement.name in ZOO_METRICS else -1,
     )
     main = [measurement for measurement in measurements if measurement.name not in MORE]
     more = len(measurements) - len(main)

@@ -28,8 +28,8 @@ QUESTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ("rarest_class", "commonest_class", "label_accuracy", "code_accuracy"),
     ),
     "How likely is the data?": (
-        "Upper bounds on −log p(x), and exact values (`nll`). Compare only values of the same protocol.",
-        ("negative_elbo", "iwae_100", "nll", "prior_nll"),
+        "Upper bounds on −log p(x), and exact values (`exact_nll`, `nll`). Compare only values of the same protocol.",
+        ("negative_elbo", "iwae_100", "exact_nll", "nll", "prior_nll"),
     ),
     "How much do latents say about the class?": (
         "Accuracy of a linear and a 5-nearest-neighbour probe, mutual information with clusters. In brackets: PCA.",
@@ -96,8 +96,10 @@ def models(content: Mapping[str, Any]) -> str:
     if releases:
         lines += ["", "## Which weights are released?", ""]
         lines += [
-            "| weights | data | size | steps | trained in | torch and ONNX Runtime differ by |",
-            "|" + " --- |" * 6,
+            "The first metric is the one that chose the checkpoint, where the model has metrics of its own.",
+            "",
+            "| weights | first metric | data | size | steps | trained in | torch and ONNX Runtime differ by |",
+            "|" + " --- |" * 7,
         ]
         lines += [_weights(name, entry) for name, entry in releases.items()]
         found = {
@@ -112,8 +114,10 @@ def models(content: Mapping[str, Any]) -> str:
 
 def _weights(name: str, entry: Mapping[str, Any]) -> str:
     made, data = entry["training"], entry["data"]
+    metrics = [from_json(metric) for metric in entry["metrics"][:1]]
+    first = "".join(f"{metric.name}: {format_value(metric)} {metric.unit}" for metric in metrics)
     return _row(
-        f"`{name}`", f"{data['name']} ({data['licence']})", _size(entry["bytes"]), f"{made['steps']:,}",
+        f"`{name}`", first, f"{data['name']} ({data['licence']})", _size(entry["bytes"]), f"{made['steps']:,}",
         duration(made["seconds"]), f"{entry['parity']:.1e}",
     )  # fmt: skip
 

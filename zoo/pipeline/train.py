@@ -20,6 +20,7 @@ except ImportError as error:
 import zoo_export
 from zoo import registry
 from zoo.contract import settings
+from zoo.contract.own_metrics import at_checkpoints
 from zoo.core import files
 from zoo.core.devices import fit_threads, torch_device
 from zoo.core.errors import SettingError
@@ -30,7 +31,7 @@ from zoo.plugin import Model, Recipe
 from zoo.registry import loggers
 from zoo.release import MANIFEST
 from zoo.release.resolve import RELEASE
-from zoo.training import checkpoints, distributed, loop, metric_values, run_folder
+from zoo.training import checkpoints, distributed, loop, run_folder
 from zoo.training.distributed import World
 from zoo.training.precision import arithmetic, best
 from zoo.training.signals import after, afterwards, signals
@@ -160,10 +161,11 @@ def _measurements(folder: Path, checkpoint: str, run: TrainingRun, quiet: bool) 
 def _check(name: str, model: Model, recipe: Recipe, shard: bool) -> None:
     """Raise :class:`SettingError` for settings that exclude each other."""
     if recipe.early_stop:
-        names = [metric.name for metric in metric_values.quick(model.metrics)]
+        names = [metric.name for metric in at_checkpoints(model.metrics)]
         if recipe.early_stop not in names:
             slow = any(metric.name == recipe.early_stop for metric in model.metrics)
-            what = "is slow (it has a limit), so it is not computed in training" if slow else f"is no metric of {name}"
+            why = "it has a limit or is of a set, and is not the first metric"
+            what = f"is not computed at checkpoints ({why})" if slow else f"is no metric of {name}"
             raise SettingError(f"early_stop = {recipe.early_stop!r} {what}. There are: {', '.join(names) or 'none'}.")
         if not recipe.validation:
             raise SettingError(

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from zoo.contract.generation_plan import Plan
+from zoo.contract.own_metrics import at_checkpoints
 from zoo.core.errors import ZooError, one_line
 from zoo.media import display, kinds
 from zoo.modules import derive_seed
@@ -16,7 +17,7 @@ from zoo.modules.torch_backend import TorchBackend
 from zoo.registry import fault
 from zoo.registry import split as split_name
 from zoo.sampling import generation
-from zoo.training import checkpoints, distributed, given_inputs, metric_values, rehearsal
+from zoo.training import checkpoints, distributed, given_inputs, own_metrics, rehearsal
 from zoo.training.logging import Report
 from zoo.training.trainer_state import TrainingRun
 
@@ -56,7 +57,7 @@ def checkpoint(run: TrainingRun, began: float, planned: bool, report: Report | N
             report.draw(last=run.state.step == run.recipe.steps or run.state.ended)
         measurements = "".join(
             f"  {metric.name} {run.state.metrics[metric.name]:.4g} {metric.unit}"
-            for metric in metric_values.quick(run.model.metrics) if planned and metric.name in run.state.metrics
+            for metric in at_checkpoints(run.model.metrics) if planned and metric.name in run.state.metrics
         )  # fmt: skip
         report.say(f"step {run.state.step}: checkpoint written{measurements}")
         if run.state.ended:
@@ -92,15 +93,17 @@ def _measure(run: TrainingRun, module: nn.Module, report: Report) -> None:
     A metric that fails has no value at this checkpoint. If it is the metric that selects the best checkpoint, this
     checkpoint does not count as better.
     """
-    metrics = metric_values.quick(run.model.metrics)
+    metrics = at_checkpoints(run.model.metrics)
     if not metrics:
         return
     held_out = run.watched is not run.test
     count = len(run.watched) if held_out else min(WATCHED, len(run.test))
-    taken, failed = metric_values.take(metrics, module, run.watched, run.recipe, count)
+    values, failed = own_metrics.compute(
+        run.name, run.model, module, run.watched, run.recipe, run.sample, count,
+        lambda text: report.say(f"step {run.state.step}: {text}"),
+    )  # fmt: skip
     for error in failed.values():
         report.say(f"step {run.state.step}: {str(error).rstrip('.')}. It has no value at this checkpoint.")
-    values = metric_values.means(taken)
     name, where = run.recipe.early_stop or metrics[0].name, "validation" if held_out else "test"
     (deciding,) = (metric for metric in metrics if metric.name == name)
     score = None if name not in values else values[name] if deciding.better == "lower" else -values[name]

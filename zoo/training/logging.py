@@ -72,7 +72,7 @@ class Report:
         self._log("terms", step, terms, lr)
 
     def metrics(self, step: int, metrics: Mapping[str, float], count: int, split: str) -> None:
-        """Report the metrics after a step, on the first `count` samples of a split."""
+        """Report the metrics after a step, on at most the first `count` samples of a split."""
         if not metrics:
             return
         run_folder.append_metrics(self._folder, {"step": step, "metrics": metrics, "measured": count, "split": split})

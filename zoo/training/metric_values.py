@@ -1,6 +1,6 @@
-"""The evaluator of the metrics that a model declares: it computes and checks their values over batches.
+"""The values of a model's own metrics of each sample, computed and checked batch by batch.
 
-The training loop uses it at checkpoints, and ``zoo evaluate`` uses it on whole splits.
+The training loop takes them at checkpoints, and ``zoo evaluate`` on whole splits.
 """
 
 from __future__ import annotations
@@ -15,12 +15,8 @@ from torch import Tensor, nn
 
 from zoo.core.errors import EvaluationError, PluginError, ZooError, one_line
 from zoo.modules import derive_seed
-from zoo.plugin import Batch, Metric, Model, Recipe
-from zoo.registry import fault, split
+from zoo.plugin import Batch, Metric, Recipe
 from zoo.training.batches import Batches
-
-TRIAL = 5
-"""The maximum number of samples on which every metric is tried before the first step."""
 
 Values = dict[str, NDArray[np.float64]]
 
@@ -43,13 +39,13 @@ def take(
     per_batch: dict[str, list[NDArray[np.float64]]] = {metric.name: [] for metric in metrics}
     failed: dict[str, ZooError] = {}
     samples = 0
-    with _own_generators(module):
+    with own_generators(module):
         for number, batch in enumerate(batches.in_order(count)):
             for metric in metrics:
                 if metric.name in failed:
                     continue
                 try:
-                    per_batch[metric.name].append(_of_batch(metric, module, batch, number, recipe))
+                    per_batch[metric.name].append(of_batch(metric, module, batch, number, recipe))
                 except PluginError as error:
                     failed[metric.name] = error
             samples += len(batch.index)
@@ -63,28 +59,8 @@ def take(
     return values, failed
 
 
-@torch.no_grad()
-def check(name: str, model: Model, module: nn.Module, batch: Batch, recipe: Recipe) -> None:
-    """Try every metric of `model` on a batch and a fresh module in eval mode, before training starts.
-
-    Raises :class:`PluginError`, with the metric's file and line, if a metric raises, is NaN, or does not return one
-    real number per sample. A model with `finish` has not been fitted yet: its metrics may raise or be NaN here, but
-    must return the right shape.
-    """
-    with _own_generators(module):
-        for metric in model.metrics:
-            try:
-                found = _of_batch(metric, module, batch, 0, recipe)
-                if np.isnan(found).any() and model.finish is None:
-                    raise PluginError(f"The metric {metric.name!r} is not a number (NaN) before the first step.")
-            except PluginError as error:
-                if model.finish is None or error.__cause__ is None:
-                    said = f"{name} cannot be measured: {error}"
-                    raise fault(split(name)[0], said, error.__cause__, metric.fn) from error
-
-
-def _of_batch(metric: Metric, module: nn.Module, batch: Batch, number: int, recipe: Recipe) -> NDArray[np.float64]:
-    """The values of batch `number`, (b,)."""
+def of_batch(metric: Metric, module: nn.Module, batch: Batch, number: int, recipe: Recipe) -> NDArray[np.float64]:
+    """The values of batch `number`, (b,): float64. Raises :class:`PluginError`, as :func:`take` says."""
     torch.manual_seed(derive_seed(recipe.seed, "measure", number))
     try:
         found = metric.fn(module, batch, recipe)
@@ -102,7 +78,7 @@ def _of_batch(metric: Metric, module: nn.Module, batch: Batch, number: int, reci
     )
 
 
-def _own_generators(module: nn.Module) -> AbstractContextManager[None]:
+def own_generators(module: nn.Module) -> AbstractContextManager[None]:
     """Restore torch's generators after the block."""
     device = next(module.parameters()).device
     return torch.random.fork_rng([device] if device.type == "cuda" else [])
@@ -111,8 +87,3 @@ def _own_generators(module: nn.Module) -> AbstractContextManager[None]:
 def means(values: Values) -> dict[str, float]:
     """The value of each metric: its mean over samples."""
     return {name: float(array.mean()) for name, array in values.items()}
-
-
-def quick(metrics: Sequence[Metric]) -> list[Metric]:
-    """The metrics computed at checkpoints: those without a limit. The first selects the best checkpoint."""
-    return [metric for metric in metrics if metric.limit is None]

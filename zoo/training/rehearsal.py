@@ -23,7 +23,7 @@ from zoo.modules import build, derive_seed, needs, remove_parametrizations, trac
 from zoo.plugin import Batch, Model, Recipe, Task
 from zoo.registry import declarations, fault, split
 from zoo.runtime.example_inputs import example
-from zoo.training import frozen, metric_values
+from zoo.training import frozen, own_metrics
 from zoo.training.further import load_both, with_further
 from zoo.training.objectives import check_objectives, try_objective
 from zoo.training.phases import owner
@@ -112,7 +112,7 @@ def tiny(plugin: str, *, graphs: bool, trace: Trace = tracing.program) -> str:
     )
     name, device = f"{plugin}.tiny", torch.device("cpu")
     rehearse(name, model, recipe, sample, batch, device, graphs=graphs, trace=trace)
-    metric_values.check(name, model, build(model, recipe, sample, name).eval(), batch, recipe)
+    own_metrics.check(name, model, build(model, recipe, sample, name).eval(), batch, recipe, sample)
     return ""
 
 

@@ -23,7 +23,7 @@ from zoo.modules.tracing import program
 from zoo.plugin import Model, Recipe
 from zoo.registry import calling, declarations, fault
 from zoo.registry import split as split_name
-from zoo.training import checkpoints, finetune, frozen, given_inputs, metric_values, phases, run_folder
+from zoo.training import checkpoints, finetune, frozen, given_inputs, own_metrics, phases, run_folder
 from zoo.training.batches import Batches, augmentation, split
 from zoo.training.distributed import World
 from zoo.training.ema import EMA
@@ -115,9 +115,8 @@ class TrainingRun:
         self.module = module.to(device)
         self._frozen = frozen.paths(model, self.module)
         self._still = frozen.still(self.module, self._frozen)
-        metric_values.check(
-            name, model, self.module.eval(), next(iter(self.watched.in_order(metric_values.TRIAL))), recipe
-        )
+        few = next(iter(self.watched.in_order(own_metrics.TRIAL)))
+        own_metrics.check(name, model, self.module.eval(), few, recipe, self.sample)
         self.to_training()
         self._eval_copy = copy.deepcopy(self.module) if recipe.ema or options.sharded else None
         with calling(plugin, "an optimiser", model.build):

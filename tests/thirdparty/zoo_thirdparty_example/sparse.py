@@ -94,7 +94,7 @@ sparse = zoo.Model(
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
     generate=zoo.OneShot("draw"),
-    metrics=(zoo.Metric("mse", mse, "per pixel, on [0, 1]", "reconstruction of test images from their codes"),),
+    metrics=(zoo.Metric("code_error", mse, "per pixel, on [0, 1]", "reconstruction of test images from their codes"),),
     finish=fit_scale,
     recipes={
         "digits": Recipe(data=zoo.use("digits"), steps=2000, batch=100, decay="cosine"),
