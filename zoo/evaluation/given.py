@@ -16,10 +16,11 @@ def given_of(evaluated: EvaluatedModel, first: int, count: int) -> dict[str, Any
     plan, test = evaluated.model.release.plan, evaluated.test
     if plan is None or not plan.given():
         return {}
-    rows, found = np.arange(first, first + count) % len(test), {}
+    rows = np.arange(first, first + count) % len(test)
+    found: dict[str, Any] = {}
     for name, spec in plan.inputs("given").items():
         field = plan.given()[name]
-        stored = test.read(rows) if field == "x" else test.fields[field][rows]
+        stored = test.read(rows) if field == "x" else np.asarray(test.fields[field])[rows]
         if isinstance(spec, Text):
             found[name] = [kinds.ids_to_text(ids, spec) for ids in stored]
         elif isinstance(spec, SampleSpec):
