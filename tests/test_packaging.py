@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"zoo", "zoo_autoencoders", "zoo_gans", "zoo_diffusion", "zoo_autoregressive", "zoo_features", "zoo_export"}
+PACKAGES = {
+    "zoo",
+    "zoo_autoencoders",
+    "zoo_gans",
+    "zoo_diffusion",
+    "zoo_autoregressive",
+    "zoo_features",
+    "zoo_data",
+    "zoo_export",
+}
 
 USE = """
 import importlib.metadata, pathlib, subprocess, sys

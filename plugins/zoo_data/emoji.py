@@ -140,7 +140,7 @@ emoji = zoo.DataSet(
         title="Emoji in two drawing styles, with names and categories",
         source="A selection of emoji-data 16.0.0; C. Henderson, https://github.com/iamcal/emoji-data; Noto Emoji by "
         "Google, Twemoji by Twitter and contributors",
-        licence="Noto: Apache 2.0; Twemoji: CC BY 4.0; names: MIT",
+        licence="Apache 2.0 (Noto), CC BY 4.0 (Twemoji), MIT (names)",
         citation="Google, https://github.com/googlefonts/noto-emoji; Twitter and contributors, "
         "https://github.com/jdecked/twemoji",
         split="by the SHA-256 of the file name, a tenth to test; all skin tones and both styles are on one side",
