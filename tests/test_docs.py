@@ -99,7 +99,8 @@ def test_the_plugin_guide_is_a_working_plugin(tmp_path: Path) -> None:
     lines = [f"[{group}]\n{point.replace(chr(34), '')}\n" for group, point in points]
     (info / "entry_points.txt").write_text("".join(lines))
     script = "import zoo\n" + "".join(
-        f"run = zoo.train('mine.tiny', {more}quiet=True, out='{folder}')\nprint(zoo.load(run.folder).generate(2).shape)\n"
+        f"run = zoo.train('mine.tiny', {more}quiet=True, out='{folder}')\n"
+        "print(zoo.load(run.folder).generate(2).shape)\n"
         for folder, more in (("one", ""), ("two", "data='stripes', set={'data.side': 16, 'data.flip': True}, "))
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
