@@ -205,7 +205,9 @@ MISTAKES = {
     "no form at all": ("    sample=form,\n", "", ("neither the data set nor its load gives the form",)),
     "a stream without a hash": (
         LOAD,
-        '{**%s, "x": __import__("zoo.data.stream").data.stream.Stream([folder] * count, (1, 6, 6), print)}' % LOAD,
+        LOAD.replace(
+            '"x": x', '"x": __import__("zoo.data.stream").data.stream.Stream([folder] * 40, (1, 6, 6), print)'
+        ),
         ("a stream", "no sha256"),
     ),
     "options that are no dataclass": (
@@ -380,6 +382,19 @@ def test_samples_of_two_data_sets_are_drawn_independently() -> None:
         Batches(tagged, 100, 0, torch.device("cpu"), further={"paintings": tagged.take(np.arange(5))})
 
 
+def test_windows_of_a_second_text_are_rows() -> None:
+    """In the order of a test split; and a text that is modelled may have images beside it."""
+    text, digits = data.load("descriptions", "test", length=16), data.load("digits", "test")
+    for first, second in ((digits, text), (text, digits)):
+        both = first.adding("beside", second)
+        assert both.sample["beside"] == second.sample.x
+        batch = next(iter(Batches(both, 8, 0, torch.device("cpu")).in_order(8)))
+        plain = next(iter(Batches(second, 8, 0, torch.device("cpu")).in_order(8)))
+        assert torch.equal(batch["beside"], plain.x)
+    batch = Batches(digits, 8, 0, torch.device("cpu"), further={"beside": text}).train(0, torch.zeros(()))
+    assert (batch["beside"].dtype, batch["beside"].shape) == (torch.int64, (8, 16))
+
+
 # Lists
 
 
@@ -400,6 +415,11 @@ try: main()
 except SystemExit as done: assert not done.code
 """
     assert "fashion-mnist" in python(code, block=("numpy", "torch", "PIL", "zoo_data", "yaml"))
+
+
+def test_options_are_completed(zoo_command: Command) -> None:
+    words = {"COMP_WORDS": "zoo train vae.tiny --set data.fl", "COMP_CWORD": "4", "_ZOO_COMPLETE": "bash_complete"}
+    assert "data.flip=" in zoo_command(env=words).stdout
 
 
 def test_doctor_tries_data_sets(plug: Plug) -> None:
