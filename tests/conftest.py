@@ -261,13 +261,14 @@ def release(shelf: Shelf, tmp_path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def plugged(folder: Path, **models: str) -> Iterator[None]:
-    """Within the block, models of the tests are installed: each name with its ``module:value``."""
+def plugged(folder: Path, *, data: Mapping[str, str] | None = None, **models: str) -> Iterator[None]:
+    """Within the block, models and data sets of the tests are installed: each name with its ``module:value``."""
     info = folder / "zoo_tests-1.0.dist-info"
     info.mkdir(exist_ok=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo-tests\nVersion: 1.0\n")
-    lines = [f"{name} = {target}\n" for name, target in models.items()]
-    (info / "entry_points.txt").write_text(f"[{registry.MODELS}]\n{''.join(lines)}")
+    groups = {registry.MODELS: models, registry.DATA: data or {}}
+    lines = [[f"[{group}]", *(f"{name} = {target}" for name, target in own.items())] for group, own in groups.items()]
+    (info / "entry_points.txt").write_text("\n".join(line for group in lines for line in group) + "\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
         registry.forget()

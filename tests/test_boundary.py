@@ -28,6 +28,7 @@ HEAVY = (
     "zoo_diffusion",
     "zoo_autoregressive",
     "zoo_features",
+    "zoo_data",
 )
 
 

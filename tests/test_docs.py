@@ -87,26 +87,33 @@ def test_the_tour_runs(tmp_path: Path, zoo_call: Command) -> None:
 
 def test_the_plugin_guide_is_a_working_plugin(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "plugins.md").read_text("utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
     package = tmp_path / "zoo_mine"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "mine.py").write_text(code)
+    for code in re.findall(r"```python\n(.*?)```", text, re.S):
+        (tmp_path / code.splitlines()[0].removeprefix("# ")).write_text(code)  # # zoo_mine/mine.py
     info = tmp_path / "zoo_mine-0.1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo-mine\nVersion: 0.1.0\n")
-    (point,) = re.findall(r'^mine = ".*$', text, re.M)
-    (info / "entry_points.txt").write_text(f"[zoo.models]\n{point.replace(chr(34), '')}\n")
-    script = "import zoo; run = zoo.train('mine.tiny', quiet=True); print(zoo.load(run.folder).generate(2).shape)"
+    points = re.findall(r'^\[project.entry-points."(.*)"\]\n(.*)$', text, re.M)
+    lines = [f"[{group}]\n{point.replace(chr(34), '')}\n" for group, point in points]
+    (info / "entry_points.txt").write_text("".join(lines))
+    script = "import zoo\n" + "".join(
+        f"run = zoo.train('mine.tiny', {more}quiet=True, out='{folder}')\n"
+        "print(zoo.load(run.folder).generate(2).shape)\n"
+        for folder, more in (("one", ""), ("two", "data='stripes', set={'data.side': 16, 'data.flip': True}, "))
+    )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "(2, 8, 8)"
+    assert done.stdout.splitlines() == ["(2, 8, 8)", "(2, 16, 16)"]
 
 
 def test_the_plugin_guide_lists_the_contract() -> None:
     text = (ROOT / "docs" / "plugins.md").read_text("utf-8")
-    values = {name: getattr(zoo, name) for name in zoo.plugin.__all__ if name not in ("Batch", "Recipe", "setting")}
+    values = {
+        name: getattr(zoo, name) for name in zoo.plugin.__all__ if name not in ("Batch", "Recipe", "setting", "use")
+    }
     rows = dict(re.findall(r"^\| `zoo\.(\w+)` \| (.*) \|$", text, re.M))
     assert rows.keys() == values.keys()
     for name, cls in values.items():

@@ -17,6 +17,7 @@ PACKAGES = {
     "zoo_diffusion",
     "zoo_autoregressive",
     "zoo_features",
+    "zoo_data",
     "zoo_loggers",
     "zoo_export",
 }

@@ -228,7 +228,7 @@ def test_a_template_is_filled_once() -> None:
 
 
 def test_data_that_are_not_there_leave_images_out(altered: Altered, zoo_call: Command, tmp_path: Path) -> None:
-    source = altered(lambda manifest: manifest["recipe"].update(data="mnist"))
+    source = altered(lambda manifest: manifest["recipe"]["data"].update(name="mnist"))
     done = zoo_call("gallery", source, "-o", "site", "--data-dir", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "site written: 1 model." in done.stdout

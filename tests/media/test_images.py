@@ -149,7 +149,7 @@ def several(folder: Path) -> Path:
 
 def test_images_of_several_sizes_are_cut_or_padded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"folder:{several(tmp_path / 'pics')}"
-    with raises(DataError, "Images must have one size", " is 20x40 pixels", "--set size=64", "fit=pad"):
+    with raises(DataError, "Images must have one size", " is 20x40 pixels", "--set data.size=64", "fit=pad"):
         load(name, "train")
     cut, padded = load(name, "train", size=16), load(name, "train", size=16, fit="pad", background="#808080")
     assert cut.sample.x == padded.sample.x == Image(1, 16, 16)

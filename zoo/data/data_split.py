@@ -84,10 +84,18 @@ class DataSplit:
         return dataclasses.replace(self, fields=chosen)
 
     def adding(self, name: str, other: DataSplit) -> DataSplit:
-        """Return this split with one more field: `x` of another split, which begins again where it is shorter."""
+        """Return this split with one more field: `x` of another split, which begins again where it is shorter.
+
+        Of a text these are its windows, (n, length).
+        """
         import numpy as np
 
-        held = other.take(np.arange(len(self)) % len(other)).x
+        index = np.arange(len(self)) % len(other)
+        if isinstance(other.sample.x, Text) and not isinstance(other.x, Stream):
+            length = other.sample.x.length
+            held: Field = other.x[index[:, None] * (length - 1) + np.arange(length)]
+        else:
+            held = other.take(index).x
         sample = dataclasses.replace(self.sample, fields={**self.sample.fields, name: other.sample.x})
         return dataclasses.replace(self, fields={**self.fields, name: held}, sample=sample)
 

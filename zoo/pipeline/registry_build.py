@@ -14,6 +14,7 @@ import zoo_export
 from zoo import registry
 from zoo.contract import settings
 from zoo.contract.specs import FieldSpec, Label
+from zoo.contract.use import Use
 from zoo.core import files
 from zoo.core.errors import NotFoundError, PluginError, one_line, suggest
 from zoo.data import changed, load
@@ -288,6 +289,6 @@ def _name(source: str | Path) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A field's value as plain YAML data."""
-    plain: Any = json.loads(json.dumps(value))
+    """A field's value as plain YAML data; a data set by its name."""
+    plain: Any = json.loads(json.dumps(value.name if isinstance(value, Use) else value))
     return plain

@@ -1,5 +1,6 @@
 """The installed models and data sets: entry points and registry.yaml, read without importing a plugin."""
 
+from zoo.registry.data_sets import DataRow, data_index, data_options, data_rows
 from zoo.registry.discovery import (
     DATA,
     MODELS,
@@ -18,10 +19,6 @@ from zoo.registry.discovery import (
 )
 from zoo.registry.registry_file import (
     FILE,
-    DataRow,
-    data_index,
-    data_options,
-    data_rows,
     file_path,
     forget,
     index,

@@ -50,28 +50,6 @@ class Row:
 
 
 @dataclass(frozen=True)
-class DataRow:
-    """A data set in ``zoo data list``."""
-
-    name: str
-    distribution: str
-    entry: Mapping[str, Any] = field(default_factory=dict)
-    """Its part of the index: see ``zoo.registry.schema.INDEXED_DATA``."""
-    note: str = ""
-    """Why it is not described: "not indexed", or the distributions that claim the same name."""
-
-    @property
-    def place(self) -> str:
-        """What follows the colon of the user's own data: ``"DIR"``; ``""`` for a named set."""
-        return str(self.entry.get("place") or "")
-
-    @property
-    def form(self) -> str:
-        """How it is named: ``"mnist"``, ``"folder:DIR (images in a folder)"``."""
-        return f"{self.name}:{self.place} ({self.entry['title']})" if self.place else self.name
-
-
-@dataclass(frozen=True)
 class RegistryFile:
     """The static description of one distribution's models and data sets in ``registry.yaml``."""
 
@@ -88,15 +66,6 @@ class Index:
 
     path: Path | None
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class DataIndex:
-    """The part of a registry that listing data sets needs: see ``zoo.registry.schema.INDEXED_DATA``."""
-
-    path: Path | None
-    sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     problem: str = ""
 
 
@@ -117,7 +86,7 @@ def index(distribution: str) -> Index:
     A file without such an index, for example one written by hand, is parsed in full.
     """
     path = file_path(distribution)
-    head = _head(path, schema.INDEX)
+    head = read_head(path, schema.INDEX)
     if head is not None and not schema.problem_of_head(head):
         return Index(path, head[schema.INDEX])
     listed = read_file(distribution)
@@ -125,24 +94,13 @@ def index(distribution: str) -> Index:
     return Index(path, schema.index_of(whole), listed.problem)
 
 
-@cache
-def data_index(distribution: str) -> DataIndex:
-    """Read the index of the data sets in a distribution's ``registry.yaml``, as :func:`index` does for its models."""
-    path = file_path(distribution)
-    head = _head(path, schema.DATA_INDEX)
-    if head is not None and not schema.problem_of_head(head, schema.DATA_INDEX):
-        return DataIndex(path, head[schema.DATA_INDEX])
-    listed = read_file(distribution)
-    return DataIndex(path, schema.data_index_of({"data": listed.data}), listed.problem)
-
-
 def forget() -> None:
     """Clear the caches, so that plugins are found and imported, and registries read, again."""
-    for cached in (plugins, load_value, read_file, index, data_index, loggers.installed):
+    for cached in (plugins, load_value, read_file, index, loggers.installed):
         cached.cache_clear()
 
 
-def _head(path: Path | None, key: str) -> dict[str, Any] | None:
+def read_head(path: Path | None, key: str) -> dict[str, Any] | None:
     """Read the format and an index of a ``registry.yaml`` without a YAML parser, or None where that cannot be done."""
     try:
         head = (path.read_text("utf-8") if path is not None else "").partition("\nmodels:")[0]
@@ -220,7 +178,7 @@ def rows(
         listed = index(claims[0].distribution)
         described = listed.models.get(model)
         if described is None:
-            found.append(Row(model, model, claims[0].distribution, note=_not_indexed(listed)))
+            found.append(Row(model, model, claims[0].distribution, note=not_indexed(listed.path, listed.problem)))
             continue
         for recipe, data_set in described["recipes"].items():
             found.append(
@@ -252,39 +210,9 @@ def rows(
     ]
 
 
-def data_rows() -> list[DataRow]:
-    """Return the rows of ``zoo data list``: the named data sets, then the kinds of the user's own data."""
-    found: list[DataRow] = []
-    for name, claims in plugins(DATA).items():
-        if len(claims) > 1:
-            names = " and ".join(sorted(claim.distribution for claim in claims))
-            found.append(DataRow(name, names, note=conflict(claims)))
-            continue
-        listed = data_index(claims[0].distribution)
-        entry = listed.sets.get(name)
-        note = _not_indexed(listed) if entry is None else ""
-        found.append(DataRow(name, claims[0].distribution, entry or {}, note))
-    return sorted(found, key=lambda row: bool(row.place))
-
-
-def data_options(fields: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
-    """Return the options of the data sets of a recipe in a registry: each key's default and help, by ``data.size``.
-
-    `fields` is what the recipe changes. A data set that no registry describes has none.
-    """
-    found: dict[str, tuple[Any, str]] = {}
-    for key, value in fields.items():
-        claims = plugins(DATA).get(str(value).partition(":")[0], ()) if isinstance(value, str) else ()
-        if len(claims) == 1 and (key == "data" or any(other.startswith(f"{key}.") for other in fields)):
-            options = read_file(claims[0].distribution).data.get(claims[0].name, {}).get("options", {})
-            for name, entry in options.items():
-                text = f"{entry['help']} ({entry.get('type', '')})"
-                found[f"{key}.{name}"] = entry["default"], text
-    return found
-
-
-def _not_indexed(listed: Index | DataIndex) -> str:
-    return "not indexed" + (f" ({listed.problem})" if listed.problem and listed.path and listed.path.is_file() else "")
+def not_indexed(path: Path | None, problem: str) -> str:
+    """Return the note for what the registry of its distribution, at `path`, does not describe."""
+    return "not indexed" + (f" ({problem})" if problem and path and path.is_file() else "")
 
 
 def list_models(

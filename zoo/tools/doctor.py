@@ -27,7 +27,7 @@ TIMEOUT = 60
 """Seconds allowed for importing and trying a plugin."""
 
 Answer = dict[str, Any]
-"""The result of trying a plugin: its recipes and why it was only imported; or its problem and the error type."""
+"""The result of trying a plugin: what it has and why it was only imported; or its problem and the error type."""
 
 PACKAGES = {
     "torch": "train",
@@ -38,7 +38,7 @@ PACKAGES = {
 }
 """The packages that training, export and evaluation need, and the extra that installs each."""
 
-_CHECK = "import sys; from zoo.tools import doctor; doctor.answer(sys.argv[1:])"
+_CHECK = "import sys; from zoo.tools import doctor; doctor.answer(sys.argv[1], sys.argv[2:])"
 _CHECK_LOGGER = "import sys; from zoo.tools import doctor; doctor.answer_logger(sys.argv[1])"
 
 
@@ -60,7 +60,8 @@ def examine(timeout: float = TIMEOUT) -> list[Finding]:
         *_packages(),
         *_runtime(),
         *_registry_files(),
-        *_plugins(timeout),
+        *_plugins(registry.MODELS, timeout),
+        *_plugins(registry.DATA, timeout),
         *_loggers(timeout),
     ]
 
@@ -105,13 +106,16 @@ def _runtime() -> list[Finding]:
 
 def _registry_files() -> list[Finding]:
     found = []
-    for name in sorted({plugin.distribution for claims in registry.plugins().values() for plugin in claims}):
+    groups = [registry.plugins(group) for group in (registry.MODELS, registry.DATA)]
+    for name in sorted({plugin.distribution for group in groups for claims in group.values() for plugin in claims}):
         listed = registry.read_file(name)
         own = name == registry.OWN
-        text = listed.problem or f"{len(listed.models)} models, {len(listed.releases)} releases"
+        text = listed.problem or (
+            f"{len(listed.models)} models, {len(listed.releases)} releases, {len(listed.data)} data sets"
+        )
         lost = [problem for release in listed.releases if (problem := _lost(release))]
         if listed.problem and not own:
-            text += "; its models are listed by name only. In its project, run: zoo registry build"
+            text += "; its models and data sets are listed by name only. In its project, run: zoo registry build"
         unreadable = bool(listed.problem) and listed.path is not None and listed.path.is_file()
         found.append(Finding("registry", name, not (unreadable or (own and listed.problem)), text))
         found += [Finding("weights", name, False, problem) for problem in lost]
@@ -127,16 +131,18 @@ def _lost(name: str) -> str:
     return ""
 
 
-def _plugins(timeout: float) -> list[Finding]:
-    """Try every plugin, in one process for each distribution."""
-    claims = registry.plugins()
+def _plugins(group: str, timeout: float) -> list[Finding]:
+    """Try every plugin of a group, in one process for each distribution."""
+    claims = registry.plugins(group)
     groups: dict[str, list[str]] = {}
     for name, (first, *more) in claims.items():
         if not more:
             groups.setdefault(first.distribution, []).append(name)
     with ThreadPoolExecutor(4) as pool:
-        answers = {name: answer for part in pool.map(partial(_try, timeout), groups.values()) for name, answer in part}
-    return [_plugin(name, plugins, answers) for name, plugins in claims.items()]
+        parts = pool.map(partial(_try, group, timeout), groups.values())
+        answers = {name: answer for part in parts for name, answer in part}
+    kind = "plugin" if group == registry.MODELS else "data"
+    return [_plugin(kind, name, plugins, answers) for name, plugins in claims.items()]
 
 
 def _loggers(timeout: float) -> list[Finding]:
@@ -170,11 +176,11 @@ def answer_logger(name: str) -> None:
         print("\n" + type(error).__name__, one_line(error), flush=True)
 
 
-def _try(timeout: float, names: list[str]) -> list[tuple[str, Answer]]:
+def _try(group: str, timeout: float, names: list[str]) -> list[tuple[str, Answer]]:
     """Try plugins one after the other, each for `timeout` seconds; after a crash a new process tries the rest."""
     found: dict[str, Answer] = {}
     while left := [name for name in names if name not in found]:
-        answers, ending = _listen(timeout, left)
+        answers, ending = _listen(group, timeout, left)
         found |= answers
         silent = next((name for name in left if name not in found), None)
         if silent is not None:  # this plugin was being tried
@@ -182,13 +188,13 @@ def _try(timeout: float, names: list[str]) -> list[tuple[str, Answer]]:
     return list(found.items())
 
 
-def _listen(timeout: float, names: list[str]) -> tuple[dict[str, Answer], str]:
+def _listen(group: str, timeout: float, names: list[str]) -> tuple[dict[str, Answer], str]:
     """Return the answers of one process about these plugins until it ends or times out, and how it ended."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "answers")
         with open(path, "wb") as said:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _CHECK, *names],
+                [sys.executable, "-P", "-c", _CHECK, group, *names],
                 stdout=said, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},  # with more threads, tiny networks take six times as long
             )  # fmt: skip
@@ -215,14 +221,28 @@ def _answers(path: Path, names: list[str]) -> dict[str, Answer]:
     return {name: answer for name, answer in found.items() if name in names}
 
 
-def answer(names: list[str]) -> None:
-    """Print the result for each plugin, one JSON object a line, for the parent process."""
+def answer(group: str, names: list[str]) -> None:
+    """Print the result for each plugin of a group, one JSON object a line, for the parent process."""
     for name in names:
         try:
-            said: Answer = {"recipes": list(registry.load(name).recipes), "untried": _rehearsed(name)}
+            if group == registry.DATA:
+                said: Answer = {"has": _fields(name), "untried": ""}
+            else:
+                said = {"has": ", ".join(registry.load(name).recipes), "untried": _rehearsed(name)}
         except BaseException as error:
             said = {"problem": one_line(error), "kind": type(error).__name__}
         print(json.dumps({"name": name, **said}), flush=True)
+
+
+def _fields(name: str) -> str:
+    """Return the fields of a data set with its default options, as text. Nothing is read."""
+    from zoo.data.loading import form
+
+    known = registry.load_value(name, registry.DATA)
+    with registry.calling(name, f"the class {known.options.__name__}", known.options, group=registry.DATA):
+        options = known.options()
+    sample = form(name, known, options)
+    return ", ".join(("x", *sample.fields)) if sample else "the fields are those of the data"
 
 
 def _rehearsed(name: str) -> str:
@@ -236,12 +256,12 @@ def _rehearsed(name: str) -> str:
     return rehearsal.tiny(name, graphs=not ours, trace=zoo_export.tracer())
 
 
-def _plugin(name: str, plugins: tuple[registry.Plugin, ...], answers: Mapping[str, Answer]) -> Finding:
+def _plugin(kind: str, name: str, plugins: tuple[registry.Plugin, ...], answers: Mapping[str, Answer]) -> Finding:
     if len(plugins) > 1:
-        return Finding("plugin", name, False, registry.conflict(plugins))
+        return Finding(kind, name, False, registry.conflict(plugins))
     origin, answer = f"{plugins[0].distribution} {plugins[0].version}", answers[name]
     if "problem" in answer:
         runs_only = answer["kind"] == MissingPackageError.__name__  # fine: this machine only runs models
-        return Finding("plugin", name, runs_only, f"{origin}: {answer['problem']}")
+        return Finding(kind, name, runs_only, f"{origin}: {answer['problem']}")
     untried = f"; imported only: {answer['untried']}" if answer["untried"] else ""
-    return Finding("plugin", name, True, f"{origin}: {', '.join(answer['recipes'])}{untried}")
+    return Finding(kind, name, True, f"{origin}: {answer['has']}{untried}")

@@ -135,9 +135,9 @@ class Batches:
     ) -> Batch:
         """The batch of samples `index`, stored at positions `where`; `read` has what streams have already read."""
         if self._readers and read is None:
-            read = self._read(where, others)
+            read = self._read(index, others)
         read = read or {}
-        fields = {name: self._own.at(name, where, read.get(name)) for name in self._own.names}
+        fields = {name: self._own.at(name, where if name == "x" else index, read.get(name)) for name in self._own.names}
         fields |= {name: source.at("x", others[name], read.get(name)) for name, source in self._further.items()}
         return Batch(x=fields.pop("x"), fields=fields, index=index.to(self._device), progress=progress)
 
