@@ -44,6 +44,19 @@ class World:
             values /= self.size
         return values
 
+    def average(self, weights: Sequence[nn.Parameter]) -> None:
+        """Average the gradients of weights over the processes. One that no process has stays None."""
+        has = torch.tensor([weight.grad is not None for weight in weights], dtype=torch.uint8, device=weights[0].device)
+        dist.all_reduce(has, dist.ReduceOp.MAX)
+        used = [weight for weight, somewhere in zip(weights, has.tolist(), strict=True) if somewhere]
+        for weight in used:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+        flat = torch.cat([weight.grad.reshape(-1) / self.size for weight in used if weight.grad is not None])
+        dist.all_reduce(flat)
+        for weight, part in zip(used, flat.split([weight.numel() for weight in used]), strict=True):
+            weight.grad = part.view_as(weight).clone()
+
     def largest(self, value: int, device: torch.device) -> int:
         """The maximum of an integer over the processes."""
         if self.size == 1:

@@ -68,6 +68,8 @@ class Phase:
         self.note = ""
         """A note for the user on how this phase runs."""
         self._moved = False
+        self._by_ddp: bool | None = None
+        """Whether DDP averages the gradients: None before the first step, which shows whether it can."""
         self.loss: nn.Module = Loss(module, function, recipe, device)
         if sharded:
             shard(
@@ -119,6 +121,8 @@ class Phase:
             number = self.world.rank * count + micro
             for name, term in self._backward(batch(number), step, number, last=micro == count - 1).items():
                 sums[name] = sums[name] + term / count if micro else term / count if count > 1 else term
+        if isinstance(self.loss, DistributedDataParallel) and not self._by_ddp:
+            self._average(self.loss)
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
         factor = self.factor(step)
@@ -144,7 +148,7 @@ class Phase:
         The random seed depends only on the recipe's seed, the step, the phase and the micro-batch.
         """
         self._seed(derive_seed(self.recipe.seed, "step", step, self.number, micro))
-        later = not last and isinstance(self.loss, DistributedDataParallel)
+        later = isinstance(self.loss, DistributedDataParallel) and not (last and self._by_ddp)
         try:
             with self.loss.no_sync() if later else nullcontext():  # type: ignore[operator]
                 total, terms = self.loss(batch)
@@ -161,6 +165,18 @@ class Phase:
             ) from error
         self._moved = True
         return dict(terms)
+
+    def _average(self, loss: DistributedDataParallel) -> None:
+        """Average the gradients over the processes without DDP.
+
+        DDP can fail for a weight without a gradient, such as the last bias in a gradient penalty. The first step of the
+        phase finds out whether there is one.
+        """
+        if self._by_ddp is None:
+            without = any(weight.grad is None for weight in self.parameters)
+            self._by_ddp = not self.world.largest(int(without), self.parameters[0].device)
+        self.world.average(self.parameters)
+        loss.require_forward_param_sync = True  # as after a step of DDP: the buffers of rank 0 go to all
 
     def _uncompile(self) -> None:
         """Fall back to eager torch: torch.compile cannot, for example, differentiate a gradient penalty twice."""
