@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.contract import names
-from zoo.contract.generation import Autoregressive, Chain, Generation, Iterative, OneShot
+from zoo.contract.generation import Autoregressive, Chain, Declared, Iterative, OneShot
 from zoo.contract.recipe import Recipe, setting
 from zoo.contract.specs import (
     Audio,
@@ -206,7 +206,7 @@ class Model(Checked):
     """``tasks(module)`` returns the tasks of the module by name."""
     recipes: Mapping[str, Recipe]
     """The recipes by name. One must be called ``tiny`` and train in a second or two."""
-    generate: Generation | Callable[[Any], Generation] | None = None
+    generate: Declared | Callable[[Any], Declared] | None = None
     """How the model generates. A function ``generate(module)`` where this depends on the module: a grid of tokens, for
     example, depends on the image size."""
     metrics: tuple[Metric, ...] = ()
@@ -235,7 +235,7 @@ class Model(Checked):
                     f"Model: the recipe name {name!r} is not allowed. It may have letters, digits, '.', '-' and '_'."
                 )
 
-    def generation(self, module: Any) -> Generation | None:
+    def generation(self, module: Any) -> Declared | None:
         """Return how a module of this model generates."""
         return self.generate(module) if callable(self.generate) else self.generate
 

@@ -128,7 +128,7 @@ CONTRACT = {
         '{"code": "code"}),',
         (
             "Task: outputs['code'] is 'code'",
-            "zoo.Noise or",
+            "zoo.Number or zoo.Score",
         ),
     ),
     "an int for a shape": Mistake(
@@ -588,14 +588,8 @@ TASKS = {
         "code",
         (
             "cannot generate",
-            "the input 'code' is neither noise nor a label",
+            "the input 'code' is vector, neither noise, a label, a number nor what a user can give",
         ),
-        "def tasks(net)",
-    ),
-    "another number of classes": Mistake(
-        'zoo.OneShot("decode")',
-        'zoo.Iterative("decode", alphas=(0.9, 0.5), steps=2)',
-        ("it takes x, of shape [1, 8, 8]",),
         "def tasks(net)",
     ),
 }
