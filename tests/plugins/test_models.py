@@ -25,7 +25,7 @@ from zoo.modules import build
 from zoo.release import WEIGHTS, read
 from zoo.release.resolve import find
 from zoo.runtime.example_inputs import example
-from zoo.sampling import autoregressive, generation
+from zoo.sampling import autoregressive, generation, loop
 from zoo.training import checkpoints, run_folder
 from zoo_export import onnx_graph
 from zoo_export.onnx_graph import INSIDE

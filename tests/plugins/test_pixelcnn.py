@@ -22,7 +22,7 @@ from zoo.release import read
 from zoo.release.resolve import find
 from zoo.runtime.example_inputs import example
 from zoo.sampling import autoregressive as tokens_of
-from zoo.sampling import generation
+from zoo.sampling import generation, loop
 from zoo.training import checkpoints
 from zoo_autoregressive.gated import GatedPixelCNN
 from zoo_export import onnx_graph

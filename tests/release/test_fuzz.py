@@ -451,7 +451,11 @@ SPECS = (
     {"kind": "number", "default": 1.0, "ge": 0.0, "le": 1e308, "help": "\u2028"},
     {"kind": "number", "default": float("nan"), "ge": 1.0, "le": 0.0},
     {"kind": "chain", "first": {"kind": "autoregressive", "task": "step", "shape": [8, 8]}, "task": "decode"},
-    {"kind": "chain", "first": {"kind": "iterative", "task": "decode", "schedule": [0.0, 1.0], "steps": 1}, "task": "x"},
+    {
+        "kind": "chain",
+        "first": {"kind": "iterative", "task": "decode", "schedule": [0.0, 1.0], "steps": 1},
+        "task": "x",
+    },
     {"kind": "chain", "first": {"kind": "chain"}, "task": "decode"},
     {"kind": "iterative", "task": "decode", "schedule": [0.0, 0.5, 1.0], "steps": 2},
     {"kind": "iterative", "task": "step", "schedule": [1e-320, float("nan")], "steps": 2**63},

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import STEPWISE, plugged, raises
 
 import zoo
+from conftest import STEPWISE, plugged, raises
 from zoo.core.errors import SettingError
 from zoo.release import read
 from zoo.runtime import OnnxBackend, derived, samples_of
@@ -108,7 +109,7 @@ def test_steps_thin_the_schedule(steps: int, stepwise: Mapping[str, Path]) -> No
     asked = {"label": np.zeros(1, np.int64), "guidance": np.ones(1, np.float32)}
     loop.iterate(run, release.plan, np.arange(1), 0, asked, steps)
     places = [k * 8 // steps / 8 for k in range(steps + 1)]
-    assert seen == list(zip(places, places[1:], strict=False))
+    assert seen == list(itertools.pairwise(places))
 
 
 @pytest.mark.parametrize(
