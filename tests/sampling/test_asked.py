@@ -123,6 +123,8 @@ def test_steps_thin_the_schedule(steps: int, stepwise: Mapping[str, Path]) -> No
         ("paint", {"image": IMAGES, "strenght": 1}, ["no option 'strenght'", "Did you mean 'strength'?"]),
         ("paint", {"image": IMAGES, "label": 1}, ["label = 1 is for models with labels"]),
         ("flow", {"guidance": "much"}, ["guidance = 'much' is not a number"]),
+        ("flow", {"guidance": True}, ["guidance = True is not a number"]),
+        ("flow", {"guidance": 1e300}, ["guidance is inf"]),
         ("flow", {"guidance": [1.0, 2.0], "n": 3}, ["2 values of guidance for 3 samples"]),
         ("flow", {"steps": 9}, ["steps = 9", "from 1 to 8"]),
         ("latent", {"steps": True}, ["steps = True"]),
