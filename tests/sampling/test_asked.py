@@ -155,3 +155,13 @@ def test_samples_of_a_release_are_made_of_what_it_holds(stepwise: Mapping[str, P
         test = data.load("digits", "test").x[:4, 0]
         assert np.array_equal(samples_of(model, 4, 0), model.generate(4, image=test))
     assert "given.safetensors" not in read(stepwise["flow"] / "release").files
+
+
+def test_a_quantised_release_keeps_what_its_samples_are_made_of(stepwise: Mapping[str, Path], tmp_path: Path) -> None:
+    with plugged(tmp_path, **STEPWISE):
+        folder = zoo.export(stepwise["paint"], tmp_path / "fp16", quantize="fp16")
+    assert (folder / "given.safetensors").read_bytes() == (
+        stepwise["paint"] / "release" / "given.safetensors"
+    ).read_bytes()
+    with zoo.load(folder) as model:
+        assert samples_of(model, 2, 0).shape == (2, 8, 8)
