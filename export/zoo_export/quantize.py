@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from zoo.core import files
 from zoo.core.errors import SettingError
 from zoo.evaluation.source import own_of, subject_of
-from zoo.release import QUANTIZED, WEIGHTS, Release, parse
+from zoo.release import QUANTIZED, WEIGHTS, Release, given, parse
 from zoo.runtime import LoadedModel, OnnxBackend
 from zoo_export import calibration, generate_graph, losses, low_precision, onnx_graph, uint8
 from zoo_export.card import model_card
@@ -51,6 +51,8 @@ def quantize(
         calibrated = _write_graphs(release, folder, kind, feeds, before.backend.tensor)
         manifest = {key: value for key, value in release.manifest.items() if key not in ("sha256", "parity", "uint8")}
         manifest |= {"tied": {}, "metrics": []}
+        if given.FILE in release.files:
+            files.write(folder / given.FILE, release.content(given.FILE))
         manifest["files"] = hashes(folder)
         made = parse(folder, json.loads(json.dumps(manifest)))
         with LoadedModel(made, OnnxBackend(made, "cpu", threads=1)) as after:

@@ -117,7 +117,7 @@ def _check_samples(old: Release, new: Release, before: OnnxBackend, after: OnnxB
     made = []
     for release, backend in ((old, before), (new, after)):
         assert release.plan is not None
-        asked = example_asked(release.plan, indices)
+        asked = example_asked(release.plan, indices, numbers=False)  # a default may have been fixed before
         made.append(generation.sample(backend.run, release.plan, indices, SEED, asked, generation.Request()))
     if made[0].shape != made[1].shape or not np.allclose(made[0], made[1], RTOL, ATOL):
         raise ParityError(f"Their samples of seed {SEED} differ.")

@@ -25,6 +25,7 @@ from zoo.core import philox
 from zoo.core.errors import NotFoundError
 from zoo.release import read, verify
 from zoo.runtime import derived, given_of
+from zoo.sampling import generation
 from zoo.sampling.autoregressive import SamplingParams
 from zoo_export import web_bundle
 
@@ -127,7 +128,11 @@ def test_node_gives_the_samples_of_python(model_name: str, shelf: Shelf) -> None
 def test_node_gives_the_samples_of_many_steps(model: str, asked: dict[str, Any], stepwise: Mapping[str, Path]) -> None:
     release = read(stepwise[model] / "release")
     assert release.plan is not None
-    in_node(release, derived.feeds(release.plan, seed=2**64 - 2, first=2**32 - 8, n=5, **asked))
+    numbers = {name: asked[name] for name in release.plan.asked() if name in asked}
+    others = {name: value for name, value in asked.items() if name not in numbers}
+    first = 2**32 - 8
+    batches = generation.asked_of(release.plan, np.arange(first, first + 5), **numbers)
+    in_node(release, derived.feeds(release.plan, seed=2**64 - 2, first=first, n=5, asked=batches, **others))
 
 
 @node

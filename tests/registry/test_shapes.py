@@ -73,8 +73,8 @@ def test_it_has_fewer_than_300_lines() -> None:
 
 
 def test_lists_describe_it_without_importing_it(variables: Mapping[str, str], tmp_path: Path) -> None:
-    blocked = "import sys; sys.modules.update(dict.fromkeys(['zoo_shapes', 'torch', 'numpy']))\n"
-    code = blocked + "from zoo.cli import main; sys.argv.append('--json'); main()"
+    code = "import sys; from zoo.cli import main; sys.argv.append('--json')\ntry: main()\nexcept SystemExit: pass\n"
+    code += "assert not {'zoo_shapes', 'torch', 'numpy'} & {*sys.modules}"
     found = {}
     for words in (["list", "painter*"], ["data", "list"]):
         done = subprocess.run([sys.executable, "-c", code, *words], env=variables, capture_output=True, text=True)

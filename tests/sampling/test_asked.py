@@ -123,6 +123,8 @@ def test_steps_thin_the_schedule(steps: int, stepwise: Mapping[str, Path]) -> No
         ("paint", {"image": IMAGES, "strenght": 1}, ["no option 'strenght'", "Did you mean 'strength'?"]),
         ("paint", {"image": IMAGES, "label": 1}, ["label = 1 is for models with labels"]),
         ("flow", {"guidance": "much"}, ["guidance = 'much' is not a number"]),
+        ("flow", {"guidance": True}, ["guidance = True is not a number"]),
+        ("flow", {"guidance": 1e300}, ["guidance is inf"]),
         ("flow", {"guidance": [1.0, 2.0], "n": 3}, ["2 values of guidance for 3 samples"]),
         ("flow", {"steps": 9}, ["steps = 9", "from 1 to 8"]),
         ("latent", {"steps": True}, ["steps = True"]),
@@ -153,3 +155,13 @@ def test_samples_of_a_release_are_made_of_what_it_holds(stepwise: Mapping[str, P
         test = data.load("digits", "test").x[:4, 0]
         assert np.array_equal(samples_of(model, 4, 0), model.generate(4, image=test))
     assert "given.safetensors" not in read(stepwise["flow"] / "release").files
+
+
+def test_a_quantised_release_keeps_what_its_samples_are_made_of(stepwise: Mapping[str, Path], tmp_path: Path) -> None:
+    with plugged(tmp_path, **STEPWISE):
+        folder = zoo.export(stepwise["paint"], tmp_path / "fp16", quantize="fp16")
+    assert (folder / "given.safetensors").read_bytes() == (
+        stepwise["paint"] / "release" / "given.safetensors"
+    ).read_bytes()
+    with zoo.load(folder) as model:
+        assert samples_of(model, 2, 0).shape == (2, 8, 8)

@@ -424,7 +424,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("dots", {"first": {"kind": "autoregressive", "task": "step", "shape": [2**9, 2**9]}}, "the shape [512, 512]"),
     ("dots", {"first": {"kind": "autoregressive", "task": "step", "shape": [4, 4]}}, "is not the grid of tokens"),
     ("dots", {"first": {"kind": "autoregressive", "task": "walk", "shape": [8, 8]}}, "'walk', which is not there"),
-    ("dots", {"first": {"kind": "autoregressive", "task": "encode", "shape": [8, 8]}}, "not the grid of tokens"),
+    (
+        "dots",
+        {"first": {"kind": "autoregressive", "task": "encode", "shape": [8, 8]}},
+        "it takes no token, or gives no logits",
+    ),
     ("dots", {"task": "step"}, "task 'step' is not of the form that chain generation needs: it is the loop's own"),
     ("dots", {"task": "encode"}, "task 'encode' is not of the form"),
     ("dots", {"steps": 3}, "has the fields"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -167,90 +167,151 @@ def session(graph: str | bytes) -> onnxruntime.InferenceSession:
 
 @dataclass(frozen=True)
 class Form:
-    """The form of a small generator: its noises, its classes (0: no labels), its images, and its layers."""
+    """The form of a small generator: what it is given and draws, its classes (0: none), its images, its layers.
+
+    With a state, it is a chain: a loop moves the state, and then the images are drawn from that too.
+    """
 
     noises: tuple[tuple[tuple[int, ...], str], ...]
+    numbers: tuple[zoo.Number, ...]
+    given: bool
     classes: int
     image: tuple[int, int, int]
     conv: bool
-    inputs: Mapping[str, Spec] = field(init=False, compare=False)
+    state: tuple[int, ...]
+    """() for a single call."""
+    points: tuple[float, ...]
+    """The schedule of the loop."""
 
-    def __post_init__(self) -> None:
-        found: dict[str, Spec] = {}
+    @property
+    def sample(self) -> zoo.Sample:
+        return zoo.Sample(Image(*self.image), {"label": zoo.Label(self.classes)} if self.classes else {})
+
+    @property
+    def inputs(self) -> dict[str, Spec]:
+        found: dict[str, Spec] = {"state": zoo.Vector(self.state)} if self.state else {}
+        found |= {"picture": Image(*self.image)} if self.given else {}
         for place, (shape, distribution) in enumerate(self.noises):
             found[f"z{place}"] = zoo.Noise(shape, distribution)  # type: ignore[arg-type]
-        if self.classes:
-            found["label"] = zoo.Label(self.classes)
-        object.__setattr__(self, "inputs", found)
+        found |= {f"number{place}": number for place, number in enumerate(self.numbers)}
+        return found | ({"label": zoo.Label(self.classes)} if self.classes else {})
+
+
+def width(specs: Mapping[str, Spec]) -> int:
+    """The numbers of an item of all inputs, side by side."""
+    return sum(spec.classes if isinstance(spec, zoo.Label) else int(np.prod(spec.shape)) for spec in specs.values())
+
+
+def beside(specs: Mapping[str, Spec], inputs: tuple[Tensor, ...]) -> Tensor:
+    """All inputs of a batch side by side: (b, width)."""
+    parts = []
+    for spec, value in zip(specs.values(), inputs, strict=True):
+        value = nn.functional.one_hot(value, spec.classes).float() if isinstance(spec, zoo.Label) else value
+        parts.append(value.flatten(1) if spec.shape or value.ndim > 1 else value[:, None])
+    return torch.cat(parts, 1)
 
 
 class Small(nn.Module):
-    """A dense layer on all noises and the label, then a convolution or none, then a sigmoid."""
+    """A dense layer on all inputs, then a convolution or none, then a sigmoid; and one that moves the state."""
 
     def __init__(self, form: Form) -> None:
         super().__init__()
         self.form = form
-        channels, height, width = form.image
-        size = sum(int(np.prod(shape)) for shape, _ in form.noises) + form.classes
-        self.dense = nn.Linear(size, channels * height * width)
+        channels, height, width_ = form.image
+        self.dense = nn.Linear(width(form.inputs), channels * height * width_)
         self.conv = nn.Conv2d(channels, channels, 3, padding=1) if form.conv else nn.Identity()
+        if form.state:
+            self.mover = nn.Linear(width(self.moves), int(np.prod(form.state)))
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        parts = [value.flatten(1) for value in inputs[: len(self.form.noises)]]
-        if self.form.classes:
-            parts.append(nn.functional.one_hot(inputs[-1], self.form.classes).float())
-        x = self.dense(torch.cat(parts, 1)).unflatten(1, self.form.image)
+    @property
+    def moves(self) -> dict[str, Spec]:
+        """The inputs of a step of the loop: it draws noise, and takes the numbers and the label of the last task."""
+        others = {name: spec for name, spec in self.form.inputs.items() if isinstance(spec, (zoo.Number, zoo.Label))}
+        state, point = zoo.Noise(self.form.state), zoo.Vector(())
+        return {"state": state, "time": point, "until": point, "kick": zoo.Noise((2,), "uniform"), **others}
+
+    def draw(self, *inputs: Tensor) -> Tensor:
+        x = self.dense(beside(self.form.inputs, inputs)).unflatten(1, self.form.image)
         return torch.sigmoid(self.conv(x))
 
+    def move(self, *inputs: Tensor) -> Tensor:
+        return self.mover(beside(self.moves, inputs)).tanh().unflatten(1, self.form.state)
 
+    def plan(self) -> Plan:
+        tasks = {"draw": zoo.Task(self.draw, self.form.inputs, {"image": self.form.sample.x})}
+        if not self.form.state:
+            return Plan(zoo.OneShot("draw"), tasks, self.form.sample)
+        tasks["move"] = zoo.Task(self.move, self.moves, {"next_state": zoo.Vector(self.form.state)})
+        loop = zoo.Iterative("move", self.form.points, len(self.form.points) - 1)
+        return Plan(zoo.Chain(loop, "draw"), tasks, self.form.sample)
+
+
+SHAPES = st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple)
 FORMS = st.builds(
     Form,
-    noises=st.lists(
-        st.tuples(
-            st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple), st.sampled_from(["normal", "uniform"])
-        ),
-        min_size=1,
-        max_size=3,
+    noises=st.lists(st.tuples(SHAPES, st.sampled_from(["normal", "uniform"])), min_size=1, max_size=3).map(tuple),
+    numbers=st.lists(
+        st.sampled_from([zoo.Number(1.0), zoo.Number(0.5, ge=0, le=1), zoo.Number(-2.0, le=3), zoo.Number(7.0, ge=2)]),
+        max_size=2,
     ).map(tuple),
+    given=st.booleans(),
     classes=st.sampled_from([0, 1, 3]),
     image=st.tuples(st.sampled_from([1, 3]), st.integers(1, 9), st.integers(1, 9)),
     conv=st.booleans(),
+    state=st.just(()) | SHAPES,
+    points=st.lists(st.floats(-2, 2, width=32), min_size=2, max_size=7).map(tuple),
 )
 
 
-@settings(max_examples=4, deadline=None, database=None)
+def numbers(spec: zoo.Number) -> st.SearchStrategy[float]:
+    return st.floats(-3 if spec.ge is None else spec.ge, 9 if spec.le is None else spec.le, width=32)
+
+
+@settings(max_examples=6, deadline=None, database=None)
 @given(form=FORMS, draw=st.data())
 def test_any_small_module_generates_the_same_by_torch_by_its_task_and_by_its_graph(
     form: Form, draw: st.DataObject
 ) -> None:
     torch.manual_seed(draw.draw(st.integers(0, 99)))
-    module = Small(form).eval()
-    image = Image(*form.image)
-    task = zoo.Task(module.forward, form.inputs, {"image": image})
-    graph = onnx_graph.trace(module, task, "draw")
-    alone = session(graph.SerializeToString())
-    plan = Plan(zoo.OneShot("draw"), {"draw": task}, zoo.Sample(image, {"label": zoo.Label(form.classes)}))
-    whole = session(generate_graph.of(plan, {"draw": graph}).SerializeToString())
+    module, image = Small(form).eval(), Image(*form.image)
+    plan = module.plan()
+    assert plan.problem() == ""
+    graphs = {name: onnx_graph.trace(module, task, name) for name, task in plan.tasks.items()}  # type: ignore[arg-type]
+    alone = {name: session(graph.SerializeToString()) for name, graph in graphs.items()}
+    whole = session(generate_graph.of(plan, graphs).SerializeToString())
 
     def by_torch(name: str, feeds: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        task = plan.tasks[name]
         with torch.inference_mode():
-            return {"image": module(*(torch.from_numpy(feeds[key]) for key in form.inputs)).numpy()}
+            made = task.method(*(torch.from_numpy(feeds[key]) for key in task.inputs))  # type: ignore[attr-defined]
+        return {next(iter(task.outputs)): made.numpy()}
 
     def by_onnx(name: str, feeds: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        return dict(zip(["image"], alone.run(["image"], dict(feeds)), strict=True))
+        task = plan.tasks[name]
+        return dict(zip(task.outputs, alone[name].run(None, {key: feeds[key] for key in task.inputs}), strict=True))
 
-    def samples(run: generation.Run, n: int, first: int) -> Any:
-        return generation.generate(run, plan, n=n, seed=seed, first=first)
+    def samples(run: generation.Run, part: slice, first: int, given: Mapping[str, Any], **asked: Any) -> Any:
+        own = {name: value[part] for name, value in given.items()}
+        return generation.generate(run, plan, n=part.stop - part.start, first=first + part.start, **own, **asked)
 
     for _ in range(5):
         seed, first, n = draw.draw(SEEDS), draw.draw(FIRSTS), draw.draw(st.sampled_from([1, 3, 64, 67]))
-        wanted = samples(by_torch, n, first)
-        assert wanted.shape == (n, image.height, image.width, *([3] if image.channels == 3 else []))
-        assert near(samples(by_onnx, n, first), wanted)
-        (made,) = whole.run(None, derived.feeds(plan, seed=seed, first=first, n=n))
-        assert near(from_batch(made, image), wanted)
-        parts = [samples(by_onnx, part.stop - part.start, first + part.start) for part in cuts(draw, n)]
+        asked: dict[str, Any] = {
+            name: draw.draw(numbers(spec)) for name, spec in plan.asked().items() if isinstance(spec, zoo.Number)
+        }
+        steps = {"steps": draw.draw(st.integers(1, len(form.points) - 1))} if form.state else {}
+        shape = (n, image.height, image.width, *([3] if image.channels == 3 else []))
+        pictures = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+        given = {"picture": pictures} if form.given else {}
+        wanted = samples(by_torch, slice(0, n), first, given, seed=seed, **asked, **steps)
+        assert wanted.shape == shape
+        assert near(samples(by_onnx, slice(0, n), first, given, seed=seed, **asked, **steps), wanted)
+        parts = [samples(by_onnx, part, first, given, seed=seed, **asked, **steps) for part in cuts(draw, n)]
         assert near(join(parts), wanted)
+        taken = {name: to_batch(value, image, name) for name, value in given.items()}
+        batches = generation.asked_of(plan, np.arange(first, first + n), **asked, **taken)
+        (made,) = whole.run(None, derived.feeds(plan, seed=seed, first=first, n=n, asked=batches, **steps))
+        assert near(from_batch(made, image), wanted)
 
 
 # Between what people hold and what graphs take

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.contract.generation_plan import Plan
+from zoo.contract.generation_plan import Plan, Role
 from zoo.contract.specs import Spec
 from zoo.media import kinds
 from zoo.media.kinds.base import EXAMPLE_SEED as SEED
@@ -35,9 +35,11 @@ def examples(
     return found
 
 
-def example_asked(plan: Plan, indices: NDArray[np.int64]) -> dict[str, Array]:
-    """A batch for each input that users may set of a generation: plausible ones, and the defaults of the others."""
-    given = {
-        name: example(spec, len(indices), place) for place, (name, spec) in enumerate(plan.inputs("given").items())
-    }
+def example_asked(plan: Plan, indices: NDArray[np.int64], numbers: bool = True) -> dict[str, Array]:
+    """A batch for each input that users may set of a generation: plausible ones, and the labels by default.
+
+    With `numbers`, those are of their whole range after the first item; else they are the defaults.
+    """
+    roles: tuple[Role, ...] = ("given", "number") if numbers else ("given",)
+    given = {name: example(spec, len(indices), place) for place, (name, spec) in enumerate(plan.inputs(*roles).items())}
     return asked_of(plan, indices, **given)
