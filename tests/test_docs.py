@@ -98,15 +98,21 @@ def test_the_plugin_guide_is_a_working_plugin(tmp_path: Path) -> None:
     points = re.findall(r'^\[project.entry-points."(.*)"\]\n(.*)$', text, re.M)
     lines = [f"[{group}]\n{point.replace(chr(34), '')}\n" for group, point in points]
     (info / "entry_points.txt").write_text("".join(lines))
-    script = "import zoo\n" + "".join(
+    script = "import json, zoo\n" + "".join(
         f"run = zoo.train('mine.tiny', {more}quiet=True, out='{folder}')\n"
         "print(zoo.load(run.folder).generate(2).shape)\n"
         for folder, more in (("one", ""), ("two", "data='stripes', set={'data.side': 16, 'data.flip': True}, "))
     )
+    script += """
+run = zoo.train('two.tiny', quiet=True)
+print(sorted(json.loads(open(run.folder / 'metrics.jsonl').readline())['terms']))
+run = zoo.train('flow.tiny', quiet=True)
+print(zoo.load(run.folder).generate(2, label=7, guidance=4, steps=20).shape)
+"""
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["(2, 8, 8)", "(2, 16, 16)"]
+    assert done.stdout.splitlines() == ["(2, 8, 8)", "(2, 16, 16)", "['digits', 'stripes']", "(2, 8, 8)"]
 
 
 def test_the_plugin_guide_lists_the_contract() -> None:

@@ -246,7 +246,7 @@ def test_a_damaged_recipe_file(content: str, run: Path, refused: Refused) -> Non
     [
         {"name": None}, {"name": "vae"}, {"name": "vea.tiny"}, {"recipe": []}, {"recipe": {"steps": "x"}},
         {"recipe": {"nosuch": 1}}, {"sample": []}, {"sample": {}}, {"sample": {"x": {"kind": []}, "classes": 10}},
-        {"sample": {"x": {"kind": "image", "channels": 1, "height": 8, "width": 8}, "fields": {"label": "x"}}},
+        {"sample": {"x": {"kind": "image", "channels": 1, "height": 8, "width": 8}, "fields": "x"}},
         {"needs": 3}, {"needs": {"features": {}}}, {"needs": {"features": {"name": "vae.tiny", "sha256": "0"}}},
         {"data": None}, {"data": {}}, {"plugin": {}}, {"zoo": 1}, {"commit": None},
     ],
@@ -263,6 +263,12 @@ def test_a_run_of_a_newer_zoo(run: Path, refused: Refused) -> None:
     described = json.loads((run / "recipe.json").read_text())
     (run / "recipe.json").write_text(json.dumps(described | {"format": run_folder.FORMAT + 1, "zoo": "9.0"}))
     refused("export", run, "-o", "new", says=("newer zoo (9.0)", "pip install --upgrade genzoo"))
+
+
+def test_a_run_of_an_older_zoo(run: Path, refused: Refused) -> None:
+    described = json.loads((run / "recipe.json").read_text())
+    (run / "recipe.json").write_text(json.dumps(described | {"format": 2, "zoo": "0.0.1"}))
+    refused("train", "ae.tiny", "-o", run, "--resume", says=("an older zoo (0.0.1)", "--force"))
 
 
 def test_a_loss_that_is_not_finite(refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
