@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from zoo.pipeline.train import train
     from zoo.plugin import (
         AdamW,
+        Array,
         Audio,
         Autoregressive,
         Batch,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         Task,
         Text,
         Vector,
+        Video,
         setting,
     )
     from zoo.registry import list_models
@@ -55,9 +57,9 @@ if TYPE_CHECKING:
 
 _HOME = {
     "zoo.plugin": (
-        "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Chain", "Image", "Iterative", "Label", "LogMel",
+        "AdamW", "Array", "Audio", "Autoregressive", "Batch", "Card", "Chain", "Image", "Iterative", "Label", "LogMel",
         "Metric", "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text",
-        "Vector", "setting",
+        "Vector", "Video", "setting",
     ),
     "zoo.core.errors": ("ZooError",),
     "zoo.benchmark.bench": ("bench",),
@@ -73,6 +75,7 @@ _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "AdamW",
+    "Array",
     "Audio",
     "Autoregressive",
     "Batch",
@@ -98,6 +101,7 @@ __all__ = [
     "Task",
     "Text",
     "Vector",
+    "Video",
     "ZooError",
     "__version__",
     "bench",

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from zoo.contract import names
 from zoo.contract.recipe import Recipe, setting
 from zoo.contract.specs import (
+    Array,
     Audio,
     Autoregressive,
     Chain,
@@ -34,6 +35,7 @@ from zoo.contract.specs import (
     Spec,
     Text,
     Vector,
+    Video,
 )
 from zoo.contract.typed import Checked
 from zoo.core.errors import PluginError
@@ -42,9 +44,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = [
-    "AdamW", "Audio", "Autoregressive", "Batch", "Card", "Chain", "Image", "Iterative", "Label", "LogMel", "Metric",
-    "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text", "Vector",
-    "setting",
+    "AdamW", "Array", "Audio", "Autoregressive", "Batch", "Card", "Chain", "Image", "Iterative", "Label", "LogMel",
+    "Metric", "Model", "Noise", "Objective", "OneShot", "RMSprop", "Recipe", "Sample", "Score", "Task", "Text",
+    "Vector", "Video", "setting",
 ]  # fmt: skip
 
 
@@ -53,8 +55,8 @@ class Batch:
     """A batch of samples: the input of objectives and metrics."""
 
     x: Tensor
-    """Images: float32 (b, c, h, w) in [0, 1]. Text: int64 (b, length). Audio clips: float32 (b, samples) in [-1, 1], or
-    (b, bands, frames) in [0, 1]."""
+    """Images: float32 (b, c, h, w) in [0, 1]. Videos: float32 (b, frames, c, h, w) in [0, 1]. Text: int64 (b, length).
+    Audio clips: float32 (b, samples) in [-1, 1], or (b, bands, frames) in [0, 1]. Arrays: float32 (b, *shape)."""
     fields: Mapping[str, Tensor]
     """The other fields of the samples, by name: ``batch["caption"]``. Labels are int64."""
     index: Tensor

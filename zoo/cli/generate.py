@@ -41,7 +41,8 @@ from zoo.cli.arguments import (
     help="Noise added in each sampling step: 0 is none (DDIM), 1 is that of DDPM.  [default: that of the release]",
 )  # fmt: skip
 @output(
-    "The file: a .png grid, a .npy array, .txt, or .wav (numbered if several).  "
+    "The file: a .png grid (of videos an animated one, or .gif), a .npy array, .csv, .txt, or .wav (numbered if "
+    "several).  "
     "[default: NAME-seedN; text: the terminal]"
 )
 @backend
@@ -65,18 +66,16 @@ def generate_command(
     backend: str,
     device: str,
 ) -> None:
-    """Generate samples: images as a grid, text on the terminal, audio clips as WAV files."""
+    """Generate samples: images as a grid, videos as one that moves, text on the terminal, audio clips as WAV files."""
     import zoo
-    from zoo.media import save
+    from zoo.media import kinds, save
     from zoo.sampling import generation
 
     with zoo.load(source, backend=backend, device=device) as model:  # type: ignore[arg-type]
         x = model.release.sample.x
         ending = save.endings(x)[0]
-        if (ending != ".png" or (output and output.suffix == ".wav")) and ctx.get_parameter_source(
-            "count"
-        ) is click.core.ParameterSource.DEFAULT:
-            count = 1
+        if ctx.get_parameter_source("count") is click.core.ParameterSource.DEFAULT:
+            count = 1 if output and output.suffix == ".wav" else kinds.of_sample(x).default_count
         if output is None and x.kind != "text":
             output = Path(f"{model.name}-seed{seed}{ending}")
         if model.release.plan is not None:

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.contract.generation_plan import OPTIONS, Form, Plan
-from zoo.contract.specs import Autoregressive, Chain, Image, Iterative, Label, Noise, OneShot, Text
+from zoo.contract.specs import Autoregressive, Chain, Iterative, Label, Noise, OneShot, Text
 from zoo.core import memory, philox
 from zoo.core.arguments import check_count, is_integer
 from zoo.core.errors import SettingError
+from zoo.media import kinds
 from zoo.media.convert import from_batch, join, to_batch
 from zoo.media.kinds import text_to_ids
 from zoo.sampling import autoregressive
@@ -50,7 +51,7 @@ def check_memory(plan: Plan, n: int, characters: int = 0) -> None:
         each = 9 * (characters or plan.sample.x.length)
         most = 24 * min(n, MOST_ROWS) * each // 9  # of the texts in the current batch
     else:
-        each = 8 + 2 * math.prod(plan.gives.shape) * (1 if isinstance(plan.gives, Image) else 4)
+        each = 8 + 2 * math.prod(plan.gives.shape) * (1 if kinds.of(plan.gives).pixels else 4)
         most = 0
     if each > PART:
         what, instead = (

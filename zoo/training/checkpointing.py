@@ -123,6 +123,6 @@ def _sample(run: TrainingRun, module: nn.Module, report: Report) -> None:
         return
     tasks = run.model.tasks(module)
     plan = Plan(value, tasks, run.sample)
-    count = min(SHOWN, kinds.of_sample(run.sample.x).layout.count)
+    count = min(SHOWN, kinds.of_sample(run.sample.x).count(run.sample.x))
     samples = generation.generate(TorchBackend.of_module(module, tasks).run, plan, n=count, seed=0)
     report.sample(run.state.step, display.contents(samples, run.sample.x))

@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import indent
 from types import TracebackType
 from typing import Any
 
@@ -86,6 +87,8 @@ class Report:
         elif self._board and ".png" in files_by_ending:
             image = np.asarray(Image.open(io.BytesIO(files_by_ending[".png"])).convert("RGB"))
             self._board.add_image("samples", image, step, dataformats="HWC")
+        elif self._board and ".csv" in files_by_ending:
+            self._board.add_text("samples", indent(files_by_ending[".csv"].decode(), " " * 4), step)
 
     def draw(self, last: bool) -> None:
         """Plot the curves, at most once every `REDRAW` seconds, and always if `last`."""
