@@ -7,6 +7,8 @@ The user's own data:
     folder:DIR   images, of one size or resized; subfolders are classes
     text:FILE    a text in UTF-8
     audio:DIR    audio files of one sampling rate; subfolders are classes
+    video:DIR    animated PNG, GIF or WebP files, or folders of frames; subfolders are classes
+    array:FILE   numbers in a .npy file, or a table in a .csv or .parquet file
 
 Modules are imported on first use.
 """
@@ -44,6 +46,8 @@ OWN = {
     "folder": ("folder:DIR", "names no folder", "where DIR holds the images", "images"),
     "text": ("text:FILE", "names no file", "where FILE is a text in UTF-8", "UTF-8"),
     "audio": ("audio:DIR", "names no folder", "where DIR holds the audio files", "audio"),
+    "video": ("video:DIR", "names no folder", "where DIR holds the videos", "videos"),
+    "array": ("array:FILE", "names no file", "where FILE is a .npy, .csv or .parquet file", "numbers"),
 }
 """The user's own data, by the word before the colon: its syntax, and parts of messages about it."""
 
@@ -59,13 +63,17 @@ def load(
     size: int = 0,
     fit: Literal["crop", "pad"] = "crop",
     background: str = "white",
+    frames: int = 0,
+    label: str = "",
     progress: Progress | None = None,
 ) -> DataSet:
     """Load one split of a data set.
 
     `length` is the number of characters in a window of text. `seconds` is the length of one clip, and `bands` its mel
     bands (0 keeps the waveform). `size`, `fit` and `background` are those of :class:`zoo.media.images.ImageOptions`:
-    images are resized to squares of `size` pixels a side (0: not resized), cropped or padded. During a download,
+    images and videos are resized to squares of `size` pixels a side (0: not resized), cropped or padded. `frames` is
+    the number of frames of each of the user's own videos (0: that of the shortest), and `label` the column of classes
+    of the user's own table (default: the column called label, if any). During a download,
     `progress` is called with the bytes done, the total bytes (or None) and the name of the file. Raises
     :class:`DataError` for data that is missing, damaged or of the wrong form, and :class:`SettingError` for an option
     out of range.
@@ -98,6 +106,14 @@ def load(
         from zoo.data import audio_folder
 
         return audio_folder.own(rest, split, options)
+    if kind == "video" and rest:
+        from zoo.data import video_folder
+
+        return video_folder.own(rest, split, images, frames)
+    if kind == "array" and rest:
+        from zoo.data import array_file
+
+        return array_file.own(rest, split, label)
     raise DataError(_unknown(name))
 
 
@@ -143,7 +159,8 @@ def _unknown(name: str) -> str:
     if os.path.isdir(name):
         near = f" Did you mean {f'folder:{name}'!r}?"
     elif os.path.isfile(name):
-        near = f" Did you mean {f'text:{name}'!r}?"
+        kind = "array" if name.lower().endswith((".npy", ".csv", ".parquet")) else "text"
+        near = f" Did you mean {f'{kind}:{name}'!r}?"
     else:
         near = suggest(kind, [*NAMED, *OWN])
     own = ", ".join(f"{form} ({what})" for form, _, _, what in OWN.values())

@@ -49,7 +49,8 @@ class DataSet:
     """The form of one sample, and the number of classes (0 without labels)."""
     x: NDArray[Any] | Stream = field(repr=False)
     """Images: uint8 (n, c, h, w), or a :class:`~zoo.data.stream.Stream` that reads them. Text: the characters of the
-    split in order, uint8 or uint16 (n,). Audio clips: int16 (n, samples), or float32 (n, bands, frames)."""
+    split in order, uint8 or uint16 (n,). Audio clips: int16 (n, samples), or float32 (n, bands, frames). Videos: uint8
+    (n, frames, c, h, w). Arrays: float32 (n, *shape)."""
     labels: NDArray[np.int64] | None = field(repr=False)
     """int64 (n,), or None."""
     source: str

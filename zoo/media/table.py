@@ -18,8 +18,8 @@ from zoo.core.files import expand
 
 ENDINGS = (".csv", ".parquet")
 
-EXCERPT = 4, 6
-"""Rows and columns of a table that are shown in a model card and a gallery."""
+ROWS, COLUMNS = 4, 6
+"""The size of the top of a table that a model card and a gallery show."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +94,18 @@ def write(samples: NDArray[Any]) -> str:
     return text.getvalue()
 
 
-def excerpt(text: str) -> list[list[str]]:
+def excerpt(text: str, rows: int = ROWS) -> list[list[str]]:
     """The names of the first columns of a table in CSV, and its first rows, in few digits; … for what is left out."""
-    most_rows, most_columns = EXCERPT
     columns = parse(text)
-    names = [*columns][:most_columns]
-    rows = [
-        [f"{value:.4g}" for value in row] for row in zip(*(columns[name][:most_rows] for name in names), strict=True)
-    ]
-    more = ["…"] * (len(columns) > most_columns)
-    below = [["…"] * len([*names, *more])] if columns and len(columns[names[0]]) > most_rows else []
-    return [[*names, *more], *([*row, *more] for row in rows), *below]
+    names = [*columns][:COLUMNS]
+    top = zip(*(columns[name][:rows] for name in names), strict=True)
+    more = ["…"] * (len(columns) > COLUMNS)
+    below = [["…"] * len([*names, *more])] if columns and len(columns[names[0]]) > rows else []
+    return [[*names, *more], *([*(_short(cell) for cell in row), *more] for row in top), *below]
+
+
+def _short(cell: Any) -> str:
+    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
 
 
 def _parquet(path: Path) -> dict[str, NDArray[Any]]:

@@ -61,8 +61,8 @@ class ArrayKind(SampleKind[ArraySpec]):
         return f"{self.gives(spec)}; the names of .npy files, or of .csv or .parquet files of one row a sample"
 
     def gives(self, spec: ArraySpec) -> str:
-        low, high = self.bounds(spec)
-        return f"{super().gives(spec)}, {within(low, high)}"
+        bounded = spec.low is not None or spec.high is not None
+        return f"{super().gives(spec)}{f', {within(*self.bounds(spec))}' if bounded else ''}"
 
     def describe(self, spec: ArraySpec) -> str:
         return f"array {'×'.join(map(str, spec.shape)) or 'of one number'}"

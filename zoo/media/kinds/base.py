@@ -254,8 +254,6 @@ def stored(file: str | Path) -> Array:
 
 def within(low: float, high: float) -> str:
     """Bounds in words: ``"in [0, 1]"``, ``"at least 0"``."""
-    if math.isinf(low) and math.isinf(high):
-        return "any numbers"
     return (
         f"at most {high:g}"
         if math.isinf(low)
