@@ -41,7 +41,7 @@ class Form(NamedTuple):
 def form(source: str | Path, name: str) -> Form:
     """The form of a video. Reads headers only. Raises :class:`DataError`, which calls the video `name`."""
     count, size, transparent = 0, (0, 0), False
-    for frame in _frames(source, name):
+    for _, frame in _frames(source, name):
         size = size if count else images.size_of(frame)
         transparent = transparent or images.is_transparent(frame)
         count += 1
@@ -88,14 +88,15 @@ def read(
     import numpy as np
 
     made: list[Pixels] = []
-    for frame in _frames(source, name):
-        if size is not None and not fit and images.size_of(frame) != size:
-            width, height = images.size_of(frame)
-            raise DataError(
-                f"{name} is {width}×{height} pixels; this model takes {size[0]}×{size[1]}. Resize it first, or give "
-                "--fit crop or --fit pad."
-            )
-        pixels = images.pixels(frame, channels, name, options)
+    for label, frame in _frames(source, name):
+        with _readable(label):
+            if size is not None and not fit and images.size_of(frame) != size:
+                width, height = images.size_of(frame)
+                raise DataError(
+                    f"{name} is {width}×{height} pixels; this model takes {size[0]}×{size[1]}. Resize it first, or "
+                    "give --fit crop or --fit pad."
+                )
+            pixels = images.pixels(frame, channels, label, options)
         made.append(images.fitted(pixels, size, fit, options) if size is not None and fit else pixels)
         if made[-1].shape != made[0].shape:
             raise DataError(f"{name} has frames of several sizes: {_size(made[0])} and {_size(made[-1])}. Resize them.")
@@ -108,50 +109,59 @@ def _size(pixels: Pixels) -> str:
     return f"{pixels.shape[1]}×{pixels.shape[0]}"
 
 
-def _frames(source: Any, name: str) -> Iterator[Image.Image]:
-    """Each frame in turn, as a Pillow image that is valid until the next. At least one."""
+def _frames(source: Any, name: str) -> Iterator[tuple[str, Image.Image]]:
+    """Each frame in turn, at least one: what errors call it, and a Pillow image that is valid until the next."""
     if hasattr(source, "seek") and hasattr(source, "convert"):
-        yield from _moments(source)
+        yield from ((name, image) for image in _moments(source, name))
     elif os.path.isdir(source):
         files = frame_files(Path(source))
         if not files:
             raise DataError(f"{name} is a folder without images; its images would be the frames of a video.")
         for path in files:
             with _opened(path, str(path)) as image:
-                yield image
+                yield str(path), image
     else:
         with _opened(Path(source), name) as image:
-            yield from _moments(image)
+            yield from ((name, frame) for frame in _moments(image, name))
 
 
-def _moments(image: Image.Image) -> Iterator[Image.Image]:
+def _moments(image: Image.Image, name: str) -> Iterator[Image.Image]:
     """The frames of an opened file; an image that an animated PNG has only for other viewers is none."""
     at = 1 if image.info.get("default_image") else 0
     while True:
-        try:
-            image.seek(at)
-        except EOFError:
-            return
+        with _readable(name):
+            try:
+                image.seek(at)
+            except EOFError:
+                return
         yield image
         at += 1
 
 
 @contextmanager
 def _opened(path: Path, name: str) -> Iterator[Image.Image]:
-    """Open an image. Any error while it is read becomes a :class:`DataError`."""
+    """Open an image."""
     from PIL import Image as Pillow
 
+    with _readable(name):
+        image = Pillow.open(path, formats=images.formats())
+    with image:
+        yield image
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Make any error while a file is read a :class:`DataError`."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns about unusual metadata, and sizes are checked here
-            with Pillow.open(path, formats=images.formats()) as image:
-                yield image
+            warnings.simplefilter("ignore")  # Pillow warns about unusual metadata, and about sizes that memory allows
+            yield
     except (DataError, MemoryError):
         raise
     except FileNotFoundError as error:
         raise DataError(f"{name} does not exist. Check the path.") from error
     except PermissionError as error:
-        raise unreadable(path, error) from error
+        raise unreadable(name, error) from error
     except Exception as error:  # Pillow's readers raise many kinds on damaged files
         raise DataError(
             f"{name} is damaged, or no animated PNG, GIF or WebP ({one_line(error)[:200]}). Replace it or remove it."
