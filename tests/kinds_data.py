@@ -1,4 +1,4 @@
-"""Small data sets of every kind of sample that graphs take as floats, made by a formula: to train kinds_plugin.py on."""
+"""Small data sets of each kind of sample that kinds_plugin.py is trained on, made by a formula."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plugin for the tests of every kind of sample that graphs take as floats: a small autoencoder, linear but for its end."""
+"""A plugin for the tests of every kind of sample but text: a small autoencoder, linear but for its end."""
 
 from __future__ import annotations
 

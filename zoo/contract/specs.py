@@ -217,7 +217,7 @@ S = TypeVar("S", Image, Video, Text, Audio, LogMel, Array)
 FieldSpec = SampleSpec | Vector | Label
 """What a field of a sample beside the modelled one can be."""
 
-Spec = SampleSpec | Vector | Label | Noise | Score
+Spec = Image | Video | Text | Audio | LogMel | Vector | Array | Label | Noise | Score
 SPECS: dict[str, type[Spec]] = {
     spec.kind: spec for spec in (Image, Video, Text, Audio, LogMel, Array, Vector, Label, Noise, Score)
 }

@@ -103,7 +103,8 @@ class Tree:
         names = ", ".join(repr(path.name) for path in self.left_out[:3])
         files, were = ("1 file does", "was") if count == 1 else (f"{count:,} files do", "were")
         more = ", …" if count > 3 else ""
-        return f"{files} not have the extension of an {self.one} and {were} ignored: {names}{more}"
+        one = f"{'an' if self.one[0] in 'aeiou' else 'a'} {self.one}"
+        return f"{files} not have the extension of {one} and {were} ignored: {names}{more}"
 
     @property
     def every(self) -> list[Path]:
