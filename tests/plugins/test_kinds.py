@@ -210,7 +210,6 @@ def test_the_command_line_generates_and_runs(run: Path, form: Any, zoo_call: Com
         one_error(zoo_call("generate", run, "-o", "a.png"), "it must end in .npy or .csv or .json")
     else:
         assert done.stdout == "reconstruct.png written\n"
-    np.save(tmp_path / "mask.npy", np.zeros(3))
     assert zoo_call("interpolate", run, "0", "1", "-o", "between.npy").returncode == 0
 
 
@@ -228,10 +227,9 @@ def test_parts_of_a_sample_are_filled_in(run: Path, form: Any) -> None:
 
 @only("dots", "moons", "four")
 def test_quantised_releases_keep_their_kind(run: Path, tmp_path: Path, form: Any) -> None:
-    made = zoo.export(run, tmp_path / "small", quantize="int8", quantize_loss=1000.0, quiet=True)
+    zoo.export(run, tmp_path / "small", quantize="int8", quantize_loss=1000.0, quiet=True)
     assert verify(tmp_path / "small")["samples"].startswith("seed 0 gives the samples in")
     assert read(tmp_path / "small").sample.x == form
-    del made
 
 
 @only("dots", "four")
@@ -263,6 +261,19 @@ def test_numbers_out_of_bounds_are_one_line(run: Path, zoo_call: Command, tmp_pa
     with zoo.load(run) as model:
         assert model.decode(np.full((1, 3), 1e6, np.float32)).max() <= 3
         assert "in [-2, 3]" in model.encode.__doc__
+
+
+@only("dots", "moons", "four")
+def test_data_is_shown(name: str, form: Any, zoo_call: Command, tmp_path: Path) -> None:
+    file = "a.csv" if isinstance(form, zoo.Array) else "a.png"
+    assert zoo_call("data", "info", name, "-o", file).returncode == 0
+    if isinstance(form, zoo.Array):
+        train = data.load(name, "train").x[:16].reshape(16, -1)
+        assert np.array_equal(table.read(tmp_path / file).numbers().astype(np.float32), train)
+        one_error(zoo_call("data", "info", name, "-o", "a.png"), "it must end in .csv.")
+    else:
+        with Pillow.open(tmp_path / file) as opened:
+            assert getattr(opened, "n_frames", 1) == getattr(form, "frames", 1)
 
 
 @only("moons")

@@ -34,6 +34,9 @@ LEVELS = 5
 NUMBERS = 2e-4
 """The difference allowed for a number x of an array, relative to 1 + |x|: the tolerance of parity on either side."""
 
+CELL = 64
+"""The bytes of a cell of a table of samples, at most, on average."""
+
 
 def verify(source: str | Path) -> dict[str, str]:
     """Check a release and return a description of each check's result. Raises :class:`ReleaseError` if one fails."""
@@ -162,11 +165,14 @@ def _imaged(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
 
 def _counted(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
     """Whether the file holds the arrays of the seed, one a row, within ``NUMBERS``."""
+    size = math.prod(model.release.sample.x.shape)
+    if path.stat().st_size > CELL * (made["n"] + 1) * size:  # before it is read
+        return False
     try:
         released = table.read(path).numbers()
     except DataError as error:
         raise ReleaseError(f"{path} is not a table, or damaged. Get the release again.") from error
-    if released.shape != (made["n"], math.prod(model.release.sample.x.shape)):
+    if released.shape != (made["n"], size):
         return False
     samples = model.generate(made["n"], seed=made["seed"])
 

@@ -12,6 +12,7 @@ import numpy as np
 from zoo.contract.specs import Array as ArraySpec
 from zoo.core.errors import DataError, ReleaseError, SettingError
 from zoo.media import table
+from zoo.media.grid import Pixels
 from zoo.media.kinds.base import Array, Layout, Reading, SampleKind, stored, within
 
 MOST = 2**16
@@ -77,6 +78,9 @@ class ArrayKind(SampleKind[ArraySpec]):
             return np.float32(high) - away if math.isinf(low) else np.float32(low) + away
         drawn: Array = np.float32(low) + self._draw("uniform", spec, batch, stream) * np.float32(high - low)
         return drawn.clip(np.float32(low), np.float32(high))
+
+    def frames(self, samples: Any, spec: ArraySpec) -> Pixels:
+        raise SettingError("Arrays are shown as numbers, never as images. Write a .csv file.")
 
     def write(self, value: Any, spec: ArraySpec | None, ending: str, columns: int | None = None) -> list[bytes]:
         """Of .csv files one row a sample, with a header."""

@@ -196,11 +196,8 @@ class SampleKind(Kind[S]):
             )
 
     def frames(self, samples: Any, spec: S) -> Pixels:
-        """Each sample as an image: uint8 (n, h, w) or (n, h, w, 3); of a video the first frame.
-
-        Raises :class:`SettingError` for samples that are not shown as images.
-        """
-        raise SettingError(f"{self.medium.capitalize()} are shown as numbers, never as images. Write a .csv file.")
+        """Each sample as an image: uint8 (n, h, w) or (n, h, w, 3); of a video the first frame."""
+        raise NotImplementedError
 
     def moments(self, samples: Any, spec: S) -> list[Pixels]:
         """The samples as :meth:`frames` shows them, at each moment: several where they move."""
