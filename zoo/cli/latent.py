@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +102,9 @@ def _run(
     device: str,
 ) -> None:
     import zoo
-    from zoo.contract.specs import Image
+    from zoo.contract.specs import Image, Video
     from zoo.core.errors import SettingError
-    from zoo.media import kinds, save
+    from zoo.media import save
     from zoo.media.convert import fitted
     from zoo.sampling.inpainting import mask_of
 
@@ -115,9 +116,9 @@ def _run(
                 values[place] = int(text)  # the index of a sample
         x = model.release.sample.x
         if fit is not None:
-            if not kinds.of(x).pixels:
+            if not isinstance(x, (Image, Video)):
                 raise SettingError(f"--fit is for images and videos, and {model.name} models {x.kind}. Leave it out.")
-            forms = [x, Image(1, *x.shape[-2:])] if verb == "inpaint" else [x] * len(values)
+            forms = [x, replace(x, channels=1)] if verb == "inpaint" else [x] * len(values)
             grounds = [model.release.background, "black"] if verb == "inpaint" else [model.release.background] * 2
             values = [
                 value if isinstance(value, int) else fitted([value], form, ground, fit)

@@ -30,7 +30,7 @@ ENDINGS = (".png", ".apng", ".gif", ".webp")
 
 
 class Form(NamedTuple):
-    """What the headers of a video say."""
+    """What is known of a video before its pixels are read."""
 
     frames: int
     size: tuple[int, int]
@@ -39,7 +39,7 @@ class Form(NamedTuple):
 
 
 def form(source: str | Path, name: str) -> Form:
-    """The form of a video. Reads headers only. Raises :class:`DataError`, which calls the video `name`."""
+    """The form of a video, before its pixels are read. Raises :class:`DataError`, which calls the video `name`."""
     count, size, transparent = 0, (0, 0), False
     for _, frame in _frames(source, name):
         size = size if count else images.size_of(frame)
