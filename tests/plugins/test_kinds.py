@@ -185,6 +185,7 @@ def test_the_gallery_shows_samples_beside_reconstructions(run: Path, tmp_path: P
     folder = tmp_path / "gallery" / "models" / "flat.tiny"
     if isinstance(form, zoo.Array):
         assert page.count('<table class="numbers">') == 2
+        assert "4 test samples of" in page
         assert not list(folder.glob("*.png"))
     else:
         for file in ("samples.png", "reconstruct.png"):

@@ -31,9 +31,6 @@ IMAGE, TEXT, AUDIO, TABLE = "samples.png", "samples.txt", "samples.wav", "sample
 LONGEST = 1200
 """The largest number of characters of a text that are shown."""
 
-ROWS = 4
-"""Test arrays that are shown above their reconstructions."""
-
 SEED, LEVEL = 0, 0.3
 """The seed and the default level of the noise that is added to test images for denoising models."""
 
@@ -160,7 +157,7 @@ def given_back(model: LoadedModel, tests: Tests, into: Path) -> tuple[Back, ...]
         rows.append(_through(model, way, seen, labels))
         if not kind.has_image:
             both = np.stack(rows, 1).reshape(2 * len(real), -1)  # each above its reconstruction
-            made.append(Back(caption, table=table.excerpt(table.write(both), rows=2 * ROWS)))
+            made.append(Back(caption, table=table.excerpt(table.write(both), rows=len(both))))
             continue
         moments = zip(*(kind.moments(row, x) for row in rows), strict=True)
         grid = [grids.enlarge(grids.stacks(moment, kind.compared[1])) for moment in moments]

@@ -27,6 +27,7 @@ class ArrayKind(SampleKind[ArraySpec]):
     endings = (".npy", ".csv", ".json")
     layout = Layout(16, 1, 0)
     has_image = False
+    compared = (4, 1)
 
     def bounds(self, spec: ArraySpec) -> tuple[float, float]:
         low, high = (-math.inf if spec.low is None else spec.low), (math.inf if spec.high is None else spec.high)
