@@ -110,7 +110,8 @@ def _option(option: Option, hidden: bool = False) -> click.Option:
     "--fit", type=click.Choice(["crop", "pad"]), help="Cut or pad given images of another size, and resize them."
 )
 @output(
-    "The file: a .png grid, a .npy array, .txt, or .wav (numbered if several).  "
+    "The file: a .png grid (of videos an animated one, or .gif), a .npy array, .csv, .txt, or .wav (numbered if "
+    "several).  "
     "[default: NAME-seedN; text: the terminal]"
 )
 @backend
@@ -126,12 +127,12 @@ def generate_command(
     device: str,
     **options: Any,
 ) -> None:
-    """Generate samples: images as a grid, text on the terminal, audio clips as WAV files.
+    """Generate samples: images as a grid, videos as one that moves, text on the terminal, audio clips as WAV files.
 
     A model may have options of its own, which zoo generate SOURCE --help lists.
     """
     import zoo
-    from zoo.media import save
+    from zoo.media import kinds, save
     from zoo.sampling import generation
 
     options = {name: value for name, value in options.items() if value not in (None, ())}
@@ -142,8 +143,8 @@ def generate_command(
         given = [len(options[name]) for name in plan.given() if name in options] if plan is not None else []
         ending = save.endings(x)[0]
         if count is None:
-            alone = ending != ".png" or (output is not None and output.suffix == ".wav")
-            count = max(given, default=1 if alone else 16)
+            alone = output is not None and output.suffix == ".wav"
+            count = max(given, default=1 if alone else kinds.of_sample(x).default_count)
         if output is None and x.kind != "text":
             output = Path(f"{model.name}-seed{seed}{ending}")
         if plan is not None:

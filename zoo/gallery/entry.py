@@ -8,7 +8,7 @@ from typing import Any
 
 import zoo
 from zoo.contract.metric import Measurement, from_json
-from zoo.contract.specs import Audio, Image, Text
+from zoo.contract.specs import Array, Audio, Image, Text, Video
 from zoo.core.progress import duration
 from zoo.gallery import given, media, speed
 from zoo.gallery.media import Back, Samples, Tests
@@ -25,6 +25,9 @@ WIDE = {
     "accuracy": ("accuracy",),
 }
 """The metrics for comparing models. For each kind, the first metric in the tuple that a model has is used."""
+
+FILES = {Image.kind: "image.png", Video.kind: "video.gif", Audio.kind: "clip.wav", Array.kind: "rows.csv"}
+"""The name of a file in an example, by the kind of sample in it."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,8 @@ class Entry:
         elif self.release.generation is not None:
             python = f"samples = {load}.generate(16, {given}seed=0)"
             shell = f"zoo generate {address}{options} -n 16 --seed 0"
-        elif len(declared.inputs) == 1 and isinstance(spec, (Image, Audio)):
-            name = "image.png" if isinstance(spec, Image) else "clip.wav"
+        elif len(declared.inputs) == 1 and spec.kind in FILES:
+            name = FILES[spec.kind]
             python, shell = f'made = {load}.{task}("{name}")', f"zoo run {address} {task} {name}"
         else:
             python, shell = f"help({load}.{task})", f"zoo info {address}"
