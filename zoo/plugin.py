@@ -30,7 +30,7 @@ from zoo.contract.data import (
     Options,
     TextOptions,
 )
-from zoo.contract.generation import Autoregressive, Chain, Generation, Iterative, OneShot
+from zoo.contract.generation import Autoregressive, Chain, Declared, Iterative, OneShot
 from zoo.contract.logger import RunInfo
 from zoo.contract.objective import AdamW, Objective, RMSprop
 from zoo.contract.own_metrics import Metric, SetMetric
@@ -155,7 +155,7 @@ class Model(Checked):
     """``tasks(module)`` returns the tasks of the module by name."""
     recipes: Mapping[str, Recipe]
     """The recipes by name. One must be called ``tiny`` and train in a second or two."""
-    generate: Generation | Callable[[Any], Generation] | None = None
+    generate: Declared | Callable[[Any], Declared] | None = None
     """How the model generates. A function ``generate(module)`` where this depends on the module: a grid of tokens, for
     example, depends on the image size."""
     metrics: tuple[Metric | SetMetric, ...] = ()
@@ -207,7 +207,7 @@ class Model(Checked):
         """Return the SOURCE of each released model that a recipe needs, by argument of `build`."""
         return (self.needs(recipe) if callable(self.needs) else self.needs) or {}
 
-    def generation(self, module: Any) -> Generation | None:
+    def generation(self, module: Any) -> Declared | None:
         """Return how a module of this model generates."""
         return self.generate(module) if callable(self.generate) else self.generate
 

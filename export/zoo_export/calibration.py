@@ -27,8 +27,8 @@ Array = NDArray[Any]
 SAMPLES = 256
 """Training samples from which the ranges of activations are measured."""
 
-ALONG = 32
-"""Samples of an iterative model whose steps are used."""
+ALONG = 8
+"""Steps of the generation of an iterative model, at most, whose inputs are used."""
 
 
 def feeds(model: LoadedModel, data: DataSplit, count: int = SAMPLES) -> dict[str, Mapping[str, Array]]:
@@ -80,7 +80,7 @@ def _along(model: LoadedModel, plan: Plan, given: Mapping[str, Array]) -> Mappin
     """The inputs of an iterative loop's task at steps spread over the generation of samples, by default options."""
     assert isinstance(plan.loop, (Iterative, DDIM))
     name, count = plan.loop.task, len(next(iter(given.values())))
-    indices = np.arange(min(count, ALONG))
+    indices = np.arange(max(1, count // ALONG))
     asked = generation.asked_of(plan, indices, **{key: given[key][: len(indices)] for key in plan.asked()})
     seen: list[Mapping[str, Array]] = []
 
@@ -90,7 +90,7 @@ def _along(model: LoadedModel, plan: Plan, given: Mapping[str, Array]) -> Mappin
         return model.backend.run(task, inputs)
 
     generation.sample(run, plan, indices, SEED, asked, generation.Request())
-    places = np.linspace(0, len(seen) - 1, num=min(len(seen), count // len(indices)), dtype=int)
+    places = np.linspace(0, len(seen) - 1, num=min(len(seen), count // len(indices)), dtype=int)  # first and last too
     return {key: np.concatenate([seen[place][key] for place in places]) for key in given}
 
 

@@ -105,9 +105,9 @@ def test_generate_gives_the_samples_of_torch(model_name: str, shelf: Shelf) -> N
     if asked:
         text = release.sample.x
         assert from_batch(samples, text)[0].startswith("".join(text.vocabulary[index] for index in prompt))  # type: ignore[union-attr]
-        labels, free = generation.labels_for(plan, indices), autoregressive.prompted(prompt, 3, 12)
+        given, free = generation.asked_of(plan, indices), autoregressive.prompted(prompt, 3, 12)
         assert autoregressive.is_valid_continuation(
-            eager.backend.run, plan, indices, seed, labels, samples, free, SamplingParams(0.5)
+            eager.backend.run, plan, indices, seed, given, samples, free, SamplingParams(0.5)
         )
         return
     by_torch = eager.generate(3, seed=2**63 + 1, first=5)

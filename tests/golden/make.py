@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 import zoo
 from zoo.core import files
 from zoo.release import FORMAT, MANIFEST
-from zoo.runtime.example_inputs import example
+from zoo.runtime.example_inputs import examples
 
 HERE = Path(__file__).parent
 EXPECTED = "expected.json"
@@ -90,7 +90,8 @@ def computed(release: Path) -> dict[str, Any]:
     found = {}
     with zoo.load(release, device="cpu") as model:
         for name, task in model.release.tasks.items():
-            given = {key: example(spec, 2, stream) for stream, (key, spec) in enumerate(task.inputs.items())}
+            plan = model.release.plan
+            given = examples(task.inputs, 2, plan.schedule(name) if plan is not None else ())
             made = model.backend.run(name, given)
             found[name] = {
                 side: {key: to_json(value) for key, value in values.items()}

@@ -25,7 +25,7 @@ from zoo.modules import build
 from zoo.release import WEIGHTS, read
 from zoo.release.resolve import find
 from zoo.runtime.example_inputs import example
-from zoo.sampling import autoregressive, generation
+from zoo.sampling import autoregressive, generation, loop
 from zoo.training import checkpoints, frozen, run_folder
 from zoo_export import onnx_graph
 from zoo_export.onnx_graph import INSIDE
@@ -219,8 +219,9 @@ def _scores(model: zoo.LoadedModel, text: str, index: int, position: int) -> lis
     release = model.release
     assert release.plan is not None
     before = np.array([[0, *text_to_ids(text[:position], release.sample.x)]])
-    labels = generation.labels_for(release.plan, np.array([index]))
-    *_, (_, outputs) = autoregressive.read(model.backend.run, release.plan, labels, before.T)
+    indices = np.array([index])
+    start = loop.begin(release.plan, indices, 3, generation.asked_of(release.plan, indices))
+    *_, (_, outputs) = autoregressive.read(model.backend.run, release.plan, start, before.T)
     gumbel = philox.draw("gumbel", outputs["logits"].shape[1:], 3, np.array([index]), step=position)
     return sorted((outputs["logits"] + gumbel)[0].tolist())
 

@@ -22,7 +22,7 @@ from zoo.release import read
 from zoo.release.resolve import find
 from zoo.runtime.example_inputs import example
 from zoo.sampling import autoregressive as tokens_of
-from zoo.sampling import generation
+from zoo.sampling import generation, loop
 from zoo.training import checkpoints
 from zoo_autoregressive.gated import GatedPixelCNN
 from zoo_export import onnx_graph
@@ -74,7 +74,8 @@ def test_onnx_runtime_gives_the_logits_of_the_whole_grid() -> None:
     whole = module(grid).detach().flatten(2).numpy()
     before = [np.zeros(3, np.int64), *grid.flatten(1).T.numpy()[:-1]]
     with zoo.load(release.folder) as model:
-        steps = list(tokens_of.read(model.backend.run, release.plan, {}, before))
+        start = loop.begin(release.plan, np.arange(3), 0, {})
+        steps = list(tokens_of.read(model.backend.run, release.plan, start, before))
     assert len(steps) == 28 * 28
     for position, (_, outputs) in enumerate(steps):
         np.testing.assert_allclose(outputs["logits"], whole[:, :, position], rtol=0, atol=1e-5)

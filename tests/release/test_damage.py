@@ -159,7 +159,7 @@ def test_an_altered_manifest_is_found(release: Path, refused: Refused) -> None:
         (b"null", "is not a JSON object"),
         (b"{}", "format is 'None', not 1 to 3"),
         (b'{"format": "1"}', "format is '1', not 1 to 3"),
-        (b'{"format": 3}', "format 3, and this zoo reads up to 2. Run: pip install --upgrade genzoo"),
+        (b'{"format": 4}', "format 4, and this zoo reads up to 3. Run: pip install --upgrade genzoo"),
         (b'{"format": 1}', "files is missing"),
     ],
 )
@@ -219,7 +219,10 @@ BAD_MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a field too many": (lambda m: m["sample"]["x"].update(depth=3), "depth"),
     "a generation of nothing": (lambda m: m["generation"].update(task="paint"), "'paint', which is not there"),
     "a generation of noise by text": (lambda m: m["generation"].update(kind="autoregressive"), "generation"),
-    "a generation from images": (lambda m: m["generation"].update(task="reconstruct"), "generation"),
+    "a generation from images": (
+        lambda m: m["generation"].update(task="reconstruct"),
+        "generation starts from what is given, and given.safetensors is not among its files",
+    ),
     "images said to be text": (
         lambda m: m["sample"].update(x={"kind": "text", "vocabulary": "abc", "length": 8}),
         "generation",

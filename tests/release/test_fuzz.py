@@ -448,10 +448,19 @@ SPECS = (
     {"kind": "autoregressive", "task": "reconstruct"},
     {"kind": "one-shot", "task": "encode"},
     {"kind": "autoregressive", "task": "step", "shape": [2**8, 2**8]},
-    {"kind": "chain", "tokens": {"kind": "autoregressive", "task": "step", "shape": [8, 8]}, "task": "decode"},
-    {"kind": "chain", "tokens": {"kind": "chain"}, "task": "decode"},
-    {"kind": "iterative", "task": "predict", "alphas": [0.9, 0.1], "steps": 2, "eta": 1.0},
-    {"kind": "iterative", "task": "decode", "alphas": [1e-320, float("nan")], "steps": 2**63, "eta": -1},
+    {"kind": "number", "default": 1.0, "ge": 0.0, "le": 1e308, "help": "\u2028"},
+    {"kind": "number", "default": float("nan"), "ge": 1.0, "le": 0.0},
+    {"kind": "chain", "first": {"kind": "autoregressive", "task": "step", "shape": [8, 8]}, "task": "decode"},
+    {
+        "kind": "chain",
+        "first": {"kind": "iterative", "task": "decode", "schedule": [0.0, 1.0], "steps": 1},
+        "task": "x",
+    },
+    {"kind": "chain", "first": {"kind": "chain"}, "task": "decode"},
+    {"kind": "iterative", "task": "decode", "schedule": [0.0, 0.5, 1.0], "steps": 2},
+    {"kind": "iterative", "task": "step", "schedule": [1e-320, float("nan")], "steps": 2**63},
+    {"kind": "ddim", "task": "predict", "alphas": [0.9, 0.1], "steps": 2, "eta": 1.0},
+    {"kind": "ddim", "task": "decode", "alphas": [1e-320, float("nan")], "steps": 2**63, "eta": -1},
 )
 ODD = (
     *("", "..", "../x", "/etc/passwd", "a/b", "a\0b", "a\nb", "\ud800", "\u2028", "\x1b[2J", "class", "__init__", "é"),

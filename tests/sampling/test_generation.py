@@ -17,13 +17,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+import ask_plugin
 import step_plugin
 import zoo
 from conftest import STEPWISE, Command, Refused, few, patch_registry, plugged, raises, slow
 from spoil import edit
 from zoo import data
 from zoo.benchmark import worker
-from zoo.contract.generation import Autoregressive, Chain, Iterative, generation_from_json
+from zoo.contract.generation import Autoregressive, Chain, generation_from_json
 from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import to_json
 from zoo.core import memory, philox
@@ -34,13 +35,13 @@ from zoo.media.convert import from_batch
 from zoo.pipeline import verify
 from zoo.release import parse, read
 from zoo.runtime import derived
-from zoo.sampling import autoregressive, ddim, generation, latent
+from zoo.sampling import autoregressive, generation, latent
 from zoo.sampling.autoregressive import SamplingParams
 from zoo_export.seeded import Seeded
 
 DIGITS = data.load("digits", "test")
 IMAGES = DIGITS.x[:6, 0]
-MODELS = tuple(STEPWISE)
+MODELS = ("dots", "cells", "mist")
 CHAINS = ("dots", "cells")
 
 
@@ -60,6 +61,14 @@ def plan_of(source: Path) -> Plan:
     plan = read(source / "release").plan
     assert plan is not None
     return plan
+
+
+def feeds(plan: Plan, seed: int, first: int, n: int, **asked: Any) -> dict[str, NDArray[Any]]:
+    """The inputs of generate.onnx for options as :meth:`LoadedModel.generate` takes them."""
+    inputs = {name: asked.pop(name) for name in plan.asked() if name in asked}
+    steps = {"steps": asked.pop("steps")} if "steps" in asked else {}
+    batches = generation.asked_of(plan, np.arange(first, first + n), **inputs)
+    return derived.feeds(plan, seed=seed, first=first, n=n, asked=batches, sampling=SamplingParams(**asked), **steps)
 
 
 # What does not fit
@@ -139,67 +148,6 @@ def test_a_chain_picks_tokens_and_then_decodes_them(name: str, stepwise: Mapping
         assert not np.array_equal(made, model.generate(3, seed=seed, label=1, first=4, temperature=0.8))
 
 
-# Steps
-
-
-@pytest.mark.parametrize(("times", "steps"), [(20, 20), (20, 1), (1000, 50), (1000, 999), (7, 3)])
-def test_the_times_begin_at_the_last_and_are_spread_evenly(times: int, steps: int, stepwise: Any) -> None:
-    asked: list[int] = []
-
-    def run(task: str, feeds: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        asked.extend(feeds["time"][:1])
-        return {"noise": np.zeros_like(feeds["x"])}
-
-    alphas = tuple(0.999 * (1 - k / times) + 1e-4 for k in range(times))
-    x = zoo.Vector((1, 2, 2))
-    task = zoo.Task(print, {"x": x, "time": zoo.Label(times)}, {"noise": x})
-    plan = Plan(Iterative("p", alphas, steps), {"p": task}, zoo.Sample(zoo.Image(1, 2, 2)))
-    assert plan.problem() == ""
-    generation.generate(run, plan, n=1, seed=0)
-    assert len(asked) == steps
-    assert asked[0] == times - 1
-    gaps = {earlier - later for earlier, later in zip(asked, [*asked[1:], -1], strict=True)}
-    assert gaps <= {times // steps, -(-times // steps)}
-
-
-def test_all_steps_with_all_noise_are_those_of_ddpm(stepwise: Mapping[str, Path]) -> None:
-    """η = 1 over every time is ancestral sampling (Ho et al. 2020, eq. 6 and 7), computed here from β in float64."""
-    net = zoo.load_module(stepwise["mist"])
-    alphas = np.array(step_plugin.ALPHAS)
-    before = np.array([1.0, *alphas[:-1]])
-    betas = 1 - alphas / before
-    indices, labels = np.array([2, 3]), torch.tensor([2, 3])
-    x = philox.draw("normal", (1, 8, 8), 5, indices).astype(np.float64)
-    for k, t in enumerate(reversed(range(len(alphas)))):
-        with torch.no_grad():
-            epsilon = net.predict(torch.from_numpy(x).float(), torch.full((2,), t), labels).numpy()
-        x0 = np.clip((x - np.sqrt(1 - alphas[t]) * epsilon) / np.sqrt(alphas[t]), -1, 1)
-        mean = np.sqrt(before[t]) * betas[t] * x0 + np.sqrt(1 - betas[t]) * (1 - before[t]) * x
-        variance = (1 - before[t]) / (1 - alphas[t]) * betas[t]
-        x = mean / (1 - alphas[t]) + np.sqrt(variance) * philox.draw("normal", (1, 8, 8), 5, indices, 1, k)
-    model = zoo.load(stepwise["mist"])
-    made = ddim.iterate(
-        model.backend.run, plan_of(stepwise["mist"]), indices, 5, {"label": np.array([2, 3])}, len(alphas), 1.0
-    )
-    np.testing.assert_allclose(made, (x + 1) / 2, atol=1e-3)
-
-
-def test_without_noise_a_perfect_model_finds_the_sample(stepwise: Mapping[str, Path]) -> None:
-    """Where ε is exact, every number of steps ends at x₀."""
-    target = np.linspace(-1, 1, 64, dtype=np.float32).reshape(1, 1, 8, 8)
-    table = ddim.table(step_plugin.mist.generate)  # type: ignore[arg-type]
-
-    def run(task: str, feeds: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        alpha = table[feeds["time"]][:, None, None, None]
-        return {"noise": (feeds["x"] - np.sqrt(alpha) * target) / np.sqrt(1 - alpha)}
-
-    for steps, eta in ((1, 0.0), (7, 0.0), (20, 0.5)):
-        found = ddim.iterate(
-            run, plan_of(stepwise["mist"]), np.arange(2), 1, {"label": np.zeros(2, np.int64)}, steps, eta
-        )
-        np.testing.assert_allclose(found, np.repeat((target + 1) / 2, 2, 0), atol=1e-4)
-
-
 # Everywhere else
 
 
@@ -222,31 +170,23 @@ def test_the_graph_gives_what_the_host_does(name: str, stepwise: Mapping[str, Pa
     session = onnxruntime.InferenceSession(str(release.path(release.generate)))
     options: list[dict[str, Any]] = [{"steps": 1}, {"steps": 6, "eta": 1.0}, {}]
     if name in CHAINS:
-        options = [{}, {"sampling": SamplingParams(0.6, 3, 0.9)}, {"sampling": SamplingParams(0.0)}]
-    assert {value.name for value in session.get_inputs()} == {"seed", "first", "label", *plan.options - {"label"}}
+        options = [{}, {"temperature": 0.6, "top_k": 3, "top_p": 0.9}, {"temperature": 0.0}]
+    assert {value.name for value in session.get_inputs()} == {"seed", "first", *plan.options}
     with zoo.load(release.folder) as model:
         for asked in options:
-            given = derived.feeds(plan, seed=2**64 - 1, first=9, n=4, **asked)
+            given = feeds(plan, 2**64 - 1, 9, 4, **asked)
             made = dict(zip([v.name for v in session.get_outputs()], session.run(None, given), strict=True))
             host = generation.generate(model.backend.run, plan, n=4, seed=2**64 - 1, first=9, **asked)
             assert np.abs(from_batch(made["samples"], plan.gives).astype(int) - host).max() <= 1, asked
             if name in CHAINS:
                 indices, labels = np.arange(9, 13), {"label": np.arange(9, 13) % 10}
-                grid, _ = generation.chain(
-                    model.backend.run,
-                    plan,
-                    indices,
-                    2**64 - 1,
-                    labels,
-                    sampling=asked.get("sampling", autoregressive.ALL),
-                )
+                request = generation.Request(SamplingParams(**asked))
+                grid = generation.tokens_of(model.backend.run, plan, indices, 2**64 - 1, labels, request)
                 assert np.array_equal(made["tokens"], grid)
     if name == "mist":  # steps past the ends are the ends
-        first, last = (
-            session.run(["samples"], derived.feeds(plan, seed=1, first=0, n=2, steps=steps))[0] for steps in (0, 99)
-        )
-        assert np.array_equal(first, session.run(["samples"], derived.feeds(plan, seed=1, first=0, n=2, steps=1))[0])
-        assert np.array_equal(last, session.run(["samples"], derived.feeds(plan, seed=1, first=0, n=2, steps=20))[0])
+        first, last = (session.run(["samples"], feeds(plan, 1, 0, 2, steps=steps))[0] for steps in (0, 99))
+        assert np.array_equal(first, session.run(["samples"], feeds(plan, 1, 0, 2, steps=1))[0])
+        assert np.array_equal(last, session.run(["samples"], feeds(plan, 1, 0, 2, steps=20))[0])
 
 
 @pytest.mark.parametrize("name", few(MODELS, "dots", "mist"))
@@ -303,8 +243,9 @@ def test_in_low_precision(name: str, stepwise: Mapping[str, Path], tmp_path: Pat
 
         feeds = calibration.feeds(model, DIGITS, count=32)
         if name == "mist":
-            assert set(np.unique(feeds["predict"]["time"])) == set(range(20))
-            assert np.abs(feeds["predict"]["x"][0]).max() < np.abs(feeds["predict"]["x"][-1]).max()
+            times = [*dict.fromkeys(feeds["step"]["time"])]
+            assert (times[0], times[-1], len(times)) == (19, 1, calibration.ALONG)
+            assert np.abs(feeds["step"]["x"][0]).max() > np.abs(feeds["step"]["x"][-1]).max()
         else:
             position = feeds["step"]["position"]
             assert set(position) == {math.prod(read(stepwise[name] / "release").plan.tokens.shape) // 2 - 1}  # type: ignore[union-attr]
@@ -331,7 +272,7 @@ def test_info_tells_how_it_generates(zoo_call: Command, stepwise: Mapping[str, P
     }
     assert [*said.values()] == [
         "step × 64 → decode; label, temperature, top_k, top_p",
-        "predict × 10; label, steps, eta",
+        "step × 10; eta, label, steps",
         "decode",
     ]
 
@@ -437,8 +378,8 @@ def test_options_on_the_command_line(zoo_call: Command, stepwise: Mapping[str, P
         ("mist", ("--top-k", "3"), "top_k = 3 is for models that sample tokens"),
         ("mist", ("--steps", "0"), "steps = 0 is out of range: it must be an integer from 1 to 20"),
         ("mist", ("--steps", "21"), "steps = 21 is out of range"),
-        ("mist", ("--eta", "1.5"), "eta = 1.5 is out of range: it must be from 0"),
-        ("mist", ("--eta", "nan"), "eta = nan is out of range"),
+        ("mist", ("--eta", "1.5"), "eta is 1.5, and must be at least 0 and at most 1"),
+        ("mist", ("--eta", "nan"), "eta is nan, and must be at least 0 and at most 1"),
     ],
 )
 def test_options_that_do_not_apply(
@@ -447,55 +388,67 @@ def test_options_that_do_not_apply(
     refused("generate", stepwise[name], *options, says=(says,))
 
 
-@pytest.mark.parametrize(("key", "value"), [("steps", 2.0), ("steps", True), ("eta", "1"), ("eta", True)])
-def test_options_of_other_types(key: str, value: Any, stepwise: Mapping[str, Path]) -> None:
-    with zoo.load(stepwise["mist"]) as model, raises(SettingError, f"{key} = {value!r} is out of range"):
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("steps", 2.0, "out of range: it must be an integer"),
+        ("steps", True, "out of range"),
+        ("eta", "1", "not a number"),
+        ("eta", True, "not a number"),
+        ("label", "1", "not an integer"),
+    ],
+)
+def test_options_of_other_types(key: str, value: Any, says: str, stepwise: Mapping[str, Path]) -> None:
+    with zoo.load(stepwise["mist"]) as model, raises(SettingError, f"{key} = {value!r} is {says}"):
         model.generate(1, **{key: value})
 
 
-@pytest.mark.parametrize("name", few(MODELS, "dots", "mist"))
+@pytest.mark.parametrize("name", few(tuple(STEPWISE), "dots", "mist", "latent"))
 def test_they_survive_the_manifest(name: str, stepwise: Mapping[str, Path]) -> None:
-    value = getattr(step_plugin, name).generate
+    value = getattr(step_plugin if name in MODELS else ask_plugin, name).generate
     assert generation_from_json(json.loads(json.dumps(to_json(value))), "it") == value
     assert read(stepwise[name] / "release").generation == value
 
 
-ALPHAS = list(step_plugin.ALPHAS)
-
 WRONG: list[tuple[str, dict[str, Any], str]] = [
-    ("dots", {"tokens": None}, "tokens is 'None'; its kind must be one of autoregressive"),
-    ("dots", {"tokens": {"kind": "one-shot", "task": "step"}}, "tokens is"),
-    ("dots", {"tokens": {"kind": "chain"}}, "tokens is"),
+    ("dots", {"first": None}, "first is 'None'; its kind must be one of autoregressive, iterative."),
+    ("dots", {"first": {"kind": "one-shot", "task": "step"}}, "first is"),
+    ("dots", {"first": {"kind": "chain"}}, "first is"),
     (
         "dots",
-        {"tokens": {"kind": "autoregressive", "task": "step", "shape": "88"}},
+        {"first": {"kind": "autoregressive", "task": "step", "shape": "88"}},
         "shape is '88', and should be a tuple of integers",
     ),
-    ("dots", {"tokens": {"kind": "autoregressive", "task": "step"}}, "the tokens of generation have the shape []"),
-    ("dots", {"tokens": {"kind": "autoregressive", "task": "step", "shape": [8, 0]}}, "the shape [8, 0]"),
-    ("dots", {"tokens": {"kind": "autoregressive", "task": "step", "shape": [2**9, 2**9]}}, "the shape [512, 512]"),
-    ("dots", {"tokens": {"kind": "autoregressive", "task": "step", "shape": [4, 4]}}, "is not the grid of tokens"),
-    ("dots", {"tokens": {"kind": "autoregressive", "task": "walk", "shape": [8, 8]}}, "'walk', which is not there"),
-    ("dots", {"tokens": {"kind": "autoregressive", "task": "encode", "shape": [8, 8]}}, "not the grid of tokens"),
-    ("dots", {"task": "step"}, "task 'step' is not of the form that chain generation needs: it gives no image"),
+    ("dots", {"first": {"kind": "autoregressive", "task": "step"}}, "the tokens of generation have the shape []"),
+    ("dots", {"first": {"kind": "autoregressive", "task": "step", "shape": [8, 0]}}, "the shape [8, 0]"),
+    ("dots", {"first": {"kind": "autoregressive", "task": "step", "shape": [2**9, 2**9]}}, "the shape [512, 512]"),
+    ("dots", {"first": {"kind": "autoregressive", "task": "step", "shape": [4, 4]}}, "is not the grid of tokens"),
+    ("dots", {"first": {"kind": "autoregressive", "task": "walk", "shape": [8, 8]}}, "'walk', which is not there"),
+    ("dots", {"first": {"kind": "autoregressive", "task": "encode", "shape": [8, 8]}}, "not the grid of tokens"),
+    ("dots", {"task": "step"}, "task 'step' is not of the form that chain generation needs: it is the loop's own"),
     ("dots", {"task": "encode"}, "task 'encode' is not of the form"),
     ("dots", {"steps": 3}, "has the fields"),
-    ("mist", {"steps": 0}, "steps that are not 1 to as many as its alphas"),
-    ("mist", {"steps": 21}, "steps that are not 1 to as many as its alphas"),
+    ("dots", {"first": {"kind": "chain", "first": None, "task": "step"}}, "its kind must be one of"),
+    (
+        "dots",
+        {"first": {"kind": "ddim", "task": "step", "alphas": [0.5], "steps": 1}},
+        "one of autoregressive, iterative",
+    ),
+    ("dots", {"first": {"kind": "iterative", "task": "step", "schedule": [0, 1], "steps": 1}}, "it takes no time"),
+    ("dots", {"first": {"kind": "iterative", "task": "encode", "schedule": [0, 1]}}, "has the fields"),
+    ("mist", {"steps": 0}, "generation has 0 steps, and its schedule of 21 points allows 1 to 20"),
+    ("mist", {"steps": 21}, "generation has 21 steps, and its schedule of 21 points allows 1 to 20"),
     ("mist", {"steps": 2.5}, "steps is 2.5, and should be an integer"),
-    ("mist", {"eta": 2}, "an eta that is not 0 to 1"),
-    ("mist", {"eta": -0.5}, "an eta that is not 0 to 1"),
-    ("mist", {"eta": "1"}, "eta is '1', and should be a number"),
-    ("mist", {"alphas": []}, "steps that are not 1 to as many as its alphas"),
-    ("mist", {"alphas": ALPHAS[:-1]}, "it takes x, of shape [1, 8, 8], and time, of 19"),
-    ("mist", {"alphas": ALPHAS[::-1]}, "do not fall"),
-    ("mist", {"alphas": [1.0, *ALPHAS[1:]]}, "do not fall, or are not between"),
-    ("mist", {"alphas": [*ALPHAS[:-1], 0.0]}, "do not fall, or are not between"),
-    ("mist", {"alphas": [*ALPHAS[:-1], 1]}, "do not fall"),
-    ("mist", {"alphas": "abc"}, "alphas is 'abc', and should be a tuple of numbers"),
-    ("mist", {"alphas": [float("nan")] * 20}, "NaN is no number"),
+    ("mist", {"eta": 1.0}, "has the fields"),
+    ("mist", {"schedule": []}, "must have 2 to 65,537 points, and it has 0"),
+    ("mist", {"schedule": [19.0], "steps": 0}, "must have 2 to 65,537 points, and it has 1"),
+    ("mist", {"schedule": [0.0] * 70_000}, "must have 2 to 65,537 points, and it has 70,000"),
+    ("mist", {"schedule": [19.0, 1e300], "steps": 1}, "a point that is not finite"),
+    ("mist", {"schedule": "abc"}, "schedule is 'abc', and should be a tuple of numbers"),
+    ("mist", {"schedule": [float("nan")] * 20}, "NaN is no number"),
     ("mist", {"task": "decode"}, "generation uses task 'decode', which is not there"),
     ("mist", {"kind": "autoregressive"}, "has the fields"),
+    ("mist", {"kind": "ddim"}, "has the fields"),
 ]
 
 
@@ -508,18 +461,40 @@ def test_a_manifest_that_is_wrong(release: Path, change: dict[str, Any], says: s
         read(release)
 
 
+NUMBER = {"kind": "number", "default": 0.0, "ge": 0.0, "le": 1.0, "help": ""}
+
 WRONG_TASKS: list[Any] = [
-    ("dots", "step", "token", {"kind": "label", "classes": 6, "shape": []}, "is not the grid of tokens"),
-    ("dots", "step", "position", {"kind": "vector", "shape": [2], "dtype": "int64"}, "a state changes its form"),
-    ("dots", "step", "label", {"kind": "noise", "shape": [], "distribution": "normal"}, "the input 'label' is neither"),
-    ("dots", "step", "label", {"kind": "label", "classes": 10, "shape": [2]}, "the input 'label' is neither"),
+    ("dots", "step", "token", {"kind": "label", "classes": 6, "shape": []}, "another number of classes"),
+    ("dots", "decode", "tokens", {"kind": "label", "classes": 6, "shape": [8, 8]}, "is not the grid of tokens"),
+    ("dots", "step", "position", {"kind": "vector", "shape": [2], "dtype": "int64"}, "'position' changes its form"),
+    ("dots", "step", "seen", {"kind": "noise", "shape": [3], "distribution": "normal"}, "'seen' changes its form"),
+    (
+        "dots",
+        "step",
+        "label",
+        {"kind": "vector", "shape": [], "dtype": "int64"},
+        "the input 'label' is vector, neither",
+    ),
+    ("dots", "step", "label", {"kind": "label", "classes": 10, "shape": [2]}, "like no field of the data"),
     ("dots", "step", "logits", {"kind": "vector", "shape": [6], "dtype": "float32"}, "another number of classes"),
-    ("dots", "decode", "image", {"kind": "score"}, "it gives no image"),
+    ("dots", "decode", "image", {"kind": "score"}, "it gives score, and the data is image"),
     ("dots", "step", "label", {"kind": "label", "classes": 2**63, "shape": []}, "at most 268435456 are usable"),
-    *slow(("cells", "decode", "label", {"kind": "label", "classes": 11, "shape": []}, "the input 'label' is neither")),
-    *slow(("cells", "decode", "z", {"kind": "vector", "shape": [], "dtype": "float32"}, "the input 'z' is neither")),
-    ("mist", "predict", "x", {"kind": "noise", "shape": [1, 8, 8], "distribution": "normal"}, "it takes x, of shape"),
-    ("mist", "predict", "noise", {"kind": "vector", "shape": [64], "dtype": "float32"}, "and gives noise"),
+    *slow(("cells", "decode", "label", {"kind": "label", "classes": 11, "shape": []}, "in another task")),
+    *slow(("cells", "decode", "z", {"kind": "vector", "shape": [], "dtype": "float32"}, "the input 'z' is vector")),
+    ("mist", "step", "x", {"kind": "noise", "shape": [64], "distribution": "normal"}, "the state 'x' changes its form"),
+    ("mist", "step", "next_x", {"kind": "vector", "shape": [1, 8, 9], "dtype": "float32"}, "'x' changes its form"),
+    ("mist", "step", "time", {"kind": "label", "classes": 20, "shape": []}, "its time is zoo.Label(classes=20"),
+    (
+        "mist",
+        "step",
+        "until",
+        {"kind": "vector", "shape": [1], "dtype": "float32"},
+        "its until is zoo.Vector(shape=(1,)",
+    ),
+    ("mist", "step", "image", {"kind": "score"}, "it gives score, and the data is image"),
+    ("mist", "step", "eta", {**NUMBER, "default": 2.0}, "the default is 2, and must be at least 0 and at most 1"),
+    ("mist", "step", "eta", {**NUMBER, "default": "1"}, "default is '1', and should be a number"),
+    ("mist", "step", "eta", {**NUMBER, "most": 1.0}, "has the fields"),
 ]
 
 

@@ -91,7 +91,12 @@ class Chain(Checked):
 
 
 Loop = Autoregressive | Iterative | DDIM
-Generation = OneShot | Autoregressive | Iterative | Chain | DDIM
+Declared = OneShot | Autoregressive | Iterative | Chain
+"""What a plugin declares."""
+
+Generation = Declared | DDIM
+"""What a manifest holds."""
+
 GENERATIONS: dict[str, type[Generation]] = {
     value.kind: value for value in (OneShot, Autoregressive, Iterative, Chain, DDIM)
 }

@@ -31,6 +31,9 @@ Role = Literal["noise", "label", "number", "given", "state", "own", ""]
 RESERVED = ("n", "seed", "first")
 """Arguments that every generation has."""
 
+COMMON = ("seed", "first", "count")
+"""Inputs that the graph of every generation may have, and so names that no other input of a task must have."""
+
 TAKEN = (*RESERVED, "count", "source", "fit", "output", "force", "backend", "device", "help", "background")
 """Names that an input which users may set must not have: those of arguments, and of options of ``zoo generate``."""
 
@@ -248,20 +251,21 @@ class Plan:
             state = ", a state" if self.loop is not None and task == self.loop.task else ""
             what = f"neither noise, a label, a number{state} nor what a user can give"
             return self.unfit(task, f"the input {name!r} is {spec.kind}, {what}")
-        if role not in ("given", "label", "number"):
-            return ""
-        if seen.setdefault(name, spec) != spec:
-            return self.unfit(task, f"the input {name!r} has another form in another task")
-        if name in TAKEN or (self.loop is not None and name in {o.name for o in self._rules.options(self)}):
+        asked, loop = role in ("given", "label", "number"), self._rules.options(self) if self.loop is not None else ()
+        if role != "own" and name in (*(TAKEN if asked else COMMON), *(option.name for option in loop)):
             return self.unfit(task, f"the input {name!r} has the name of an option that generation has")
+        if asked and seen.setdefault(name, spec) != spec:
+            return self.unfit(
+                task, f"the input {name!r} is {_shown(spec)} here, and {_shown(seen[name])} in another task"
+            )
         if role == "given" and not self._field(name, spec):
             there = ", ".join(
-                f"{key} ({form.kind})" for key, form in (("x", self.sample.x), *self.sample.fields.items())
+                f"{key} ({_shown(form)})" for key, form in (("x", self.sample.x), *self.sample.fields.items())
             )
             return self.unfit(
                 task,
-                f"the input {name!r} ({spec.kind}) is given by the user, and is like no field of the data, which has "
-                f"{there}. Give it the name and the form of a field",
+                f"the input {name!r} ({_shown(spec)}) is given by the user, and is like no field of the data, which "
+                f"has {there}. Give it the name and the form of a field",
             )
         return ""
 
@@ -358,15 +362,21 @@ class _Iterative(_Rules[Iterative]):
     def problem(self, plan: Plan) -> str:
         assert isinstance(plan.loop, Iterative)
         name, points, most = plan.loop.task, plan.loop.schedule, len(plan.loop.schedule) - 1
-        if not 1 <= plan.loop.steps <= most <= LONGEST:
+        if not 1 <= most <= LONGEST:
+            return f"the schedule of generation must have 2 to {LONGEST + 1:,} points, and it has {most + 1:,}"
+        if not 1 <= plan.loop.steps <= most:
             return f"generation has {plan.loop.steps} steps, and its schedule of {most + 1} points allows 1 to {most}"
         if not all(abs(point) < 1e30 for point in points):
             return "the schedule of generation has a point that is not finite"
         form = plan.tasks[name]
-        if form.inputs.get("time") != POINT or form.inputs.get("until", POINT) != POINT:
-            return plan.unfit(
-                name, "it takes no time, or an until that is none: each is a Vector(()), a point of the schedule"
-            )
+        for key in ("time", "until"):
+            spec = form.inputs.get(key)
+            if spec is None and key == "time":
+                return plan.unfit(name, "it takes no time, a zoo.Vector(()): where in the schedule a step starts")
+            if spec not in (None, POINT):
+                return plan.unfit(
+                    name, f"its {key} is {_shown(spec)}, and must be a zoo.Vector(()), a point of the schedule"
+                )
         if not plan.states():
             return plan.unfit(name, "it has no state: no input X with an output next_X")
         return _problem_of_states(plan, name)
@@ -427,6 +437,12 @@ def sample_output(plan: Plan) -> str:
     outputs = plan.tasks[plan.uses[0]].outputs
     others = [name for name in outputs if name.removeprefix("next_") not in states or not name.startswith("next_")]
     return others[0] if others else f"next_{next(iter(states))}"
+
+
+def _shown(spec: Spec) -> str:
+    """A spec as in a plugin: ``zoo.Image(channels=1, height=8, width=8)``."""
+    text = f"zoo.{spec!r}"
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def _problem_of_states(plan: Plan, task: str) -> str:

@@ -24,8 +24,10 @@ Array = NDArray[Any]
 def measurements(evaluated: EvaluatedModel, budget: Budget) -> list[Measurement]:
     """The negative log-likelihood in nats per character: of each window's characters but the first."""
     model, plan = evaluated.model, evaluated.model.release.plan
-    if plan is None or not isinstance(plan.value, Autoregressive) or plan.inputs("given", "noise"):
-        raise DoesNotApply(f"{model.name} does not generate token by token, from a label at most")
+    if plan is None or not isinstance(plan.value, Autoregressive):
+        raise DoesNotApply(f"{model.name} does not generate token by token")
+    if others := plan.inputs("given", "noise"):
+        raise DoesNotApply(f"the text of {model.name} depends on more than its label: on {', '.join(others)}")
     count = min(budget.limit or len(evaluated.test), len(evaluated.test))
     values: list[Array] = []
     with Progress("Measuring nll", count, unit="windows", quiet=budget.quiet) as progress:

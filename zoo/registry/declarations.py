@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.contract import names, typed
 from zoo.contract.codec import Codec
-from zoo.contract.generation import Generation
+from zoo.contract.generation import Declared
 from zoo.contract.generation_plan import Plan
 from zoo.core.errors import suggest
 from zoo.registry import calling, fault
@@ -61,8 +61,8 @@ def plan(plugin: str, model: Model, module: Any, tasks: Mapping[str, Task], samp
     ):
         value = model.generation(module)
     subjects = (model.generate, model.tasks) if callable(model.generate) else (model.tasks,)
-    if not isinstance(value, Generation):
-        kinds = typed.describe(Generation)
+    if not isinstance(value, Declared):
+        kinds = typed.describe(Declared)
         raise fault(plugin, f"generate gives {typed.shown(value)}, and should give {kinds}", *subjects)
     found = Plan(value, tasks, sample)
     if wrong := found.problem():

@@ -17,6 +17,7 @@ from zoo.contract import names
 from zoo.contract.generation import generation_from_json
 from zoo.contract.specs import Label, LogMel, sample_from_json, spec_from_json, to_json
 from zoo.core.errors import NotFoundError, ReleaseError
+from zoo.release import given
 from zoo.release.folder import MANIFEST, QUANTIZED, WEIGHTS, Release, ReleasedTask
 
 FORMAT = 3
@@ -164,6 +165,11 @@ def parse(folder: Path, manifest: Any) -> Release:
     wrong = wrong or ("" if release.codec is None else release.codec.problem(tasks, sample))
     if wrong:
         raise ReleaseError(f"{where} is damaged: {wrong}.")
+    if release.plan is not None and release.plan.given() and given.FILE not in listed:
+        raise ReleaseError(
+            f"{where} is damaged: generation starts from what is given, and {given.FILE} is not among its files. "
+            "Get the release again."
+        )
     made = manifest.get("samples", {})
     for key, ending in (("file", x.file), ("audio", ".wav" if isinstance(x, LogMel) else None)):
         if key in made and Path(str(made[key])).suffix != ending:

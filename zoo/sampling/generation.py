@@ -181,7 +181,7 @@ def _lacks(plan: Plan, name: str) -> SettingError:
 
 
 def _unknown(plan: Plan, name: str, value: Any) -> SettingError:
-    if name in USUAL:
+    if name in USUAL and not (name == "label" and plan.labels()):
         return SettingError(f"{name} = {value!r} is for {USUAL[name]}, and this is none. Leave it out.")
     known = [*RESERVED, *plan.options]
     return SettingError(f"This model has no option {name!r}.{suggest(name, known)} It has: {', '.join(known)}.")

@@ -54,7 +54,7 @@ class World:
                 weight.grad = torch.zeros_like(weight)
         flat = torch.cat([weight.grad.reshape(-1) / self.size for weight in used if weight.grad is not None])
         dist.all_reduce(flat)
-        for weight, part in zip(used, flat.split([weight.numel() for weight in used]), strict=True):
+        for weight, part in zip(used, flat.split([weight.numel() for weight in used]), strict=True):  # type: ignore[no-untyped-call]
             weight.grad = part.view_as(weight).clone()
 
     def largest(self, value: int, device: torch.device) -> int:

@@ -53,8 +53,10 @@ class NumberKind(Kind[Number]):
         """Also one number, for all items."""
         array = np.asarray(value)
         if array.dtype.kind not in "iuf":
-            raise SettingError(f"{name} = {str(value)[:40]!r} is not a number, nor a list of numbers.")
-        return super().to_batch(array.astype(np.float32), spec, name, reading)
+            raise SettingError(f"{name} = {repr(value)[:40]} is not a number, nor a list of numbers.")
+        with np.errstate(over="ignore"):  # what no float32 holds is infinite, which `check` refuses
+            array = array.astype(np.float32)
+        return super().to_batch(array, spec, name, reading)
 
     def check(self, array: Array, spec: Number, name: str) -> None:
         for value in array:
