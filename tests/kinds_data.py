@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 import zoo
-from zoo import data
-from zoo.data.dataset import DataSet, Options, Split, fingerprint
-from zoo.data.named import NamedSet
+from zoo.contract.data import Split
 
 FORMS = {
     "dots": zoo.Video(1, 5, 6, 8),
@@ -45,21 +42,37 @@ def made(name: str, split: Split) -> tuple[NDArray[np.generic], NDArray[np.int64
     return x.astype(np.float32), labels
 
 
-def load(known: NamedSet, split: Split, options: Options) -> DataSet:
-    x, labels = made(known.name, split)
-    sample = zoo.Sample(FORMS[known.name], {"label": zoo.Label(2)})
-    return known.data_set(split, sample, np.ascontiguousarray(x), labels, fingerprint(x, labels))
+def data_set(name: str) -> zoo.DataSet:
+    """The data set of a name."""
+
+    def load(split: Split, folder: Path, options: zoo.Options) -> Mapping[str, NDArray[np.generic]]:
+        x, labels = made(name, split)
+        return {"x": x, "label": labels}
+
+    return zoo.DataSet(
+        card=zoo.DataCard(title=name, source="made by a formula", licence="MIT", citation="none", split="made"),
+        sample=lambda options: zoo.Sample(FORMS[name], {"label": zoo.Label(2)}),
+        load=load,
+        classes=("low", "high"),
+        train=COUNTS["train"],
+        test=COUNTS["test"],
+    )
 
 
-@contextmanager
-def known() -> Iterator[None]:
-    """Within the block these are data sets by name."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, form in FORMS.items():
-            about = NamedSet(
-                name=name, title=name, kind=form.kind, loader="kinds_data", train=80, test=20, shape=form.shape,
-                split="made", source="made by a formula", citation="none", licence="MIT", proven=True,
-                classes=("low", "high"), package="zoo",
-            )  # fmt: skip
-            patch.setitem(data.NAMED, name, about)
-        yield
+dots, paint, moons, clouds, four = map(data_set, FORMS)
+
+PAIR = zoo.Sample(FORMS["moons"], {"clip": FORMS["dots"], "point": FORMS["clouds"]})
+
+
+def load_pairs(split: Split, folder: Path, options: zoo.ImageOptions) -> Mapping[str, NDArray[np.generic]]:
+    names = {"x": "moons", "clip": "dots", "point": "clouds"}
+    return {field: made(name, split)[0] for field, name in names.items()}
+
+
+pairs = zoo.DataSet(
+    card=zoo.DataCard(title="pairs", source="made by a formula", licence="MIT", citation="none", split="made"),
+    sample=lambda options: PAIR,
+    load=load_pairs,
+    train=COUNTS["train"],
+    test=COUNTS["test"],
+)

@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import zoo
@@ -75,5 +77,45 @@ flat = zoo.Model(
     tasks=tasks,
     generate=zoo.OneShot("decode"),
     metrics=(zoo.Metric("error", error, "per number", "reconstruction"),),
-    recipes={"tiny": Recipe(steps=30, batch=16, lr=0.01)},
+    recipes={"tiny": Recipe(data=zoo.use("dots"), steps=30, batch=16, lr=0.01)},
+)
+
+
+class Asked(nn.Module):
+    """A row of numbers from a given video and given points."""
+
+    def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
+        super().__init__()
+        self.sample, size = sample, sum(math.prod(sample[name].shape) for name in ("clip", "point"))
+        self.row = nn.Linear(size + 1, math.prod(sample.x.shape))
+
+    def draw(self, clip: Tensor, point: Tensor, z: Tensor) -> Tensor:
+        made = self.row(torch.cat([clip.flatten(1), point.flatten(1), z], 1))  # (b, 2)
+        return made.clamp(self.sample.x.low, self.sample.x.high)
+
+
+def asked_loss(net: Asked, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    made = net.draw(batch["clip"], batch["point"], torch.zeros(len(batch.x), 1))
+    return {"error": (made - batch.x).square().mean()}
+
+
+def asked_tasks(net: Asked) -> Mapping[str, zoo.Task]:
+    inputs = {"clip": net.sample["clip"], "point": net.sample["point"], "z": zoo.Noise((1,))}
+    return {"draw": zoo.Task(net.draw, inputs, {"row": net.sample.x})}
+
+
+def distance(generated: NDArray[np.float32], test: Mapping[str, NDArray[np.generic]]) -> float:
+    assert test["clip"].dtype == np.uint8
+    assert test["point"].dtype == np.float32
+    return float(np.square(generated - test["x"]).mean())
+
+
+asked = zoo.Model(
+    card=flat.card,
+    build=Asked,
+    objectives=(zoo.Objective(asked_loss),),
+    tasks=asked_tasks,
+    generate=zoo.OneShot("draw"),
+    metrics=(zoo.SetMetric("distance", distance, "squared", "each sample beside the test sample", samples=20),),
+    recipes={"tiny": Recipe(data=zoo.use("pairs"), steps=30, batch=16, lr=0.01)},
 )

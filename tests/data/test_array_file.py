@@ -10,11 +10,12 @@ import pytest
 import zoo
 from conftest import Refused, raises
 from zoo import data
+from zoo.contract.data import Split
 from zoo.core.errors import DataError
 
 
-def load(path: Path, split: str = "train", **options: object) -> data.DataSet:
-    return data.load(f"array:{path}", split, **options)  # type: ignore[arg-type]
+def load(path: Path, split: Split = "train", **options: object) -> data.DataSplit:
+    return data.load(f"array:{path}", split, **options)
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (4, 2, 3)])

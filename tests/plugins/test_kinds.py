@@ -29,7 +29,9 @@ STEPS = 120
 
 @pytest.fixture(autouse=True)
 def _known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with kinds_data.known(), plugged(tmp_path_factory.mktemp("plugged"), flat="kinds_plugin:flat"):
+    sets = {name: f"kinds_data:{name}" for name in (*NAMES, "pairs")}
+    models = {name: f"kinds_plugin:{name}" for name in ("flat", "asked")}
+    with plugged(tmp_path_factory.mktemp("plugged"), data=sets, **models):
         yield
 
 
@@ -283,9 +285,65 @@ def test_tensorboard_shows_numbers_as_text(tmp_path: Path, name: str) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     zoo.train(
-        "flat.tiny", data=name, out=tmp_path / "run", set={"steps": 2}, tensorboard=True, release=False, quiet=True
+        "flat.tiny", data=name, out=tmp_path / "run", set={"steps": 2}, log=("tensorboard",), release=False, quiet=True
     )
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
     assert "samples/text_summary" in events.Tags()["tensors"]
     assert "images" not in events.Tags() or not events.Tags()["images"]
+
+
+@pytest.fixture
+def asked(shelf: Shelf) -> Path:
+    """A run of a model that is given a video and points, and generates rows. Read only."""
+    return shelf.made(
+        "asked-pairs", lambda folder: zoo.train("asked.tiny", out=folder, set={"steps": STEPS}, quiet=True, force=True)
+    )
+
+
+def test_videos_and_arrays_are_given(asked: Path, zoo_call: Command, tmp_path: Path) -> None:
+    assert verify(asked)["samples"].startswith("seed 0 gives the samples in samples.csv")
+    clips, points = np.zeros((3, 5, 6, 8), np.uint8), np.arange(36, dtype=np.float32).reshape(3, 4, 3)
+    clips[1:, :, 2] = 255
+    with zoo.load(asked) as model:
+        made = model.generate(clip=clips, point=points, seed=1)
+        assert (made.shape, made.dtype) == ((3, 2), np.float32)
+        one = model.generate(first=1, clip=clips[1], point=points[1], seed=1)
+        assert np.allclose(one[0], made[1], atol=1e-5)
+        assert "clip: videos, uint8 (n, 5, 6, 8)" in model.generate.__doc__
+        with raises(SettingError, "point has shape (3, 3); it must be (n, 4, 3)."):
+            model.generate(clip=clips, point=points[0, :3])
+    (tmp_path / "a.png").write_bytes(animation.png(list(clips[1])))
+    (tmp_path / "points.csv").write_text(table.write(points))
+    assert zoo_call("generate", asked, "--clip", "a.png", "--point", "points.csv", "-o", "a.npy").returncode == 0
+    assert np.load(tmp_path / "a.npy").shape == (3, 2)  # as many as the table has rows
+    (tmp_path / "b.gif").write_bytes(animation.gif([np.zeros((12, 12), np.uint8)] * 6))
+    given = ("--clip", "b.gif", "--point", "points.csv", "-o", "b.npy")
+    one_error(zoo_call("generate", asked, *given), "b.gif is 12×12 pixels; this model takes 8×6", "--fit crop")
+    assert zoo_call("generate", asked, *given, "--fit", "crop").returncode == 0
+
+
+def test_what_is_given_is_in_the_card_the_gallery_and_the_metrics(asked: Path, tmp_path: Path) -> None:
+    card = (asked / "release" / "README.md").read_text()
+    assert '--clip "video.gif" --point "rows.csv"' in card
+    gallery.build(tmp_path / "gallery", [asked], quiet=True)
+    page = (tmp_path / "gallery" / "index.html").read_text()
+    assert "Samples of seed 0; point: (" in page
+    assert "The clip of each" in page
+    with Pillow.open(tmp_path / "gallery" / "models" / "asked.tiny" / "given.png") as opened:
+        assert opened.n_frames == 5
+    found = zoo.evaluate(asked, quiet=True)
+    assert "distance" in {measurement.name for measurement in found.measurements}
+
+
+@only("dots", "moons")
+def test_graphs_and_pages_generate_the_same(run: Path, tmp_path: Path, form: Any) -> None:
+    import onnxruntime
+
+    zoo.export(run, tmp_path / "web", format="web", quiet=True)
+    graph = onnxruntime.InferenceSession(run / "release" / "generate.onnx")
+    feeds = {"seed": np.array(3, np.int64), "first": np.array(0, np.int64), "count": np.array(2, np.int64)}
+    (made,) = graph.run(None, {one.name: feeds[one.name].astype(int) for one in graph.get_inputs()})
+    with zoo.load(run) as model:
+        samples = model.generate(2, seed=3)
+    assert np.abs(made.astype(float) - samples).max() <= (1e-4 if isinstance(form, zoo.Array) else 1)

@@ -8,14 +8,14 @@ from typing import Any
 
 import zoo
 from zoo.contract.metric import Measurement, from_json
-from zoo.contract.specs import Array, Audio, Image, Text, Video
+from zoo.contract.specs import Text
 from zoo.core.progress import duration
 from zoo.gallery import given, media, speed
 from zoo.gallery.media import Back, Samples, Tests
 from zoo.gallery.speed import Speed
 from zoo.pipeline.registry_build import licence
 from zoo.release import Release
-from zoo.runtime.describe import example_of_given
+from zoo.runtime.describe import FILES, example_of_given
 from zoo.sampling import latent
 
 WIDE = {
@@ -25,9 +25,6 @@ WIDE = {
     "accuracy": ("accuracy",),
 }
 """The metrics for comparing models. For each kind, the first metric in the tuple that a model has is used."""
-
-FILES = {Image.kind: "image.png", Video.kind: "video.gif", Audio.kind: "clip.wav", Array.kind: "rows.csv"}
-"""The name of a file in an example, by the kind of sample in it."""
 
 
 @dataclass(frozen=True)
