@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import zoo
-from browsers import CHROMIUM, RUNTIME, browser, javascript, node
+from browsers import CHROMIUM, RUNTIME, browser, in_node, javascript, node
 from conftest import MODELS, Refused, Shelf, contents, few, flip, raises, slow
 from zoo.contract.specs import Text
 from zoo.core import philox
 from zoo.core.errors import NotFoundError
-from zoo.release import Release, read, verify
+from zoo.release import read, verify
 from zoo.runtime import derived, given_of
 from zoo.sampling.autoregressive import SamplingParams
 from zoo_export import web_bundle
@@ -128,19 +128,6 @@ def test_node_gives_the_samples_of_many_steps(model: str, asked: dict[str, Any],
     release = read(stepwise[model] / "release")
     assert release.plan is not None
     in_node(release, derived.feeds(release.plan, seed=2**64 - 2, first=2**32 - 8, n=5, **asked))
-
-
-def in_node(release: Release, given: Mapping[str, NDArray[Any]]) -> None:
-    """Both runtimes of Node give what Python's does."""
-    spelled = {
-        name: [str(array.dtype), array.shape, [str(item) for item in array.reshape(-1)]]
-        for name, array in given.items()
-    }
-    wanted = zoo.runtime.OnnxBackend(release, "cpu").call(release.generate, given, [derived.SAMPLES])[derived.SAMPLES]
-    for made in javascript("node.mjs", release.folder, json.dumps(spelled)).values():
-        assert made["dims"] == list(wanted.shape)
-        found, exact = np.reshape(made["data"], wanted.shape), wanted.dtype == np.int64
-        np.testing.assert_allclose(found, wanted, rtol=0 if exact else derived.RTOL, atol=0 if exact else derived.ATOL)
 
 
 @node
