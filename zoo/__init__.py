@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zoo.pipeline.train import train
     from zoo.plugin import (
         AdamW,
+        Array,
         Audio,
         AudioOptions,
         Autoregressive,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
         TextOptions,
         Use,
         Vector,
+        Video,
         setting,
         use,
     )
@@ -71,10 +73,10 @@ if TYPE_CHECKING:
 
 _HOME = {
     "zoo.plugin": (
-        "AdamW", "Audio", "AudioOptions", "Autoregressive", "Batch", "Card", "Chain", "Codec", "DataCard", "DataSet",
-        "Image", "ImageOptions", "Inside", "Iterative", "KnownFile", "Label", "Loaded", "LogMel", "Metric", "Model",
-        "Noise", "Number", "Objective", "OneShot", "Options", "Recipe", "RMSprop", "RunInfo", "Sample", "Score",
-        "SetMetric", "Task", "Text", "TextOptions", "Use", "Vector", "setting", "use",
+        "AdamW", "Array", "Audio", "AudioOptions", "Autoregressive", "Batch", "Card", "Chain", "Codec", "DataCard",
+        "DataSet", "Image", "ImageOptions", "Inside", "Iterative", "KnownFile", "Label", "Loaded", "LogMel", "Metric",
+        "Model", "Noise", "Number", "Objective", "OneShot", "Options", "Recipe", "RMSprop", "RunInfo", "Sample",
+        "Score", "SetMetric", "Task", "Text", "TextOptions", "Use", "Vector", "Video", "setting", "use",
     ),
     "zoo.core.errors": ("ZooError",),
     "zoo.benchmark.bench": ("bench",),
@@ -91,6 +93,7 @@ _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "AdamW",
+    "Array",
     "Audio",
     "AudioOptions",
     "Autoregressive",
@@ -128,6 +131,7 @@ __all__ = [
     "TextOptions",
     "Use",
     "Vector",
+    "Video",
     "ZooError",
     "__version__",
     "bench",

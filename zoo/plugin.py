@@ -37,6 +37,7 @@ from zoo.contract.own_metrics import Metric, SetMetric
 from zoo.contract.recipe import Recipe
 from zoo.contract.settings import setting
 from zoo.contract.specs import (
+    Array,
     Audio,
     Image,
     Label,
@@ -48,6 +49,7 @@ from zoo.contract.specs import (
     Spec,
     Text,
     Vector,
+    Video,
 )
 from zoo.contract.typed import Checked
 from zoo.contract.use import Use, use
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdamW",
+    "Array",
     "Audio",
     "AudioOptions",
     "Autoregressive",
@@ -93,6 +96,7 @@ __all__ = [
     "TextOptions",
     "Use",
     "Vector",
+    "Video",
     "setting",
     "use",
 ]  # fmt: skip

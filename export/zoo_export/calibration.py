@@ -16,6 +16,7 @@ from zoo.core import philox
 from zoo.data import DataSplit
 from zoo.evaluation import likelihood
 from zoo.evaluation.evaluated_model import some
+from zoo.media.display import to_graph
 from zoo.runtime import LoadedModel
 from zoo.runtime.example_inputs import SEED, example
 from zoo.sampling import autoregressive, generation, loop
@@ -28,9 +29,6 @@ SAMPLES = 256
 
 ALONG = 8
 """Steps of the generation of an iterative model, at most, whose inputs are used."""
-
-FULL = {np.dtype(np.uint8): 255, np.dtype(np.int16): 32768}
-"""Divisor of a data set's stored values, by dtype, for the values that a graph takes."""
 
 
 def feeds(model: LoadedModel, data: DataSplit, count: int = SAMPLES) -> dict[str, Mapping[str, Array]]:
@@ -115,8 +113,7 @@ def _real(data: DataSplit, count: int) -> tuple[Array, Array | None]:
     if isinstance(data.sample.x, Text):
         return likelihood.windows(data, np.arange(min(count, len(data)))), None
     chosen = some(data, count)
-    x = chosen.array
-    return (x.astype(np.float32) / np.float32(FULL.get(x.dtype, 1))).astype(np.float32), chosen.labels
+    return to_graph(chosen.array), chosen.labels
 
 
 def _latents(model: LoadedModel, real: Array) -> Array | None:

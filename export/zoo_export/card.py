@@ -1,8 +1,9 @@
-"""The model card of a release: its README.md, generated from the manifest alone."""
+"""The model card of a release: its README.md, generated from the manifest and the file of samples."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from zoo.codec import SUFFIX
@@ -10,13 +11,16 @@ from zoo.contract.generation import generation_from_json
 from zoo.contract.generation_plan import Plan
 from zoo.contract.metric import cells, format_loss, format_protocol, from_json
 from zoo.contract.specs import sample_from_json, spec_from_json
-from zoo.media import kinds
+from zoo.media import kinds, table
 from zoo.release import QUANTIZED, ReleasedTask
 from zoo.runtime.describe import example_of_given
 
 
-def model_card(manifest: Mapping[str, Any]) -> str:
-    """The text of README.md for a manifest, with the front matter for the Hugging Face Hub."""
+def model_card(manifest: Mapping[str, Any], folder: Path) -> str:
+    """The text of README.md for a manifest, with the front matter for the Hugging Face Hub.
+
+    `folder` has the files of samples.
+    """
     name, card, provenance = manifest["name"], manifest["card"], manifest["provenance"]
     data, recipe = provenance["data"], manifest["recipe"]
     x = _spec(manifest["sample"]["x"])
@@ -35,8 +39,14 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         f"{card['summary']} ({card['citation']}, <{card['paper']}>)",
         "",
     ]
-    if generates:
+    if generates and kind.has_image:
         sections += [f"![Samples of {name}, seed 0](samples.png)", ""]
+    elif generates:
+        file = manifest["samples"]["file"]
+        sections += [f"The first of {manifest['samples']['n']} samples of seed 0 in [{file}]({file}):", ""]
+        head, *rows = table.excerpt((folder / file).read_text("utf-8"))
+        sections += [f"| {' | '.join(cells)} |" for cells in (head, ["---:"] * len(head), *rows)]
+        sections.append("")
     if generates and ".wav" in kind.endings:
         sections += [f"[The same {manifest['samples']['n']} audio clips, one after the other](samples.wav)", ""]
     sections += ["## Run it", "", "```sh", "pip install 'genzoo[cpu]'"]

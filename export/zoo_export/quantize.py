@@ -84,7 +84,7 @@ def quantize(
         "speed": {"threads": 1, "milliseconds": speed},
         "onnxruntime": onnxruntime.__version__,
     }
-    files.write(folder / "README.md", model_card(manifest))
+    files.write(folder / "README.md", model_card(manifest, folder))
     finish(folder, manifest)
     if release.uint8:
         uint8.add(folder)

@@ -44,7 +44,7 @@ from zoo_export.card import model_card
 SAMPLES = "samples"
 """The name of the sample files, without their endings."""
 IMAGE = f"{SAMPLES}.png"
-SAMPLE_FILES = frozenset(f"{SAMPLES}{ending}" for ending in (".png", ".txt", ".wav"))
+SAMPLE_FILES = frozenset(f"{SAMPLES}{ending}" for ending in (".png", ".txt", ".wav", ".csv"))
 TEXT_LENGTH = 400
 
 
@@ -117,7 +117,7 @@ def assemble(
     if release.generation is not None:
         manifest["samples"] = write_samples(folder, LoadedModel(release, backend))
     backend.close()
-    files.write(folder / "README.md", model_card(manifest))
+    files.write(folder / "README.md", model_card(manifest, folder))
     finish(folder, manifest)
 
 
@@ -150,25 +150,27 @@ def _stored_names(state: Mapping[str, Any]) -> dict[str, str]:
 
 
 def write_samples(folder: Path, model: LoadedModel) -> dict[str, Any]:
-    """Write ONNX Runtime's samples of seed 0 as an image, and as text or audio; return the manifest's ``samples``."""
+    """Write ONNX Runtime's samples of seed 0 as an image, text, audio or numbers; return the manifest's ``samples``."""
     x, plan = model.release.sample.x, model.release.plan
     kind = kinds.of_sample(x)
-    layout, main = kind.layout, x.file
+    layout, main, count = kind.layout, x.file, kind.count(x)
     any_length = plan is not None and "length" in plan.options
     length = {"length": TEXT_LENGTH} if any_length else {}
-    samples = samples_of(model, layout.count, 0, **length)
-    shown = kind.image(samples, x, layout.columns, layout.gap)
-    image = kind.enlarged(shown)
+    samples = samples_of(model, count, 0, **length)
     made: dict[str, Any] = {"file": f"{SAMPLES}{main}", "seed": 0}
-    if main == ".png":
-        made |= {"n": layout.count, "columns": layout.columns, "gap": layout.gap, "scale": len(image) // len(shown)}
-    elif main == ".wav":
-        made |= {"n": layout.count}
+    if main in (".wav", ".csv"):
+        made |= {"n": count}
+    if kind.has_image:
+        small = kind.images(samples, x, layout.columns, layout.gap)
+        large = [kind.enlarged(image) for image in small]
+        files.write(folder / IMAGE, grids.png(*large))
+        if main == ".png":
+            scale = len(large[0]) // len(small[0])
+            made |= {"n": count, "columns": layout.columns, "gap": layout.gap, "scale": scale}
     for ending, content in kind.beside(samples, x).items():
         files.write(folder / f"{SAMPLES}{ending}", content)
         if ending != main:
             made["audio"] = f"{SAMPLES}{ending}"
-    files.write(folder / IMAGE, grids.png(image))
     return made
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import indent
 
 import numpy as np
 from PIL import Image
@@ -37,6 +38,8 @@ class TensorBoard:
         for path in files:
             if path.suffix == ".txt":
                 self._writer.add_text("samples", path.read_text("utf-8"), step)
+            elif path.suffix == ".csv":  # indented, so that it is shown as it is
+                self._writer.add_text("samples", indent(path.read_text("utf-8"), " " * 4), step)
             elif path.suffix == ".png":
                 with Image.open(path) as image:
                     self._writer.add_image("samples", np.asarray(image.convert("RGB")), step, dataformats="HWC")

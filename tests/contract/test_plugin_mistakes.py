@@ -84,7 +84,7 @@ CONTRACT = {
         ("params = ('encoder', 'encoder')", "names 'encoder' twice"),
     ),
     "a form that no data has": Mistake(
-        "sample.form(zoo.Image)", "sample.form(zoo.Vector)", ("sample.form takes zoo.Image, zoo.Text",)
+        "sample.form(zoo.Image)", "sample.form(zoo.Vector)", ("sample.form takes zoo.Image, zoo.Video",)
     ),
     "an input that is no spec": Mistake(
         '{"image": image}, {"code": code}',
@@ -118,11 +118,11 @@ CONTRACT = {
     ),
     "ten channels": Mistake(
         "zoo.Vector((net.latent,))",
-        "zoo.Image(10, 8, 8)",
+        "zoo.Video(10, 2, 8, 8)",
         (
             "channels is 10",
             "1 (grey) or 3 (colour)",
-            "zoo.Vector",
+            "zoo.Array",
         ),
     ),
     "a sample that is a vector": Mistake(
@@ -130,7 +130,7 @@ CONTRACT = {
         "image, code = zoo.Sample(zoo.Vector((3,)))",
         (
             "Sample: x is a zoo.Vector",
-            "should be zoo.Image, zoo.Text, zoo.Audio or zoo.LogMel",
+            "should be zoo.Image, zoo.Video, zoo.Text, zoo.Audio, zoo.LogMel or zoo.Array",
         ),
     ),
     "one objective without a tuple": Mistake(

@@ -36,10 +36,12 @@ pytestmark = pytest.mark.usefixtures("no_proxy")
             [
                 "'mnits'",
                 "Did you mean 'mnist'?",
-                "digits, fashion-mnist, fsdd, mnist",
+                "digits, emoji, fashion-mnist, fsdd, mnist",
+                "array:FILE",
                 "audio:DIR",
                 "folder:DIR",
                 "text:FILE",
+                "video:DIR",
             ],
         ),
         ("foldr:pics", ["'foldr:pics'", "Did you mean 'folder'?"]),

@@ -53,7 +53,7 @@ def test_list(zoo_command: Command, tmp_path: Path) -> None:
     assert found["digits"]["where"] == "part of scikit-learn"
     lines = zoo_command("data", "list", env={"ZOO_DATA_DIR": str(tmp_path)}).stdout.splitlines()
     assert [line.split()[0] for line in lines[1 : len(NAMED) + 1]] == list(NAMED)
-    assert lines[-1].startswith(f"Data folder: {tmp_path}. Your own: audio:DIR")
+    assert lines[-1].startswith(f"Data folder: {tmp_path}. Your own: array:FILE")
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["info", "cifar10"], ["--help"]])

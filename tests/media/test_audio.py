@@ -523,7 +523,7 @@ def test_other_samples_than_those_of_the_seed_are_noticed(kind: str, runs: dict[
 def test_models_of_sounds_are_measured(kind: str, source: str, runs: dict[str, Path]) -> None:
     """With the form of their own recipe; what is for images costs a line."""
     found = zoo.evaluate(runs[kind] / source, data=f"audio:{runs[kind].parent / 'sounds'}", quiet=True)
-    assert [measurement.name for measurement in found.measurements] == ["mse"]
+    assert [measurement.name for measurement in found.measurements] == ["squared_error"]
     for group in ("reconstruction", "representation"):
         assert found.left_out[group] == "it models audio, and this is measured on images"
 

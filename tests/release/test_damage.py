@@ -208,7 +208,7 @@ BAD_MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "no inputs": (lambda m: m["tasks"]["decode"].update(inputs={}), "'decode'"),
     "no outputs": (lambda m: m["tasks"]["decode"].update(outputs={}), "'decode'"),
-    "a kind that is none": (lambda m: m["sample"]["x"].update(kind="video"), "its kind must be one of"),
+    "a kind that is none": (lambda m: m["sample"]["x"].update(kind="scent"), "its kind must be one of"),
     "a negative size": (lambda m: m["sample"]["x"].update(width=-8), "Image: width is -8, and must be at least 1"),
     "a size that is text": (
         lambda m: m["sample"]["x"].update(width="8"),

@@ -264,7 +264,7 @@ def test_what_is_refused_in_python(shelf: Shelf) -> None:
             "dcgan.tiny has no tasks that encode to what they decode: to interpolate, give the indices of samples",
         ):
             model.interpolate(DIGITS[0], DIGITS[1])
-        with raises(SettingError, "dcgan.tiny cannot inpaint: none of its tasks reconstructs images or audio clips."):
+        with raises(SettingError, "dcgan.tiny cannot inpaint: none of its tasks reconstructs a sample."):
             model.inpaint(DIGITS[0], mask)
     with zoo.load(shelf.release("chargpt")) as model:
         with raises(SettingError, "chargpt.tiny cannot inpaint", "A text is completed by generate(prompt=…)"):

@@ -258,7 +258,7 @@ def test_augmentation_mirrors_and_moves() -> None:
 def test_text_is_not_augmented(option: str, refused: Refused) -> None:
     says = ("'descriptions' has no option", f"{option!r}", "It has: length")
     refused("train", "chargpt.tiny", "--set", f"data.{option}=1", says=says)
-    with raises(SettingError, "flip and crop are for images, and descriptions is text"):
+    with raises(SettingError, "flip and crop are for images and videos, and descriptions is text"):
         Batches(data.load("descriptions", "train", length=16), 8, 0, CPU, flip=True)
 
 

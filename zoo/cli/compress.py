@@ -31,27 +31,27 @@ def compress_command(
     backend: str,
     device: str,
 ) -> None:
-    """Compress images, audio clips, text or .npy arrays, for a model with a codec.
+    """Compress images, videos, audio clips, text or arrays, for a model with a codec.
 
     All files together become one compressed file, which needs the same release to be decompressed.
     """
     import zoo
     from zoo.codec import SUFFIX
-    from zoo.contract.specs import Image
     from zoo.core.errors import SettingError
     from zoo.media import kinds
     from zoo.media.convert import fitted
 
     with zoo.load(source, backend=backend, device=device) as model:  # type: ignore[arg-type]
         x = model.release.sample.x
-        unit = kinds.of_sample(x).unit
-        if fit and not isinstance(x, Image):
-            raise SettingError(f"--fit is for images, and {model.name} models {unit}. Leave it out.")
+        kind = kinds.of_sample(x)
+        unit = kind.unit
+        if fit and not kind.pixels:
+            raise SettingError(f"--fit is for images and videos, and {model.name} models {unit}. Leave it out.")
         output = output or Path(f"{model.name}{SUFFIX}")
         files.check_outside_releases(output)
         files.check_free(output, force)
         paths = [files.expand(name) for name in inputs]
-        samples = fitted(paths, x, model.release.background, fit) if fit and isinstance(x, Image) else paths
+        samples = fitted(paths, x, model.release.background, fit) if fit else paths
         with _Bar("Compressing", unit) as bar:
             data = model.compress(samples, progress=bar)
         files.write(output, data, force)

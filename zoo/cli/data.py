@@ -99,13 +99,13 @@ def get_command(names: tuple[str, ...], data_dir: Path | None) -> None:
 )
 @click.argument("name", shell_complete=complete_named_data)
 @data_dir
-@output("Write an image of the first samples to this .png file.")
+@output("Write an image of the first samples to this .png file; of numbers, a .csv file.")
 @as_json
 def info_command(name: str, data_dir: Path | None, output: Path | None, force: bool, as_json: bool) -> None:
     """Show the source, citation, licence, fields and options of a data set, and its files with their SHA-256."""
     about = _about(name, data_dir)
     if output is not None:
-        _check_image(output, force)
+        _check_ending(output, about.get("fields", {}).get("x", {}).get("kind"), force)
     if as_json:
         print_json(about)
     else:
@@ -190,25 +190,35 @@ def _print(about: dict[str, Any]) -> None:
         click.echo(f"            from {', '.join(file['addresses']) or 'no address: put the file there yourself'}")
 
 
-def _check_image(path: Path, force: bool) -> None:
+def _check_ending(path: Path, kind: str | None, force: bool) -> None:
+    """Raise unless the first samples, of a kind if it is known, can be written to a file of this name."""
     from zoo.core.errors import SettingError
     from zoo.core.files import check_free, check_outside_releases
+    from zoo.media import kinds
 
     check_outside_releases(path)
     check_free(path, force)
-    if path.suffix != ".png":
-        raise SettingError(f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; it must end in .png.")
+    endings = (".png", ".csv") if kind is None else (".png",) if kinds.SAMPLES[kind].has_image else (".csv",)
+    if path.suffix not in endings:
+        raise SettingError(
+            f"{str(path)!r} ends in {path.suffix or 'nothing'!r}; it must end in {' or '.join(endings)}."
+        )
 
 
 def _write_image(name: str, data_dir: Path | None, path: Path, force: bool) -> None:
-    """Draw the first training samples: 64 images, 8 audio clips, or 400 characters."""
+    """Draw the first training samples: 64 images, 16 videos, 8 audio clips, or 400 characters; write 16 arrays."""
     from zoo import data
     from zoo.core import files
     from zoo.core.progress import downloads
     from zoo.data.preview import first
-    from zoo.media import display, grid
+    from zoo.media import display, grid, kinds
 
     loaded = data.load(name, "train", data_dir=data_dir, progress=downloads(quiet=False))
     samples, columns = first(loaded)
-    image = display.image(samples, loaded.sample.x, columns, gap=2)
-    files.write(path, grid.png(grid.enlarge(image)), force)
+    x = loaded.sample.x
+    _check_ending(path, x.kind, force)
+    if not kinds.of_sample(x).has_image:
+        files.write(path, display.contents(samples, x)[path.suffix], force)
+        return
+    images = display.images(samples, x, columns, gap=2)
+    files.write(path, grid.png(*map(grid.enlarge, images)), force)

@@ -107,10 +107,13 @@ def _option(option: Option, hidden: bool = False) -> click.Option:
     "--first", type=int, default=0, show_default=True, help="Index of the first sample in the seed's sequence."
 )
 @click.option(
-    "--fit", type=click.Choice(["crop", "pad"]), help="Cut or pad given images of another size, and resize them."
+    "--fit",
+    type=click.Choice(["crop", "pad"]),
+    help="Cut or pad given images and videos of another size, and resize them.",
 )
 @output(
-    "The file: a .png grid, a .npy array, .txt, or .wav (numbered if several).  "
+    "The file: a .png grid (of videos an animated one, or .gif), a .npy array, .csv, .txt, or .wav (numbered if "
+    "several).  "
     "[default: NAME-seedN; text: the terminal]"
 )
 @backend
@@ -126,12 +129,12 @@ def generate_command(
     device: str,
     **options: Any,
 ) -> None:
-    """Generate samples: images as a grid, text on the terminal, audio clips as WAV files.
+    """Generate samples: images as a grid, videos as one that moves, text on the terminal, audio clips as WAV files.
 
     A model may have options of its own, which zoo generate SOURCE --help lists.
     """
     import zoo
-    from zoo.media import save
+    from zoo.media import kinds, save
     from zoo.sampling import generation
 
     options = {name: value for name, value in options.items() if value not in (None, ())}
@@ -139,11 +142,11 @@ def generate_command(
         plan, x = model.release.plan, model.release.sample.x
         if plan is not None:
             options |= _given(plan, options, fit, model.release.background)
-        given = [len(options[name]) for name in plan.given() if name in options] if plan is not None else []
         ending = save.endings(x)[0]
         if count is None:
-            alone = ending != ".png" or (output is not None and output.suffix == ".wav")
-            count = max(given, default=1 if alone else 16)
+            alone = output is not None and output.suffix == ".wav"
+            given = _items(plan, options, model.release.background) if plan is not None else 0
+            count = given or (1 if alone else kinds.of_sample(x).default_count)
         if output is None and x.kind != "text":
             output = Path(f"{model.name}-seed{seed}{ending}")
         if plan is not None:
@@ -158,17 +161,25 @@ def generate_command(
 
 
 def _given(plan: Plan, options: dict[str, Any], fit: str | None, background: str) -> dict[str, Any]:
-    """The inputs that were given: texts as they are, and files, of images cut or padded if asked."""
-    from zoo.contract.specs import Image
+    """The inputs that were given: texts as they are, and files, of images and videos cut or padded if asked."""
     from zoo.core.errors import SettingError
+    from zoo.media import kinds
     from zoo.media.convert import fitted
 
-    images = [name for name, spec in plan.inputs("given").items() if isinstance(spec, Image)]
-    if fit and not images:
-        raise SettingError("--fit is for models that generate from an image, and this is none. Leave it out.")
-    found = {}
-    for name, spec in plan.inputs("given").items():
-        if name in options:
-            values = list(options[name])
-            found[name] = fitted(values, spec, background, fit) if fit and isinstance(spec, Image) else values  # type: ignore[arg-type]
-    return found
+    specs = plan.inputs("given")
+    pixels = [name for name, spec in specs.items() if kinds.of(spec).pixels]
+    if fit and not pixels:
+        raise SettingError(
+            "--fit is for models that generate from an image or a video, and this is none. Leave it out."
+        )
+    found = {name: list(options[name]) for name in specs if name in options}
+    fitting = [name for name in found if fit and name in pixels]
+    return found | {name: fitted(found[name], specs[name], background, fit) for name in fitting}  # type: ignore[arg-type]
+
+
+def _items(plan: Plan, options: dict[str, Any], background: str) -> int:
+    """How many items are given of the input that has most: a file may hold several. 0 if none is given."""
+    from zoo.media.convert import to_batch
+
+    specs = {name: spec for name, spec in plan.inputs("given").items() if name in options}
+    return max((len(to_batch(options[name], spec, name, background)) for name, spec in specs.items()), default=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ seed = click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the samples that are given by index."
 )
 fit = click.option(
-    "--fit", type=click.Choice(["crop", "pad"]), help="Cut or pad images of another size, and resize them."
+    "--fit", type=click.Choice(["crop", "pad"]), help="Cut or pad images and videos of another size, and resize them."
 )
 label = click.option("--label", type=int, help="The class, for models with labels.")
 
@@ -39,7 +40,7 @@ def steps(default: int, help: str) -> Decorator:
 @fit
 @seed
 @label
-@output("A .png, .wav, .npy or .txt file.  [default: interpolate.EXT]")
+@output("A .png, .gif, .wav, .npy, .csv or .txt file.  [default: interpolate.EXT]")
 @backend
 def interpolate_command(
     source: str, a: str, b: str, output: Path | None, force: bool, backend: str, device: str, **options: Any
@@ -61,7 +62,7 @@ def interpolate_command(
 @fit
 @seed
 @label
-@output("A .png, .wav, .npy or .txt file.  [default: traverse.EXT]")
+@output("A .png, .gif, .wav, .npy, .csv or .txt file.  [default: traverse.EXT]")
 @backend
 def traverse_command(
     source: str, a: str | None, output: Path | None, force: bool, backend: str, device: str, **options: Any
@@ -101,7 +102,7 @@ def _run(
     device: str,
 ) -> None:
     import zoo
-    from zoo.contract.specs import Image
+    from zoo.contract.specs import Image, Video
     from zoo.core.errors import SettingError
     from zoo.media import save
     from zoo.media.convert import fitted
@@ -115,9 +116,9 @@ def _run(
                 values[place] = int(text)  # the index of a sample
         x = model.release.sample.x
         if fit is not None:
-            if not isinstance(x, Image):
-                raise SettingError(f"--fit is for images, and {model.name} models {x.kind}. Leave it out.")
-            forms = [x, Image(1, x.height, x.width)] if verb == "inpaint" else [x] * len(values)
+            if not isinstance(x, (Image, Video)):
+                raise SettingError(f"--fit is for images and videos, and {model.name} models {x.kind}. Leave it out.")
+            forms = [x, replace(x, channels=1)] if verb == "inpaint" else [x] * len(values)
             grounds = [model.release.background, "black"] if verb == "inpaint" else [model.release.background] * 2
             values = [
                 value if isinstance(value, int) else fitted([value], form, ground, fit)

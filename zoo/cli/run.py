@@ -21,8 +21,13 @@ from zoo.core import files
 @source
 @click.argument("task", shell_complete=complete_task)
 @click.argument("inputs", nargs=-1, metavar="[INPUT]…", type=click.Path())
-@click.option("--fit", type=click.Choice(["crop", "pad"]), help="Cut or pad images of another size, and resize them.")
-@output("A .png, .wav, .npy or .json file.  [default: TASK.png for images, TASK.wav for audio, else printed JSON]")
+@click.option(
+    "--fit", type=click.Choice(["crop", "pad"]), help="Cut or pad images and videos of another size, and resize them."
+)
+@output(
+    "A .png, .gif, .wav, .npy, .csv or .json file.  [default: TASK.png for images and videos, TASK.wav for audio, else "
+    "printed JSON]"
+)
 @backend
 def run_command(
     source: str,
@@ -34,13 +39,13 @@ def run_command(
     backend: str,
     device: str,
 ) -> None:
-    """Run a task on files: images, .wav audio clips, .npy arrays, or text.
+    """Run a task on files: images, videos or folders of their frames, .wav audio clips, arrays, tables, or text.
 
     For a task with one input, all files together are one batch. For a task with several inputs, give one .npy file for
     each, in order.
     """
     import zoo
-    from zoo.contract.specs import Image, Score
+    from zoo.contract.specs import Score
     from zoo.core.errors import NotFoundError, SettingError, suggest
     from zoo.media import kinds, save
     from zoo.media.convert import fitted
@@ -55,8 +60,8 @@ def run_command(
             raise NotFoundError(f"{model.name} has no task {task!r}.{hint} It has: {', '.join(model.tasks)}.")
         declared = model.release.tasks[task]
         specs = list(declared.inputs.values())
-        if fit and not any(isinstance(spec, Image) for spec in specs):
-            raise SettingError(f"--fit is for images, and {task} takes none. Leave it out.")
+        if fit and not any(kinds.of(spec).pixels for spec in specs):
+            raise SettingError(f"--fit is for images and videos, and {task} takes none. Leave it out.")
         if not inputs or (len(specs) > 1 and len(inputs) != len(specs)):
             raise SettingError(_takes(task, list(declared.inputs), len(inputs)))
         gives = next(iter(declared.outputs.values())) if len(declared.outputs) == 1 else None
@@ -69,7 +74,7 @@ def run_command(
         if fit:
             ground = model.release.background
             values = [
-                fitted([value], spec, ground, fit) if isinstance(spec, Image) else value
+                fitted([value], spec, ground, fit) if kinds.of(spec).pixels else value
                 for value, spec in zip(values, specs if len(specs) > 1 else specs * len(values), strict=True)
             ]
             values = values if len(specs) > 1 else [value[0] for value in values]

@@ -15,8 +15,8 @@ class Batch:
     """A batch of samples: the input of objectives and metrics."""
 
     x: Tensor
-    """Images: float32 (b, c, h, w) in [0, 1]. Text: int64 (b, length). Audio clips: float32 (b, samples) in [-1, 1], or
-    (b, bands, frames) in [0, 1]."""
+    """Images: float32 (b, c, h, w) in [0, 1]. Videos: float32 (b, frames, c, h, w) in [0, 1]. Text: int64 (b, length).
+    Audio clips: float32 (b, samples) in [-1, 1], or (b, bands, frames) in [0, 1]. Arrays: float32 (b, *shape)."""
     fields: Mapping[str, Tensor]
     """The other fields of the samples, by name: ``batch["caption"]``. Labels are int64."""
     index: Tensor

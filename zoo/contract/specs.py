@@ -17,6 +17,7 @@ from zoo.contract.typed import Checked, shown
 from zoo.core.errors import PluginError, ReleaseError
 
 LARGEST = 2**28  # elements of one item: what a manifest may ask for, so that none can ask for all memory
+LARGEST_NUMBER = 3e38  # about the largest float32
 LONGEST = 2**16  # characters of a text: each is a step, so that none can ask for days
 
 
@@ -34,7 +35,10 @@ class _Form(Checked):
 
 @dataclass(frozen=True)
 class Image(_Form):
-    """An image. Graphs: float32 (channels, height, width) in [0, 1]. Runtime: uint8 (h, w), or (h, w, 3) in colour."""
+    """An image of 1 channel (grey), 3 (colour) or any other number, such as 4 with alpha.
+
+    Graphs: float32 (channels, height, width) in [0, 1]. Runtime: uint8 (h, w) in grey, else (h, w, channels).
+    """
 
     channels: int
     height: int
@@ -44,17 +48,38 @@ class Image(_Form):
     plural: ClassVar[str] = "images"
     dtype: ClassVar[str] = "float32"
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.channels, self.height, self.width)
+
+
+@dataclass(frozen=True)
+class Video(_Form):
+    """A video of `frames` images, grey or in colour.
+
+    Graphs: float32 (frames, channels, height, width) in [0, 1]. Runtime: uint8 (frames, h, w), or (frames, h, w, 3).
+    """
+
+    channels: int
+    frames: int
+    height: int
+    width: int
+    kind: ClassVar[str] = "video"
+    file: ClassVar[str] = ".png"
+    plural: ClassVar[str] = "videos"
+    dtype: ClassVar[str] = "float32"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.channels not in (1, 3):
             raise PluginError(
-                f"Image: channels is {shown(self.channels)}, and must be 1 (grey) or 3 (colour). "
-                "Anything else is a zoo.Vector((channels, height, width))."
+                f"Video: channels is {shown(self.channels)}, and must be 1 (grey) or 3 (colour). "
+                "Anything else is a zoo.Array((frames, channels, height, width), 0, 1)."
             )
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (self.channels, self.height, self.width)
+        return (self.frames, self.channels, self.height, self.width)
 
 
 @dataclass(frozen=True)
@@ -122,8 +147,33 @@ class LogMel(_Form):
 
 
 @dataclass(frozen=True)
+class Array(_Form):
+    """Numbers of any shape that are data: a row of a table, a point cloud, a volume. Graphs, runtime: float32 (*shape).
+
+    `low` and `high` are the least and the greatest number that a sample can have; None where there is none.
+    """
+
+    shape: tuple[int, ...]
+    low: float | None = None
+    high: float | None = None
+    kind: ClassVar[str] = "array"
+    file: ClassVar[str] = ".csv"
+    plural: ClassVar[str] = "arrays of numbers"
+    dtype: ClassVar[str] = "float32"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("low", "high"):
+            bound = getattr(self, name)
+            if bound is not None and not abs(bound) <= LARGEST_NUMBER:
+                raise PluginError(f"Array: {name} is {bound}, and must be a finite number, or None for no bound.")
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise PluginError(f"Array: low is {self.low:g} and high is {self.high:g}; low must be below high.")
+
+
+@dataclass(frozen=True)
 class Vector(_Form):
-    """Numbers of any shape: a latent, logits, a cache. `dtype` is float32 or int64."""
+    """Numbers of any shape that a model computes: a latent, logits, a cache. `dtype` is float32 or int64."""
 
     shape: tuple[int, ...]
     dtype: Literal["float32", "int64"] = "float32"
@@ -188,17 +238,17 @@ class Score(Checked):
     dtype: ClassVar[str] = "float32"
 
 
-SampleSpec = Image | Text | Audio | LogMel
+SampleSpec = Image | Video | Text | Audio | LogMel | Array
 """What a data set can hold, and a model can model. `file` is the ending of the file of samples that a release has."""
 
-S = TypeVar("S", Image, Text, Audio, LogMel)
+S = TypeVar("S", Image, Video, Text, Audio, LogMel, Array)
 
 FieldSpec = SampleSpec | Vector | Label
 """What a field of a sample beside the modelled one can be."""
 
 Spec = SampleSpec | Vector | Label | Noise | Number | Score
 SPECS: dict[str, type[Spec]] = {
-    spec.kind: spec for spec in (Image, Text, Audio, LogMel, Vector, Label, Noise, Number, Score)
+    spec.kind: spec for spec in (Image, Video, Text, Audio, LogMel, Array, Vector, Label, Noise, Number, Score)
 }
 
 
@@ -239,7 +289,10 @@ class Sample(Checked):
         the form of no data set.
         """
         if not hasattr(spec, "plural"):
-            raise PluginError(f"sample.form takes zoo.Image, zoo.Text, zoo.Audio or zoo.LogMel, and got {shown(spec)}.")
+            raise PluginError(
+                "sample.form takes zoo.Image, zoo.Video, zoo.Text, zoo.Audio, zoo.LogMel or zoo.Array, "
+                f"and got {shown(spec)}."
+            )
         if not isinstance(self.x, spec):
             raise ValueError(f"it models {spec.plural}, and this data is {self.x.kind}")
         return self.x

@@ -3,7 +3,7 @@
 Every data set is a plugin, a :class:`zoo.DataSet` behind an entry point (``zoo data list``). The files of a named set
 are in the data folder: `data_dir`, else $ZOO_DATA_DIR, else a cache folder of the user. Missing files are downloaded,
 and every file is checked against its known SHA-256. The user's own data is named by its kind and its path, as in
-``folder:DIR``, ``text:FILE`` and ``audio:DIR``.
+``folder:DIR``, ``text:FILE``, ``audio:DIR``, ``video:DIR`` and ``array:FILE``.
 
 Modules are imported on first use.
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.contract.data import ImageOptions, Options, Split
-from zoo.contract.specs import FieldSpec, Image, Sample, Text
+from zoo.contract.specs import FieldSpec, Image, Sample, Text, Video
 from zoo.data.stream import Stream
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class DataSplit:
     fields: Mapping[str, Field] = field(repr=False)
     """The array of each field of the sample, or the :class:`~zoo.data.stream.Stream` that reads it. Images: uint8
     (n, c, h, w). Modelled text: the characters of the split in order, uint8 or uint16 (n,); other text: uint8 or uint16
-    (n, length). Audio clips: int16 (n, samples), or float32 (n, bands, frames). Labels: int64 (n, …)."""
+    (n, length). Audio clips: int16 (n, samples), or float32 (n, bands, frames). Videos: uint8 (n, frames, c, h, w).
+    Arrays: float32 (n, *shape). Labels: int64 (n, …)."""
     source: str
     """One line: the origin of the data, and the citation."""
     licence: str
@@ -127,42 +128,43 @@ def _digest(digest: Any, name: str, array: NDArray[Any]) -> None:
 
 
 def alike(sample: Sample) -> tuple[str, ...]:
-    """The fields of images of the height and width of `x`: resizing and augmentation act on all of them alike."""
+    """The fields of images and videos of the height and width of `x`: resizing and augmentation act on them alike."""
     x = sample.x
-    if not isinstance(x, Image):
+    if not isinstance(x, (Image, Video)):
         return ()
     every: dict[str, FieldSpec] = {"x": x, **sample.fields}
     return tuple(
         name
         for name, spec in every.items()
-        if isinstance(spec, Image) and (spec.height, spec.width) == (x.height, x.width)
+        if isinstance(spec, (Image, Video)) and (spec.height, spec.width) == (x.height, x.width)
     )
 
 
 def resized(data: DataSplit, options: ImageOptions) -> DataSplit:
-    """Resize the images of a split; `sha256` stays that of the original data."""
+    """Resize the images and videos of a split; `sha256` stays that of the original data."""
     x = data.sample.x
-    if not options.size or not isinstance(x, Image) or (x.height, x.width) == (options.size, options.size):
+    if not options.size or not isinstance(x, (Image, Video)) or (x.height, x.width) == (options.size, options.size):
         return data
     fields, forms = dict(data.fields), {"x": x, **data.sample.fields}
     for name in alike(data.sample):
         fields[name] = _resized(fields[name], options)
         form = forms[name]
-        assert isinstance(form, Image)
+        assert isinstance(form, (Image, Video))
         forms[name] = dataclasses.replace(form, height=options.size, width=options.size)
-    sample = Sample(forms.pop("x"), forms)  # type: ignore[arg-type]  # x is an image still
+    sample = Sample(forms.pop("x"), forms)  # type: ignore[arg-type]  # x keeps its kind
     source = data.source + options.describe(transparent=False)
     return dataclasses.replace(data, fields=fields, sample=sample, source=source)
 
 
 def _resized(images: Field, options: ImageOptions) -> Field:
-    """uint8 (n, c, h, w) as uint8 (n, c, size, size)."""
+    """uint8 (n, …, h, w) as uint8 (n, …, size, size)."""
     import numpy as np
 
     from zoo.media.images import fitted
 
     def fit(image: NDArray[np.uint8], into: NDArray[np.uint8]) -> None:
-        for plane, given in zip(into, image, strict=True):
+        planes = into.reshape(-1, *into.shape[-2:]), image.reshape(-1, *image.shape[-2:])
+        for plane, given in zip(*planes, strict=True):
             plane[:] = fitted(given, (options.size, options.size), options.fit, options)
 
     if isinstance(images, Stream):
@@ -174,7 +176,7 @@ def _resized(images: Field, options: ImageOptions) -> Field:
             fit(whole, into)
 
         return dataclasses.replace(stream, form=(stream.form[0], options.size, options.size), decode=decode)
-    made = np.empty((*images.shape[:2], options.size, options.size), np.uint8)
+    made = np.empty((*images.shape[:-2], options.size, options.size), np.uint8)
     for row, image in zip(made, images, strict=True):
         fit(image, row)
     return made

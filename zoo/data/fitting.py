@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.contract import typed
-from zoo.contract.specs import FieldSpec, Label, Sample, Text
+from zoo.contract.specs import Array, FieldSpec, Label, Sample, Text
 from zoo.data.stream import Stream
 
 STORED: Mapping[str, tuple[str, ...]] = {
     "image": ("uint8",),
+    "video": ("uint8",),
     "text": ("uint8", "uint16", "int64"),
     "audio": ("int16",),
     "log-mel": ("float32",),
@@ -79,4 +80,9 @@ def _out_of_range(held: NDArray[Any], spec: FieldSpec) -> str:
             return f"with the {what} {least if least < 0 else most}, and there are {spec.classes}, from 0"
     if held.dtype.kind == "f" and not np.isfinite(held).all():
         return "with values that are not finite"
+    if isinstance(spec, Array) and held.size:
+        if spec.low is not None and held.min() < np.float32(spec.low):
+            return f"with the value {held.min():g}, which is below {spec.low:g}, the low of its form"
+        if spec.high is not None and held.max() > np.float32(spec.high):
+            return f"with the value {held.max():g}, which is above {spec.high:g}, the high of its form"
     return ""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +36,14 @@ class Sort:
     one: str
     """The word for one file: ``"image"``."""
     endings: tuple[str, ...]
+    is_folder: Callable[[Path], bool] | None = None
+    """Whether a folder is one item itself, like a video as a folder of frames; None: no folder is."""
+
+    def is_one(self, path: Path) -> bool:
+        """Whether a path is an item of this sort."""
+        if os.path.isdir(path):
+            return self.is_folder is not None and self.is_folder(path)
+        return path.name.lower().endswith(self.endings) and os.path.isfile(path)
 
 
 class Found(NamedTuple):
@@ -94,7 +102,8 @@ class Tree:
         names = ", ".join(repr(path.name) for path in self.left_out[:3])
         files, were = ("1 file does", "was") if count == 1 else (f"{count:,} files do", "were")
         more = ", …" if count > 3 else ""
-        return f"{files} not have the extension of an {self.one} and {were} ignored: {names}{more}"
+        one = f"{'an' if self.one[0] in 'aeiou' else 'a'} {self.one}"
+        return f"{files} not have the extension of {one} and {were} ignored: {names}{more}"
 
     @property
     def every(self) -> list[Path]:
@@ -182,9 +191,9 @@ def _files(folder: Path, sort: Sort, left_out: list[Path]) -> list[Found]:
         raise unreadable(error.filename, error) from error
     for entry in entries:
         path = folder / entry
-        if os.path.isdir(path):
+        if os.path.isdir(path) and not sort.is_one(path):
             classed += [Found(deeper, entry) for deeper in _below(path, sort, left_out)]
-        elif _is_one(path, sort):
+        elif sort.is_one(path):
             bare.append(Found(path, None))
         else:
             left_out.append(path)
@@ -207,10 +216,8 @@ def _below(folder: Path, sort: Sort, left_out: list[Path]) -> list[Path]:
     paths: list[Path] = []
     for here, below, names in os.walk(folder, onerror=refuse):
         below[:] = [name for name in below if not name.startswith(".")]
-        for path in [Path(here, name) for name in names if not name.startswith(".")]:
-            (paths if _is_one(path, sort) else left_out).append(path)
+        whole = [name for name in below if sort.is_one(Path(here, name))]
+        below[:] = [name for name in below if name not in whole]
+        for path in [Path(here, name) for name in (*whole, *names) if not name.startswith(".")]:
+            (paths if sort.is_one(path) else left_out).append(path)
     return sorted(paths, key=lambda path: path.parts)
-
-
-def _is_one(path: Path, sort: Sort) -> bool:
-    return path.name.lower().endswith(sort.endings) and os.path.isfile(path)

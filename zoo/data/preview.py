@@ -21,6 +21,6 @@ def first(data: DataSplit) -> tuple[Any, int]:
     if isinstance(x, Text):
         characters = data.read(np.arange(min(TEXT, len(data.x))))
         return ["".join(x.vocabulary[index] for index in characters)], 1
-    layout = kinds.of_sample(x).layout
-    samples = data.read(np.arange(min(layout.count, len(data))))
-    return to_display(samples), layout.columns
+    kind = kinds.of_sample(x)
+    samples = data.read(np.arange(min(kind.count(x), len(data))))
+    return to_display(samples), kind.layout.columns

@@ -167,7 +167,8 @@ def unknown(name: str) -> str:
     if os.path.isdir(name):
         near = f" Did you mean {f'folder:{name}'!r}?"
     elif os.path.isfile(name):
-        near = f" Did you mean {f'text:{name}'!r}?"
+        own = "array" if name.lower().endswith((".npy", ".csv", ".parquet")) else "text"
+        near = f" Did you mean {f'{own}:{name}'!r}?"
     else:
         near = suggest(kind, [row.name for row in rows])
     return f"No data set named {name!r}.{near} Known are {', '.join(row.form for row in rows)}."

@@ -20,14 +20,14 @@ def measurements(evaluated: EvaluatedModel, budget: Budget) -> list[Measurement]
     if model.release.codec is None:
         raise DoesNotApply(f"{model.name} has no codec")
     if isinstance(x, Text):
-        raise DoesNotApply("it compresses text, and this is measured on images and audio clips")
+        raise DoesNotApply("it compresses text, and this is measured on other samples")
     test, kind = some(evaluated.test, budget.limit or MOST), kinds.of_sample(x)
     samples = kind.from_data(test.array)
     with Progress(f"{model.name}: compress", len(test), unit=kind.unit, quiet=budget.quiet) as progress:
         data = model.compress(samples, progress=lambda done, _: progress.move(done, done))
     dimensions = len(test) * math.prod(x.shape)
     baseline = None
-    if isinstance(x, Image):  # one under the other, so that PNG has one header too
+    if isinstance(x, Image) and x.channels in (1, 3):  # one under the other, so that PNG has one header too
         column = grid.png(kind.frames(samples, x).reshape(-1, *samples.shape[2:]))
         baseline = ("one PNG of all", 8 * len(column) / dimensions)
     return [

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from zoo.contract.codec import Codec
 from zoo.contract.generation import Generation
-from zoo.contract.specs import Image, Noise, Sample, Text, Vector
+from zoo.contract.specs import Image, Noise, Sample, Vector
 from zoo.core.errors import EvaluationError
 from zoo.core.progress import Progress
 from zoo.data import DataSplit
-from zoo.media.display import to_display
+from zoo.media import kinds
+from zoo.media.display import to_display, to_graph
 from zoo.modules.torch_backend import TorchBackend
 from zoo.plugin import Task
 from zoo.release import Release, ReleasedTask
@@ -70,11 +71,10 @@ class EvaluatedModel:
 
     @cached_property
     def image(self) -> Image:
-        """The form of its images; raise :class:`DoesNotApply` for text and audio."""
+        """The form of its images; raise :class:`DoesNotApply` for other samples."""
         x = self.model.release.sample.x
         if not isinstance(x, Image):
-            kind = "text" if isinstance(x, Text) else "audio"
-            raise DoesNotApply(f"it models {kind}, and this is measured on images")
+            raise DoesNotApply(f"it models {kinds.of_sample(x).medium}, and this is measured on images")
         return x
 
     @cached_property
@@ -101,11 +101,11 @@ class EvaluatedModel:
         return ("encode", "decode") if isinstance(taken, (Vector, Noise)) and taken.shape == self.latent.shape else ()
 
     def reconstruct(self, x: Array, quiet: bool) -> Array:
-        """Reconstruct images: uint8 (n, c, h, w) → float32 in [0, 1] of the same shape."""
+        """Reconstruct images, uint8 (n, c, h, w), or arrays: float32 of the same shape, images in [0, 1]."""
         value = to_display(x)
         for task in self.way:
             value = apply(self.model, task, value, quiet)
-        return from_display(value).astype(np.float32) / np.float32(255)
+        return to_graph(from_display(value))
 
 
 def of_module(
@@ -135,7 +135,9 @@ def apply(model: LoadedModel, task: str, x: Array, quiet: bool) -> Array:
 
 
 def from_display(x: Array) -> Array:
-    """The inverse of :func:`zoo.media.display.to_display` for images."""
+    """The inverse of :func:`zoo.media.display.to_display` for images and arrays."""
+    if x.dtype != np.uint8:
+        return x
     return x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
 
 

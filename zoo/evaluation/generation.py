@@ -46,6 +46,8 @@ def measurements(evaluated: EvaluatedModel, budget: Budget) -> list[Measurement]
 def on_inception(evaluated: EvaluatedModel, budget: Budget) -> list[Measurement]:
     """FID, KID, precision and recall on Inception v3, if torch-fidelity and its weights are installed."""
     plan_of(evaluated)
+    if evaluated.image.channels not in (1, 3):
+        raise DoesNotApply("Inception v3 takes images in grey or in colour")
     extract, which = inception.extractor()
     budget = dataclasses.replace(budget, reference=min(budget.reference or inception.REFERENCE, inception.REFERENCE))
     return on_features(evaluated, budget, extract, which, GROUPS["inception"].names)

@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 
 from zoo.data import DataSplit
 from zoo.evaluation.evaluated_model import some
+from zoo.media.display import to_graph
 
 Array = NDArray[Any]
 
@@ -40,5 +41,5 @@ class Pca:
 
 
 def flat(x: Array) -> Array:
-    """Flatten images: uint8 (n, c, h, w) → pixels in [0, 1], float32 (n, c·h·w)."""
-    return x.reshape(len(x), -1).astype(np.float32) / np.float32(255)
+    """Flatten samples: uint8 (n, c, h, w) → pixels in [0, 1], float32 (n, c·h·w); arrays keep their numbers."""
+    return to_graph(x.reshape(len(x), -1))

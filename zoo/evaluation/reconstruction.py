@@ -1,4 +1,4 @@
-"""The quality of reconstructions: MSE, PSNR and SSIM."""
+"""The quality of reconstructions: MSE, PSNR and SSIM of images, MSE of arrays."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.contract.metric import Measurement
+from zoo.contract.specs import Array as ArraySpec
 from zoo.evaluation.evaluated_model import Budget, DoesNotApply, EvaluatedModel, some
 from zoo.evaluation.intervals import of_samples
 from zoo.evaluation.pca import Pca
+from zoo.media.display import to_graph
 
 MOST = 100.0
 """The PSNR in dB of a reconstruction without error, which would be infinite."""
@@ -20,19 +22,25 @@ Array = NDArray[Any]
 
 
 def measurements(evaluated: EvaluatedModel, budget: Budget) -> list[Measurement]:
-    """MSE, with PCA of the same latent size as baseline, PSNR and SSIM of test images."""
-    _ = evaluated.image
+    """MSE, with PCA of the same latent size as baseline, PSNR and SSIM of test images; MSE alone of test arrays."""
+    numbers = isinstance(evaluated.model.release.sample.x, ArraySpec)
+    _ = numbers or evaluated.image
     if not evaluated.way:
-        raise DoesNotApply(f"{evaluated.model.name} has no task that reconstructs an image")
+        raise DoesNotApply(
+            f"{evaluated.model.name} has no task that reconstructs {'an array' if numbers else 'an image'}"
+        )
     test = some(evaluated.test, budget.limit)
     recon = evaluated.reconstruct(test.array, budget.quiet)
-    real = test.array.astype(np.float32) / np.float32(255)
-    errors = np.square(recon - real).mean((1, 2, 3), dtype=np.float64)
-    protocol = f"{' and '.join(evaluated.way)} of {len(test):,} test images of {evaluated.data}, as uint8"
+    real = to_graph(test.array)
+    errors = np.square(recon - real).mean(tuple(range(1, real.ndim)), dtype=np.float64)
+    tested = f"{len(test):,} test {'arrays' if numbers else 'images'} of {evaluated.data}"
+    protocol = f"{' and '.join(evaluated.way)} of {tested}{'' if numbers else ', as uint8'}"
     baseline = None
     if evaluated.latent is not None:
         pca = Pca(evaluated.training, math.prod(evaluated.latent.shape), budget.fit)
         baseline = (pca.name, float(pca.errors(test.array).mean()))
+    if numbers:
+        return [of_samples("mse", errors, "per number", protocol, "lower", baseline)]
     found = [
         of_samples("mse", errors, "per pixel, on [0, 1]", protocol, "lower", baseline),
         of_samples("psnr", psnr(errors), "dB", f"mean over images; {protocol}", "higher"),

@@ -8,14 +8,14 @@ from typing import Any
 
 import zoo
 from zoo.contract.metric import Measurement, from_json
-from zoo.contract.specs import Audio, Image, Text
+from zoo.contract.specs import Text
 from zoo.core.progress import duration
 from zoo.gallery import given, media, speed
 from zoo.gallery.media import Back, Samples, Tests
 from zoo.gallery.speed import Speed
 from zoo.pipeline.registry_build import licence
 from zoo.release import Release
-from zoo.runtime.describe import example_of_given
+from zoo.runtime.describe import FILES, example_of_given
 from zoo.sampling import latent
 
 WIDE = {
@@ -110,8 +110,8 @@ class Entry:
         elif self.release.generation is not None:
             python = f"samples = {load}.generate(16, {given}seed=0)"
             shell = f"zoo generate {address}{options} -n 16 --seed 0"
-        elif len(declared.inputs) == 1 and isinstance(spec, (Image, Audio)):
-            name = "image.png" if isinstance(spec, Image) else "clip.wav"
+        elif len(declared.inputs) == 1 and spec.kind in FILES:
+            name = FILES[spec.kind]
             python, shell = f'made = {load}.{task}("{name}")', f"zoo run {address} {task} {name}"
         else:
             python, shell = f"help({load}.{task})", f"zoo info {address}"

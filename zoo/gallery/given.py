@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,20 @@ import numpy as np
 from zoo.contract.specs import Text
 from zoo.gallery.media import Back, placed
 from zoo.media import grid as grids
-from zoo.media import kinds
+from zoo.media import kinds, table
 from zoo.media.grid import Pixels
 from zoo.runtime import LoadedModel, given_of, samples_of
 
 SEED = 0
 
+NUMBERS = 6
+"""The numbers of a given array that are quoted, at most."""
+
 
 def beside(model: LoadedModel, into: Path) -> tuple[Back, ...]:
     """Write an image of samples, each below what it was generated from; () for a model that is given nothing to show.
 
-    Given images, audio clips and videos are shown as frames; given texts are quoted.
+    Given texts and arrays are quoted in the caption, and generated arrays are a table.
     """
     plan, x = model.release.plan, model.release.sample.x
     kind = kinds.of_sample(x)
@@ -28,20 +32,39 @@ def beside(model: LoadedModel, into: Path) -> tuple[Back, ...]:
     given = given_of(model, count) if plan is not None else {}
     if plan is None or not given or kind.display_shape(x) is None:
         return ()
-    specs, rows, words = plan.inputs("given"), [], []
-    for name, value in given.items():
-        spec = specs[name]
-        if isinstance(spec, Text):
-            words.append(f"{name}: " + ", ".join(f"“{text.strip()}”" for text in value))
-        elif spec.kind in kinds.SAMPLES and hasattr(spec, "plural"):
-            rows.append(kinds.SAMPLES[spec.kind].frames(value, spec))
+    rows: dict[str, list[Pixels]] = {}
+    said = [f"Samples of seed {SEED}"]
+    for name, spec in plan.inputs("given").items():
+        own = kinds.SAMPLES.get(spec.kind)
+        if own is not None and own.has_image and not isinstance(spec, Text):
+            rows[name] = own.moments(given[name], spec)
+        else:
+            said.append(f"{name}: {', '.join(map(_quoted, given[name]))}")
     made: Any = samples_of(model, count, SEED)
-    rows.append(kind.frames(made, x))
-    grid = grids.stacks(_same_size(rows), columns)
-    above = f", each below its {' and '.join(name for name in given if not isinstance(specs[name], Text))}"
-    caption = f"Samples of seed {SEED}{above if len(rows) > 1 else ''}{'; ' if words else ''}{'; '.join(words)}"
+    if not kind.has_image:
+        top = Back("; ".join(said), table=table.excerpt(table.write(made), rows=count))
+        return (top, _image(rows, f"The {' and '.join(rows)} of each", columns, into)) if rows else (top,)
+    if rows:
+        said[0] += f", each below its {' and '.join(rows)}"
+    rows["samples"] = kind.moments(made, x)
+    return (_image(rows, "; ".join(said), columns, into),)
+
+
+def _image(rows: Mapping[str, list[Pixels]], caption: str, columns: int, into: Path) -> Back:
+    """Rows below each other, at each of their moments; one that moves for a shorter time stays at its last."""
+    moments = range(max(map(len, rows.values())))
+    together = [[row[min(moment, len(row) - 1)] for row in rows.values()] for moment in moments]
+    frames = [grids.enlarge(grids.stacks(_same_size(row), columns)) for row in together]
     path = into / "given.png"
-    return (Back(caption, placed(grids.png(grids.enlarge(grid)), path, caption, path)),)
+    return Back(caption, placed(grids.png(*frames), path, caption, path))
+
+
+def _quoted(value: Any) -> str:
+    """A given text, or the first numbers of a given array."""
+    if isinstance(value, str):
+        return f"“{value.strip()}”"
+    numbers = np.ravel(value)
+    return f"({', '.join(f'{number:.4g}' for number in numbers[:NUMBERS])}{', …' if len(numbers) > NUMBERS else ''})"
 
 
 def _same_size(rows: list[Pixels]) -> list[Pixels]:

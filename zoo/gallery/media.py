@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from zoo import data as datasets
 from zoo import registry
-from zoo.contract.specs import Audio, Image, Label, LogMel, Sample, Text
+from zoo.contract.specs import Image, Label, Sample, Text
 from zoo.core import files, philox
 from zoo.core.errors import PluginError, ReleaseError, SettingError, one_line
 from zoo.data import where
 from zoo.data.preview import first
-from zoo.media import display, kinds
 from zoo.media import grid as grids
+from zoo.media import kinds, table
 from zoo.media.grid import Pixels
 from zoo.release import Release, ReleasedTask
 from zoo.runtime import LoadedModel
@@ -28,7 +28,7 @@ from zoo.sampling import latent
 FOLDER = "models"
 """The folder of a gallery that has one folder of files for each model."""
 
-IMAGE, TEXT, AUDIO = "samples.png", "samples.txt", "samples.wav"
+IMAGE, TEXT, AUDIO, TABLE = "samples.png", "samples.txt", "samples.wav", "samples.csv"
 """The file names of samples in a release."""
 
 LONGEST = 1200
@@ -38,6 +38,8 @@ SEED, LEVEL = 0, 0.3
 """The seed and the default level of the noise that is added to test images for denoising models."""
 
 Array = NDArray[Any]
+Table = Sequence[Sequence[str]]
+"""Cells by row; the first row has the headings."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +54,22 @@ class PlacedImage:
 
 @dataclass(frozen=True)
 class Samples:
-    """The samples of a model: an image, an audio file with its spectrogram image, or a text."""
+    """The samples of a model: an image, an audio file with its spectrogram image, a text, or the top of a table."""
 
     caption: str
     image: PlacedImage | None = None
     audio: str = ""
     text: str = ""
+    table: Table = ()
 
 
 @dataclass(frozen=True)
 class Back:
-    """Test images and what the model makes of them, in one image."""
+    """Test samples and what the model makes of them, in one image or table."""
 
     caption: str
-    image: PlacedImage
+    image: PlacedImage | None = None
+    table: Table = ()
 
 
 class Tests:
@@ -119,6 +123,11 @@ def samples(release: Release, into: Path) -> Samples | None:
         except ValueError as error:
             raise ReleaseError(f"{release.folder / TEXT} is not UTF-8. Get the release again.") from error
         return Samples(caption, text=text[:LONGEST].rstrip() + ("…" if len(text) > LONGEST else ""))
+    if TABLE in release.files:
+        try:
+            return Samples(caption, table=table.excerpt(release.path(TABLE).read_text("utf-8")))
+        except ValueError as error:
+            raise ReleaseError(f"{release.folder / TABLE} is not a table. Get the release again.") from error
     image, audio = None, ""
     if IMAGE in release.files:
         content = release.path(IMAGE).read_bytes()
@@ -131,19 +140,19 @@ def samples(release: Release, into: Path) -> Samples | None:
 
 
 def given_back(model: LoadedModel, tests: Tests, into: Path) -> tuple[Back, ...]:
-    """Write test images (or audio clips as images) with their reconstructions, one grid for each of :func:`ways`."""
+    """Write test samples as images with their reconstructions, one grid for each of :func:`ways`; arrays as a table."""
     release = model.release
     x = release.sample.x
     found = ways(release)
     if not found or (given := tests.of(release)) is None:
         return ()
-    assert isinstance(x, (Image, Audio, LogMel))
     real, labels = given
+    kind = kinds.of_sample(x)
     made = []
     for way in found:
         if labels is None and any(_takes_label(release.tasks[task]) for task in way):
             continue
-        what = f"{len(real)} test {kinds.of_sample(x).unit} of {release.manifest['recipe']['data']}"
+        what = f"{len(real)} test {kind.unit} of {release.manifest['recipe']['data']}"
         rows, seen = [real], real
         if way == ("denoise",):
             seen, words = corrupted(real, release.manifest["recipe"])
@@ -152,14 +161,19 @@ def given_back(model: LoadedModel, tests: Tests, into: Path) -> tuple[Back, ...]
         else:
             caption = f"{what}, each above its reconstruction"
         rows.append(_through(model, way, seen, labels))
-        grid = grids.stacks([display.frames(row, x) for row in rows], kinds.of_sample(x).compared[1])
+        if not kind.has_image:
+            both = np.stack(rows, 1).reshape(2 * len(real), -1)  # each above its reconstruction
+            made.append(Back(caption, table=table.excerpt(table.write(both), rows=len(both))))
+            continue
+        moments = zip(*(kind.moments(row, x) for row in rows), strict=True)
+        grid = [grids.enlarge(grids.stacks(moment, kind.compared[1])) for moment in moments]
         path = into / f"{'-'.join(way)}.png"
-        made.append(Back(caption, placed(grids.png(grids.enlarge(grid)), path, caption, path)))
+        made.append(Back(caption, placed(grids.png(*grid), path, caption, path)))
     return tuple(made)
 
 
 def ways(release: Release) -> list[tuple[str, ...]]:
-    """Return the sequences of tasks that reconstruct or denoise an image or an audio clip."""
+    """Return the sequences of tasks that reconstruct a sample but of text, or denoise an image."""
     x, tasks = release.sample.x, release.tasks
     if isinstance(x, Text):
         return []

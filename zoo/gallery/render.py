@@ -15,7 +15,7 @@ from zoo.contract.metric import Measurement, format_baseline, format_protocol, f
 from zoo.contract.names import ZOO_METRICS
 from zoo.core import files
 from zoo.gallery.entry import Entry
-from zoo.gallery.media import PlacedImage, Samples
+from zoo.gallery.media import Back, PlacedImage, Samples, Table
 
 PAGE = Path(__file__).parent / "page"
 
@@ -117,7 +117,7 @@ def _card(entry: Entry) -> str:
         f'<p class="title">{escape(card["title"])}</p>',
         f"<p>{escape(card['summary'])} {paper}</p>",
         *([_samples(entry.samples, entry.name)] if entry.samples else []),
-        *(_figure(back.image, back.caption, alt="") for back in entry.back),
+        *(_figure(back, alt="") for back in entry.back),
         *_measurements(entry),
         '<dl class="facts">',
         *(f"<dt>{heading}</dt><dd>{escape(text)}</dd>" for heading, text in entry.facts().items()),
@@ -142,15 +142,27 @@ def _samples(samples: Samples, name: str) -> str:
     if samples.audio:
         label = escape(f"Audio clips that {name} generated, one after the other")
         parts.append(f'<audio controls preload="none" src="{samples.audio}" aria-label="{label}"></audio>')
+    if samples.table:
+        parts.append(_numbers(samples.table))
     if samples.text:
         label = escape(f"A text that {name} generated")
         parts.append(f'<pre class="text" tabindex="0" aria-label="{label}">{escape(samples.text)}</pre>')
     return f"<figure>{''.join(parts)}<figcaption>{escape(samples.caption)}</figcaption></figure>"
 
 
-def _figure(image: PlacedImage, caption: str, alt: str) -> str:
-    """Render an image with a caption."""
-    return f"<figure>{_image(image, alt)}<figcaption>{escape(caption)}</figcaption></figure>"
+def _figure(back: Back, alt: str) -> str:
+    """Render an image or a table with a caption."""
+    content = _image(back.image, alt) if back.image else _numbers(back.table)
+    return f"<figure>{content}<figcaption>{escape(back.caption)}</figcaption></figure>"
+
+
+def _numbers(table: Table) -> str:
+    """Render the top of a table of numbers."""
+    head, *rows = table
+    heads = "".join(f'<th scope="col" class="number">{escape(cell)}</th>' for cell in head)
+    lines = ("".join(f'<td class="number">{escape(cell)}</td>' for cell in row) for row in rows)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<table class="numbers"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _image(image: PlacedImage, alt: str) -> str:

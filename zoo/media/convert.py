@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.contract.specs import Image, Spec
+from zoo.contract.specs import Spec
 from zoo.media import kinds
 from zoo.media.kinds.base import Array, Fit, Reading
 
@@ -16,25 +16,28 @@ from zoo.media.kinds.base import Array, Fit, Reading
 def to_batch(value: Any, spec: Spec, name: str, background: str = "white", fit: Fit = "") -> Array:
     """What a person gives for the input `name`, as the batch that a graph takes: (n, *spec.shape) of spec.dtype.
 
-    Images: uint8, bool, or floats in [0, 1], (h, w), (n, h, w), (h, w, 3) or (n, h, w, 3); a PIL image or a file
-    name; a list of these. Files are turned as their EXIF orientation says, and what is transparent is laid on
+    Images: uint8, bool, or floats in [0, 1], (h, w), (n, h, w), (h, w, c) or (n, h, w, c); a PIL image or a file
+    name; a list of these. Videos: the same with frames before h; the name of an animated file or of a folder of frames;
+    longer ones are cut. Files are turned as their EXIF orientation says, and what is transparent is laid on
     `background`; with a `fit`, images of another size are cut or padded and resized. Audio: the name of a .wav file,
     cut or padded to length, or a list of these; or floats in [-1, 1], for spectrograms in [0, 1]. Text: str, or the
-    :class:`~pathlib.Path` of a file, of exactly the spec's length; a list of these. Labels: an int or ints. Anything
-    else: an array of the spec's shape, with or without a batch axis. All but text: also the name of a .npy file, or a
-    list of these. Raises :class:`SettingError` or :class:`DataError`.
+    :class:`~pathlib.Path` of a file, of exactly the spec's length; a list of these. Labels: an int or ints. Arrays of
+    data: numbers within the spec's bounds; the name of a .csv or .parquet file of one row a sample. Anything else: an
+    array of the spec's shape, with or without a batch axis. All but text: also the name of a .npy file, or a list of
+    these. Raises :class:`SettingError` or :class:`DataError`.
     """
     return kinds.of(spec).to_batch(value, spec, name, Reading(background, fit))
 
 
-def fitted(files: Sequence[str | Path], spec: Image, background: str, fit: Fit) -> Array:
-    """Image files of any size as what a task takes: uint8 (n, h, w) or (n, h, w, 3), cut or padded, and resized."""
-    made: Array = from_batch(to_batch(list(files), spec, "image", background, fit), spec)
+def fitted(files: Sequence[str | Path], spec: Spec, background: str, fit: Fit) -> Array:
+    """Image or video files of any size as what a task takes: uint8, cut or padded, and resized."""
+    made: Array = from_batch(to_batch(list(files), spec, spec.kind, background, fit), spec)
     return made
 
 
 def from_batch(array: Array, spec: Spec) -> Any:
-    """What a graph gives, as people hold it: images uint8 (n, h, w) or (n, h, w, 3), a list of str, or an array.
+    """What a graph gives, as people hold it: images uint8 (n, h, w) or (n, h, w, c), videos the same with frames before
+    h, a list of str, or an array.
 
     Audio clips are clipped: float32 (n, samples) in [-1, 1], spectrograms float32 (n, bands, frames) in [0, 1]. Raises
     :class:`ReleaseError` for values that are not numbers, and for characters that are not in the vocabulary.

@@ -58,10 +58,14 @@ def pairs(left: Pixels, right: Pixels, columns: int = 8) -> Pixels:
     return stacks([left, right], columns)
 
 
-def png(image: Pixels) -> bytes:
-    """An image, uint8 (h, w) or (h, w, 3), as the bytes of a PNG file."""
+def png(image: Pixels, *further: Pixels) -> bytes:
+    """An image, uint8 (h, w) or (h, w, 3), as the bytes of a PNG file; with further ones, of an animated one."""
     from PIL import Image
 
+    if further:
+        from zoo.media import animation
+
+        return animation.png([image, *further])
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG")
     return buffer.getvalue()

@@ -24,6 +24,9 @@ ENDINGS = (
 )
 """Of the files that are read as images; AVIF where Pillow was built with it."""
 
+CHANNELS = {1: "L", 3: "RGB", 4: "RGBA"}
+"""The numbers of channels that are read from image files, with Pillow's name of each."""
+
 _ORIENTATION, _WIDTH, _HEIGHT, _PHOTOMETRIC = 274, 256, 257, 262  # EXIF and TIFF tags
 _SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
 
@@ -67,11 +70,12 @@ def is_grey(image: Image.Image, options: ImageOptions = AS_THEY_ARE) -> bool:
 
 
 def pixels(image: Image.Image, channels: int, name: str, options: ImageOptions = AS_THEY_ARE) -> Pixels:
-    """A Pillow image of any mode as uint8, (h, w) for 1 channel or (h, w, 3) for 3.
+    """A Pillow image of any mode as uint8, (h, w) for 1 channel, (h, w, 3) for 3, or (h, w, 4) with alpha for 4.
 
     A file that Pillow opened is turned as its EXIF orientation says, as every viewer shows it. What is transparent is
-    laid on the background. 16 bits become 8 by their upper half (v // 256), floats from 0 to 1 become round(255 v), and
-    an animation gives its first frame. With a size, it is resampled by Pillow's Lanczos filter, which is antialiased.
+    laid on the background, except with 4 channels. 16 bits become 8 by their upper half (v // 256), floats from 0 to 1
+    become round(255 v), and an animation gives the frame that it is at. With a size, it is resampled by Pillow's
+    Lanczos filter, which is antialiased.
     Raises :class:`DataError`, which calls the image `name`, for 32-bit values out of these ranges.
     """
     import numpy as np
@@ -87,9 +91,10 @@ def pixels(image: Image.Image, channels: int, name: str, options: ImageOptions =
         image = _eight_bits(image, name)
     if is_transparent(image):
         image = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode)).convert("RGBA")
+    if is_transparent(image) and channels != 4:
         ground = Pillow.new("RGBA", image.size, (*options.colour, 255))
         image = Pillow.alpha_composite(ground, image).convert("RGB")
-    image = image.convert("L" if channels == 1 else "RGB")
+    image = image.convert(CHANNELS[channels])
     if not options.size:
         return np.asarray(image)
     return np.asarray(_resized(image, (options.size, options.size), options.fit, options))

@@ -1,4 +1,4 @@
-"""Samples and results as files: images as one grid, audio clips, text, arrays, JSON. The path's ending says which."""
+"""Samples and results as files: grids of images and videos, audio clips, text, arrays, tables, JSON."""
 
 from __future__ import annotations
 

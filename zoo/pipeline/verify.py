@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from zoo import registry
 from zoo import release as releases
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import LONGEST, LogMel, Text
-from zoo.core.errors import ParityError, ReleaseError, ZooError, installed
-from zoo.media import display, mel, wav
+from zoo.contract.specs import LONGEST, LogMel, Spec, Text, Video
+from zoo.core.errors import DataError, ParityError, ReleaseError, ZooError, installed
+from zoo.media import display, kinds, mel, table, wav
 from zoo.media.convert import from_batch
 from zoo.media.kinds import text_to_ids
 from zoo.release import given
@@ -31,6 +31,13 @@ iterations of Griffin-Lim amplify rounding. The clips of two different samples d
 
 LEVELS = 5
 """The difference in levels of 32,768 allowed for a sample of a clip: the tolerance of parity, and rounding."""
+
+
+NUMBERS = 2e-4
+"""The difference allowed for a number x of an array, relative to 1 + |x|: the tolerance of parity on either side."""
+
+CELL = 64
+"""The bytes of a cell of a table of samples, at most, on average."""
 
 
 def verify(source: str | Path) -> dict[str, str]:
@@ -70,7 +77,7 @@ def _graphs(model: LoadedModel, release: releases.Release, backend: OnnxBackend)
     """
     for name, task in model.release.tasks.items():
         for batch in (1, 3):
-            feeds = {key: np.zeros((batch, *spec.shape), spec.dtype) for key, spec in task.inputs.items()}
+            feeds = {key: _zeros(spec, batch) for key, spec in task.inputs.items()}
             if schedule := release.plan.schedule(name) if release.plan is not None else ():
                 feeds = examples(task.inputs, batch, schedule)
             outputs = backend.run(name, feeds)
@@ -85,8 +92,14 @@ def _graphs(model: LoadedModel, release: releases.Release, backend: OnnxBackend)
     return f"{', '.join(model.tasks)} run at batches 1 and 3{also}"
 
 
+def _zeros(spec: Spec, batch: int) -> NDArray[Any]:
+    """A batch of zeros, or of the numbers nearest to 0 that a sample may have."""
+    kind = kinds.SAMPLES.get(spec.kind)
+    return np.full((batch, *spec.shape), np.clip(0, *kind.bounds(spec)) if kind else 0, spec.dtype)
+
+
 def _samples(model: LoadedModel) -> str:
-    """Generate the release's samples again and compare them with its image, text or audio, by the format's rules."""
+    """Generate the release's samples again and compare them with its file of samples, by the format's rules."""
     release = model.release
     made = release.manifest["samples"]
     name, seed = made["file"], made["seed"]
@@ -100,6 +113,8 @@ def _samples(model: LoadedModel) -> str:
         same = _picked(model, text, seed)
     elif name.endswith(".wav"):
         same = _heard(model, release.path(name), made)
+    elif name.endswith(".csv"):
+        same = _counted(model, release.path(name), made)
     else:
         same = _imaged(model, release.path(name), made)
         if same and "audio" in made:
@@ -134,50 +149,88 @@ def _first(made: Any) -> Any:
 
 
 def _imaged(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
-    """Whether the image shows the samples of the seed, within one level."""
+    """Whether the image, or each frame of it, shows the samples of the seed, within one level."""
     from PIL import Image
 
-    height, width = model.release.sample.x.shape[-2:]
+    x = model.release.sample.x
+    kind, moments = kinds.of_sample(x), x.frames if isinstance(x, Video) else 1
+    height, width = kind.cell(x)
     rows, gap, scale = -(-made["n"] // made["columns"]), made["gap"], made["scale"]
     size = made["columns"] * (width + gap) + gap, rows * (height + gap) + gap
+    frames: list[NDArray[Any]] = []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked first
             with Image.open(path, formats=["PNG"]) as opened:
-                if opened.size != (size[0] * scale, size[1] * scale):
+                if opened.size != (size[0] * scale, size[1] * scale) or getattr(opened, "n_frames", 1) != moments:
                     return False
-                released: NDArray[Any] = np.asarray(opened)[::scale, ::scale]
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+                for moment in range(moments):
+                    opened.seek(moment)
+                    frames.append(np.asarray(opened)[::scale, ::scale])
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise ReleaseError(f"{path} is not an image, or damaged. Get the release again.") from error
     samples = samples_of(model, made["n"], made["seed"])
-    again = display.image(samples, model.release.sample.x, made["columns"], made["gap"])
-    if released.shape != again.shape:
+    again = np.stack(kind.images(samples, x, made["columns"], made["gap"]))  # (moments, height, width, …)
+    if any(frame.shape != again.shape[1:] for frame in frames):
         return False
+    released = np.stack(frames)
     if _near(model, np.abs(released.astype(int) - again), 1):
         return True
-    plan = model.release.plan
-    if plan is None or plan.tokens is None or not plan.last or releases.QUANTIZED in model.release.manifest:
-        return False
     shown = [
-        released[top : top + height, left : left + width]
+        released[:, top : top + height, left : left + width]
         for top in range(gap, rows * (height + gap), height + gap)
         for left in range(gap, made["columns"] * (width + gap), width + gap)
     ]
+
+    def alike(sample: Any, index: int) -> bool:
+        seen = np.stack(kind.moments(sample[None], x), 1)[0]
+        return _near(model, np.abs(seen.astype(int) - shown[index]), 1)
+
+    return _picked_otherwise(model, made["seed"], samples, alike)
+
+
+def _counted(model: LoadedModel, path: Path, made: Mapping[str, int]) -> bool:
+    """Whether the file holds the arrays of the seed, one a row, within ``NUMBERS``."""
+    size = math.prod(model.release.sample.x.shape)
+    if path.stat().st_size > CELL * (made["n"] + 1) * size:  # before it is read
+        return False
+    try:
+        released = table.read(path).numbers()
+    except DataError as error:
+        raise ReleaseError(f"{path} is not a table, or damaged. Get the release again.") from error
+    if released.shape != (made["n"], size):
+        return False
+    samples = samples_of(model, made["n"], made["seed"])
+
+    def alike(sample: Any, index: Any = ...) -> bool:
+        gaps = np.abs(sample.reshape(released[index].shape) - released[index]) / (1 + np.abs(released[index]))
+        return _near(model, gaps, NUMBERS)
+
+    return alike(samples) or _picked_otherwise(model, made["seed"], samples, alike)
+
+
+def _picked_otherwise(model: LoadedModel, seed: int, samples: Any, alike: Callable[[Any, int], bool]) -> bool:
+    """Whether each sample of a chain is as released, or that of other tokens, which rounding may have picked instead.
+
+    ``alike(sample, index)`` says whether a sample is the released one of an index.
+    """
+    plan = model.release.plan
+    if plan is None or plan.tokens is None or not plan.last or releases.QUANTIZED in model.release.manifest:
+        return False
     return all(
-        _near(model, np.abs(one.astype(int) - other), 1) or _otherwise(model, plan, made["seed"], index, other)
-        for index, (one, other) in enumerate(zip(display.frames(samples, model.release.sample.x), shown, strict=False))
+        alike(sample, index) or _otherwise(model, plan, seed, index, alike) for index, sample in enumerate(samples)
     )
 
 
-def _otherwise(model: LoadedModel, plan: Plan, seed: int, index: int, shown: NDArray[Any]) -> bool:
-    """Whether the image shows a sample of other tokens, which rounding may have picked instead."""
+def _otherwise(model: LoadedModel, plan: Plan, seed: int, index: int, alike: Callable[[Any, int], bool]) -> bool:
+    """Whether other tokens than those picked, which rounding may pick, give the released sample."""
     assert plan.tokens is not None
     indices, grid = np.array([index]), plan.tokens.shape
     asked = generation.asked_of(plan, indices, **given.read(model.release, indices))
     for tokens in autoregressive.alternatives(model.backend.run, plan, indices, seed, asked, math.prod(grid)):
         inputs = {**asked, plan.made: tokens.reshape(1, *grid)}
         made = from_batch(generation.once(model.backend.run, plan, indices, seed, inputs), plan.gives)
-        if _near(model, np.abs(display.frames(made, model.release.sample.x)[0].astype(int) - shown), 1):
+        if alike(made[0], index):
             return True
     return False
 
@@ -201,7 +254,7 @@ def _clips_alike(model: LoadedModel, path: Path, made: Mapping[str, int]) -> boo
     return bool(np.abs(levels).mean((1, 2)).max() * -mel.FLOOR <= HEARD)
 
 
-def _near(model: LoadedModel, gaps: NDArray[Any], most: int) -> bool:
+def _near(model: LoadedModel, gaps: NDArray[Any], most: float) -> bool:
     """Whether no gap exceeds `most`; for a quantised release, whose rounding differs more, the mean gap counts."""
     quantised = releases.QUANTIZED in model.release.manifest
     return bool((gaps.mean() if quantised else gaps.max()) <= most)

@@ -30,7 +30,7 @@ GENERATE = "generate"
 """The key of the graph that generates as a whole."""
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_LAYOUTS = {".png": ("n", "columns", "gap", "scale"), ".wav": ("n",), ".txt": ()}
+_LAYOUTS = {".png": ("n", "columns", "gap", "scale"), ".wav": ("n",), ".csv": ("n",), ".txt": ()}
 """What is said of the file of samples beside its seed, by ending."""
 
 

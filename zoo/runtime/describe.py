@@ -75,8 +75,10 @@ def _parameter(option: Option) -> Parameter:
     return Parameter(option.name, Parameter.KEYWORD_ONLY, default=default)
 
 
-FILES = {"image": "image.png", "audio": "clip.wav", "log-mel": "clip.wav", "video": "video.gif"}
-"""The name of a file in an example of use, by the kind of a given input; of other kinds an array."""
+FILES = {
+    "image": "image.png", "video": "video.gif", "audio": "clip.wav", "log-mel": "clip.wav", "array": "rows.csv",
+}  # fmt: skip
+"""The name of a file in an example of use, by the kind of sample in it."""
 
 
 def example_of_given(plan: Plan | None) -> tuple[str, str]:

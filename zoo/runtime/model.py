@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.codec import Coding
-from zoo.contract.specs import Image, Number, Spec
+from zoo.contract.specs import Number, Spec
 from zoo.core import files, memory
 from zoo.core.devices import check_threads
 from zoo.core.errors import NotFoundError, ReleaseError, SettingError
+from zoo.media import kinds
 from zoo.media.convert import from_batch, join, to_batch
 from zoo.release import MANIFEST, THRESHOLD, Release, read
 from zoo.release.resolve import find
@@ -108,8 +109,8 @@ class LoadedModel:
     def run(self, task: str, /, *values: Any, **named: Any) -> Any:
         """Run a task on inputs of any batch size, given by position or by name.
 
-        Returns the output, or a dict if there are several. Images are uint8 (n, h, w) or (n, h, w, 3), text is a list
-        of str, and other outputs are arrays (audio clips float32, see :meth:`generate`). Raises
+        Returns the output, or a dict if there are several. Images are uint8 (n, h, w) or (n, h, w, c), text is a list
+        of str, and other outputs are arrays (videos, audio clips: see :meth:`generate`). Raises
         :class:`NotFoundError` for an unknown task and :class:`SettingError` for an invalid input.
         """
         if task not in self.release.tasks:
@@ -117,7 +118,7 @@ class LoadedModel:
         declared = self.release.tasks[task]
         feeds = self._feeds(task, declared.inputs, values, named)
         count = len(next(iter(feeds.values())))
-        each = sum(math.prod(spec.shape) * (1 if isinstance(spec, Image) else 4) for spec in declared.outputs.values())
+        each = sum(math.prod(spec.shape) * (1 if kinds.of(spec).pixels else 4) for spec in declared.outputs.values())
         memory.check(2 * count * each, f"The outputs of {task} for {count:,} items", "Use smaller batches.")
         made: dict[str, list[Any]] = {name: [] for name in declared.outputs}
         for part in self._parts(task, feeds):
@@ -199,10 +200,11 @@ class LoadedModel:
     def inpaint(
         self, x: Any, mask: Any, *, steps: int = 32, seed: int = 0, label: int | Sequence[int] | None = None
     ) -> Any:
-        """Inpaint images or audio clips: fill in the masked values by sampling, or by iterated reconstruction.
+        """Inpaint samples other than text: fill in the masked values by sampling, or by iterated reconstruction.
 
         `mask` is true, or at least half white, where `x` is missing. For images it is (h, w) or (n, h, w), as an array,
-        a PIL image or a file; for audio it is an array of the shape of a clip.
+        a PIL image or a file, and for videos the same with frames before h; for audio and arrays it is an array of the
+        shape of a sample.
 
         A model that samples the pixels of an image in order feeds the known pixels and samples the missing ones. Image
         i has the random numbers of sample i of `seed`, and the class `label` (default: i modulo classes). A mask of the
@@ -211,7 +213,7 @@ class LoadedModel:
         All other models start with the mean of the known values. Then, `steps` times, everything is reconstructed and
         the known values are restored (Rezende, Mohamed & Wierstra 2014, section 5, https://arxiv.org/abs/1401.4082,
         with the means of the model's distributions instead of samples), given the `label` if the model takes one.
-        Raises :class:`SettingError` for a model that can do neither with images or audio clips; to complete a text, use
+        Raises :class:`SettingError` for a model that can do neither; to complete a text, use
         ``generate(prompt=…)``.
         """
         return inpainting.inpaint(self._whole, self.release, x, mask, steps=steps, seed=seed, label=label)
@@ -242,8 +244,9 @@ class LoadedModel:
     def save(self, value: Any, path: str | Path, *, force: bool = False, columns: int | None = None) -> list[Path]:
         """Write outputs of this model, or a slice of them, to a file, and return the path (or paths).
 
-        Images: .png, one grid of all images, `columns` wide (default: nearly square), or .npy. Audio clips: .wav, one
-        file per clip, numbered if there are several; .png; or .npy. Text: .txt. Anything else: .npy or .json. Raises
+        Images: .png, one grid of all images, `columns` wide (default: nearly square), or .npy. Videos: .png or .gif, an
+        animated grid, or .npy. Audio clips: .wav, one file per clip, numbered if there are several; .png; or .npy.
+        Text: .txt. Arrays of data: .npy, .csv, one row a sample, or .json. Anything else: .npy or .json. Raises
         :class:`SettingError` for another ending, and :class:`ExistsError` for an existing file, unless `force`.
         """
         from zoo.media import save

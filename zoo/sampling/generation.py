@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from zoo.contract.generation import DDIM, Autoregressive, Iterative
 from zoo.contract.generation_plan import RESERVED, USUAL, Form, Option, Plan
-from zoo.contract.specs import Image, Label, Number, Text
+from zoo.contract.specs import Label, Number, Text
 from zoo.core import memory, philox
 from zoo.core.arguments import check_count, is_integer
 from zoo.core.errors import SettingError, suggest
+from zoo.media import kinds
 from zoo.media.convert import from_batch, join, to_batch
 from zoo.media.kinds import text_to_ids
 from zoo.sampling import autoregressive, ddim, loop
@@ -51,7 +52,7 @@ def check_memory(plan: Plan, n: int, characters: int = 0) -> None:
         each = 9 * (characters or plan.sample.x.length)
         most = 24 * min(n, MOST_ROWS) * each // 9  # of the texts in the current batch
     else:
-        each = 8 + 2 * math.prod(plan.gives.shape) * (1 if isinstance(plan.gives, Image) else 4)
+        each = 8 + 2 * math.prod(plan.gives.shape) * (1 if kinds.of(plan.gives).pixels else 4)
         most = 0
     if each > PART:
         what, instead = (

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import Audio, Image, LogMel, Spec, Text, Vector
+from zoo.contract.specs import Image, Spec, Text, Vector, Video
 from zoo.core import philox
 from zoo.core.arguments import check_count
 from zoo.core.errors import SettingError
+from zoo.media import kinds
 from zoo.media.convert import from_batch, to_batch
 from zoo.release import Release
 from zoo.sampling import generation
@@ -40,9 +42,7 @@ def inpaint(
     way = _repeated(release) if plan is None else ("encode",)
     if way is None:
         instead = " A text is completed by generate(prompt=…)." if isinstance(release.sample.x, Text) else ""
-        raise SettingError(
-            f"{release.name} cannot inpaint: none of its tasks reconstructs images or audio clips.{instead}"
-        )
+        raise SettingError(f"{release.name} cannot inpaint: none of its tasks reconstructs a sample.{instead}")
     (name, spec), *_ = release.tasks[way[0]].inputs.items()
     given = to_batch(x, spec, name, release.background)
     count = len(given)
@@ -58,7 +58,8 @@ def inpaint(
     missing = np.broadcast_to(missing, given.shape)
     if plan is not None:
         return from_batch(_picked(run, plan, given, missing, seed, labels), spec)
-    axes = tuple(range(2 if isinstance(spec, Image) else 1, given.ndim))  # one mean per channel of an image
+    channels = given.ndim - 3 if kinds.of(spec).pixels else 0  # one mean per channel of images and videos
+    axes = tuple(axis for axis in range(1, given.ndim) if axis != channels)
     if missing.all(axes).any():
         raise SettingError("The mask covers all of a sample, so no known value is left. Leave a part uncovered.")
     filled = np.where(missing, given.mean(axes, keepdims=True, where=~missing), given)
@@ -83,7 +84,7 @@ def verbs(release: Release) -> dict[str, str]:
 
 
 def _repeated(release: Release) -> tuple[str, ...] | None:
-    """The tasks that together reconstruct images or audio, given labels if any; None if there are none."""
+    """The tasks that together reconstruct a sample but of text, given labels if any; None if there are none."""
     for way in (("reconstruct",), ("encode", "decode")):
         if any(task not in release.tasks for task in way):
             continue
@@ -96,7 +97,7 @@ def _repeated(release: Release) -> tuple[str, ...] | None:
             made = release.tasks[task].outputs
         else:
             fits = dict(others) == labels_in(release.tasks[way[0]]) and next(iter(made.values())) == spec
-            if fits and isinstance(spec, (Image, Audio, LogMel)):
+            if fits and spec.kind in kinds.SAMPLES and not isinstance(spec, Text):
                 return way
     return None
 
@@ -138,8 +139,8 @@ def _picked(run: Run, plan: Plan, given: Array, missing: Array, seed: int, label
 
 def mask_of(mask: Any, spec: Spec) -> NDArray[np.bool_]:
     """Convert a mask to a boolean batch that broadcasts with a batch of the spec: True where values are missing."""
-    if isinstance(spec, Image):
-        covered = to_batch(mask, Image(1, spec.height, spec.width), "mask", "black")  # (n, 1, h, w)
+    if isinstance(spec, (Image, Video)):
+        covered = to_batch(mask, replace(spec, channels=1), "mask", "black")  # (n, …, 1, h, w)
     else:
         covered = to_batch(mask, Vector(spec.shape), "mask")
     if covered.any() and covered.max() < 0.5:  # such as a uint8 mask of 0 and 1

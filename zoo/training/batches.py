@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo.contract.data import ImageOptions
-from zoo.contract.specs import Image, Text
+from zoo.contract.specs import Image, Text, Video
 from zoo.core.errors import SettingError
 from zoo.data import DataSplit
 from zoo.data.data_split import alike
@@ -73,9 +73,9 @@ class Batches:
                     f"{name} has {source.size} samples to train on, fewer than a batch of {self.size}. Set a smaller "
                     "batch."
                 )
-        if (flip or crop) and not isinstance(data.sample.x, Image):
-            raise SettingError(f"flip and crop are for images, and {data.name} is {data.sample.x.kind}.")
-        if isinstance(data.sample.x, Image) and 2 * crop > min(data.sample.x.height, data.sample.x.width):
+        if (flip or crop) and not isinstance(data.sample.x, (Image, Video)):
+            raise SettingError(f"flip and crop are for images and videos, and {data.name} is {data.sample.x.kind}.")
+        if isinstance(data.sample.x, (Image, Video)) and 2 * crop > min(data.sample.x.height, data.sample.x.width):
             raise SettingError(
                 f"crop = {crop} moves images by more than half of their {data.sample.x.height}×{data.sample.x.width} "
                 "pixels. Set a smaller one."
@@ -144,7 +144,7 @@ class Batches:
     def _augmented(self, batch: Batch, k: int, here: slice) -> Batch:
         """Flip half of the samples, and shift each by up to `crop` pixels; black fills the edges.
 
-        Fields of images of the same height and width are changed alike.
+        Fields of images and videos of the same height and width are changed alike, and all frames of a video.
         """
         generator = torch.Generator().manual_seed(derive_seed(self._seed, "augment", k))
         mirrored = torch.randint(2, (self.size,), generator=generator)[here].bool().to(self._device)
@@ -153,7 +153,8 @@ class Batches:
         return dataclasses.replace(batch, x=made.pop("x"), fields={**batch.fields, **made})
 
     def _moved(self, x: Tensor, mirrored: Tensor, moved: Tensor) -> Tensor:
-        """Images (b, c, h, w), some of them mirrored, (b,), and each cut out at a place of its own, (2, b)."""
+        """Images (b, …, h, w), some of them mirrored, (b,), and each cut out at a place of its own, (2, b)."""
+        shape, x = x.shape, x.flatten(1, -3)  # (b, c, h, w); of a video, each frame has channels of its own
         if self._flip:
             x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
         if self._crop:
@@ -167,7 +168,7 @@ class Batches:
                 rows[:, None, :, None],
                 columns[:, None, None, :],
             ]
-        return x
+        return x.reshape(shape)
 
 
 class _Source:

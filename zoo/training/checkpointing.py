@@ -130,7 +130,7 @@ def _sample(run: TrainingRun, module: nn.Module, report: Report) -> None:
         return
     tasks = run.model.tasks(module)
     plan = Plan(value, tasks, run.sample)
-    count = min(SHOWN, kinds.of_sample(run.sample.x).layout.count)
+    count = min(SHOWN, kinds.of_sample(run.sample.x).count(run.sample.x))
     backend = TorchBackend.of_module(module, tasks)
     samples = generation.generate(backend.run, plan, n=count, seed=0, **given_inputs.shown(plan, run.test, count))
     report.sample(run.state.step, display.contents(samples, run.sample.x))

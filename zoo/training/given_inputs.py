@@ -23,7 +23,7 @@ def of(plan: Plan, test: Batches) -> dict[str, NDArray[Any]]:
     fields = plan.given()
     if not fields:
         return {}
-    batch = next(test.in_order(kinds.of_sample(plan.sample.x).layout.count))
+    batch = next(test.in_order(kinds.of_sample(plan.sample.x).count(plan.sample.x)))
     return {name: batch[field].cpu().numpy() for name, field in fields.items()}
 
 

@@ -2,8 +2,10 @@
 
 base      what every kind does: arrays of numbers; and what kinds of samples do beside
 image     images
+video     videos
 text      text
 audio     waveforms, log-mel spectrograms
+array     arrays of numbers that are data
 numbers   classes, noise, scores
 """
 
@@ -11,12 +13,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo.contract.specs import Audio, Image, Label, LogMel, Noise, Number, SampleSpec, Score, Spec, Text, Vector
+from zoo.contract.specs import (
+    Array,
+    Audio,
+    Image,
+    Label,
+    LogMel,
+    Noise,
+    Number,
+    SampleSpec,
+    Score,
+    Spec,
+    Text,
+    Vector,
+    Video,
+)
+from zoo.media.kinds.array import ArrayKind
 from zoo.media.kinds.audio import AudioKind, ClipKind, LogMelKind
 from zoo.media.kinds.base import Fit, Kind, Layout, Reading, SampleKind, as_json
 from zoo.media.kinds.image import ImageKind
 from zoo.media.kinds.numbers import LabelKind, NoiseKind, NumberKind, ScoreKind
 from zoo.media.kinds.text import TextKind, ids_to_text, text_to_ids
+from zoo.media.kinds.video import VideoKind
 
 __all__ = [
     "NUMBERS", "SAMPLES", "ClipKind", "Fit", "Kind", "Layout", "Reading", "SampleKind", "as_json", "ids_to_text", "of",
@@ -25,9 +43,11 @@ __all__ = [
 
 SAMPLES: dict[str, SampleKind[Any]] = {
     Image.kind: ImageKind(),
+    Video.kind: VideoKind(),
     Text.kind: TextKind(),
     Audio.kind: AudioKind(),
     LogMel.kind: LogMelKind(),
+    Array.kind: ArrayKind(),
 }
 """By the kind of a spec: values that a data set can hold."""
 

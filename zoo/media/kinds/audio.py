@@ -21,7 +21,7 @@ A = TypeVar("A", bound=Audio | LogMel)
 class ClipKind(SampleKind[A]):
     """What waveforms and spectrograms have in common: clips that are read from audio files."""
 
-    unit, tag = "audio clips", "audio"
+    medium, unit, tag = "audio", "audio clips", "audio"
 
     def read(self, files: Sequence[str | Path], spec: A, name: str, reading: Reading) -> Array:
         """Audio files, resampled to the rate of the spec, cut or padded to its length."""
@@ -60,7 +60,10 @@ class AudioKind(ClipKind[Audio]):
     noun = "an audio clip"
     endings = (".wav", ".png", ".npy")
     compared = (4, 2)
-    least = -1.0
+    default_count = 1
+
+    def bounds(self, spec: Audio) -> tuple[float, float]:
+        return -1.0, 1.0
 
     def from_clips(self, clips: NDArray[np.int16], spec: Audio) -> Array:
         return clips.astype(np.float32) / 32768

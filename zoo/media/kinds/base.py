@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,8 @@ class Kind(Generic[S]):
 
     endings: ClassVar[tuple[str, ...]] = (".npy", ".json")
     """Of the files that values may be written to; the first is the default."""
+    pixels: ClassVar[bool] = False
+    """Whether people hold the values as uint8 from 0 to 255, and files of them can be fitted to a size."""
 
     def to_batch(self, value: Any, spec: S, name: str, reading: Reading) -> Array:
         """The batch (n, *spec.shape) that a graph takes, of what a person gives for the input `name`.
@@ -136,19 +139,31 @@ class SampleKind(Kind[S]):
 
     noun: ClassVar[str]
     """One sample, with its article, as in ``"an image"``."""
+    medium: ClassVar[str]
+    """What is modelled, in a word or two: ``"audio"``."""
     unit: ClassVar[str]
     """Several, as progress counts them."""
     layout: ClassVar[Layout] = Layout(8, 2, 2)
     """The grid of samples of a release."""
-    least: ClassVar[float] = 0.0
-    """The smallest value of a sample; the largest is 1."""
     tag: ClassVar[str]
     """What the Hugging Face Hub calls models that generate them."""
+    default_count: ClassVar[int] = 16
+    """Samples that ``zoo generate`` makes unless told."""
     card_count: ClassVar[int] = 1
     """Samples that the example of a model card generates, into a file that ends in `card_ending`."""
     card_ending: ClassVar[str] = ".wav"
+    has_image: ClassVar[bool] = True
+    """Whether samples are shown as an image; those that are not are shown as numbers."""
     compared: ClassVar[tuple[int, int]] = (8, 4)
     """Test samples that are shown beside what a model makes of them, and the columns of that grid."""
+
+    def bounds(self, spec: S) -> tuple[float, float]:
+        """The smallest and the largest value of a sample; infinite where there is none."""
+        return 0.0, 1.0
+
+    def count(self, spec: S) -> int:
+        """How many samples a release shows."""
+        return self.layout.count
 
     def display_shape(self, spec: S) -> tuple[int, ...] | None:
         """The shape in which people hold one sample; None for what is no array."""
@@ -165,7 +180,7 @@ class SampleKind(Kind[S]):
 
     def from_batch(self, array: Array, spec: S) -> Any:
         self.check_numbers(array, spec)
-        return np.clip(array, self.least, 1)
+        return np.clip(array, *self.bounds(spec))
 
     def check_numbers(self, array: Array, spec: S) -> None:
         if np.isnan(array).any():
@@ -174,23 +189,33 @@ class SampleKind(Kind[S]):
             )
 
     def check(self, array: Array, spec: S, name: str) -> None:
-        if array.size and not (array.min() >= self.least and array.max() <= 1):
+        low, high = self.bounds(spec)
+        if array.size and not (array.min() >= low and array.max() <= high):
             raise SettingError(
-                f"{name} has values from {array.min():g} to {array.max():g}; they must be in [{self.least:g}, 1]."
+                f"{name} has values from {array.min():g} to {array.max():g}; they must be {within(low, high)}."
             )
 
     def frames(self, samples: Any, spec: S) -> Pixels:
-        """Each sample as an image: uint8 (n, h, w) or (n, h, w, 3)."""
+        """Each sample as an image: uint8 (n, h, w) or (n, h, w, 3); of a video the first frame."""
         raise NotImplementedError
 
-    def image(self, samples: Any, spec: S, columns: int | None = None, gap: int = 1) -> Pixels:
-        """All samples as one image, not enlarged."""
-        return grid.grid(self.frames(samples, spec), columns, gap)
+    def moments(self, samples: Any, spec: S) -> list[Pixels]:
+        """The samples as :meth:`frames` shows them, at each moment: several where they move."""
+        return [self.frames(samples, spec)]
+
+    def images(self, samples: Any, spec: S, columns: int | None = None, gap: int = 1) -> list[Pixels]:
+        """All samples as one image, not enlarged, at each of their :meth:`moments`."""
+        return [grid.grid(moment, columns, gap) for moment in self.moments(samples, spec)]
+
+    def cell(self, spec: S) -> tuple[int, int]:
+        """The height and width of one sample in :meth:`frames`."""
+        height, width = spec.shape[-2:]
+        return height, width
 
     def write(self, value: Any, spec: S | None, ending: str, columns: int | None = None) -> list[bytes]:
         if ending == ".png":
             assert spec is not None
-            return [grid.png(self.enlarged(self.image(value, spec, columns)))]
+            return [grid.png(*map(self.enlarged, self.images(value, spec, columns)))]
         return super().write(value, spec, ending, columns)
 
     def enlarged(self, image: Pixels) -> Pixels:
@@ -222,6 +247,17 @@ def stored(file: str | Path) -> Array:
         raise DataError(f"{file} does not exist. Check the path.") from error
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{file} is no array that can be read: {one_line(error)}.") from error
+
+
+def within(low: float, high: float) -> str:
+    """Bounds in words: ``"in [0, 1]"``, ``"at least 0"``."""
+    return (
+        f"at most {high:g}"
+        if math.isinf(low)
+        else f"at least {low:g}"
+        if math.isinf(high)
+        else f"in [{low:g}, {high:g}]"
+    )
 
 
 def batch_shape(shape: tuple[int, ...]) -> str:

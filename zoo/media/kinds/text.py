@@ -19,7 +19,8 @@ from zoo.media.kinds.base import Array, Layout, Reading, SampleKind
 class TextKind(SampleKind[Text]):
     """A list of n str."""
 
-    noun, unit, tag = "a text", "windows", "text-generation"
+    noun, medium, unit, tag = "a text", "text", "windows", "text-generation"
+    default_count = 1
     endings = (".txt",)
     layout = Layout(1, 1, 0)
 
@@ -54,9 +55,9 @@ class TextKind(SampleKind[Text]):
     def is_displayed(self, value: Any, spec: Text) -> bool:
         return isinstance(value, list)
 
-    def image(self, samples: Any, spec: Text, columns: int | None = None, gap: int = 1) -> Pixels:
+    def images(self, samples: Any, spec: Text, columns: int | None = None, gap: int = 1) -> list[Pixels]:
         """A page of text."""
-        return grid.of_texts(samples)
+        return [grid.of_texts(samples)]
 
     def write(self, value: Any, spec: Text | None, ending: str, columns: int | None = None) -> list[bytes]:
         return [("\n\n".join(value) + "\n").encode()]
