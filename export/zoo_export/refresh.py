@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from zoo import registry
 from zoo.core import files
 from zoo.core.errors import ExportError, ParityError
 from zoo.modules import of_release
-from zoo.release import WEIGHTS, Release, ReleasedTask, given, read
+from zoo.release import FORMAT, MANIFEST, WEIGHTS, Release, ReleasedTask, given, read
 from zoo.runtime import OnnxBackend
 from zoo.runtime.derived import ATOL, RTOL
 from zoo.runtime.example_inputs import SEED, example_asked
@@ -30,9 +31,9 @@ def refresh(folder: Path) -> list[str]:
     """Replace a release by a new export of the same weights; return the names of the changed files.
 
     Every weight stays bit-identical. The new graphs are checked against torch and against the old graphs, so every seed
-    gives the same samples. Nothing is written if no graph has changed. Raises :class:`ExportError` or
-    :class:`ParityError` if weights or results would change, and :class:`ReleaseError` if the installed plugin does not
-    fit the release.
+    gives the same samples. Nothing is written if no graph has changed and the format is the newest. Raises
+    :class:`ExportError` or :class:`ParityError` if weights or results would change, and :class:`ReleaseError` if the
+    installed plugin does not fit the release.
     """
     old = read(folder)
     with TemporaryDirectory() as place:
@@ -40,12 +41,14 @@ def refresh(folder: Path) -> list[str]:
         _check_weights(old, new)
         _check_results(old, new)
         graphs = [name for name in {*old.files, *new.files} if name.endswith(".onnx") or name == WEIGHTS]
-        if all(old.files.get(name) == new.files.get(name) for name in graphs):
+        same_format = json.loads((folder / MANIFEST).read_text("utf-8"))["format"] == FORMAT
+        if same_format and all(old.files.get(name) == new.files.get(name) for name in graphs):
             return []
         with files.new_folder(folder, force=True) as beside:
             for path in new.folder.iterdir():
                 shutil.copyfile(path, beside / path.name)
-    return sorted(name for name in {*old.files, *new.files} if old.files.get(name) != new.files.get(name))
+    changed = {name for name in {*old.files, *new.files} if old.files.get(name) != new.files.get(name)}
+    return sorted(changed | {MANIFEST})
 
 
 def _export(old: Release, folder: Path) -> Release:

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 import zoo
+from zoo import registry
 from zoo.core import files
 from zoo.release import FORMAT, MANIFEST
+from zoo.runtime import given_of
 from zoo.runtime.example_inputs import examples
 
 HERE = Path(__file__).parent
 EXPECTED = "expected.json"
 RELEASE = "release"
+SHAPES = HERE.parent / "thirdparty" / "shapes"
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "vae": {"width": 2},
@@ -36,6 +42,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "features": {"width": 2},
     "pixelcnn": {"width": 4},
     "ddpm": {"width": 2},
+    "painter": {},  # of tests/thirdparty/shapes: it has a codec, and generates from an image that is given
 }
 """What is changed in the tiny recipe of each model, so that together they stay small."""
 
@@ -62,9 +69,29 @@ def main(arguments: list[str]) -> None:
         print(f"{to} made: {sum(path.stat().st_size for path in to.rglob('*') if path.is_file()):,} bytes")
 
 
+def install_shapes(site: Path) -> None:
+    """Install the distribution zoo-shapes into a folder for this process, and write its data beside it."""
+    about = tomllib.loads((SHAPES / "pyproject.toml").read_text("utf-8"))["project"]
+    shutil.copytree(SHAPES / "zoo_shapes", site / "zoo_shapes")
+    info = site / f"zoo_shapes-{about['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {about['name']}\nVersion: {about['version']}\n")
+    lines = [
+        "\n".join([f"[{group}]", *(f"{name} = {value}" for name, value in points.items())])
+        for group, points in about["entry-points"].items()
+    ]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    sys.path.insert(0, str(site))
+    registry.forget()
+    subprocess.run([sys.executable, "-m", "zoo_shapes.shapes", str(site / "data")], cwd=site, check=True)
+    os.environ["ZOO_DATA_DIR"] = str(site / "data")
+
+
 def make(model: str, to: Path) -> None:
     """Train a tiny model, and put its release and what it gives into a folder."""
     with tempfile.TemporaryDirectory() as folder:
+        if model == "painter":
+            install_shapes(Path(folder) / "site")
         run = zoo.train(f"{model}.tiny", set=SETTINGS[model], out=Path(folder) / "run", quiet=True).folder
         shutil.rmtree(to, ignore_errors=True)
         shutil.copytree(run / RELEASE, to / RELEASE)
@@ -81,8 +108,16 @@ def generated(release: Path, options: list[dict[str, Any]]) -> list[dict[str, An
     with zoo.load(release, device="cpu") as model:
         if model.release.generation is None:
             return []
-        asked = [{"n": 2, "seed": seed, "first": first, **others} for seed, first in SEEDS for others in options]
-        return [{"asked": one, "samples": to_json(model.generate(**one))} for one in asked]
+        given = {name: to_json(value) for name, value in given_of(model, 2).items()}
+        asked = [
+            {"n": 2, "seed": seed, "first": first, **others, **given} for seed, first in SEEDS for others in options
+        ]
+        return [{"asked": one, "samples": to_json(model.generate(**arguments(one)))} for one in asked]
+
+
+def arguments(asked: dict[str, Any]) -> dict[str, Any]:
+    """What was asked, as the arguments of ``generate``."""
+    return {name: from_json(value) for name, value in asked.items()}
 
 
 def computed(release: Path) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def test_it_generates_the_same_samples(golden: Path) -> None:
     """Images within one level, text exactly."""
     with zoo.load(golden, device="cpu") as model:
         for entry in expected(golden)["generate"]:
-            made, kept = model.generate(**entry["asked"]), make.from_json(entry["samples"])
+            made, kept = model.generate(**make.arguments(entry["asked"])), make.from_json(entry["samples"])
             if isinstance(kept, list):
                 assert made == kept
             else:
