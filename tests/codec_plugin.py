@@ -111,7 +111,7 @@ pixels = zoo.Model(
     tasks=pixel_tasks,
     finish=fit_pixels,
     codec=zoo.Codec(context=BEFORE),
-    recipes={"tiny": Recipe(data="digits", steps=4, batch=64, precision="fp32")},
+    recipes={"tiny": Recipe(data=zoo.use("digits"), steps=4, batch=64, precision="fp32")},
 )
 latent = dataclasses.replace(
     pixels,
@@ -120,5 +120,5 @@ latent = dataclasses.replace(
     tasks=latent_tasks,
     finish=fit_latent,
     codec=latent_codec,
-    recipes={"tiny": Recipe(data="digits", steps=120, batch=64, precision="fp32", lr=1e-2, ema=0.9)},
+    recipes={"tiny": Recipe(data=zoo.use("digits"), steps=120, batch=64, precision="fp32", lr=1e-2, ema=0.9)},
 )

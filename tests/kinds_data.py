@@ -76,3 +76,17 @@ pairs = zoo.DataSet(
     train=COUNTS["train"],
     test=COUNTS["test"],
 )
+
+
+def load_clips(split: Split, folder: Path, options: zoo.ImageOptions) -> Mapping[str, NDArray[np.generic]]:
+    x = np.random.default_rng(COUNTS[split]).integers(0, 256, (COUNTS[split], *FORMS["dots"].shape)).astype(np.uint8)
+    return {"x": x, "other": x[:, 0]}
+
+
+clips = zoo.DataSet(
+    card=pairs.card,
+    options=zoo.ImageOptions,
+    sample=lambda options: zoo.Sample(FORMS["dots"], {"other": zoo.Image(1, 6, 8)}),
+    load=load_clips,
+)
+"""Videos of noise, with their first frames."""

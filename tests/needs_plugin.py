@@ -73,7 +73,7 @@ judged = zoo.Model(
     build=Net,
     objectives=(zoo.Objective(perceptual),),
     tasks=reconstruct,
-    recipes={"tiny": Recipe(data="digits", steps=6, batch=32, precision="fp32")},
+    recipes={"tiny": Recipe(data=zoo.use("digits"), steps=6, batch=32, precision="fp32")},
     needs=lambda recipe: {"features": recipe.judge},
 )
 judging = replace(judged, tasks=classify, needs={"features": "features.digits"})

@@ -127,7 +127,7 @@ of_sgd = zoo.Model(
     objectives=sgd,
     tasks=tasks,
     generate=zoo.OneShot("decode"),
-    recipes={"tiny": Recipe(data="digits", steps=20, batch=32, precision="fp32", lr=1e-2)},
+    recipes={"tiny": Recipe(data=zoo.use("digits"), steps=20, batch=32, precision="fp32", lr=1e-2)},
 )
 of_rmsprop = model(zoo.Objective(critic_loss, params=("critic",), optimiser=zoo.RMSprop(weight_decay=0.1)))
 of_lion = model(zoo.Objective(critic_loss, params=("critic",), optimiser=Lion, lr=1e-3))

@@ -58,7 +58,7 @@ mine = zoo.Model(
     objectives=(zoo.Objective(loss),),
     tasks=tasks,
     generate=zoo.Chain(zoo.Iterative("move", (0.0, 0.5, 1.0), steps=2), "decode"),
-    recipes={"tiny": zoo.Recipe(data="digits", steps=2, batch=8, precision="fp32")},
+    recipes={"tiny": zoo.Recipe(data=zoo.use("digits"), steps=2, batch=8, precision="fp32")},
 )
 """
 

@@ -88,7 +88,7 @@ mine = zoo.Model(
     objectives=objectives,
     tasks=tasks,
     generate=zoo.OneShot("decode"),
-    recipes={"tiny": Recipe(data="digits", steps=2, batch=8, precision="fp32")},
+    recipes={"tiny": Recipe(data=zoo.use("digits"), steps=2, batch=8, precision="fp32")},
     needs=needs,
 )
 """
@@ -360,8 +360,9 @@ def test_the_doctor_finds_it_too(case: str, plug: Plug) -> None:
 
 def test_the_doctor_looks_at_the_needs_of_every_recipe(plug: Plug) -> None:
     plug(
-        'recipes={"tiny": Recipe(data="digits", steps=2, batch=8, precision="fp32")},\n    needs=needs,',
-        'recipes={"tiny": Recipe(data="digits", batch=8), "big": Recipe(data="digits", features="features.big")},\n'
+        'recipes={"tiny": Recipe(data=zoo.use("digits"), steps=2, batch=8, precision="fp32")},\n    needs=needs,',
+        'recipes={"tiny": Recipe(data=zoo.use("digits"), batch=8),\n'
+        '    "big": Recipe(data=zoo.use("digits"), features="features.big")},\n'
         '    needs=lambda recipe: {"features": recipe.features},',
     )
     with raises(PluginError, "mine.big needs the release 'features.big' as 'features'"):

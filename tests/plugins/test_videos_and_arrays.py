@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image as Pillow
 
 import kinds_data
@@ -17,11 +18,14 @@ import zoo
 from conftest import Command, Shelf, few, one_error, plugged, python, raises
 from zoo import data, gallery
 from zoo.core.errors import ReleaseError, SettingError
+from zoo.data import fitting
 from zoo.evaluation.evaluated_model import DoesNotApply
 from zoo.media import animation, table
 from zoo.media.convert import from_batch
+from zoo.media.images import fitted
 from zoo.pipeline.verify import verify
 from zoo.release import read, seal
+from zoo.training.batches import Batches, augmentation
 
 NAMES = tuple(kinds_data.FORMS)
 STEPS = 120
@@ -30,7 +34,7 @@ STEPS = 120
 
 @pytest.fixture(autouse=True)
 def _known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    sets = {name: f"kinds_data:{name}" for name in (*NAMES, "pairs")}
+    sets = {name: f"kinds_data:{name}" for name in (*NAMES, "pairs", "clips")}
     models = {name: f"kinds_plugin:{name}" for name in ("flat", "asked")}
     with plugged(tmp_path_factory.mktemp("plugged"), data=sets, **models):
         yield
@@ -335,6 +339,55 @@ def test_what_is_given_is_in_the_card_the_gallery_and_the_metrics(asked: Path, t
         assert opened.n_frames == 5
     found = zoo.evaluate(asked, quiet=True)
     assert "distance" in {measurement.name for measurement in found.measurements}
+
+
+@pytest.mark.parametrize("options", [{"size": 4}, {"flip": True}, {"crop": 2}])
+def test_videos_are_resized_and_augmented_frame_by_frame(options: dict[str, Any]) -> None:
+    held = data.load("clips", "train")
+    made = data.load("clips", "train", **options)
+    x = made.sample.x
+    assert isinstance(x, zoo.Video)
+    assert x == zoo.Video(1, 5, *((4, 4) if "size" in options else (6, 8)))
+    assert made.sample["other"] == zoo.Image(1, x.height, x.width)
+    batches = Batches(made, 16, 0, torch.device("cpu"), **augmentation(made))
+    batch = batches.train(0, torch.zeros(()))
+    assert batch.x.shape == (16, *x.shape)
+    assert torch.equal(batch["other"], batch.x[:, 0])  # the first frame, changed alike
+    whole = torch.from_numpy(held.array[batch.index.numpy()]) / 255
+    if "flip" in options:
+        mirrored = (batch.x != whole).flatten(1).any(1)
+        assert torch.equal(batch.x[mirrored], whole[mirrored].flip(-1))
+        assert 0 < mirrored.sum() < 16
+    elif "crop" in options:
+        rows = torch.nn.functional.pad(whole, [2] * 4)
+        places = [(row, column) for row in range(5) for column in range(5)]
+        cut = [rows[..., row : row + 6, column : column + 8] for row, column in places]
+        for place in range(16):  # all frames of a video move alike
+            assert any(torch.equal(batch.x[place], one[place]) for one in cut)
+        assert not torch.equal(batch.x, whole)
+    else:
+        one = fitted(held.array[0, 3, 0], (4, 4), "crop", zoo.ImageOptions(size=4))
+        assert np.array_equal(made.array[0, 3, 0], one)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("x", np.zeros((4, 2), np.float64), "load gives the field 'x' as float64, and array is held as float32"),
+        ("x", np.full((4, 2), 4, np.float32), "with the value 4, which is above 3, the high of its form"),
+        ("x", np.full((4, 2), -2.5, np.float32), "with the value -2.5, which is below -2, the low of its form"),
+        ("clip", np.zeros((4, 5, 1, 6, 8), np.float32), "as float32, and video is held as uint8"),
+        ("clip", np.zeros((4, 5, 6, 8), np.uint8), "of shape (4, 5, 6, 8), and its form is (n, 5, 1, 6, 8)"),
+    ],
+)
+def test_fields_that_do_not_fit_are_one_line(field: str, value: np.ndarray, says: str) -> None:
+    sound = {
+        "x": np.zeros((4, 2), np.float32),
+        "clip": np.zeros((4, 5, 1, 6, 8), np.uint8),
+        "point": np.zeros((4, 4, 3), np.float32),
+    }
+    assert fitting.problem(kinds_data.PAIR, sound) == ""
+    assert says in fitting.problem(kinds_data.PAIR, {**sound, field: value})
 
 
 @only("dots", "moons")

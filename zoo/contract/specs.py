@@ -246,7 +246,7 @@ S = TypeVar("S", Image, Video, Text, Audio, LogMel, Array)
 FieldSpec = SampleSpec | Vector | Label
 """What a field of a sample beside the modelled one can be."""
 
-Spec = SampleSpec | Vector | Label | Noise | Number | Score
+Spec = Image | Video | Text | Audio | LogMel | Vector | Array | Label | Noise | Number | Score
 SPECS: dict[str, type[Spec]] = {
     spec.kind: spec for spec in (Image, Video, Text, Audio, LogMel, Array, Vector, Label, Noise, Number, Score)
 }

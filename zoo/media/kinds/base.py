@@ -148,7 +148,7 @@ class SampleKind(Kind[S]):
     tag: ClassVar[str]
     """What the Hugging Face Hub calls models that generate them."""
     default_count: ClassVar[int] = 16
-    """Samples that ``zoo generate`` makes unless told."""
+    """Samples that ``zoo generate`` makes by default."""
     card_count: ClassVar[int] = 1
     """Samples that the example of a model card generates, into a file that ends in `card_ending`."""
     card_ending: ClassVar[str] = ".wav"
