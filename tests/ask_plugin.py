@@ -158,7 +158,7 @@ def model(generate: object, title: str) -> zoo.Model:
 
 paint = model(zoo.OneShot("paint"), "Paints over an image")
 flow = model(zoo.Iterative("heun", even(8), steps=4), "Flow matching with Heun's steps and guidance")
-latent = model(zoo.Chain(zoo.Iterative("euler", even(8), steps=4), "decode"), "Flow of latents")
+drift = model(zoo.Chain(zoo.Iterative("euler", even(8), steps=4), "decode"), "Flow of latents")
 masked = model(zoo.Chain(zoo.Iterative("unmask", even(6), steps=3), "of_tokens"), "Masked tokens")
 
 

@@ -277,7 +277,7 @@ def plugged(folder: Path, *, data: Mapping[str, str] | None = None, **models: st
 
 
 STEPWISE = {name: f"step_plugin:{name}" for name in ("dots", "cells", "mist")} | {
-    name: f"ask_plugin:{name}" for name in ("paint", "flow", "latent", "masked", "sentence")
+    name: f"ask_plugin:{name}" for name in ("paint", "flow", "drift", "masked", "sentence")
 }
 """The models of step_plugin.py and ask_plugin.py."""
 

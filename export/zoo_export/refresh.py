@@ -48,7 +48,7 @@ def refresh(folder: Path) -> list[str]:
             for path in new.folder.iterdir():
                 shutil.copyfile(path, beside / path.name)
     changed = {name for name in {*old.files, *new.files} if old.files.get(name) != new.files.get(name)}
-    return sorted(changed | {MANIFEST})
+    return sorted(changed) or [MANIFEST]
 
 
 def _export(old: Release, folder: Path) -> Release:

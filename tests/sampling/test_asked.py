@@ -17,7 +17,7 @@ from zoo.core.errors import SettingError
 from zoo.release import read
 from zoo.runtime import OnnxBackend, derived, samples_of
 
-ASKED = ("paint", "flow", "latent", "masked", "sentence")
+ASKED = ("paint", "flow", "drift", "masked", "sentence")
 IMAGES = np.arange(2 * 64, dtype=np.uint8).reshape(2, 8, 8)
 
 
@@ -62,7 +62,7 @@ def test_the_signature_is_true(stepwise: Mapping[str, Path]) -> None:
 
     assert of("paint") == ["n=None", "seed=0", "first=0", "image", "strength=1.0"]
     assert of("flow") == ["n=None", "seed=0", "first=0", "label=None", "guidance=2.0", "steps=None"]
-    assert of("latent") == ["n=None", "seed=0", "first=0", "steps=None"]
+    assert of("drift") == ["n=None", "seed=0", "first=0", "steps=None"]
     assert of("sentence") == [
         "n=None", "seed=0", "first=0", "sharpness=1.0", "temperature=1.0", "top_k=0", "top_p=1.0", "prompt=''",
         "length=None",
@@ -127,7 +127,7 @@ def test_steps_thin_the_schedule(steps: int, stepwise: Mapping[str, Path]) -> No
         ("flow", {"guidance": 1e300}, ["guidance is inf"]),
         ("flow", {"guidance": [1.0, 2.0], "n": 3}, ["2 values of guidance for 3 samples"]),
         ("flow", {"steps": 9}, ["steps = 9", "from 1 to 8"]),
-        ("latent", {"steps": True}, ["steps = True"]),
+        ("drift", {"steps": True}, ["steps = True"]),
         ("sentence", {"sharpness": -1, "n": 1}, ["sharpness is -1", "at least 0"]),
     ],
 )

@@ -403,7 +403,7 @@ def test_options_of_other_types(key: str, value: Any, says: str, stepwise: Mappi
         model.generate(1, **{key: value})
 
 
-@pytest.mark.parametrize("name", few(tuple(STEPWISE), "dots", "mist", "latent"))
+@pytest.mark.parametrize("name", few(tuple(STEPWISE), "dots", "mist", "drift"))
 def test_they_survive_the_manifest(name: str, stepwise: Mapping[str, Path]) -> None:
     value = getattr(step_plugin if name in MODELS else ask_plugin, name).generate
     assert generation_from_json(json.loads(json.dumps(to_json(value))), "it") == value

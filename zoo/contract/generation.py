@@ -48,7 +48,7 @@ class Iterative(Checked):
 
     `task` takes states, ``time`` and, if it likes, ``until``: the points of the schedule where the step starts and
     ends, each a ``Vector(())``. It gives each state X as ``next_X``. A state that is a Noise starts as noise, any other
-    as zeros; a Noise that is no state is drawn anew in each step. The sample is the first output of the last step that
+    as zeros; a Noise that is no state is drawn again in each step. The sample is the first output of the last step that
     is no state, or else the first state.
     """
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, kw_only=True)
 class RunInfo:
-    """What a logger is told about a run when it starts or continues."""
+    """A run as a logger gets it when the run starts or continues."""
 
     name: str
     """The model and its recipe: ``"vae.mnist"``."""

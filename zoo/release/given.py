@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from zoo.core import files
 from zoo.core.errors import ReleaseError, one_line
 from zoo.release.folder import Release
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 FILE = "given.safetensors"
 """A tensor for each given input, (k, …), as graphs take it; sample i is generated from item i modulo k."""
@@ -19,6 +20,7 @@ FILE = "given.safetensors"
 
 def write(folder: Path, given: Mapping[str, NDArray[Any]]) -> None:
     """Write the given inputs of a run or a release into its folder."""
+    import numpy as np
     from safetensors.numpy import save
 
     files.write(folder / FILE, save({name: np.ascontiguousarray(array) for name, array in given.items()}))

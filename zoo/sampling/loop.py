@@ -91,7 +91,7 @@ def iterate(
 ) -> Array:
     """What an iterative loop makes: samples, or in a chain its first state; (n, …).
 
-    Noise that is no state is drawn anew in each step k, as step k of its stream. Raises :class:`SettingError` for
+    Noise that is no state is drawn again in each step k, as step k of its stream. Raises :class:`SettingError` for
     `steps` out of range; None takes those of the plan.
     """
     value = plan.loop

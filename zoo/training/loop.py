@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from zoo.contract import settings
 from zoo.media import kinds
 from zoo.plugin import RunInfo
 from zoo.training import checkpointing, checkpoints
@@ -99,7 +100,7 @@ def _report(run: TrainingRun) -> Iterator[Report | None]:
         folder=run.folder,
         step=run.state.step,
         steps=run.recipe.steps,
-        recipe=dataclasses.asdict(run.recipe),
+        recipe=settings.flat(run.recipe),
     )
     with Report(about, unit, run.options.loggers, quiet=run.options.quiet) as report:
         yield report

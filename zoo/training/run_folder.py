@@ -200,7 +200,7 @@ def described(folder: Path) -> dict[str, Any]:
         ):
             if not isinstance(value, kind):
                 raise TypeError(f"{value!r} is not {kind.__name__}")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise TrainingError(f"{path} is damaged: {error}. Start the run again with --force.") from error
     return dict(loaded)
 
