@@ -1,13 +1,18 @@
-"""The plugin contract: everything that a model plugin declares, and everything that zoo knows about a model.
+"""The plugin contract: everything that a plugin declares, and everything that zoo knows about it.
 
-A plugin is one frozen `Model` value. One entry point in the group ``zoo.models`` names it:
+A plugin is one frozen value, and one entry point that names it:
 
     [project.entry-points."zoo.models"]
-    vae = "zoo_autoencoders.vae:vae"
+    vae = "zoo_autoencoders.vae:vae"        # a Model: below
 
-An algorithm is an ordinary ``torch.nn.Module``, a few functions, and the `Model` that ties them together. Only
-recipes inherit from a class of zoo, and they are plain frozen dataclasses. This file imports neither torch nor
-numpy, so importing it is cheap.
+    [project.entry-points."zoo.data"]
+    mnist = "zoo_data.mnist:mnist"          # a DataSet: zoo/contract/data.py
+
+An algorithm is an ordinary ``torch.nn.Module``, a few functions, and the `Model` that ties them together. Its parts are
+values too: an `Objective` is a phase of training (zoo/contract/objective.py), a spec such as `Image` is the form of an
+input (specs.py), `OneShot` and its like say how samples are generated (generation.py), a `Codec` how they are
+compressed (codec.py). Only recipes and options of data inherit from a class of zoo, and they are plain frozen
+dataclasses. None of these files imports torch or numpy, so importing them is cheap.
 """
 
 from __future__ import annotations
@@ -59,46 +64,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
-    "AdamW",
-    "Array",
-    "Audio",
-    "AudioOptions",
-    "Autoregressive",
-    "Batch",
-    "Card",
-    "Chain",
-    "Codec",
-    "DataCard",
-    "DataSet",
-    "Image",
-    "ImageOptions",
-    "Inside",
-    "Iterative",
-    "KnownFile",
-    "Label",
-    "Loaded",
-    "LogMel",
-    "Metric",
-    "Model",
-    "Noise",
-    "Number",
-    "Objective",
-    "OneShot",
-    "Options",
-    "RMSprop",
-    "Recipe",
-    "RunInfo",
-    "Sample",
-    "Score",
-    "SetMetric",
-    "Task",
-    "Text",
-    "TextOptions",
-    "Use",
-    "Vector",
-    "Video",
-    "setting",
-    "use",
+    "AdamW", "Array", "Audio", "AudioOptions", "Autoregressive", "Batch", "Card", "Chain", "Codec", "DataCard",
+    "DataSet", "Image", "ImageOptions", "Inside", "Iterative", "KnownFile", "Label", "Loaded", "LogMel", "Metric",
+    "Model", "Noise", "Number", "Objective", "OneShot", "Options", "RMSprop", "Recipe", "RunInfo", "Sample", "Score",
+    "SetMetric", "Task", "Text", "TextOptions", "Use", "Vector", "Video", "setting", "use",
 ]  # fmt: skip
 
 
