@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import zoo
+from zoo.data import characters
+from zoo_data.digits import digits
 
 LATENT = 6
 LEVELS = 3
@@ -203,4 +209,99 @@ sentence = zoo.Model(
     tasks=text_tasks,
     generate=zoo.Autoregressive("step"),
     recipes={"tiny": Recipe(data=zoo.use("descriptions", length=8), steps=20, batch=16, precision="fp32")},
+)
+
+
+# Captions: digits with their names
+
+NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+VOCABULARY = " " + "".join(sorted({letter for name in NAMES for letter in name}))
+CAPTION = zoo.Text(VOCABULARY, 8)
+
+
+def load_named(split: str, folder: Path, options: zoo.ImageOptions) -> dict[str, NDArray[Any]]:
+    held = digits.load(split, folder, options)
+    captions = characters.rows((NAMES[label] for label in held["label"]), CAPTION)
+    return {"x": held["x"], "label": held["label"], "caption": captions}
+
+
+def load_captions(split: str, folder: Path, options: zoo.ImageOptions) -> dict[str, NDArray[Any]]:
+    """The same, in which the names are modelled."""
+    held = load_named(split, folder, options)
+    return {"x": held["caption"], "picture": held["x"]}
+
+
+named = dataclasses.replace(
+    digits,
+    sample=lambda options: zoo.Sample(zoo.Image(1, 8, 8), {"label": zoo.Label(10), "caption": CAPTION}),
+    load=load_named,
+)
+captions = dataclasses.replace(
+    digits,
+    sample=lambda options: zoo.Sample(CAPTION, {"picture": zoo.Image(1, 8, 8)}),
+    load=load_captions,
+    classes=(),
+)
+
+
+class Illustrator(nn.Module):
+    """An image from a caption and noise."""
+
+    def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
+        super().__init__()
+        self.sample, self.shape = sample, sample.form(zoo.Image).shape
+        self.text = sample["caption"]
+        self.words = nn.Embedding(self.text.classes, recipe.width)
+        self.layers = mlp(recipe.width * self.text.length + LATENT, 64, recipe.width)
+
+    def draw(self, caption: Tensor, z: Tensor) -> Tensor:
+        return self.layers(torch.cat([self.words(caption).flatten(1), z], 1)).sigmoid().unflatten(1, self.shape)
+
+
+def drawn(net: Illustrator, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    return {"error": F.mse_loss(net.draw(batch["caption"], torch.randn(len(batch.x), LATENT)), batch.x)}
+
+
+illustrate = zoo.Model(
+    card=paint.card,
+    build=Illustrator,
+    objectives=(zoo.Objective(drawn),),
+    tasks=lambda net: {
+        "draw": zoo.Task(net.draw, {"caption": net.text, "z": zoo.Noise((LATENT,))}, {"image": net.sample.x})
+    },
+    generate=zoo.OneShot("draw"),
+    recipes={"tiny": Recipe(data=zoo.use("named"), steps=30, batch=32, precision="fp32")},
+)
+
+
+class Describer(nn.Module):
+    """p(character | the one before, picture)."""
+
+    def __init__(self, recipe: Recipe, sample: zoo.Sample) -> None:
+        super().__init__()
+        self.sample, self.classes, self.picture = sample, sample.form(zoo.Text).classes, sample["picture"]
+        self.seen, self.words = nn.Linear(64, recipe.width), nn.Embedding(self.classes, recipe.width)
+        self.head = nn.Linear(recipe.width, self.classes)
+
+    def step(self, token: Tensor, picture: Tensor) -> Tensor:
+        return self.head((self.words(token) + self.seen(picture.flatten(1))).relu())
+
+
+def described(net: Describer, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
+    return {"nll": F.cross_entropy(net.step(batch.x[:, 0], batch["picture"]), batch.x[:, 1])}
+
+
+describe = zoo.Model(
+    card=paint.card,
+    build=Describer,
+    objectives=(zoo.Objective(described),),
+    tasks=lambda net: {
+        "step": zoo.Task(
+            net.step,
+            {"token": zoo.Label(net.classes), "picture": net.picture},
+            {"logits": zoo.Vector((net.classes,))},
+        )
+    },
+    generate=zoo.Autoregressive("step"),
+    recipes={"tiny": Recipe(data=zoo.use("captions"), steps=30, batch=32, precision="fp32")},
 )

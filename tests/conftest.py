@@ -277,9 +277,12 @@ def plugged(folder: Path, *, data: Mapping[str, str] | None = None, **models: st
 
 
 STEPWISE = {name: f"step_plugin:{name}" for name in ("dots", "cells", "mist")} | {
-    name: f"ask_plugin:{name}" for name in ("paint", "flow", "drift", "masked", "sentence")
+    name: f"ask_plugin:{name}" for name in ("paint", "flow", "drift", "masked", "sentence", "illustrate", "describe")
 }
 """The models of step_plugin.py and ask_plugin.py."""
+
+STEPWISE_DATA = {name: f"ask_plugin:{name}" for name in ("named", "captions")}
+"""The data sets of ask_plugin.py."""
 
 
 class Stepwise(Mapping[str, Path]):
@@ -291,7 +294,7 @@ class Stepwise(Mapping[str, Path]):
 
     def __getitem__(self, name: str) -> Path:
         if name in STEPWISE and name not in self._runs:
-            with plugged(self.site, **STEPWISE):
+            with plugged(self.site, data=STEPWISE_DATA, **STEPWISE):
                 self._runs[name] = self.shelf.run(name)
         return self._runs[name]
 

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import zoo
-from conftest import STEPWISE, plugged, raises
+from conftest import STEPWISE, STEPWISE_DATA, Command, plugged, raises
 from zoo.core.errors import SettingError
 from zoo.release import read
 from zoo.runtime import OnnxBackend, derived, samples_of
 
-ASKED = ("paint", "flow", "drift", "masked", "sentence")
+ASKED = ("paint", "flow", "drift", "masked", "sentence", "illustrate", "describe")
 IMAGES = np.arange(2 * 64, dtype=np.uint8).reshape(2, 8, 8)
 
 
@@ -27,7 +28,8 @@ def folder(request: pytest.FixtureRequest, stepwise: Mapping[str, Path]) -> Path
 
 
 def options(folder: Path) -> dict[str, Any]:
-    return {"image": IMAGES[:1]} if read(folder).plan.given() else {}  # type: ignore[union-attr]
+    examples: dict[str, Any] = {"image": IMAGES[:1], "picture": IMAGES[0], "caption": "seven"}
+    return {name: examples[name] for name in read(folder).plan.given()}  # type: ignore[union-attr]
 
 
 def test_samples_are_the_same_alone_in_a_batch_and_in_torch_and_onnx(
@@ -41,7 +43,7 @@ def test_samples_are_the_same_alone_in_a_batch_and_in_torch_and_onnx(
         other = model.generate(5, seed=4, **given)
         assert not np.array_equal(together, other)
 
-    with plugged(tmp_path, **STEPWISE), zoo.load(folder, backend="torch") as again:
+    with plugged(tmp_path, data=STEPWISE_DATA, **STEPWISE), zoo.load(folder, backend="torch") as again:
         in_torch = again.generate(5, seed=3, **given)
     if isinstance(together, list):
         assert together == in_torch
@@ -138,6 +140,34 @@ def test_what_cannot_be_asked_is_one_line(
         model.generate(**asked)
 
 
+def test_captions_are_padded_as_those_of_the_data_are(
+    stepwise: Mapping[str, Path], zoo_call: Command, tmp_path: Path
+) -> None:
+    with zoo.load(stepwise["illustrate"] / "release") as model:
+        two = model.generate(caption=["seven", "two"])
+        assert np.array_equal(two[:1], model.generate(caption="seven   "))
+        assert not np.array_equal(two[0], model.generate(caption="two")[0])
+        with raises(SettingError, "caption has 9 characters; at most 8"):
+            model.generate(caption="seventeen")
+        with raises(SettingError, "'S' is not one of"):
+            model.generate(caption="Seven")
+    done = zoo_call(
+        "generate", stepwise["illustrate"] / "release", "--caption", "seven", "--caption", "two", "-o", "x.npy"
+    )
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(np.load(tmp_path / "x.npy"), two)
+
+
+def test_a_text_is_written_from_an_image(stepwise: Mapping[str, Path], zoo_call: Command, tmp_path: Path) -> None:
+    Image.fromarray(IMAGES[1]).save(tmp_path / "digit.png")
+    words = ("generate", stepwise["describe"] / "release", "--picture", "digit.png", "--length", "5", "--prompt", "se")
+    done = zoo_call(*words)
+    assert done.returncode == 0, done.stderr
+    with zoo.load(stepwise["describe"] / "release") as model:
+        assert done.stdout == model.generate(1, picture=IMAGES[1], prompt="se", length=5)[0] + "\n"
+    assert "Set picture" in zoo_call(*words[:2]).stderr
+
+
 def test_a_task_takes_its_numbers_or_their_defaults(stepwise: Mapping[str, Path]) -> None:
     with zoo.load(stepwise["paint"] / "release") as model:
         z = np.zeros((2, 6), np.float32)
@@ -158,7 +188,7 @@ def test_samples_of_a_release_are_made_of_what_it_holds(stepwise: Mapping[str, P
 
 
 def test_a_quantised_release_keeps_what_its_samples_are_made_of(stepwise: Mapping[str, Path], tmp_path: Path) -> None:
-    with plugged(tmp_path, **STEPWISE):
+    with plugged(tmp_path, data=STEPWISE_DATA, **STEPWISE):
         folder = zoo.export(stepwise["paint"], tmp_path / "fp16", quantize="fp16")
     assert (folder / "given.safetensors").read_bytes() == (
         stepwise["paint"] / "release" / "given.safetensors"

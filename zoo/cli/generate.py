@@ -179,7 +179,7 @@ def _given(plan: Plan, options: dict[str, Any], fit: str | None, background: str
 
 def _items(plan: Plan, options: dict[str, Any], background: str) -> int:
     """How many items are given of the input that has most: a file may hold several. 0 if none is given."""
-    from zoo.media.convert import to_batch
+    from zoo.sampling.generation import given_batch
 
-    specs = {name: spec for name, spec in plan.inputs("given").items() if name in options}
-    return max((len(to_batch(options[name], spec, name, background)) for name, spec in specs.items()), default=0)
+    given = (plan.options[name] for name in plan.given() if name in options)
+    return max((len(given_batch(option, options[option.name], background)) for option in given), default=0)

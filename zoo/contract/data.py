@@ -224,10 +224,10 @@ class DataSet(Checked):
     load: Callable[[Any, Path, Any], Any]
     """``load(split, folder, options)`` reads the split ``"train"`` or ``"test"``, and returns the array of each field
     by name, or a :class:`Loaded`. `folder` is the data folder, where the `files` of the split are by now, or the user's
-    own DIR or FILE. Images: uint8 (n, c, h, w), or a :class:`zoo.data.stream.Stream`. Labels: integers (n,). Modelled
-    text: indices into the vocabulary, (n,), from which windows are drawn; another field of text: rows (n, length),
-    padded at the end with the vocabulary's first character. Audio clips: int16 (n, samples). Spectrograms: float32
-    (n, bands, frames). Vectors: their own shape and dtype. zoo checks that every array has its form."""
+    own DIR or FILE. Images: uint8 (n, c, h, w), or a :class:`zoo.data.stream.Stream`. Labels: integers (n,). Text:
+    indices into the vocabulary, rows (n, length), padded at the end with the vocabulary's first character; or, where
+    one long text is modelled, (n,), from which windows are drawn. Audio clips: int16 (n, samples). Spectrograms:
+    float32 (n, bands, frames). Vectors: their own shape and dtype. zoo checks that every array has its form."""
     sample: Callable[[Any], Sample] | None = None
     """``sample(options)`` returns the form of the fields that `load` gives. None where only the data says it."""
     options: type[Options] = Options

@@ -31,9 +31,9 @@ class DataSplit:
     """The form of one sample."""
     fields: Mapping[str, Field] = field(repr=False)
     """The array of each field of the sample, or the :class:`~zoo.data.stream.Stream` that reads it. Images: uint8
-    (n, c, h, w). Modelled text: the characters of the split in order, uint8 or uint16 (n,); other text: uint8 or uint16
-    (n, length). Audio clips: int16 (n, samples), or float32 (n, bands, frames). Videos: uint8 (n, frames, c, h, w).
-    Arrays: float32 (n, *shape). Labels: int64 (n, …)."""
+    (n, c, h, w). One long text that is modelled: its characters in order, uint8 or uint16 (n,); other text: uint8 or
+    uint16 (n, length). Audio clips: int16 (n, samples), or float32 (n, bands, frames). Videos: uint8
+    (n, frames, c, h, w). Arrays: float32 (n, *shape). Labels: int64 (n, …)."""
     source: str
     """One line: the origin of the data, and the citation."""
     licence: str
@@ -49,15 +49,20 @@ class DataSplit:
     """The options with which it was loaded."""
 
     def __len__(self) -> int:
-        """Return the number of images, audio clips, or windows of ``sample.x.length`` characters.
+        """Return the number of images, audio clips, texts, or windows of ``sample.x.length`` characters of one text.
 
         Window i of a text starts at ``i * (length - 1)`` and shares one character with the next window. So a model that
         predicts window[1:] from window[:-1] predicts every character but the first exactly once. An incomplete window
         at the end is dropped.
         """
-        if isinstance(self.sample.x, Text):
-            return (len(self.x) - 1) // (self.sample.x.length - 1)
-        return len(self.x)
+        text = self.windows
+        return len(self.x) if text is None else (len(self.x) - 1) // (text.length - 1)
+
+    @property
+    def windows(self) -> Text | None:
+        """The form of the windows into which one long text is cut; None for samples that are texts of their own."""
+        x, form = self.x, self.sample.x
+        return form if isinstance(form, Text) and not isinstance(x, Stream) and x.ndim == 1 else None
 
     @property
     def x(self) -> Field:
@@ -77,7 +82,7 @@ class DataSplit:
         return held.read(indices) if isinstance(held, Stream) else held[indices]
 
     def take(self, positions: NDArray[np.int64]) -> DataSplit:
-        """Return a split of only the samples at `positions`, int64 (m,), in that order. Not for text."""
+        """Return a split of only the samples at `positions`, int64 (m,), in that order. Not for windows of one text."""
         chosen = {
             name: held.take(positions) if isinstance(held, Stream) else held[positions]
             for name, held in self.fields.items()
@@ -92,9 +97,8 @@ class DataSplit:
         import numpy as np
 
         index = np.arange(len(self)) % len(other)
-        if isinstance(other.sample.x, Text) and not isinstance(other.x, Stream):
-            length = other.sample.x.length
-            held: Field = other.x[index[:, None] * (length - 1) + np.arange(length)]
+        if text := other.windows:
+            held: Field = other.read(index[:, None] * (text.length - 1) + np.arange(text.length))
         else:
             held = other.take(index).x
         sample = dataclasses.replace(self.sample, fields={**self.sample.fields, name: other.sample.x})

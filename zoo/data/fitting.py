@@ -30,11 +30,11 @@ def problem(sample: Sample, fields: Mapping[str, Any]) -> str:
         return f"load gives no field {lacking[0]!r}; it gives {', '.join(fields) or 'none'}"
     if more := [name for name in fields if name not in forms]:
         return f"load gives the field {more[0]!r}, and the sample has only {', '.join(forms)}"
-    windows = isinstance(sample.x, Text)
+    windows = isinstance(sample.x, Text) and getattr(fields["x"], "ndim", 0) == 1
     if windows and sample.fields:
         return (
-            "x is text, from which windows are drawn, and so it can have no other fields; the sample has "
-            + ", ".join(sample.fields)
+            "x is one long text, from which windows are drawn, and so it can have no other fields; the sample has "
+            f"{', '.join(sample.fields)}. Give a text for each sample, of shape (n, {sample.x.shape[0]})"
         )
     for name, spec in forms.items():
         if wrong := _problem(fields[name], spec, windows and name == "x"):

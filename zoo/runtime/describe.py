@@ -64,6 +64,8 @@ def describe_option(option: Option) -> str:
         return f"{takes(option.spec)}; one, or one a sample; by default the sample's index modulo the classes"
     if option.what == "given":
         assert option.spec is not None
+        if isinstance(option.spec, Text):
+            return f"text of at most {option.spec.length} characters; one, or one a sample"
         return f"{takes(option.spec)}; one, or one a sample"
     if option.what == "number" and option.spec is not None:
         return f"{option.help}: {takes(option.spec)}" if option.help else takes(option.spec)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from zoo.contract.generation import DDIM, Autoregressive, Iterative
 from zoo.contract.generation_plan import RESERVED, USUAL, Form, Option, Plan
-from zoo.contract.specs import Label, Number, Text
+from zoo.contract.specs import Label, Number, Spec, Text
 from zoo.core import memory, philox
 from zoo.core.arguments import check_count, is_integer
 from zoo.core.errors import SettingError, suggest
@@ -99,7 +99,7 @@ def generate(
     for name, value in options.items():
         if name not in plan.options:
             raise _unknown(plan, name, value)
-    given = {name: _given(plan.options[name], options, background) for name in plan.given()}
+    given = {name: given_batch(plan.options[name], options.get(name), background) for name in plan.given()}
     n = max((len(value) for value in given.values()), default=1) if n is None else n
     seed, first, n = philox.checked(seed, first, n)
     sampling = SamplingParams(**{name: options[name] for name in vars(ALL) if name in options})
@@ -164,11 +164,26 @@ def _spread(batch: Array, indices: NDArray[np.int64], name: str) -> Array:
     return np.repeat(batch, len(indices), axis=0) if len(batch) != len(indices) else batch
 
 
-def _given(option: Option, options: Mapping[str, Any], background: str) -> Array:
-    if options.get(option.name) is None:
+def given_batch(option: Option, value: Any, background: str = "white") -> Array:
+    """What is given for an option, as the batch that a graph takes: one item, or one for each sample.
+
+    Raises :class:`SettingError` where nothing is given, and for what does not fit.
+    """
+    if value is None:
         raise SettingError(f"This model generates from {_article(option)}. Set {option.name}.")
     assert option.spec is not None
-    return to_batch(options[option.name], option.spec, option.name, background)
+    return to_batch(_padded(value, option.spec, option.name), option.spec, option.name, background)
+
+
+def _padded(value: Any, spec: Spec, name: str) -> Any:
+    """Texts that are shorter than a spec's, padded with the first character of its vocabulary, as those of data are."""
+    if isinstance(value, (list, tuple)):
+        return [_padded(item, spec, name) for item in value]
+    if not isinstance(spec, Text) or not isinstance(value, str):
+        return value
+    if len(value) > spec.length:
+        raise SettingError(f"{name} has {len(value)} characters; at most {spec.length} are possible.")
+    return value.ljust(spec.length, spec.vocabulary[0])
 
 
 def _article(option: Option) -> str:

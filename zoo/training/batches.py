@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo.contract.data import ImageOptions
-from zoo.contract.specs import Image, Text, Video
+from zoo.contract.specs import Image, Video
 from zoo.core.errors import SettingError
 from zoo.data import DataSplit
 from zoo.data.data_split import alike
@@ -179,7 +179,7 @@ class _Source:
         self._streams = {name: held for name in names if isinstance(held := data.fields[name], Stream)}
         self.streamed = tuple(self._streams)
         self._held = {name: _kept(data, name).to(device) for name in names if name not in self._streams}
-        self._text = data.sample.x if isinstance(data.sample.x, Text) else None
+        self._text = data.windows
         self._seed, self._device = seed, device
         self.count = len(data)
         self._starts = len(data.x) - self._text.length + 1 if self._text else self.count
@@ -252,11 +252,11 @@ def split(data: DataSplit, recipe: Recipe) -> tuple[DataSplit, DataSplit | None]
         data = data.take(left)
     if not recipe.validation:
         return data, None
-    windows = isinstance(data.sample.x, Text)
-    if recipe.validation + windows >= len(data):  # the last window of text needs one more character
+    text = data.windows
+    if recipe.validation + (text is not None) >= len(data):  # the last window of text needs one more character
         raise SettingError(f"validation = {recipe.validation} leaves nothing to train on: {data.name} has {len(data)}.")
-    if isinstance(data.sample.x, Text) and not isinstance(data.x, Stream):
-        cut = len(data.x) - recipe.validation * (data.sample.x.length - 1) - 1
+    if text is not None and not isinstance(data.x, Stream):
+        cut = len(data.x) - recipe.validation * (text.length - 1) - 1
         kept, held = data.x[:cut], data.x[cut:]
         return dataclasses.replace(data, fields={"x": kept}), dataclasses.replace(data, fields={"x": held})
     order = torch.randperm(
