@@ -86,7 +86,7 @@ def _along(model: LoadedModel, plan: Plan, given: Mapping[str, Array]) -> Mappin
 
     def run(task: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         if task == name:
-            seen.append(inputs)
+            seen.append(dict(inputs))
         return model.backend.run(task, inputs)
 
     generation.sample(run, plan, indices, SEED, asked, generation.Request())

@@ -40,14 +40,22 @@ ANGLES = ("Sin", "Cos")
 """Operators whose arguments stay in float32: in float16 a position of 3,000 has no fraction."""
 
 
-def half(graph: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    """Convert a task's graph to float16, except the angles of positions. Raises :class:`ExportError` on failure."""
+SAMPLER = ("Add", "Clip", "Div", "Gather", "Max", "Min", "Mul", "Neg", "Pow", "Reciprocal", "Sqrt", "Sub")
+"""Operators of a sampler's own arithmetic, which stays in float32: it takes differences of numbers that are near 1."""
+
+
+def half(graph: onnx.ModelProto, name: str, sampler: bool = False) -> onnx.ModelProto:
+    """Convert a task's graph to float16, except the angles of positions, and the arithmetic of a `sampler`.
+
+    Raises :class:`ExportError` on failure.
+    """
     with _quiet(name, "fp16"):
         graph = _simpler(graph)
         angles = [node.output[0] for node in graph.graph.node if node.op_type in ANGLES]
         inputs, outputs = ([value.name for value in side] for side in (graph.graph.input, graph.graph.output))
         rest = Extractor(graph).extract_model([*inputs, *angles], outputs) if angles else graph
-        made = ONNXModel(float16.convert_float_to_float16(rest, keep_io_types=True))
+        blocked = [*float16.DEFAULT_OP_BLOCK_LIST, *(SAMPLER if sampler else ())]
+        made = ONNXModel(float16.convert_float_to_float16(rest, keep_io_types=True, op_block_list=blocked))
         if angles:
             before = Extractor(graph).extract_model(inputs, angles).graph
             kept = {"", *inputs, *angles}

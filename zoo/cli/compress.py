@@ -20,7 +20,7 @@ Fit = Literal["crop", "pad"]
 @source
 @click.argument("inputs", nargs=-1, required=True, metavar="FILE…", type=click.Path())
 @click.option("--fit", type=click.Choice(["crop", "pad"]), help="Cut or pad images of another size, and resize them.")
-@output("The compressed file.  [default: NAME.zooc]")
+@output("The compressed file.  [default: the name of the first FILE, in .zooc]")
 @backend
 def compress_command(
     source: str,
@@ -37,7 +37,7 @@ def compress_command(
     """
     import zoo
     from zoo.codec import SUFFIX
-    from zoo.core.errors import SettingError
+    from zoo.core.errors import DataError, SettingError
     from zoo.media import kinds
     from zoo.media.convert import fitted
 
@@ -47,10 +47,14 @@ def compress_command(
         unit = kind.unit
         if fit and not kind.pixels:
             raise SettingError(f"--fit is for images and videos, and {model.name} models {unit}. Leave it out.")
-        output = output or Path(f"{model.name}{SUFFIX}")
+        paths = [files.expand(name) for name in inputs]
+        output = output or Path(f"{paths[0].stem}{SUFFIX}")
+        if output.suffix != SUFFIX:
+            raise SettingError(f"{str(output)!r} ends in {output.suffix or 'nothing'!r}; it must end in {SUFFIX}.")
+        if lacking := next((path for path in paths if not path.exists()), None):
+            raise DataError(f"{lacking} does not exist. Check the path.")
         files.check_outside_releases(output)
         files.check_free(output, force)
-        paths = [files.expand(name) for name in inputs]
         samples = fitted(paths, x, model.release.background, fit) if fit else paths
         with _Bar("Compressing", unit) as bar:
             data = model.compress(samples, progress=bar)

@@ -52,7 +52,7 @@ class Coding:
         symbols, frequencies = codec.symbols(release.tasks), tensor(codec.tables)
         if wrong := problem(frequencies, codec, symbols):
             raise ReleaseError(
-                f"{release.name}: the tables {codec.tables!r} of its codec {wrong}. Get the release again."
+                f"{release.name}: the tables {codec.tables!r} of its codec {wrong}. It cannot compress this sample."
             )
         return cls(release, codec, Tables(frequencies, codec, symbols))
 
@@ -76,7 +76,7 @@ class Coding:
             if not (part.min() >= 0 and part.max() < symbols.classes):
                 raise ReleaseError(
                     f"{self.release.name}: {self.codec.encode} gives symbols from {part.min()} to {part.max()}, and "
-                    f"must give 0 to {symbols.classes - 1}. Get the release again."
+                    f"must give 0 to {symbols.classes - 1}. It cannot compress this sample."
                 )
             found.append(part)
             done += len(part)

@@ -97,7 +97,7 @@ def _check_name(metric: OwnMetric) -> None:
     said = f"{type(metric).__name__}: the name {metric.name!r}"
     if not names.RECIPE.fullmatch(metric.name):
         raise PluginError(f"{said} is not allowed. It may have letters, digits, '.', '-' and '_'.")
-    if metric.name in names.ZOO_METRICS:
+    if metric.name.lower() in names.ZOO_METRICS:
         raise PluginError(
             f"{said} is that of one of zoo's own metrics, which every model can have. "
             f"Choose another, such as 'own_{metric.name}'."

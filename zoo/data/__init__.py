@@ -56,8 +56,8 @@ def named(name: str) -> DataSet:
     from zoo import registry
 
     if ":" in name and name.partition(":")[0] in registry.plugins(registry.DATA):
-        names = ", ".join(row.name for row in registry.data_rows() if not row.place)
-        raise DataError(f"{name!r} is your own data, not a named data set. Name one of {names}.")
+        kind, names = name.partition(":")[0], ", ".join(row.name for row in registry.data_rows() if not row.place)
+        raise DataError(f"{name!r} is your own data, not a named data set. Name its kind, {kind}, or one of {names}.")
     known = data_set(name)
     return known
 

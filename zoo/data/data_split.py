@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.contract.data import ImageOptions, Options, Split
 from zoo.contract.specs import FieldSpec, Image, Sample, Text, Video
+from zoo.core import memory
 from zoo.data.stream import Stream
 
 if TYPE_CHECKING:
@@ -150,6 +152,12 @@ def resized(data: DataSplit, options: ImageOptions) -> DataSplit:
     if not options.size or not isinstance(x, (Image, Video)) or (x.height, x.width) == (options.size, options.size):
         return data
     fields, forms = dict(data.fields), {"x": x, **data.sample.fields}
+    held = [array for name in alike(data.sample) if not isinstance(array := fields[name], Stream)]
+    memory.check(
+        sum(math.prod(array.shape[:-2]) * options.size**2 for array in held),
+        f"{len(data):,} images of {data.name} at data.size = {options.size}",
+        "Set a smaller data.size.",
+    )
     for name in alike(data.sample):
         fields[name] = _resized(fields[name], options)
         form = forms[name]

@@ -26,8 +26,10 @@ def frequencies(counts: Tensor) -> Tensor:
             f"zoo.frequencies takes integer counts of 1 to {TOTAL:,} symbols along the last axis, and got "
             f"{str(counts.dtype).removeprefix('torch.')} {tuple(counts.shape)}."
         )
-    if counts.numel() and (int(counts.min()) < 0 or int(counts.max()) > 2**30):
-        raise PluginError("zoo.frequencies takes counts from 0 to 2**30, and got others. Divide them, rounding up.")
+    if counts.numel() and int(counts.min()) < 0:
+        raise PluginError(f"zoo.frequencies takes counts of at least 0, and got {int(counts.min())}.")
+    if counts.numel() and int(counts.max()) > 2**30:
+        raise PluginError(f"zoo.frequencies takes counts up to 2**30, and got {int(counts.max())}. Divide them.")
     counts = counts.long()
     counts = torch.where(counts.sum(-1, keepdim=True) == 0, 1, counts)
     total = counts.sum(-1, keepdim=True)  # (…, 1)

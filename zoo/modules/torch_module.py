@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,14 @@ def build(
     model declares frozen are so, and in eval mode.
     """
     if needs is None:
-        needs = {key: _held(of_release(release), release.name) for key, release in needed(model, recipe, name).items()}
+        needs = _loaded(model, recipe, name)
+    with suppress(ValueError):  # a function in C may have no signature
+        try:
+            inspect.signature(model.build).bind(recipe, sample, **needs)
+        except TypeError as error:
+            also = "".join(f", {key}" for key in needs)
+            why = f"build(recipe, sample{also}) cannot be called so: {error}. The keys of needs are arguments of build"
+            raise registry.fault(registry.split(name)[0], why, model.build) from error
     try:
         with torch.random.fork_rng(devices=[]):  # the caller's generator does not change
             torch.manual_seed(derive_seed(recipe.seed, "weights"))
@@ -123,6 +132,18 @@ def _model(name: str, purpose: str) -> Model:
     if plugin not in registry.plugins():
         raise NotFoundError(f"{purpose}, and no plugin of {plugin!r} is installed. Install the one that has it.")
     return registry.load(plugin)
+
+
+def _loaded(model: Model, recipe: Recipe, name: str) -> dict[str, nn.Module]:
+    """The modules of the releases that a model needs; :class:`PluginError` for one that torch cannot load."""
+    found = {}
+    for key, release in needed(model, recipe, name).items():
+        try:
+            found[key] = _held(of_release(release), release.name)
+        except ZooError as error:
+            said = f"{name} needs the release {release.name!r} as {key!r}: {error}"
+            raise registry.fault(registry.split(name)[0], said, model.build) from error
+    return found
 
 
 def remove_parametrizations(module: nn.Module) -> nn.Module:

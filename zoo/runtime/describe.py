@@ -49,7 +49,7 @@ def describe_generate(model: str, plan: Plan | None) -> tuple[str, Signature]:
     lines = [
         f"Generate samples of {model}.",
         "",
-        "n: how many; by default as many as are given, or 1.",
+        "n: how many; by default as many as are given or listed, or 1.",
         "seed, first: the samples first … first + n − 1 of the seed; each depends only on these and on what is asked.",
     ]
     lines += [f"{name}: {describe_option(option)}." for name, option in plan.options.items()]

@@ -132,7 +132,8 @@ class LoadedModel:
         """Generate samples `first` … `first` + `n` − 1 of `seed`: ``model.generate(n=None, *, seed=0, first=0, …)``.
 
         ``help(model.generate)`` has the options of this model. A sample depends only on the seed, its index and what is
-        asked, not on the batch or, up to rounding, on the backend. `n` is by default as many as are given, or 1.
+        asked, not on the batch or, up to rounding, on the backend. Without `n` there are as many as are given or
+        listed, or 1.
         """
         if "generate" not in self._described:
             self._described["generate"] = describe_generate(self.name, self.release.plan)

@@ -92,15 +92,18 @@ def generate(
 ) -> Any:
     """The samples `first` … `first` + `n` − 1 of a seed, converted by :func:`zoo.media.convert.from_batch`.
 
-    `options` are those of ``plan.options``; `n` is by default as many as are given, or 1. Raises :class:`SettingError`
-    for an option that the model does not have, for a value that it cannot have, and for a given input that is missing.
+    `options` are those of ``plan.options``; `n` is by default as many as are given or listed, or 1. Raises
+    :class:`SettingError` for an option that the model does not have, for a value that it cannot have, and for a given
+    input that is missing.
     """
     options = {name: value for name, value in options.items() if value is not None}
     for name, value in options.items():
         if name not in plan.options:
             raise _unknown(plan, name, value)
     given = {name: given_batch(plan.options[name], options.get(name), background) for name in plan.given()}
-    n = max((len(value) for value in given.values()), default=1) if n is None else n
+    if n is None:  # as many as are given, or asked for by a list of labels or numbers
+        lists = (options[name] for name in plan.asked() if name in options and name not in given)
+        n = max([1, *map(len, given.values()), *(len(value) for value in lists if hasattr(value, "__len__"))])
     seed, first, n = philox.checked(seed, first, n)
     sampling = SamplingParams(**{name: options[name] for name in vars(ALL) if name in options})
     tokens, length = None, 0

@@ -10,7 +10,7 @@ from torch import nn
 
 from zoo.contract.generation_plan import Plan
 from zoo.contract.own_metrics import at_checkpoints
-from zoo.core.errors import ZooError, one_line
+from zoo.core.errors import PluginError, ZooError, one_line
 from zoo.media import display, kinds
 from zoo.modules import derive_seed
 from zoo.modules.torch_backend import TorchBackend
@@ -72,16 +72,17 @@ def _finish(run: TrainingRun, module: nn.Module) -> None:
         with torch.no_grad():
             assert run.model.finish is not None
             run.model.finish(module, run.batches.in_order(), run.recipe)
-    except ZooError:
-        raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ZooError) and not isinstance(error, PluginError):
+            raise
         raise fault(
             split_name(run.name)[0],
-            f"the function 'finish' of {run.name} fails at step {run.state.step}: {one_line(error)[:200]}. "
+            f"the function 'finish' of {run.name} fails at step {run.state.step}: {one_line(error)[:300].rstrip('.')}. "
             "Try other settings or data; ZOO_DEBUG=1 shows the traceback",
             error,
             run.model.finish,
         ) from error
+    run.check_frozen(module, "the function `finish`")
     if run.model.codec is not None:
         plugin, tasks = split_name(run.name)[0], run.model.tasks(module)
         rehearsal.check_codec(plugin, run.model, module, tasks, run.sample, run.model.finish)

@@ -50,9 +50,9 @@ class Report:
         for name, logger in list(self._loggers.items()):
             try:
                 getattr(logger, method)(*values)
-            except Exception as error:  # whatever it is, the run is worth more than its log
+            except (Exception, SystemExit) as error:  # whatever it is, the run is worth more than its log
                 del self._loggers[name]
-                with suppress(Exception):
+                with suppress(Exception, SystemExit):
                     logger.close(False)
                 self.say(f"The logger {name!r} failed and is dropped; the run goes on: {one_line(error)[:200]}")
 

@@ -67,7 +67,7 @@ def of_batch(metric: Metric, module: nn.Module, batch: Batch, number: int, recip
         if isinstance(found, Tensor) and found.shape == batch.index.shape and not found.is_complex():
             values: NDArray[np.float64] = found.double().cpu().numpy()
             return values
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"The metric {metric.name!r} fails: {one_line(error)[:200]}.") from error
     gave = type(found).__name__
     if isinstance(found, Tensor):

@@ -86,6 +86,7 @@ def rehearse(
             module.zero_grad(set_to_none=True)
         module = remove_parametrizations(module.cpu().eval())
         _try_tasks(plugin, model, module, sample, recipe.steps >= LONG if graphs is None else graphs, trace)
+        _try_symbols(plugin, model, module, tasks, sample)
 
 
 def tiny(plugin: str, *, graphs: bool, trace: Trace = tracing.program) -> str:
@@ -194,3 +195,21 @@ def _try_tasks(plugin: str, model: Model, module: nn.Module, sample: Sample, gra
         except ExportError as error:
             message = str(error)
             raise fault(plugin, message[:1].lower() + message[1:], error, task.method) from error
+
+
+def _try_symbols(plugin: str, model: Model, module: nn.Module, tasks: Mapping[str, Task], sample: Sample) -> None:
+    """Raise :class:`PluginError` if a codec's symbols of examples are out of range."""
+    codec = declarations.codec(plugin, model, module, tasks, sample)
+    if codec is None:
+        return
+    task, symbols = tasks[codec.encode], codec.symbols(tasks)
+    with torch.no_grad():
+        made = task.method(torch.from_numpy(example(sample.x, 3, 0)))
+    found = made[0] if isinstance(made, tuple) else made
+    if not 0 <= int(found.min()) <= int(found.max()) < symbols.classes:
+        raise fault(
+            plugin,
+            f"the task {codec.encode!r} of the codec gives symbols from {int(found.min())} to {int(found.max())}, and "
+            f"must give 0 to {symbols.classes - 1}",
+            task.method,
+        )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
+
+import numpy as np
 
 from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import Sample
@@ -58,8 +61,9 @@ def value(metric: SetMetric, samples: Any, test: Mapping[str, Any]) -> float:
     """The metric of generated samples. Raises :class:`PluginError` if it raises or returns no real number, and
     :class:`EvaluationError` if this number is not finite."""
     try:
-        found: Any = metric.fn(samples, test)
-    except Exception as error:
+        with _read_only(samples, *test.values()):
+            found: Any = metric.fn(samples, test)
+    except (Exception, SystemExit) as error:
         raise PluginError(f"The metric {metric.name!r} fails: {one_line(error)[:200]}.") from error
     if isinstance(found, bool) or not isinstance(found, numbers.Real):
         raise PluginError(
@@ -69,3 +73,16 @@ def value(metric: SetMetric, samples: Any, test: Mapping[str, Any]) -> float:
     if not math.isfinite(found):
         raise EvaluationError(f"{metric.name} is {float(found)}, not finite, for {len(samples):,} generated samples.")
     return float(found)
+
+
+@contextmanager
+def _read_only(*values: Any) -> Iterator[None]:
+    """Arrays that cannot be changed in the block."""
+    arrays = [value for value in values if isinstance(value, np.ndarray) and value.flags.writeable]
+    for array in arrays:
+        array.flags.writeable = False
+    try:
+        yield
+    finally:
+        for array in arrays:
+            array.flags.writeable = True

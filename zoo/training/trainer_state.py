@@ -205,13 +205,12 @@ class TrainingRun:
         for part in self._still:
             part.training = False
 
-    def check_frozen(self) -> None:
-        """Raise :class:`PluginError` if a weight or a buffer of a frozen submodule has changed."""
-        if key := frozen.changed(self.module, self._frozen, self._checksums):
+    def check_frozen(self, module: nn.Module | None = None, what: str = "a loss or an objective's `after`") -> None:
+        """Raise :class:`PluginError` if a weight or a buffer of a frozen submodule has changed, by `what`."""
+        if key := frozen.changed(self.module if module is None else module, self._frozen, self._checksums):
             raise fault(
                 split_name(self.name)[0],
-                f"{key!r} is frozen, and has changed by step {self.state.step}. A loss or an objective's `after` "
-                "changes it",
+                f"{key!r} is frozen, and has changed by step {self.state.step}: {what} changes it",
                 self.model.build,
             )
 
