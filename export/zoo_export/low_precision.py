@@ -39,38 +39,66 @@ weights among the inputs, and the axis of the per-channel scales."""
 ANGLES = ("Sin", "Cos")
 """Operators whose arguments stay in float32: in float16 a position of 3,000 has no fraction."""
 
+NETWORK = (*PRODUCTS, "ConvTranspose", "Einsum", "GRU", "LSTM", "RNN")
+"""Operators that gain by float16. What follows the last of them, such as the arithmetic of a sampler, stays in float32:
+it is cheap, and takes differences of numbers that are nearly equal."""
 
-SAMPLER = ("Add", "Clip", "Div", "Gather", "Max", "Min", "Mul", "Neg", "Pow", "Reciprocal", "Sqrt", "Sub")
-"""Operators of a sampler's own arithmetic, which stays in float32: it takes differences of numbers that are near 1."""
 
-
-def half(graph: onnx.ModelProto, name: str, sampler: bool = False) -> onnx.ModelProto:
-    """Convert a task's graph to float16, except the angles of positions, and the arithmetic of a `sampler`.
+def half(graph: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """Convert a task's graph to float16, except the angles of positions and what follows the last network operator.
 
     Raises :class:`ExportError` on failure.
     """
     with _quiet(name, "fp16"):
         graph = _simpler(graph)
-        angles = [node.output[0] for node in graph.graph.node if node.op_type in ANGLES]
         inputs, outputs = ([value.name for value in side] for side in (graph.graph.input, graph.graph.output))
-        rest = Extractor(graph).extract_model([*inputs, *angles], outputs) if angles else graph
-        blocked = [*float16.DEFAULT_OP_BLOCK_LIST, *(SAMPLER if sampler else ())]
-        made = ONNXModel(float16.convert_float_to_float16(rest, keep_io_types=True, op_block_list=blocked))
+        angles = [node.output[0] for node in graph.graph.node if node.op_type in ANGLES]
+        ends = _ends_of_network(graph.graph)
+        part = Extractor(graph).extract_model([*inputs, *angles], ends)
+        made = ONNXModel(float16.convert_float_to_float16(part, keep_io_types=True))
         if angles:
-            before = Extractor(graph).extract_model(inputs, angles).graph
-            kept = {"", *inputs, *angles}
-            for node in before.node:
-                for side in (node.input, node.output):
-                    side[:] = [name if name in kept else f"angle.{name}" for name in side]
-            for initialiser in before.initializer:
-                initialiser.name = f"angle.{initialiser.name}"
-            made.add_nodes(before.node)
-            made.initializer().extend(before.initializer)
-            own = [value for value in made.graph().input if value.name in inputs]
-            del made.graph().input[:]
-            made.graph().input.extend(own)
+            _join(made, Extractor(graph).extract_model(inputs, angles).graph, "angle", {"", *inputs, *angles})
+        rest = [output for output in outputs if output not in ends]
+        if rest:
+            _join(made, Extractor(graph).extract_model([*inputs, *ends], rest).graph, "end", {"", *inputs, *ends, *rest})
+        for own, whole in ((made.graph().input, graph.graph.input), (made.graph().output, graph.graph.output)):
+            del own[:]
+            own.extend(whole)
         made.topological_sort()
         return _finished(made.model)
+
+
+def _ends_of_network(graph: onnx.GraphProto) -> list[str]:
+    """The values that leave a graph's network: computed before its last operator of `NETWORK`, and used after it.
+
+    For a graph without such an operator they are its outputs.
+    """
+    outputs = [value.name for value in graph.output]
+    before: set[str] = set()  # values from which an operator of the network follows
+    nodes = []
+    for node in reversed(graph.node):
+        if node.op_type in NETWORK or before.intersection(node.output):
+            before.update(node.input)
+            nodes.append(node)
+    if not nodes:
+        return outputs
+    made = [name for node in reversed(nodes) for name in node.output]
+    after = {*outputs}
+    for node in graph.node:
+        if not set(made).intersection(node.output):
+            after.update(node.input)
+    return [name for name in made if name in after]
+
+
+def _join(made: ONNXModel, part: onnx.GraphProto, prefix: str, seams: set[str]) -> None:
+    """Add a part that stays in float32; its names, but those of the values at its `seams`, get a prefix."""
+    for node in part.node:
+        for side in (node.input, node.output):
+            side[:] = [name if name in seams else f"{prefix}.{name}" for name in side]
+    for initialiser in part.initializer:
+        initialiser.name = f"{prefix}.{initialiser.name}"
+    made.add_nodes(part.node)
+    made.initializer().extend(part.initializer)
 
 
 def static(graph: onnx.ModelProto, name: str, feeds: Mapping[str, Array]) -> onnx.ModelProto:

@@ -108,7 +108,7 @@ def _write_graphs(
     for name, task in release.tasks.items():
         graph = onnx.load(release.path(task.graph))
         if kind == "fp16":
-            graph = low_precision.half(graph, name, sampler=plan is not None and bool(plan.schedule(name)))
+            graph = low_precision.half(graph, name)
         elif plan is not None and plan.tokens is not None and plan.tokens.task == name:
             graph = low_precision.dynamic(graph, name)
         else:
