@@ -191,6 +191,32 @@ MISTAKES = {
         "    caption = None.lower()\n    char",
         ("the function 'load' fails: AttributeError",),
     ),
+    "an exit": (
+        "    caption = char",
+        "    __import__('sys').exit(3)\n    caption = char",
+        ("'load' fails: SystemExit: 3",),
+    ),
+    "a form that exits": (
+        "    image = zoo.Image(1, 6, 6)\n    return",
+        "    image = __import__('sys').exit(3)\n    return",
+        ("which gives the form of the fields, fails: SystemExit: 3",),
+    ),
+    "an option that exits": (
+        "\n\ndef form(options)",
+        "\n    def __post_init__(self):\n        __import__('sys').exit(3)\n\n\ndef form(options)",
+        ("the class Options fails: SystemExit: 3",),
+    ),
+    "a stream that exits": (
+        LOAD,
+        "__import__('zoo').Loaded(fields="
+        + LOAD.replace(
+            '"x": x',
+            '"x": __import__("zoo.data.stream").data.stream.Stream([folder] * count, (1, 6, 6), '
+            'lambda *_: __import__("sys").exit(3))',
+        )
+        + ', sha256="0")',
+        ("reads an image of a stream, fails: SystemExit: 3",),
+    ),
     "a form that fails": (
         "    image = zoo.Image(1, 6, 6)\n    return",
         "    image = zoo.Image(0, 6, 6)\n    return",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ def load_split(use: Use, split: Split, data_dir: Path, progress: Progress | None
     if classes and len(classes) != sample.classes:
         raise _fault(use, known, f"it names {len(classes)} classes, and the label has {sample.classes}")
     fields = {name: fitting.as_held(sample[name], loaded.fields[name]) for name in ("x", *sample.fields)}
+    fields = {name: _guarded(use, held) if isinstance(held, Stream) else held for name, held in fields.items()}
     name = f"{use.kind}:{shown(folder.absolute().name)}" if known.place else use.name
     data = DataSplit(
         name=name,
@@ -83,6 +86,17 @@ def _loaded(use: Use, known: DataSet, result: Any) -> Loaded:
         wanted = "and should return the array of each field, {'x': …, 'label': …}, or a zoo.Loaded"
         raise _fault(use, known, f"load returns {typed.shown(result)}, {wanted}")
     return Loaded(fields=result)
+
+
+def _guarded(use: Use, stream: Stream) -> Stream:
+    """Return a stream in which an error of the plugin's `decode` is one line with its file and line."""
+    return dataclasses.replace(stream, decode=partial(_decode, use.kind, stream.decode))
+
+
+def _decode(name: str, decode: Any, path: Path, into: Any) -> None:
+    said = f"the function {typed.name_of(getattr(decode, 'func', decode))!r}, which reads an image of a stream,"
+    with registry.calling(name, said, decode, group=registry.DATA):
+        decode(path, into)
 
 
 def _fingerprint(use: Use, known: DataSet, sample: Sample, fields: Mapping[str, Any]) -> str:
