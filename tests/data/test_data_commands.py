@@ -114,7 +114,7 @@ def test_get(zoo_command: Command, tmp_path: Path) -> None:
 
 def test_what_is_refused(refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused("data", "get", "mnits", says=("No data set named 'mnits'", "Did you mean 'mnist'?"))
-    refused("data", "get", "folder:pics", says=("'folder:pics' is your own data", "Name one of cifar10"))
+    refused("data", "get", "folder:pics", says=("'folder:pics' is your own data", "or one of cifar10"))
     refused("data", "info", "nothing", says=("No data set named 'nothing'",))
     refused("data", "get", says=("Missing argument 'NAME…'", "zoo data get --help"))
     refused("data", "lsit", says=("No such command 'lsit'",))

@@ -147,6 +147,19 @@ def test_pairs_stay_aligned(plug: Plug) -> None:
     assert not torch.equal(batch.x, plain.x)
 
 
+def test_an_option_may_change_the_number_of_samples(plug: Plug) -> None:
+    file, _ = plug("count = 40 if", "count = 20 * options.numbers if")
+    file.write_text(file.read_text().replace("    sample=form,", "    sample=form,\n    train=40,"))
+    for options, count in (({}, 40), ({"numbers": 3}, 60), ({"size": 12}, 40)):
+        assert len(data.load("pairs", "train", **options)) == count
+    file.write_text(file.read_text().replace("train=40", "train=41"))
+    sys.modules.pop("pairs_plugin")
+    registry.forget()
+    assert len(data.load("pairs", "train", numbers=3)) == 60
+    with raises(PluginError, "declares train=41"):
+        data.load("pairs", "train", size=12)
+
+
 def test_samples_of_every_field_are_taken_together(plug: Plug) -> None:
     plug()
     loaded = data.load("pairs", "train")
@@ -170,6 +183,16 @@ MISTAKES = {
         ("'other' of shape (40, 6, 6)", "(n, 1, 6, 6)"),
     ),
     "another count": (LOAD, LOAD.replace("255 - x", "x[1:]"), ("different length", "39 of 'other'")),
+    "fewer samples than declared": (
+        "    sample=form,",
+        "    sample=form,\n    train=41,",
+        ("load gives 40 samples of the split 'train', and the data set declares train=41. Write train=40",),
+    ),
+    "more test samples than declared": (
+        "    sample=form,",
+        "    sample=form,\n    train=40,\n    test=9,",
+        ("load gives 10 samples of the split 'test', and the data set declares test=9. Write test=10",),
+    ),
     "a class too many": (LOAD, LOAD.replace("% 3", "% 4"), ("'label' with the class 3", "there are 3")),
     "a character too many": (
         LOAD,

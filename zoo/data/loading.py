@@ -34,7 +34,7 @@ def load_split(use: Use, split: Split, data_dir: Path, progress: Progress | None
     sample = loaded.sample or form(use.kind, known, options)
     if sample is None:
         raise _fault(use, known, "neither the data set nor its load gives the form of the fields. Give sample=…")
-    if wrong := fitting.problem(sample, loaded.fields):
+    if wrong := fitting.problem(sample, loaded.fields) or _wrong_count(known, split, options, len(loaded.fields["x"])):
         raise _fault(use, known, wrong)
     classes = loaded.classes or known.classes
     if classes and len(classes) != sample.classes:
@@ -86,6 +86,20 @@ def _loaded(use: Use, known: DataSet, result: Any) -> Loaded:
         wanted = "and should return the array of each field, {'x': …, 'label': …}, or a zoo.Loaded"
         raise _fault(use, known, f"load returns {typed.shown(result)}, {wanted}")
     return Loaded(fields=result)
+
+
+def _wrong_count(known: DataSet, split: Split, options: Options, count: int) -> str:
+    """Return that a split has not as many samples as declared, or ``""``.
+
+    The declared number is that of the default options: those of :class:`ImageOptions`, which zoo applies, change none.
+    """
+    declared = known.train if split == "train" else known.test
+    default, zoos = type(options)(), {field.name for field in dataclasses.fields(ImageOptions)}
+    own = [field.name for field in dataclasses.fields(options) if field.name not in zoos]
+    if declared in (None, count) or any(getattr(options, name) != getattr(default, name) for name in own):
+        return ""
+    said = f"load gives {count:,} samples of the split {split!r}, and the data set declares {split}={declared}"
+    return f"{said}. Write {split}={count}, or leave it out"
 
 
 def _guarded(use: Use, stream: Stream) -> Stream:
