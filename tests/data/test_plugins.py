@@ -147,6 +147,13 @@ def test_pairs_stay_aligned(plug: Plug) -> None:
     assert not torch.equal(batch.x, plain.x)
 
 
+def test_a_number_may_be_called_as_an_option_of_generation(plug: Plug) -> None:
+    """Nobody gives a vector or a class beside the label, so its name is free."""
+    file, _ = plug('"row": row}', '"length": row}')
+    file.write_text(file.read_text().replace('"row": zoo.Vector', '"length": zoo.Vector'))
+    assert "length" in data.load("pairs", "train").fields
+
+
 def test_an_option_may_change_the_number_of_samples(plug: Plug) -> None:
     file, _ = plug("count = 40 if", "count = 20 * options.numbers if")
     file.write_text(file.read_text().replace("    sample=form,", "    sample=form,\n    train=40,"))
@@ -250,6 +257,26 @@ MISTAKES = {
         "    return dict({",
         ("sample gives {", "should give a zoo.Sample"),
     ),
+    "a field called as an option of generation": (
+        '"caption": zoo.Text',
+        '"top_k": zoo.Text',
+        ("the field 'top_k' has the name of an option of generation", "Rename it"),
+    ),
+    "a field called as an argument of generation": (
+        '"other": image, ',
+        '"fit": image, ',
+        ("the field 'fit' has the name of an option of generation", "Rename it"),
+    ),
+    "a field that ends in _": (
+        '"other": image, ',
+        '"is_": image, ',
+        ("the field 'is_' has a name that is not allowed: it must begin with a letter and not end with '_'",),
+    ),
+    "a field of a load that begins with _": (
+        LOAD,
+        'zoo.Loaded(fields={"x": x, "_a": x}, sample=zoo.Sample(zoo.Image(1, 6, 6), {"_a": zoo.Image(1, 6, 6)}))',
+        ("the field '_a' has a name that is not allowed: it must begin with a letter",),
+    ),
     "names of other classes": ('("a", "b", "c")', '("a", "b")', ("it names 2 classes, and the label has 3",)),
     "no form at all": ("    sample=form,\n", "", ("neither the data set nor its load gives the form",)),
     "a stream without a hash": (
@@ -350,9 +377,11 @@ def test_a_field_that_the_data_has_too(plug: Plug, refused: Refused) -> None:
         (("--set", "size=8"), ("No recipe field named 'size'", "Set data.size")),
         (("--set", "dta.size=8"), ("No recipe field named 'dta'", "Did you mean 'data'?")),
         (("--set", "lr.size=8"), ("No recipe field named 'lr.size'",)),
-        (("--set", "data.size=many"), ("size = 'many' is not an integer",)),
-        (("--set", "data.size=-1"), ("size = -1 is out of range",)),
-        (("--set", "data.background=puce!"), ("background = 'puce!' is no colour",)),
+        (("--set", "data.size=many"), ("The data set 'digits': data.size = 'many' is not an integer",)),
+        (("--set", "data.size=-1"), ("The data set 'digits': data.size = -1 is out of range",)),
+        (("--set", "data.fit=cut"), ("The data set 'digits': data.fit = 'cut' is not one of crop, pad",)),
+        (("--data", "emoji", "--set", "data.style=oil"), ("The data set 'emoji': data.style = 'oil' is not one of",)),
+        (("--set", "data.background=puce!"), ("The data set 'digits': data.background = 'puce!' is no colour",)),
         (("--set", "data=mnits"), ("No data set named 'mnits'", "Did you mean 'mnist'?")),
         (("--data", "mnits"), ("No data set named 'mnits'", "Did you mean 'mnist'?")),
         (("--data", "tones", "--set", "data.size=8"), ("'tones' has no option 'size'", "It has: seconds, bands")),

@@ -34,6 +34,8 @@ def load_split(use: Use, split: Split, data_dir: Path, progress: Progress | None
     sample = loaded.sample or form(use.kind, known, options)
     if sample is None:
         raise _fault(use, known, "neither the data set nor its load gives the form of the fields. Give sample=…")
+    if loaded.sample is not None and (wrong := fitting.problem_of_names(sample)):
+        raise _fault(use, known, wrong)
     if wrong := fitting.problem(sample, loaded.fields) or _wrong_count(known, split, options, len(loaded.fields["x"])):
         raise _fault(use, known, wrong)
     classes = loaded.classes or known.classes
@@ -67,6 +69,8 @@ def form(name: str, known: DataSet, options: Options) -> Sample | None:
     if not isinstance(sample, Sample):
         why = f"sample gives {typed.shown(sample)}, and should give a zoo.Sample"
         raise registry.fault(name, why, known.sample, group=registry.DATA)
+    if wrong := fitting.problem_of_names(sample):
+        raise registry.fault(name, wrong, known.sample, group=registry.DATA)
     return sample
 
 
