@@ -11,7 +11,7 @@ from typing import Any
 from zoo import registry
 from zoo.contract import typed
 from zoo.contract.data import DataSet, ImageOptions, Loaded, Options, Split
-from zoo.contract.specs import Sample
+from zoo.contract.specs import Label, Sample, named
 from zoo.contract.use import Use
 from zoo.core import files
 from zoo.core.errors import PluginError
@@ -38,9 +38,12 @@ def load_split(use: Use, split: Split, data_dir: Path, progress: Progress | None
         raise _fault(use, known, wrong)
     if wrong := fitting.problem(sample, loaded.fields) or _wrong_count(known, split, options, len(loaded.fields["x"])):
         raise _fault(use, known, wrong)
-    classes = loaded.classes or known.classes
+    label = sample.fields.get("label")
+    classes = loaded.classes or known.classes or (label.names if isinstance(label, Label) else ())
     if classes and len(classes) != sample.classes:
         raise _fault(use, known, f"it names {len(classes)} classes, and the label has {sample.classes}")
+    if sample.classes and classes:
+        sample = named(sample, {"label": classes})
     fields = {name: fitting.as_held(sample[name], loaded.fields[name]) for name in ("x", *sample.fields)}
     fields = {name: _guarded(use, held) if isinstance(held, Stream) else held for name, held in fields.items()}
     name = f"{use.kind}:{shown(folder.absolute().name)}" if known.place else use.name
