@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.contract.specs import LARGEST_NUMBER
-from zoo.core.errors import DataError, one_line, suggest, unreadable, unusable
+from zoo.core.errors import DataError, suggest, unreadable, unusable
 from zoo.core.files import expand
 
 ENDINGS = (".csv", ".parquet")
@@ -85,7 +85,7 @@ def read(path: str | Path) -> Table:
     except OSError as error:
         raise unreadable(path, error) from error
     except ValueError as error:
-        raise DataError(f"{path} is no table that can be read: {one_line(error)[:200]}.") from error
+        raise DataError(f"{path} is no table that can be read: {' '.join(str(error).split())[:200]}.") from error
     if not found.columns or not len(next(iter(found.columns.values()))):
         raise DataError(f"{path} has no rows. Add some.")
     return found
