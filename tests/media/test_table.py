@@ -62,7 +62,7 @@ def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
     with raises(DataError, "column 'a' has 'None' in row 2, which is no number"):
         table.read(tmp_path / "holes.parquet").numbers()
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 no more")
-    with raises(DataError, "bad.parquet is no table that can be read"):
+    with raises(DataError, "bad.parquet is no table that can be read: ", ". Save it again."):
         table.read(tmp_path / "bad.parquet")
 
 
@@ -91,7 +91,8 @@ def test_parquet_without_pyarrow_is_one_line(tmp_path: Path) -> None:
         ('a,"b\nc"\n\n1,"2\n"\n\n3,"\nno"\n', "column 'b c' has '\\nno' in line 7, which is no number"),
         ("1,nan\n3,4\n", "column 'x1' has 'nan' in line 1, which is no finite float32 number"),
         ("1,\n3,4\n", "column 'x1' has '' in line 1, which is no number"),
-        (b"\xff\xfe\x00", "is no table that can be read"),
+        (b"\xff\xfe\x00", "is not UTF-8: byte 0 is no character. Save it as UTF-8."),
+        ("a,b\n1,\x002\n", "column 'b' has '\\x002' in line 2, which is no number"),
     ],
 )
 def test_what_is_no_table_is_one_line(tmp_path: Path, content: str | bytes, words: str) -> None:

@@ -84,6 +84,8 @@ def read(path: str | Path) -> Table:
         raise DataError(f"{path} does not exist. Check the path.") from error
     except OSError as error:
         raise unreadable(path, error) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8: byte {error.start} is no character. Save it as UTF-8.") from error
     except ValueError as error:
         raise DataError(f"{path} is no table that can be read: {' '.join(str(error).split())[:200]}.") from error
     if not found.columns or not len(next(iter(found.columns.values()))):
@@ -107,7 +109,7 @@ def _csv(text: str, name: str) -> Table:
                 lines.append(line)
             line = reader.line_num + 1
     except csv.Error as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(f"{error}. Save it again") from error
     if not rows:
         return Table(name, {})
     for line, row in zip(lines, rows, strict=True):
@@ -179,7 +181,7 @@ def _parquet(path: Path, name: str) -> Table:
     try:
         stored = parquet.read_table(path)
     except ArrowException as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(f"{' '.join(str(error).split())[:160]}. Save it again") from error
     columns = {}
     for key, column in zip(_distinct(stored.column_names), stored.columns, strict=True):
         is_number = types.is_integer(column.type) or types.is_floating(column.type)
