@@ -12,7 +12,7 @@ from typing import Any
 
 from zoo.contract.generation import DDIM, Iterative
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import to_json
+from zoo.contract.spec_json import to_json
 from zoo.core import files
 from zoo.core.errors import NotFoundError, SettingError
 from zoo.release import read
