@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from zoo.contract.generation import DDIM, Iterative
+from zoo.contract.generation import DDIM
 from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import to_json
 from zoo.core import files
@@ -81,13 +81,12 @@ def options(plan: Plan | None) -> list[dict[str, Any]]:
     found = []
     for option in plan.options.values() if plan is not None else ():
         about: dict[str, Any] = {"name": option.name, "what": option.what, "default": option.default}
-        about |= {"help": option.help, "each": plan is not None and option.name in plan.asked()}
+        about |= {"help": option.help, "each": option.each}
         if option.spec is not None:
             about["spec"] = to_json(option.spec) | {"shape": option.spec.shape, "dtype": option.spec.dtype}
-        if plan is not None and option.name == "steps":
-            assert isinstance(plan.loop, Iterative)
-            about |= {"default": plan.loop.steps, "most": len(plan.loop.schedule) - 1}
-        if option.name == "length":
+        if option.most is not None:
+            about["most"] = option.most
+        if option.name == "length" and not option.each:
             about |= {"default": LENGTH, "most": LONGEST}
         found.append(about)
     return found

@@ -99,7 +99,7 @@ def test_generate_gives_the_samples_of_torch(model_name: str, shelf: Shelf) -> N
     graph = session(release.folder / release.generate)
     prompt, seed, indices = np.array([2, 1, 0]), 2**63 + 1, np.arange(5, 8)
     asked: dict[str, Any] = (
-        {"prompt": prompt, "length": 9, "sampling": SamplingParams(0.5)} if "prompt" in plan.options else {}
+        {"prompt": prompt, "length": 9, "sampling": SamplingParams(0.5)} if "prompt" in plan.of_loop else {}
     )
     (samples,) = graph.run(["samples"], derived.feeds(plan, seed=seed, first=5, n=3, **asked))
     if asked:
