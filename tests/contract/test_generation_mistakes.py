@@ -147,6 +147,12 @@ SAMPLERS = {
     "a state that changes its type": of_move(
         '"next_x": zoo.Vector((4,))', '"next_x": zoo.Vector((4,), "int64")', "the state 'x' changes its form"
     ),
+    "a state that is no number": Mistake(
+        "return x, self.decode(x, label)",
+        "return x / 0 * 0, self.decode(x, label)",
+        ("task 'move' gives values of 'next_x' that are not numbers (NaN)",),
+        "def move",
+    ),
     "no state": of_move('"next_x": zoo', '"moved": zoo', "it has no state: no input X with an output next_X"),
     "no time": of_move('"time": point, ', "", "it takes no time, a zoo.Vector(()): where in the schedule"),
     "a time that is a label": of_move(

@@ -233,7 +233,7 @@ class Plan:
             return self.unfit(
                 task,
                 f"the input {name!r} ({_shown(spec)}) is given by the user, and is like no field of the data, which "
-                f"has {there}. Give it the name and the form of a field",
+                f"has {there}. Give it the name and the form of a field, or the form of x",
             )
         return ""
 
