@@ -107,7 +107,8 @@ def main() -> None:
         where = traceback.extract_tb(error.__traceback__)[-1]
         ending = f"{where.filename}, line {where.lineno}, ended the program: SystemExit({error.code!r})"
         _fail(f"{ending}. A plugin must raise an error that says what is wrong.", 1)
-    sys.exit(code)
+    if code:
+        sys.exit(code)
 
 
 def _print_anything() -> None:
