@@ -5,17 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import itertools
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from zoo.contract.data import ImageOptions
 from zoo.contract.generation import DDIM, Iterative
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import to_json
+from zoo.contract.specs import Image, Label, Spec, to_json
 from zoo.core import files
 from zoo.core.errors import NotFoundError, SettingError
-from zoo.release import read
+from zoo.media.images import CHANNELS
+from zoo.release import Release, read
 
 PAGE = Path(__file__).parent / "web"
 MODEL = "model"
@@ -25,7 +29,7 @@ MARK = "runtime.json"
 """The file that locates ONNX Runtime's files; a folder with this file is a bundle."""
 
 OPTIONS = "options.json"
-"""The file that says what the generation takes, for the controls of the page."""
+"""The file that says what the page offers: what the generation takes, and the tasks that reconstruct an image."""
 
 LENGTH, LONGEST = 200, 2000
 """Characters of a text that a page writes, by default and at most."""
@@ -52,14 +56,17 @@ def write(folder: Path, runtime: Path | None) -> None:
         raise SettingError(
             f"{held.name} is a release of an older format, whose sampler a page cannot run. Export its run again."
         )
-    if not held.generate and not {"reconstruct", "encode"} & held.tasks.keys():
-        raise SettingError(f"{held.name} neither generates nor reconstructs, so a page has nothing to show.")
+    if not held.generate and not reconstruction(held):
+        raise SettingError(
+            f"{held.name} neither generates nor reconstructs images, so a page has nothing to show. "
+            "Export it without --format web."
+        )
     if runtime is None:
         about = {"base": ADDRESS, "files": [{"name": name, "integrity": digest} for name, digest in RUNTIME.items()]}
     else:
         about = {"base": "ort/", "files": _copied(runtime, folder / "ort")}
     files.write(folder / MARK, json.dumps(about, indent=2) + "\n")
-    files.write(folder / OPTIONS, json.dumps(options(held.plan), indent=2) + "\n")
+    files.write(folder / OPTIONS, json.dumps(offered(held), indent=2) + "\n")
     for path in PAGE.iterdir():
         if path.name != "index.html":
             shutil.copyfile(path, folder / path.name)
@@ -73,10 +80,41 @@ def write(folder: Path, runtime: Path | None) -> None:
     files.write(folder / "index.html", page)
 
 
-def options(plan: Plan | None) -> list[dict[str, Any]]:
+def offered(held: Release) -> dict[str, Any]:
+    """What the page offers, in the form that ``page.js`` reads; transparent images are laid on ``background``."""
+    return {
+        "options": options(held.plan, held.manifest["provenance"]),
+        "reconstruct": reconstruction(held),
+        "background": "rgb({}, {}, {})".format(*ImageOptions(background=held.background).colour),
+    }
+
+
+def reconstruction(held: Release) -> list[str]:
+    """The tasks that reconstruct an image, in the order of their calls; [] where there are none, or for other samples.
+
+    A page offers it for images that files and canvases can hold, and for tasks that take nothing beside them.
+    """
+    x = held.sample.x
+    if not (isinstance(x, Image) and x.channels in CHANNELS):
+        return []
+    for way in (["reconstruct"], ["encode", "decode"]):
+        if held.tasks.keys() >= set(way):
+            forms = [held.tasks[name] for name in way]
+            ends = [(next(iter(form.inputs.values())), next(iter(form.outputs.values()))) for form in forms]
+            joined = all(
+                (before[1].shape, before[1].dtype) == (after[0].shape, after[0].dtype)
+                for before, after in itertools.pairwise(ends)
+            )
+            if joined and ends[0][0] == x == ends[-1][1] and all(len(form.inputs) == 1 for form in forms):
+                return way
+    return []
+
+
+def options(plan: Plan | None, provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The options of a generation, in the form that ``controls.js`` reads.
 
-    ``each`` marks those of which every sample has its own, and ``most`` is the largest integer.
+    ``each`` marks those of which every sample has its own, ``most`` is the largest integer, ``above`` is what a number
+    must be above, and ``names`` are those of the classes, where the provenance of the release has them.
     """
     found = []
     for option in plan.options.values() if plan is not None else ():
@@ -87,10 +125,23 @@ def options(plan: Plan | None) -> list[dict[str, Any]]:
         if plan is not None and option.name == "steps":
             assert isinstance(plan.loop, Iterative)
             about |= {"default": plan.loop.steps, "most": len(plan.loop.schedule) - 1}
+        if option.name == "top_p":
+            about["above"] = 0
+        if option.name == "label" and (names := _classes(provenance, option.spec)):
+            about["names"] = names
         if option.name == "length":
             about |= {"default": LENGTH, "most": LONGEST}
         found.append(about)
     return found
+
+
+def _classes(provenance: Mapping[str, Any], label: Spec | None) -> list[str]:
+    """The names of the classes of the training data; [] where they are unknown."""
+    data = provenance.get("data")
+    names = data.get("classes") if isinstance(data, dict) else None
+    if not (isinstance(names, list) and isinstance(label, Label) and len(names) == label.classes):
+        return []
+    return names if all(isinstance(name, str) for name in names) else []
 
 
 def _copied(package: Path, to: Path) -> list[dict[str, str]]:
