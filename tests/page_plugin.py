@@ -1,4 +1,4 @@
-"""A plugin for the tests of the web page: an image of two channels from a class with a name and a given audio clip."""
+"""Plugins for the tests of the web page: images of two channels from a given audio clip, and texts made at once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from numpy.random import default_rng
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -69,4 +70,33 @@ chime = zoo.Model(
     tasks=tasks,
     generate=zoo.OneShot("draw"),
     recipes={"tiny": zoo.Recipe(data=zoo.use("chimes"), steps=20, batch=16)},
+)
+
+
+class Words(nn.Module):
+    """All characters of a text at once, from noise."""
+
+    def __init__(self, recipe: zoo.Recipe, sample: zoo.Sample) -> None:
+        super().__init__()
+        self.sample, self.text = sample, sample.form(zoo.Text)
+        self.layer = nn.Linear(4, self.text.length * self.text.classes)
+
+    def logits(self, z: Tensor) -> Tensor:
+        return self.layer(z).unflatten(1, (self.text.length, self.text.classes))
+
+    def say(self, z: Tensor) -> Tensor:
+        return self.logits(z).argmax(2)
+
+
+def words_loss(net: Words, batch: zoo.Batch, recipe: zoo.Recipe) -> Mapping[str, Tensor]:
+    return {"nll": F.cross_entropy(net.logits(torch.randn(len(batch.x), 4)).flatten(0, 1), batch.x.flatten())}
+
+
+words = zoo.Model(
+    card=chime.card,
+    build=Words,
+    objectives=(zoo.Objective(words_loss),),
+    tasks=lambda net: {"say": zoo.Task(net.say, {"z": zoo.Noise((4,))}, {"text": net.text})},
+    generate=zoo.OneShot("say"),
+    recipes={"tiny": zoo.Recipe(data=zoo.use("descriptions", length=8), steps=20, batch=16)},
 )
