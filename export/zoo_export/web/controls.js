@@ -17,8 +17,9 @@ const element = (tag, fields = {}, children = []) => {
 const title = (name) => (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ");
 
 /** A labelled input; its help is its tooltip. */
-function field({ name, help }, input) {
-  return element("label", { title: help ?? "" }, [`${title(name)} `, input]);
+function field({ name, help, above }, input) {
+  const words = [help, above === undefined ? "" : `above ${above}`].filter(Boolean);
+  return element("label", { title: words.join("; ") }, [`${title(name)} `, input]);
 }
 
 /** An input for a number in its range: from `ge`, or above `above`, to `le`. */
@@ -87,7 +88,8 @@ async function waveform(file, { rate, samples }) {
   const channels = Array.from({ length: clip.numberOfChannels }, (_, index) => clip.getChannelData(index));
   const values = new Float32Array(samples);
   for (let place = 0; place < Math.min(samples, clip.length); place++) {
-    values[place] = channels.reduce((sum, channel) => sum + channel[place], 0) / channels.length;
+    const mean = channels.reduce((sum, channel) => sum + channel[place], 0) / channels.length;
+    values[place] = Math.min(Math.max(mean, -1), 1);
   }
   return values;
 }

@@ -235,7 +235,8 @@ function reconstruct(model) {
   const { channels, height, width } = model.x;
   const alpha = channels === 4;
   pad.classList.toggle("alpha", alpha);
-  $(".hint", section).append(` ${fitting(model.x)}`);
+  const sampled = model.manifest.generate ? ", or take a sample" : "";
+  $(".hint", section).textContent = `Draw, drop an image here or choose a file${sampled}. ${fitting(model.x)}`;
   pad.height = Math.round((pad.width * height) / width);
 
   const act = () => busy(null, "Reconstructing …", async () => {
