@@ -5,20 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import itertools
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from zoo.contract.data import ImageOptions
 from zoo.contract.generation import DDIM, Iterative
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import Image, Label, Spec, to_json
+from zoo.contract.specs import Image, to_json
 from zoo.core import files
 from zoo.core.errors import NotFoundError, SettingError
-from zoo.media.images import CHANNELS
+from zoo.media.images import AS_THEY_ARE, CHANNELS
 from zoo.release import Release, read
 
 PAGE = Path(__file__).parent / "web"
@@ -83,9 +82,9 @@ def write(folder: Path, runtime: Path | None) -> None:
 def offered(held: Release) -> dict[str, Any]:
     """What the page offers, in the form that ``page.js`` reads; transparent images are laid on ``background``."""
     return {
-        "options": options(held.plan, held.manifest["provenance"]),
+        "options": [option | _about(option, held) for option in options(held.plan)],
         "reconstruct": reconstruction(held),
-        "background": "rgb({}, {}, {})".format(*ImageOptions(background=held.background).colour),
+        "background": "rgb({}, {}, {})".format(*replace(AS_THEY_ARE, background=held.background).colour),
     }
 
 
@@ -98,23 +97,20 @@ def reconstruction(held: Release) -> list[str]:
     if not (isinstance(x, Image) and x.channels in CHANNELS):
         return []
     for way in (["reconstruct"], ["encode", "decode"]):
-        if held.tasks.keys() >= set(way):
-            forms = [held.tasks[name] for name in way]
-            ends = [(next(iter(form.inputs.values())), next(iter(form.outputs.values()))) for form in forms]
-            joined = all(
-                (before[1].shape, before[1].dtype) == (after[0].shape, after[0].dtype)
-                for before, after in itertools.pairwise(ends)
-            )
-            if joined and ends[0][0] == x == ends[-1][1] and all(len(form.inputs) == 1 for form in forms):
+        forms = [held.tasks[name] for name in way if name in held.tasks]
+        if len(forms) == len(way) and all(len(form.inputs) == 1 and form.outputs for form in forms):
+            gives = [x, *(next(iter(form.outputs.values())) for form in forms)]
+            takes = [*(next(iter(form.inputs.values())) for form in forms), x]
+            joined = all((a.shape, a.dtype) == (b.shape, b.dtype) for a, b in zip(gives, takes, strict=True))
+            if joined and takes[0] == x == gives[-1]:
                 return way
     return []
 
 
-def options(plan: Plan | None, provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
+def options(plan: Plan | None) -> list[dict[str, Any]]:
     """The options of a generation, in the form that ``controls.js`` reads.
 
-    ``each`` marks those of which every sample has its own, ``most`` is the largest integer, ``above`` is what a number
-    must be above, and ``names`` are those of the classes, where the provenance of the release has them.
+    ``each`` marks those of which every sample has its own, and ``most`` is the largest integer.
     """
     found = []
     for option in plan.options.values() if plan is not None else ():
@@ -125,23 +121,22 @@ def options(plan: Plan | None, provenance: Mapping[str, Any]) -> list[dict[str, 
         if plan is not None and option.name == "steps":
             assert isinstance(plan.loop, Iterative)
             about |= {"default": plan.loop.steps, "most": len(plan.loop.schedule) - 1}
-        if option.name == "top_p":
-            about["above"] = 0
-        if option.name == "label" and (names := _classes(provenance, option.spec)):
-            about["names"] = names
         if option.name == "length":
             about |= {"default": LENGTH, "most": LONGEST}
         found.append(about)
     return found
 
 
-def _classes(provenance: Mapping[str, Any], label: Spec | None) -> list[str]:
-    """The names of the classes of the training data; [] where they are unknown."""
-    data = provenance.get("data")
+def _about(option: Mapping[str, Any], held: Release) -> dict[str, Any]:
+    """What a control shows beside: ``above``, which a number must be, and the ``names`` of the classes, if known."""
+    if option["name"] == "top_p" and not option["each"]:
+        return {"above": 0}
+    data = held.manifest["provenance"].get("data")
     names = data.get("classes") if isinstance(data, dict) else None
-    if not (isinstance(names, list) and isinstance(label, Label) and len(names) == label.classes):
-        return []
-    return names if all(isinstance(name, str) for name in names) else []
+    if option["name"] != "label" or option["what"] != "label" or not isinstance(names, list):
+        return {}
+    known = len(names) == option["spec"]["classes"] and all(isinstance(name, str) for name in names)
+    return {"names": names} if known else {}
 
 
 def _copied(package: Path, to: Path) -> list[dict[str, str]]:
