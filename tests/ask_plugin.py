@@ -51,9 +51,13 @@ class Net(nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         return self.decoder(z).sigmoid().unflatten(1, self.shape)
 
-    def paint(self, image: Tensor, z: Tensor, strength: Tensor) -> Tensor:
-        """The image, changed as z says by a strength of 0 to 2."""
-        made = self.painter(torch.cat([image.flatten(1), z], 1)).sigmoid().unflatten(1, self.shape)
+    def paint(self, image: Tensor, z: Tensor, strength: Tensor, temperature: Tensor, prompt: Tensor) -> Tensor:
+        """The image, changed as z says by a strength of 0 to 2; the last two have names of options of tokens."""
+        made = (
+            self.painter(torch.cat([image.flatten(1), z * (temperature + prompt)[:, None]], 1))
+            .sigmoid()
+            .unflatten(1, self.shape)
+        )
         share = strength[:, None, None, None] / 2
         return (1 - share) * image + share * made
 
@@ -98,7 +102,7 @@ def loss(net: Net, batch: zoo.Batch, recipe: Recipe) -> Mapping[str, Tensor]:
     velocity = net.velocity(torch.cat([(1 - time) * noise + time * x, time, label], 1))
     z = net.encode(batch.x)
     moved = net.latent_velocity(torch.cat([time * z.detach(), time], 1))
-    painted = net.paint(batch.x, torch.randn(len(x), LATENT), torch.full((len(x),), 2.0))
+    painted = net.paint(batch.x, torch.randn(len(x), LATENT), *torch.tensor([[2.0], [1.0], [0.0]]).expand(3, len(x)))
     levels = (z.detach() > 0).long() + 1
     hidden = levels * (torch.rand(levels.shape) < time)
     logits = net.guess(F.one_hot(hidden, LEVELS).float().flatten(1)).unflatten(1, (LATENT, LEVELS))
@@ -124,7 +128,13 @@ def tasks(net: Net) -> Mapping[str, zoo.Task]:
         "decode": zoo.Task(net.decode, {"z": z}, {"image": image}),
         "paint": zoo.Task(
             net.paint,
-            {"image": image, "z": zoo.Noise((LATENT,)), "strength": zoo.Number(1.0, ge=0, le=2)},
+            {
+                "image": image,
+                "z": zoo.Noise((LATENT,)),
+                "strength": zoo.Number(1.0, ge=0, le=2),
+                "temperature": zoo.Number(1.0),
+                "prompt": zoo.Number(0.0, le=1),
+            },
             {"painted": image},
         ),
         "heun": zoo.Task(

@@ -86,8 +86,8 @@ def _inputs(plan: Plan) -> list[onnx.ValueInfoProto]:
     inputs += [_value(name, _type(spec), ["batch", *spec.shape]) for name, spec in plan.asked().items()] or [
         _value("count", INT64, [])
     ]
-    inputs += [_value(name, kind, []) for name, kind in SCALARS.items() if name in plan.options]
-    return [*inputs, *([_value("prompt", INT64, ["given"])] if "prompt" in plan.options else [])]
+    inputs += [_value(name, kind, []) for name, kind in SCALARS.items() if name in plan.of_loop]
+    return [*inputs, *([_value("prompt", INT64, ["given"])] if "prompt" in plan.of_loop else [])]
 
 
 def _merge(whole: onnx.ModelProto, other: onnx.ModelProto) -> None:
@@ -146,7 +146,7 @@ def _tokens(plan: Plan, seeded: Seeded, own: Own) -> str:
     inner.Identity("zoo.going", into="zoo.still")
     picked = _pick(inner, Seeded(inner, seeded.keys, seeded.index), token.classes, kept, many)
     total = nodes.name(math.prod(plan.tokens.shape))
-    if "prompt" in plan.options:
+    if "prompt" in plan.of_loop:
         given = nodes.Shape("prompt")
         total = nodes.Squeeze(nodes.Add(given, "length"), [0])
         prompt = nodes.Concat("prompt", [0], axis=0)  # never empty

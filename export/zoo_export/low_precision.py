@@ -60,7 +60,9 @@ def half(graph: onnx.ModelProto, name: str) -> onnx.ModelProto:
             _join(made, Extractor(graph).extract_model(inputs, angles).graph, "angle", {"", *inputs, *angles})
         rest = [output for output in outputs if output not in ends]
         if rest:
-            _join(made, Extractor(graph).extract_model([*inputs, *ends], rest).graph, "end", {"", *inputs, *ends, *rest})
+            _join(
+                made, Extractor(graph).extract_model([*inputs, *ends], rest).graph, "end", {"", *inputs, *ends, *rest}
+            )
         for own, whole in ((made.graph().input, graph.graph.input), (made.graph().output, graph.graph.output)):
             del own[:]
             own.extend(whole)

@@ -117,6 +117,8 @@ def _check_form(name: str, side: str, values: Any, specs: Mapping[str, Spec], gr
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
         if not batch or shape != [batch, *spec.shape] or dtype != spec.dtype:
             declared = [batch or "batch", *spec.shape]
+            if shape[1:] == [*spec.shape] and dtype == spec.dtype:
+                raise ExportError(f"Task {name!r} does not export to ONNX: {tracing.FIXED}.")
             raise ExportError(
                 f"Task {name!r}: {side} {value.name!r} is {dtype} {shape}; it is declared as {spec.dtype} {declared}."
             )

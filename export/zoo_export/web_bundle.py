@@ -7,15 +7,19 @@ import hashlib
 import html
 import json
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from zoo.contract.generation import DDIM, Iterative
+from zoo.contract.generation import DDIM
 from zoo.contract.generation_plan import Plan
 from zoo.contract.spec_json import to_json
+from zoo.contract.specs import Image
 from zoo.core import files
 from zoo.core.errors import NotFoundError, SettingError
-from zoo.release import read
+from zoo.media.images import AS_THEY_ARE, CHANNELS
+from zoo.release import Release, read
 
 PAGE = Path(__file__).parent / "web"
 MODEL = "model"
@@ -25,7 +29,7 @@ MARK = "runtime.json"
 """The file that locates ONNX Runtime's files; a folder with this file is a bundle."""
 
 OPTIONS = "options.json"
-"""The file that says what the generation takes, for the controls of the page."""
+"""The file that says what the page offers: what the generation takes, and the tasks that reconstruct an image."""
 
 LENGTH, LONGEST = 200, 2000
 """Characters of a text that a page writes, by default and at most."""
@@ -52,14 +56,17 @@ def write(folder: Path, runtime: Path | None) -> None:
         raise SettingError(
             f"{held.name} is a release of an older format, whose sampler a page cannot run. Export its run again."
         )
-    if not held.generate and not {"reconstruct", "encode"} & held.tasks.keys():
-        raise SettingError(f"{held.name} neither generates nor reconstructs, so a page has nothing to show.")
+    if not held.generate and not reconstruction(held):
+        raise SettingError(
+            f"{held.name} neither generates nor reconstructs images, so a page has nothing to show. "
+            "Export it without --format web."
+        )
     if runtime is None:
         about = {"base": ADDRESS, "files": [{"name": name, "integrity": digest} for name, digest in RUNTIME.items()]}
     else:
         about = {"base": "ort/", "files": _copied(runtime, folder / "ort")}
     files.write(folder / MARK, json.dumps(about, indent=2) + "\n")
-    files.write(folder / OPTIONS, json.dumps(options(held.plan), indent=2) + "\n")
+    files.write(folder / OPTIONS, json.dumps(offered(held), indent=2) + "\n")
     for path in PAGE.iterdir():
         if path.name != "index.html":
             shutil.copyfile(path, folder / path.name)
@@ -73,6 +80,34 @@ def write(folder: Path, runtime: Path | None) -> None:
     files.write(folder / "index.html", page)
 
 
+def offered(held: Release) -> dict[str, Any]:
+    """What the page offers, in the form that ``page.js`` reads; transparent images are laid on ``background``."""
+    return {
+        "options": [option | _about(option, held) for option in options(held.plan)],
+        "reconstruct": reconstruction(held),
+        "background": "rgb({}, {}, {})".format(*replace(AS_THEY_ARE, background=held.background).colour),
+    }
+
+
+def reconstruction(held: Release) -> list[str]:
+    """The tasks that reconstruct an image, in the order of their calls; [] where there are none, or for other samples.
+
+    A page offers it for images that files and canvases can hold, and for tasks that take nothing beside them.
+    """
+    x = held.sample.x
+    if not (isinstance(x, Image) and x.channels in CHANNELS):
+        return []
+    for way in (["reconstruct"], ["encode", "decode"]):
+        forms = [held.tasks[name] for name in way if name in held.tasks]
+        if len(forms) == len(way) and all(len(form.inputs) == 1 and form.outputs for form in forms):
+            gives = [x, *(next(iter(form.outputs.values())) for form in forms)]
+            takes = [*(next(iter(form.inputs.values())) for form in forms), x]
+            joined = all((a.shape, a.dtype) == (b.shape, b.dtype) for a, b in zip(gives, takes, strict=True))
+            if joined and takes[0] == x == gives[-1]:
+                return way
+    return []
+
+
 def options(plan: Plan | None) -> list[dict[str, Any]]:
     """The options of a generation, in the form that ``controls.js`` reads.
 
@@ -81,16 +116,27 @@ def options(plan: Plan | None) -> list[dict[str, Any]]:
     found = []
     for option in plan.options.values() if plan is not None else ():
         about: dict[str, Any] = {"name": option.name, "what": option.what, "default": option.default}
-        about |= {"help": option.help, "each": plan is not None and option.name in plan.asked()}
+        about |= {"help": option.help, "each": option.each}
         if option.spec is not None:
             about["spec"] = to_json(option.spec) | {"shape": option.spec.shape, "dtype": option.spec.dtype}
-        if plan is not None and option.name == "steps":
-            assert isinstance(plan.loop, Iterative)
-            about |= {"default": plan.loop.steps, "most": len(plan.loop.schedule) - 1}
-        if option.name == "length":
+        if option.most is not None:
+            about["most"] = option.most
+        if option.name == "length" and not option.each:
             about |= {"default": LENGTH, "most": LONGEST}
         found.append(about)
     return found
+
+
+def _about(option: Mapping[str, Any], held: Release) -> dict[str, Any]:
+    """What a control shows beside: ``above``, which a number must be, and the ``names`` of the classes, if known."""
+    if option["name"] == "top_p" and not option["each"]:
+        return {"above": 0}
+    data = held.manifest["provenance"].get("data")
+    names = data.get("classes") if isinstance(data, dict) else None
+    if option["name"] != "label" or option["what"] != "label" or not isinstance(names, list):
+        return {}
+    known = len(names) == option["spec"]["classes"] and all(isinstance(name, str) for name in names)
+    return {"names": names} if known else {}
 
 
 def _copied(package: Path, to: Path) -> list[dict[str, str]]:

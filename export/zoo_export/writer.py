@@ -155,7 +155,7 @@ def write_samples(folder: Path, model: LoadedModel) -> dict[str, Any]:
     x, plan = model.release.sample.x, model.release.plan
     kind = kinds.of_sample(x)
     layout, main, count = kind.layout, x.file, kind.count(x)
-    any_length = plan is not None and "length" in plan.options
+    any_length = plan is not None and "length" in plan.of_loop
     length = {"length": TEXT_LENGTH} if any_length else {}
     samples = samples_of(model, count, 0, **length)
     made: dict[str, Any] = {"file": f"{SAMPLES}{main}", "seed": 0}

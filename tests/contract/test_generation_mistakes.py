@@ -110,12 +110,15 @@ ROLES = {
     "several labels where the data has one": inputs(
         '"labels": zoo.Label(10, (3,))', "the input 'labels' (zoo.Label(classes=10, shape=(3,))) is given by the user"
     ),
-    "a number called seed": inputs('"seed": zoo.Number(1.0)', "the input 'seed' has the name of an option"),
-    "a number called output": inputs('"output": zoo.Number(1.0)', "the input 'output' has the name of an option"),
-    "a number called steps": inputs('"steps": zoo.Number(1.0)', "the input 'steps' has the name of an option"),
-    "a given image called fit": inputs('"fit": net.sample.x', "the input 'fit' has the name of an option"),
-    "noise called first": inputs('"first": zoo.Noise((3,))', "the input 'first' has the name of an option"),
-    "noise called steps": inputs('"steps": zoo.Noise((3,))', "the input 'steps' has the name of an option"),
+    "a number called seed": inputs('"seed": zoo.Number(1.0)', "the input 'seed' has a name that generation needs"),
+    "a number called output": inputs(
+        '"output": zoo.Number(1.0)', "the input 'output' has a name that generation needs"
+    ),
+    "a number called steps": inputs('"steps": zoo.Number(1.0)', "the input 'steps' has a name that generation needs"),
+    "a given image called fit": inputs('"fit": net.sample.x', "the input 'fit' has a name that generation needs"),
+    "a number called self": inputs('"self": zoo.Number(1.0)', "the input 'self' has a name that generation needs"),
+    "noise called first": inputs('"first": zoo.Noise((3,))', "the input 'first' has a name that generation needs"),
+    "noise called steps": inputs('"steps": zoo.Noise((3,))', "the input 'steps' has a name that generation needs"),
     "one name for two things": of_decode(
         '{"z": zoo.Vector((4,)), "label": label}',
         '{"z": zoo.Vector((4,)), "label": label, "guidance": zoo.Number(1.0)}',
@@ -143,6 +146,12 @@ SAMPLERS = {
     ),
     "a state that changes its type": of_move(
         '"next_x": zoo.Vector((4,))', '"next_x": zoo.Vector((4,), "int64")', "the state 'x' changes its form"
+    ),
+    "a state that is no number": Mistake(
+        "return x, self.decode(x, label)",
+        "return x / 0 * 0, self.decode(x, label)",
+        ("task 'move' gives values of 'next_x' that are not numbers (NaN)",),
+        "def move",
     ),
     "no state": of_move('"next_x": zoo', '"moved": zoo', "it has no state: no input X with an output next_X"),
     "no time": of_move('"time": point, ', "", "it takes no time, a zoo.Vector(()): where in the schedule"),

@@ -773,6 +773,11 @@ def test_the_command_says_the_same(plug: Plug, refused: Refused) -> None:
     refused("train", "mine.tiny", says=("Plugin 'mine' (", f"{file}, line {line - 1}", "output 'code'"))
 
 
+def test_a_plugin_that_ends_the_program_is_named(plug: Plug, refused: Refused) -> None:
+    file, line = plug('    return {"mse"', '    raise SystemExit(3)\n    return {"mse"')
+    refused("train", "mine.tiny", says=(f"{file}, line {line}, ended the program: SystemExit(3). A plugin must raise",))
+
+
 def test_a_long_run_makes_its_graphs_before_it_starts(plug: Plug, tmp_path: Path) -> None:
     """ONNX has no Bessel functions, which torch alone does not know."""
     file, line = plug("return self.encoder(x)", "return torch.special.bessel_j0(self.encoder(x))")

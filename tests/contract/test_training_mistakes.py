@@ -296,7 +296,7 @@ NEEDS = {
     ),
     "an argument that build has not": Mistake(
         "return {}\n\n\nmine", "return {'classifier': recipe.features}\n\n\nmine",
-        ("mine.tiny cannot be built", "unexpected keyword argument 'classifier'"), "class Net",
+        ("build(recipe, sample, classifier) cannot be called so", "keyword argument 'classifier'"), "class Net",
     ),
     "needs of a wrong field": Mistake(
         "return {}\n\n\nmine", "return {'features': recipe.feature}\n\n\nmine",

@@ -147,11 +147,14 @@ def test_pairs_stay_aligned(plug: Plug) -> None:
     assert not torch.equal(batch.x, plain.x)
 
 
-def test_a_number_may_be_called_as_an_option_of_generation(plug: Plug) -> None:
-    """Nobody gives a vector or a class beside the label, so its name is free."""
-    file, _ = plug('"row": row}', '"length": row}')
-    file.write_text(file.read_text().replace('"row": zoo.Vector', '"length": zoo.Vector'))
-    assert "length" in data.load("pairs", "train").fields
+@pytest.mark.parametrize(("field", "name"), [("row", "count"), ("caption", "prompt"), ("other", "steps")])
+def test_a_field_may_have_a_name_that_not_every_generation_needs(field: str, name: str, plug: Plug) -> None:
+    """Nobody gives a vector, and a model that makes its samples at once has neither a prompt nor steps of its own."""
+    file, _ = plug(
+        f'"{field}": {field if field != "other" else "255 - x"}', f'"{name}": {field if field != "other" else "x"}'
+    )
+    file.write_text(file.read_text().replace(f'"{field}": ', f'"{name}": '))
+    assert name in data.load("pairs", "train").fields
 
 
 def test_an_option_may_change_the_number_of_samples(plug: Plug) -> None:
@@ -257,15 +260,15 @@ MISTAKES = {
         "    return dict({",
         ("sample gives {", "should give a zoo.Sample"),
     ),
-    "a field called as an option of generation": (
+    "a field called as an input of every graph": (
         '"caption": zoo.Text',
-        '"top_k": zoo.Text',
-        ("the field 'top_k' has the name of an option of generation", "Rename it"),
+        '"count": zoo.Text',
+        ("the field 'count' has a name that generation needs", "Rename it"),
     ),
     "a field called as an argument of generation": (
         '"other": image, ',
         '"fit": image, ',
-        ("the field 'fit' has the name of an option of generation", "Rename it"),
+        ("the field 'fit' has a name that generation needs", "Rename it"),
     ),
     "a field that ends in _": (
         '"other": image, ',

@@ -22,6 +22,7 @@ from zoo.contract.specs import Image, Label, Sample
 from zoo.core import philox
 from zoo.core.errors import ExportError, SettingError
 from zoo.media.convert import from_batch
+from zoo.modules import tracing
 from zoo.release import read
 from zoo.runtime import derived
 from zoo.runtime.example_inputs import example
@@ -99,7 +100,7 @@ def test_generate_gives_the_samples_of_torch(model_name: str, shelf: Shelf) -> N
     graph = session(release.folder / release.generate)
     prompt, seed, indices = np.array([2, 1, 0]), 2**63 + 1, np.arange(5, 8)
     asked: dict[str, Any] = (
-        {"prompt": prompt, "length": 9, "sampling": SamplingParams(0.5)} if "prompt" in plan.options else {}
+        {"prompt": prompt, "length": 9, "sampling": SamplingParams(0.5)} if "prompt" in plan.of_loop else {}
     )
     (samples,) = graph.run(["samples"], derived.feeds(plan, seed=seed, first=5, n=3, **asked))
     if asked:
@@ -253,6 +254,19 @@ class Bad(nn.Module):
 class Choosing(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.sum(1) if x.sum() > 0 else -x.sum(1)
+
+
+class Fixing(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.view(len(x), 3).sum(1)
+
+
+def test_a_task_that_fixes_the_batch_size_is_told_how_not_to() -> None:
+    module = Fixing()
+    task = zoo.Task(module.forward, {"x": zoo.Vector((3,))}, {"y": zoo.Vector(())})
+    for trace in (onnx_graph.trace, tracing.program):
+        with raises(ExportError, "Task 'odd'", "it fixes the batch size. Write x.shape[0]"):
+            trace(module, task, "odd")
 
 
 @pytest.mark.parametrize(("layer", "says"), [(Bad, "slogdet"), (Choosing, "its control flow depends on values")])

@@ -19,10 +19,12 @@ from PIL import Image
 
 import zoo
 from browsers import CHROMIUM, RUNTIME, browser, in_node, javascript, node
-from conftest import MODELS, Refused, Shelf, contents, few, flip, raises, slow
+from conftest import MODELS, Refused, Shelf, contents, few, flip, plugged, raises, slow
 from zoo.contract.specs import Text
 from zoo.core import philox
 from zoo.core.errors import NotFoundError
+from zoo.media import wav
+from zoo.media.convert import fitted
 from zoo.release import read, verify
 from zoo.runtime import derived, given_of
 from zoo.sampling import generation
@@ -272,6 +274,186 @@ def test_the_page_reconstructs_what_is_chosen_and_drawn(shelf: Shelf, browse: Br
     assert np.abs(levels(seen["cleared"][0]) - black).max() <= 1
     assert np.abs(levels(seen["drawn"][0]) - black).max() > 1
     assert seen["said"] == []
+
+
+@pytest.fixture
+def page_run(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Gives a run of a plugin for these tests, trained on first use. Read only."""
+    sets = {name: f"kinds_data:{name}" for name in ("dots", "moons", "four")} | {"chimes": "page_plugin:chimes"}
+    models = {"flat": "kinds_plugin:flat", "chime": "page_plugin:chime", "words": "page_plugin:words"}
+
+    def made(model: str, data: str | None = None) -> Path:
+        def train(folder: Path) -> None:
+            with plugged(tmp_path_factory.mktemp("plugged"), data=sets, **models):
+                zoo.train(f"{model}.tiny", data=data, out=folder, quiet=True, force=True)
+
+        return shelf.made(f"page-{model}-{data}", train)
+
+    return made
+
+
+def colours(image: dict[str, Any]) -> NDArray[np.int64]:
+    """An image of the page: (h, w, 4)."""
+    return np.array(image["data"]).reshape(image["height"], image["width"], 4)
+
+
+@browser
+def test_the_page_shows_images_with_alpha(page_run: Callable[..., Path], browse: Browse, tmp_path: Path) -> None:
+    run = page_run("flat", "four")
+    site = bundle(run / "release", tmp_path / "site")
+    seen = browse(site, "kinds")
+    assert (seen["ready"], seen["status"], seen["said"]) == ("yes", "", [])
+    wanted = zoo.load(run).generate(16, seed=0).astype(int)  # (n, h, w, 4)
+    found = np.stack([*map(colours, seen["samples"])])
+    assert np.abs(found[..., 3] - wanted[..., 3]).max() <= 1
+    blended = [image[..., :3] * image[..., 3:] / 255 for image in (found, wanted)]  # a canvas holds no more than that
+    assert np.abs(blended[0] - blended[1]).max() <= 2
+    image = np.full((5, 6, 4), (255, 0, 128, 51), np.uint8)
+    Image.fromarray(image.repeat(10, 0).repeat(10, 1)).save(tmp_path / "image.png")
+    seen = browse(site, "reconstruct", tmp_path / "image.png")
+    by_python = zoo.load(run).reconstruct(image)[0].astype(int)
+    made = colours(seen["chosen"][0])
+    assert np.abs(made[..., 3] - by_python[..., 3]).max() <= 2
+    assert seen["said"] == []
+
+
+@browser
+@pytest.mark.parametrize("data", ["dots", *slow("moons")])
+def test_the_page_of_other_kinds_offers_no_drawing(
+    data: str, page_run: Callable[..., Path], browse: Browse, tmp_path: Path
+) -> None:
+    run = page_run("flat", data)
+    assert {"reconstruct", "encode", "decode"} <= read(run / "release").tasks.keys()
+    seen = browse(bundle(run / "release", tmp_path / "site"), "kinds")
+    assert (seen["ready"], seen["status"], seen["said"]) == ("yes", "", [])
+    assert seen["sections"] == ["generate", "walk", "about"]
+    wanted = zoo.load(run).generate(16, seed=0)
+    if data == "moons":
+        assert np.allclose([[float(cell) for cell in text.split()] for text in seen["texts"]], wanted, rtol=1e-3)
+    else:
+        frames = np.stack([*map(levels, seen["samples"])])
+        assert np.abs(frames[:, None] - wanted).max((2, 3)).min(1).max() <= 1  # a video moves: each is at some frame
+
+
+@browser
+@pytest.mark.slow
+def test_the_page_shows_texts_that_are_made_at_once(
+    page_run: Callable[..., Path], browse: Browse, tmp_path: Path
+) -> None:
+    run = page_run("words")
+    seen = browse(bundle(run / "release", tmp_path / "site"), "kinds")
+    assert (seen["ready"], seen["status"], seen["said"]) == ("yes", "", [])
+    assert seen["texts"] == zoo.load(run).generate(16, seed=0)
+
+
+@browser
+def test_the_page_shows_names_of_classes_and_planes_side_by_side(
+    page_run: Callable[..., Path], browse: Browse, tmp_path: Path
+) -> None:
+    run = page_run("chime")
+    fields = {"How many": "3", "Label": "neither", "Clip from the test data": "2"}
+    seen = browse(bundle(run / "release", tmp_path / "site"), "options", json.dumps(fields))
+    with zoo.load(run) as loaded:
+        wanted = loaded.generate(3, label=2, clip=given_of(loaded, 1, 2)["clip"])
+    beside = np.concatenate([wanted[..., 0], wanted[..., 1]], 2)
+    assert np.abs(np.stack([*map(levels, seen["samples"])]) - beside).max() <= 1
+    assert (seen["status"], seen["said"]) == ("", [])
+
+
+@browser
+@pytest.mark.parametrize(("model", "name"), [("paint", "image"), *slow(("chime", "clip"))])
+def test_a_file_that_cannot_be_read_is_reported_and_nothing_else_is_taken(
+    model: str,
+    name: str,
+    stepwise: Mapping[str, Path],
+    page_run: Callable[..., Path],
+    browse: Browse,
+    tmp_path: Path,
+) -> None:
+    run = page_run("chime") if model == "chime" else stepwise[model]
+    (tmp_path / "bad.txt").write_text("neither an image nor audio")
+    if name == "image":
+        good = tmp_path / "good.png"
+        Image.fromarray(np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8).repeat(9, 0).repeat(7, 1)).save(good)
+    else:
+        good = tmp_path / "good.wav"
+        good.write_bytes(wav.write(np.sin(np.arange(30, dtype=np.float32)) / 2, 8000))
+    steps = json.dumps([name.capitalize(), str(good), str(tmp_path / "bad.txt")])
+    seen = browse(bundle(run / "release", tmp_path / "site"), "given", steps)
+    with zoo.load(run) as loaded:
+        ours = fitted([good], loaded.release.sample.x, "white", "crop") if name == "image" else good
+        of_file = loaded.generate(2, **{name: ours}, seed=0)
+        of_test = loaded.generate(2, **{name: given_of(loaded, 1, 1)[name]}, seed=0)
+
+    def far(part: str, wanted: NDArray[Any]) -> float:
+        found = np.stack([*map(levels, seen[part]["samples"])])
+        wanted = np.concatenate([wanted[..., 0], wanted[..., 1]], 2) if name == "clip" else wanted
+        return float(np.abs(found - wanted).max())
+
+    done = {"image": "An image of another size is cropped and resized to 8×8 pixels."}
+    assert done.get(name, "Resampled to 8000 Hz, cut or padded.") in seen["hints"]
+    assert seen["good"]["status"] == ""
+    assert far("good", of_file) <= (3 if name == "image" else 1)  # the browser resizes by a filter of its own
+    wrong = f"bad.txt is no {'image' if name == 'image' else 'audio'} that this browser can read. Choose another file."
+    assert seen["refused"]["status"] == seen["again"]["status"] == wrong
+    assert seen["refused"]["previews"] == 0
+    assert seen["again"]["samples"] == seen["good"]["samples"]
+    assert (seen["test"]["status"], seen["file"]) == ("", "")
+    assert far("test", of_test) <= 1
+    assert seen["said"] == []
+
+
+@browser
+def test_a_given_text_is_padded_with_the_first_character(
+    stepwise: Mapping[str, Path], browse: Browse, tmp_path: Path
+) -> None:
+    run, texts = stepwise["illustrate"], ["six", "", "fivefive", "fivefives", "é"]
+    seen = browse(bundle(run / "release", tmp_path / "site"), "texts", json.dumps(["Caption", texts]))
+    with zoo.load(run) as loaded:
+        first = loaded.release.sample.fields["caption"].vocabulary[0]  # type: ignore[union-attr]
+        for text, made in zip(texts[:3], seen["seen"], strict=False):
+            wanted = loaded.generate(2, caption=text.ljust(8, first), seed=0)
+            assert made["status"] == ""
+            assert np.abs(np.stack([*map(levels, made["samples"])]) - wanted).max() <= 1
+    assert seen["seen"][3]["status"] == "The text has 9 characters; at most 8 are possible."
+    assert 'The character "é" is not one of the' in seen["seen"][4]["status"]
+    assert seen["said"] == []
+
+
+@browser
+@pytest.mark.slow
+def test_transparent_images_are_laid_on_the_background(shelf: Shelf, browse: Browse, tmp_path: Path) -> None:
+    Image.new("RGBA", (20, 30), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    seen = browse(bundle(shelf.release("ae"), tmp_path / "site"), "reconstruct", tmp_path / "clear.png")
+    white = zoo.load(shelf.release("ae")).reconstruct(np.full((8, 8), 255, np.uint8))[0]
+    assert np.abs(levels(seen["chosen"][0]) - white).max() <= 1
+    assert seen["said"] == []
+
+
+@browser
+def test_the_page_refuses_a_top_p_of_zero(gpt: Path, browse: Browse, tmp_path: Path) -> None:
+    seen = browse(bundle(gpt, tmp_path / "site"), "nucleus")
+    assert seen["zero"] == "Top p must be above 0."
+    assert "1" in seen["large"]
+    assert (seen["small"], seen["status"], seen["said"]) == ("", "", [])
+
+
+@browser
+def test_without_a_network_the_page_names_the_option(shelf: Shelf, browse: Browse, tmp_path: Path) -> None:
+    folder = bundle(shelf.release("vae"), tmp_path / "site")
+    about = json.loads((folder / "runtime.json").read_text())
+    (folder / "runtime.json").write_text(json.dumps({**about, "base": "http://127.0.0.1:1/dist/"}))
+    seen = browse(folder, "status")
+    assert seen["ready"] == "failed"
+    assert "http://127.0.0.1:1/dist/" in seen["status"]
+    assert seen["status"].endswith(
+        "The page loads ONNX Runtime from there: check the network, or bring it along with zoo export --format web "
+        "--runtime DIR."
+    )
+    (folder / "model" / "model.safetensors").unlink()
+    (folder / "runtime.json").write_text(json.dumps(about))
+    seen = browse(folder, "status")
+    assert seen["status"].endswith("Is the whole folder there, and the server running?")
 
 
 @browser

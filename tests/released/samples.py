@@ -43,7 +43,7 @@ def made(name: str) -> dict[str, Array]:
     with zoo.load(name, device="cpu") as model:
         plan = model.release.plan
         if plan is not None:
-            length = LENGTH if "length" in plan.options else None
+            length = LENGTH if "length" in plan.of_loop else None
             found[f"{name}/generate"] = np.asarray(model.generate(COUNT, seed=SEED, length=length))
         for task, declared in model.release.tasks.items():
             made = examples(declared.inputs, BATCH, plan.schedule(task) if plan is not None else ())

@@ -14,7 +14,7 @@ from PIL import Image
 
 import zoo
 from conftest import STEPWISE, STEPWISE_DATA, Command, plugged, raises
-from zoo.core.errors import SettingError
+from zoo.core.errors import DataError, SettingError
 from zoo.release import read
 from zoo.runtime import OnnxBackend, derived, samples_of
 
@@ -62,12 +62,14 @@ def test_the_signature_is_true(stepwise: Mapping[str, Path]) -> None:
         with zoo.load(stepwise[name] / "release") as model:
             return [str(parameter) for parameter in inspect.signature(model.generate).parameters.values()]
 
-    assert of("paint") == ["n=None", "seed=0", "first=0", "image", "strength=1.0"]
-    assert of("flow") == ["n=None", "seed=0", "first=0", "label=None", "guidance=2.0", "steps=None"]
-    assert of("drift") == ["n=None", "seed=0", "first=0", "steps=None"]
+    assert of("paint") == [
+        "n=None", "seed=0", "first=0", "fit=''", "image", "strength=1.0", "temperature=1.0", "prompt=0.0",
+    ]  # fmt: skip
+    assert of("flow") == ["n=None", "seed=0", "first=0", "label=None", "guidance=2.0", "steps=4"]
+    assert of("drift") == ["n=None", "seed=0", "first=0", "steps=4"]
     assert of("sentence") == [
         "n=None", "seed=0", "first=0", "sharpness=1.0", "temperature=1.0", "top_k=0", "top_p=1.0", "prompt=''",
-        "length=None",
+        "length=8",
     ]  # fmt: skip
     with zoo.load(stepwise["paint"] / "release") as model:
         assert "image: images, uint8 (n, 8, 8)" in inspect.getdoc(model.generate)  # type: ignore[operator]
@@ -83,6 +85,64 @@ def test_a_given_image_is_what_is_painted_over(stepwise: Mapping[str, Path]) -> 
         three = model.generate(3, image=IMAGES[0])
         assert len(three) == 3
         assert len({image.tobytes() for image in three}) == 3  # each of its own noise
+
+
+def test_a_number_may_have_the_name_of_an_option_of_other_models(stepwise: Mapping[str, Path]) -> None:
+    with zoo.load(stepwise["paint"] / "release") as model:
+        cold = model.generate(2, image=IMAGES[0], temperature=0)
+        assert np.array_equal(cold[0], cold[1])  # the noise counts nothing
+        assert not np.array_equal(*model.generate(2, image=IMAGES[0], temperature=0, prompt=1.0))
+
+
+def test_given_images_are_fitted_where_asked(stepwise: Mapping[str, Path], zoo_call: Command, tmp_path: Path) -> None:
+    wide = np.zeros((8, 16), np.uint8)
+    wide[:, 4:12] = IMAGES[1]
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    with zoo.load(stepwise["paint"] / "release") as model:
+        with raises(DataError, "16×8"):
+            model.generate(image=tmp_path / "wide.png")
+        made = model.generate(image=tmp_path / "wide.png", fit="crop")
+        assert np.array_equal(made, model.generate(image=IMAGES[1]))
+        with raises(SettingError, "fit = 'cut' is neither"):
+            model.generate(image=IMAGES, fit="cut")
+    done = zoo_call("generate", stepwise["paint"] / "release", "--image", "wide.png", "--fit=crop", "-o", "x.npy")
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(np.load(tmp_path / "x.npy"), made)
+    with zoo.load(stepwise["flow"] / "release") as model, raises(SettingError, "fit = 'crop' is for models"):
+        model.generate(fit="crop")
+
+
+def test_labels_and_numbers_are_repeated_on_the_command_line(
+    stepwise: Mapping[str, Path], zoo_call: Command, tmp_path: Path
+) -> None:
+    words = ("generate", stepwise["flow"] / "release", "--label", "7", "--label", "3", "--guidance", "1")
+    assert zoo_call(*words, "-o", "x.npy").returncode == 0
+    with zoo.load(stepwise["flow"] / "release") as model:
+        assert np.array_equal(np.load(tmp_path / "x.npy"), model.generate(label=[7, 3], guidance=1.0))
+    assert "2 labels for 3 samples" in zoo_call(*words, "-n", "3", "-o", "y.npy").stderr
+
+
+def test_help_lists_the_options_with_ranges_and_defaults(stepwise: Mapping[str, Path], zoo_call: Command) -> None:
+    def said(*words: object) -> str:
+        return " ".join(zoo_call("generate", *words, "--help").stdout.split())
+
+    flow = said(stepwise["flow"] / "release")
+    assert "The class to generate; repeat it for one per sample. [default: each in turn; 0 to 9]" in flow
+    assert "[default: 2; 0 to 10]" in flow
+    assert "Sampling steps; fewer are faster. [default: 4; 1 to 8]" in flow
+    assert "--fit" not in flow
+    paint = said(stepwise["paint"] / "release")
+    assert "--image FILE Image 8×8, in a file; repeat it for one per sample." in paint
+    assert "--fit" in paint
+    assert "--caption TEXT Text of at most 8 characters" in said(stepwise["illustrate"] / "release")
+    assert "nowhere" in said("nowhere")
+
+
+def test_an_option_of_a_model_that_is_not_there_says_so(zoo_call: Command) -> None:
+    for words in (("nowhere", "--caption", "a"), ("--caption", "a", "nowhere")):
+        done = zoo_call("generate", *words)
+        assert done.returncode == 1
+        assert "nowhere" in done.stderr
 
 
 def test_a_number_changes_the_samples(stepwise: Mapping[str, Path]) -> None:
@@ -126,7 +186,7 @@ def test_steps_thin_the_schedule(steps: int, stepwise: Mapping[str, Path]) -> No
         ("paint", {"image": IMAGES, "label": 1}, ["label = 1 is for models with labels"]),
         ("flow", {"guidance": "much"}, ["guidance = 'much' is not a number"]),
         ("flow", {"guidance": True}, ["guidance = True is not a number"]),
-        ("flow", {"guidance": 1e300}, ["guidance is inf"]),
+        ("flow", {"guidance": 1e300}, ["guidance is 1e+300"]),
         ("flow", {"guidance": [1.0, 2.0], "n": 3}, ["2 values of guidance for 3 samples"]),
         ("flow", {"steps": 9}, ["steps = 9", "from 1 to 8"]),
         ("drift", {"steps": True}, ["steps = True"]),
@@ -149,7 +209,7 @@ def test_captions_are_padded_as_those_of_the_data_are(
         assert not np.array_equal(two[0], model.generate(caption="two")[0])
         with raises(SettingError, "caption has 9 characters; at most 8"):
             model.generate(caption="seventeen")
-        with raises(SettingError, "'S' is not one of"):
+        with raises(SettingError, "'S' is not one of the 16", "' efghinorstuvwxz'"):
             model.generate(caption="Seven")
     done = zoo_call(
         "generate", stepwise["illustrate"] / "release", "--caption", "seven", "--caption", "two", "-o", "x.npy"

@@ -15,6 +15,7 @@ from torch import nn
 import zoo
 from conftest import Shelf, contents, plugged, raises
 from zoo import registry
+from zoo.cli.info import _about_release
 from zoo.core import files
 from zoo.core.errors import NotFoundError, ReleaseError, TrainingError
 from zoo.modules import torch_module
@@ -78,6 +79,8 @@ def test_it_is_recorded_in_the_run_and_in_the_release(judged: Path) -> None:
     assert (recorded["features"]["name"], recorded["features"]["sha256"]) == (NEED, files.sha256(manifest))
     card = (judged / "release" / "README.md").read_text("utf-8")
     assert f"Built with: {NEED} (manifest SHA-256 {files.sha256(manifest)})" in card
+    said = _about_release(str(judged))["needs"]
+    assert said == {"features": f"{NEED}, manifest {files.sha256(manifest)}"}
     assert "needs" not in zoo.load("vae.digits").release.manifest["provenance"]
 
 

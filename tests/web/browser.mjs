@@ -18,7 +18,9 @@ async function open(options) {
 
 /** The grey levels, or colours, of each image in a section. */
 const images = (page, section) => page.$$eval(`#${section} .samples${section === "generate" ? ".made" : ""} canvas`, (all) => all.map((canvas) => {
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const context = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d"); // Chromium warns if one is read twice
+  context.drawImage(canvas, 0, 0);
+  const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
   return { label: canvas.getAttribute("aria-label"), width: canvas.width, height: canvas.height, data: [...data] };
 }));
 
@@ -93,6 +95,61 @@ const SCENARIOS = {
     await press(page, "generate", "Generate");
     const hidden = await section.getByLabel("Steps").isHidden();
     return { samples: await images(page, "generate"), status: await page.textContent("#status"), hidden };
+  },
+  async given() {
+    const page = await open();
+    const [name, good, bad] = JSON.parse(file);
+    const section = page.locator("#generate");
+    const choose = async (chosen) => {
+      await section.locator("input[type=file]").setInputFiles(chosen);
+      await page.waitForFunction(() => !document.querySelector("button:disabled"));
+      await page.waitForTimeout(300);
+    };
+    const now = async () => ({ status: await page.textContent("#status"), samples: await images(page, "generate") });
+    const made = async () => { await press(page, "generate", "Generate"); return now(); };
+    await section.getByLabel("How many").fill("2");
+    await choose(good);
+    const seen = { hints: await section.locator("label .hint").allTextContents(), good: await made() };
+    await choose(bad);
+    seen.refused = { ...(await now()), previews: await section.locator("form .samples").evaluate((all) => all.children.length) };
+    seen.again = await made();
+    await section.getByLabel(`${name} from the test data`).fill("1");
+    seen.file = await section.locator("input[type=file]").inputValue();
+    seen.test = await made();
+    return seen;
+  },
+  async texts() {
+    const page = await open();
+    const [label, texts] = JSON.parse(file);
+    const section = page.locator("#generate");
+    await section.getByLabel("How many").fill("2");
+    const seen = [];
+    for (const text of texts) {
+      await section.getByLabel(label, { exact: false }).last().fill(text);
+      await press(page, "generate", "Generate");
+      seen.push({ status: await page.textContent("#status"), samples: await images(page, "generate") });
+    }
+    return { seen };
+  },
+  async nucleus() {
+    const page = await open();
+    const input = page.locator("#complete").getByLabel("Top p", { exact: true });
+    const rule = async (value) => {
+      await input.fill(value);
+      await press(page, "complete", "Complete");
+      return input.evaluate((field) => field.validationMessage);
+    };
+    return { zero: await rule("0"), large: await rule("1.5"), small: await rule("0.01"), status: await page.textContent("#status") };
+  },
+  async kinds() {
+    const page = await open();
+    const ready = await page.evaluate(() => document.body.dataset.ready);
+    await press(page, "generate", "Generate");
+    return {
+      ready, status: await page.textContent("#status"), samples: await images(page, "generate"),
+      sections: await page.$$eval("section:not([hidden])", (all) => all.map((section) => section.id)),
+      texts: await page.$$eval("#generate .made pre", (all) => all.map((text) => text.textContent)),
+    };
   },
   async look() {
     const seen = {};

@@ -100,7 +100,7 @@ def call(model: Any, task: str, batch: int) -> Callable[[], object]:
 
     plan = model.release.plan
     if task == GENERATE:
-        short = {"length": CHARACTERS} if "length" in plan.options else {}
+        short = {"length": CHARACTERS} if "length" in plan.of_loop else {}
         return partial(model.generate, batch, **given_of(model, batch), **short)
     feeds = examples(model.release.tasks[task].inputs, batch, plan.schedule(task) if plan is not None else ())
     return partial(model.backend.run, task, feeds)

@@ -79,7 +79,7 @@ def main() -> None:
 
     _print_anything()
     try:
-        cli(prog_name="zoo", standalone_mode=False)
+        code = cli(prog_name="zoo", standalone_mode=False)
     except ZooError as error:
         if os.environ.get("ZOO_DEBUG"):
             raise
@@ -101,6 +101,14 @@ def main() -> None:
         sys.exit(141)
     except OSError as error:  # a full disk, a file that may not be read
         _fail(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}.", 1)
+    except SystemExit as error:  # zoo's own commands do not raise it: a plugin does
+        import traceback
+
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        ending = f"{where.filename}, line {where.lineno}, ended the program: SystemExit({error.code!r})"
+        _fail(f"{ending}. A plugin must raise an error that says what is wrong.", 1)
+    if code:
+        sys.exit(code)
 
 
 def _print_anything() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from zoo.cli.arguments import as_json, print_json
@@ -26,4 +24,4 @@ def doctor_command(timeout: float, as_json: bool) -> None:
             mark = click.style("ok   ", fg="green") if finding.ok else click.style("WRONG", fg="red", bold=True)
             click.echo(f"{mark}  {finding.kind:<9}  {finding.name:<14}  {finding.text}")
     if not all(finding.ok for finding in findings):
-        sys.exit(1)
+        click.get_current_context().exit(1)

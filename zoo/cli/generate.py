@@ -11,87 +11,129 @@ import click
 from zoo.cli.arguments import FILE, backend, output, say_written, source
 
 if TYPE_CHECKING:
-    from zoo.contract.generation_plan import Option, Plan
+    from zoo.contract.generation_plan import Plan
+    from zoo.contract.options import Option
+    from zoo.core.errors import ZooError
+    from zoo.media.kinds import Fit
 
 OPTIONS = "zoo.generate.options"
 """The key of ``click.Context.meta`` that holds the options of the model in the command line."""
+
+FAULT = "zoo.generate.fault"
+"""The key that holds why there is no such model; None if there is one."""
 
 
 class GenerateCommand(click.Command):
     """A command whose options include those of the model that SOURCE names: see ``zoo generate SOURCE --help``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta[OPTIONS] = list(_options(_plan(self._words(args))))
-        return super().parse_args(ctx, args)
+        plan, fault = _plan(self._words(args))
+        ctx.meta[OPTIONS] = list(_options(plan))
+        ctx.meta[FAULT] = fault
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption:
+            if fault is not None:  # an option of a model that is not there
+                raise fault from None
+            raise
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         params = super().get_params(ctx)
         return [*params[:-1], *ctx.meta.get(OPTIONS, _options(None)), params[-1]]  # --help stays the last
 
-    def _words(self, args: Sequence[str]) -> Iterator[str]:
-        """The arguments that may be SOURCE: neither options nor the values of this command's own options."""
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_help_text(ctx, formatter)
+        if fault := ctx.meta.get(FAULT):
+            formatter.write_paragraph()
+            with formatter.indentation():
+                formatter.write_text(f"These are the options of many models. {fault}")
+
+    def _words(self, args: Sequence[str]) -> list[str]:
+        """The arguments that may be SOURCE: neither options nor the values of this command's own options.
+
+        What may be the value of an unknown option comes last.
+        """
         takes = {name for param in self.params for name in param.opts if not getattr(param, "is_flag", False)}
-        for place, word in enumerate(args):
-            if not word.startswith("-") and (place == 0 or args[place - 1] not in takes):
-                yield word
+        words = [
+            (place > 0 and args[place - 1].startswith("-") and "=" not in args[place - 1], word)
+            for place, word in enumerate(args)
+            if not word.startswith("-") and (place == 0 or args[place - 1] not in takes)
+        ]
+        return [word for _, word in sorted(words, key=lambda one: one[0])]
 
 
-def _plan(words: Iterator[str]) -> Plan | None:
-    """How the first model that the words name generates; None if they name none."""
+def _plan(words: Sequence[str]) -> tuple[Plan | None, ZooError | None]:
+    """How the first model that the words name generates, or why the first word names none."""
     from zoo.core.errors import ZooError
     from zoo.release import read
     from zoo.release.resolve import find
 
+    faults = []
     for word in words:
         try:
-            return read(find(word)).plan
-        except ZooError:
-            continue  # the command itself says what is wrong
-    return None
+            return read(find(word)).plan, None
+        except ZooError as error:
+            faults.append(error)
+    return None, faults[0] if faults else None
 
 
 def _options(plan: Plan | None) -> Iterator[click.Option]:
     """The options of a model, and hidden ones that it does not take, whose use is an error that says so."""
-    from zoo.contract.generation_plan import STEPS, TEXT, TOKENS, Option
+    from zoo.contract.options import LENGTH, PROMPT, STEPS, TOKENS, Option
+    from zoo.sampling import generation
 
-    usual = (Option("label", "label"), *TEXT, *TOKENS, STEPS)
+    usual = (Option("label", "label", each=True), PROMPT, LENGTH, *TOKENS, STEPS)
     own = dict(plan.options) if plan is not None else {}
     for option in own.values():
         yield _option(option)
     for option in usual:
         if option.name not in own:
             yield _option(option, hidden=plan is not None)
-
-
-HELP = {
-    "label": "the class to generate",
-    "prompt": "the start of the text",
-    "length": "number of characters to generate after the prompt",
-    "temperature": "sampling temperature; 0 always picks the most likely token",
-    "top_k": "sample from the K most likely tokens",
-    "top_p": "sample from the most likely tokens of total probability P",
-    "steps": "number of sampling steps",
-}
+    yield click.Option(
+        ["--fit"],
+        type=click.Choice(["crop", "pad"]),
+        help="Cut or pad given images and videos of another size, and resize them.",
+        hidden=plan is not None and not generation.fits(plan),
+    )
 
 
 def _option(option: Option, hidden: bool = False) -> click.Option:
     from zoo.contract.specs import Text
-    from zoo.runtime.describe import describe_option
 
     types: dict[str, Any] = {"label": click.INT, "number": click.FLOAT, "integer": click.INT, "text": click.STRING}
-    said = HELP.get(option.name) or option.help or (describe_option(option) if option.spec is not None else "")
-    default = {"label": "each in turn", "top_k": "all", "top_p": "all", "steps": "that of the release"}.get(option.name)
-    if default is None and option.default not in (None, ""):
+    given, text = option.what == "given", isinstance(option.spec, Text)
+    said, bounds = _said(option)
+    if option.each:
+        said += "; repeat it for one per sample" if option.spec is not None else "; repeatable"
+    default = "each in turn" if option.what == "label" else "that of the model" if option.default is None else ""
+    if option.default not in (None, ""):
         default = f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
-    many = option.what == "given"
+    about = "; ".join(filter(None, [f"default: {default}" if default and not given else "", bounds]))
     return click.Option(
         [f"--{option.name.replace('_', '-')}", option.name],
-        type=types.get(option.what) or (click.STRING if isinstance(option.spec, Text) else FILE),
-        multiple=many,
-        metavar=("TEXT" if isinstance(option.spec, Text) else "FILE") if many else None,
-        help=f"{said[:1].upper()}{said[1:]}.{f'  [default: {default}]' if default else ''}",
+        type=types.get(option.what) or (click.STRING if text else FILE),
+        multiple=option.each,
+        metavar=("TEXT" if text else "FILE") if given else None,
+        help=f"{said[:1].upper()}{said[1:]}.{f'  [{about}]' if about else ''}",
         hidden=hidden,
     )
+
+
+def _said(option: Option) -> tuple[str, str]:
+    """What an option is, and its range, in the words of the command line."""
+    from zoo.contract.specs import Label, Number, Text
+    from zoo.media import kinds
+
+    spec = option.spec
+    if option.what == "label":
+        return "the class to generate", f"0 to {spec.classes - 1}" if isinstance(spec, Label) else ""
+    if isinstance(spec, Text):
+        return f"text of at most {spec.length} characters", f"characters: {kinds.known_characters(spec)}"
+    if isinstance(spec, Number):
+        return option.help or f"a number, {option.name}", spec.range
+    if option.what == "integer":
+        return option.help, f"{option.least} to {option.most}" if option.most else f"at least {option.least}"
+    return (option.help, "") if spec is None else (f"{kinds.of(spec).describe(spec)}, in a file", "")
 
 
 @click.command(
@@ -106,11 +148,6 @@ def _option(option: Option, hidden: bool = False) -> click.Option:
 @click.option(
     "--first", type=int, default=0, show_default=True, help="Index of the first sample in the seed's sequence."
 )
-@click.option(
-    "--fit",
-    type=click.Choice(["crop", "pad"]),
-    help="Cut or pad given images and videos of another size, and resize them.",
-)
 @output(
     "The file: a .png grid (of videos an animated one, or .gif), a .npy array, .csv, .txt, or .wav (numbered if "
     "several).  "
@@ -122,7 +159,7 @@ def generate_command(
     count: int | None,
     seed: int,
     first: int,
-    fit: str | None,
+    fit: Fit | None,
     output: Path | None,
     force: bool,
     backend: str,
@@ -141,12 +178,15 @@ def generate_command(
     with zoo.load(source, backend=backend, device=device) as model:  # type: ignore[arg-type]
         plan, x = model.release.plan, model.release.sample.x
         if plan is not None:
-            options |= _given(plan, options, fit, model.release.background)
+            options = _as_in_python(plan, options)
+        if fit:
+            options["fit"] = fit
         ending = save.endings(x)[0]
         if count is None:
             alone = output is not None and output.suffix == ".wav"
-            given = _items(plan, options, model.release.background) if plan is not None else 0
-            count = given or (1 if alone else kinds.of_sample(x).default_count)
+            given = generation.given_batches(plan, options, model.release.background, fit or "") if plan else {}
+            count = generation.listed(plan, given, options) if plan else 0
+            count = count or (1 if alone else kinds.of_sample(x).default_count)
         if output is None and x.kind != "text":
             output = Path(f"{model.name}-seed{seed}{ending}")
         if plan is not None:
@@ -160,26 +200,10 @@ def generate_command(
             say_written(save.save(samples, output, x, force=force, first=first))
 
 
-def _given(plan: Plan, options: dict[str, Any], fit: str | None, background: str) -> dict[str, Any]:
-    """The inputs that were given: texts as they are, and files, of images and videos cut or padded if asked."""
-    from zoo.core.errors import SettingError
-    from zoo.media import kinds
-    from zoo.media.convert import fitted
-
-    specs = plan.inputs("given")
-    pixels = [name for name, spec in specs.items() if kinds.of(spec).pixels]
-    if fit and not pixels:
-        raise SettingError(
-            "--fit is for models that generate from an image or a video, and this is none. Leave it out."
-        )
-    found = {name: list(options[name]) for name in specs if name in options}
-    fitting = [name for name in found if fit and name in pixels]
-    return found | {name: fitted(found[name], specs[name], background, fit) for name in fitting}  # type: ignore[arg-type]
-
-
-def _items(plan: Plan, options: dict[str, Any], background: str) -> int:
-    """How many items are given of the input that has most: a file may hold several. 0 if none is given."""
-    from zoo.sampling.generation import given_batch
-
-    given = (plan.options[name] for name in plan.given() if name in options)
-    return max((len(given_batch(option, options[option.name], background)) for option in given), default=0)
+def _as_in_python(plan: Plan, options: dict[str, Any]) -> dict[str, Any]:
+    """Options with lists of what was repeated; labels and numbers that were named once are one for all samples."""
+    lists = plan.given()
+    return {
+        name: value if not isinstance(value, tuple) else list(value) if name in lists or len(value) > 1 else value[0]
+        for name, value in options.items()
+    }

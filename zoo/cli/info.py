@@ -143,13 +143,14 @@ def _abilities(name: str) -> dict[str, Any]:
 
 
 def _beside(release: Release) -> dict[str, Any]:
-    """Return what a release can do in addition to its tasks: how it generates, and its verbs."""
+    """Return what a release can do in addition to its tasks, and the releases that it contains."""
     from zoo.sampling import latent
 
-    codec = release.codec
+    codec, needs = release.codec, release.manifest.get("provenance", {}).get("needs") or {}
     return {
         **({"generates": release.plan.description} if release.plan else {}),
         **({"compresses": f"{codec.encode} → {codec.decode}"} if codec else {}),
+        **({"needs": {key: f"{one['name']}, manifest {one['sha256']}" for key, one in needs.items()}} if needs else {}),
         "verbs": latent.verbs(release),
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -30,7 +29,7 @@ def build_command(distribution: str | None, output: Path | None, check: bool) ->
     path, stale = registry_build.write(distribution or _project_here(), output, check)
     if check and stale:
         click.echo(f"{path} is stale. Run: zoo registry build", err=True)
-        sys.exit(1)
+        click.get_current_context().exit(1)
     click.echo(f"{path} {'written' if stale else 'is up to date'}")
 
 

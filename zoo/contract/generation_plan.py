@@ -6,11 +6,12 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from zoo.contract.generation import DDIM, Autoregressive, Chain, Generation, Iterative, Loop
+from zoo.contract.options import GRAPH, LENGTH, PROMPT, STEPS, TAKEN, TOKENS, Option
 from zoo.contract.specs import (
     LONGEST,
     Image,
@@ -28,16 +29,6 @@ from zoo.contract.specs import (
 Role = Literal["noise", "label", "number", "given", "state", "own", ""]
 """What an input of a task is to generation: "own" is one that a loop fills, and "" is none that generation has."""
 
-RESERVED = ("n", "seed", "first")
-"""Arguments that every generation has."""
-
-COMMON = ("seed", "first", "count")
-"""Inputs that the graph of every generation may have, and so names that no other input of a task must have."""
-
-TAKEN = (*RESERVED, "count", "source", "fit", "output", "force", "backend", "device", "help", "background")
-"""Names that an input which users may set must not have: those of arguments, and of options of ``zoo generate``."""
-
-
 LEAST, MOST = 1e-12, 1 - 1e-6
 """The range of ᾱ in which float32 can divide by √ᾱ and √(1 − ᾱ)."""
 
@@ -52,42 +43,6 @@ class Form(Protocol):
     def inputs(self) -> Mapping[str, Spec]: ...
     @property
     def outputs(self) -> Mapping[str, Spec]: ...
-
-
-@dataclass(frozen=True)
-class Option:
-    """Something that a user may ask of a generation, beside its seed."""
-
-    name: str
-    what: Literal["label", "given", "number", "integer", "text"]
-    spec: Spec | None = None
-    """The form of a label, a given input or a number."""
-    default: Any = None
-    """None for a given input, which is needed, and where the default depends on the sample or the model."""
-    help: str = ""
-
-
-TOKENS = (
-    Option("temperature", "number", Number(1.0, ge=0), 1.0, "sampling temperature; 0 always picks the likeliest token"),
-    Option("top_k", "integer", None, 0, "sample from the K likeliest tokens; 0: all"),
-    Option("top_p", "number", Number(1.0, ge=0, le=1), 1.0, "sample from the likeliest tokens of total probability P"),
-)
-TEXT = (
-    Option("prompt", "text", None, "", "the start of the text"),
-    Option("length", "integer", None, None, "characters after the prompt"),
-)
-STEPS = Option("steps", "integer", None, None, "sampling steps; fewer are faster")
-
-USUAL = {
-    "label": "models with labels",
-    "prompt": "models that write text",
-    "length": "models that write text",
-    "temperature": "models that sample tokens",
-    "top_k": "models that sample tokens",
-    "top_p": "models that sample tokens",
-    "steps": "models that turn noise into a sample step by step",
-}
-"""Options that many models have, and which ones."""
 
 
 @dataclass(frozen=True)
@@ -210,12 +165,22 @@ class Plan:
         found = []
         for name, spec in self.asked().items():
             if isinstance(spec, Number):
-                found.append(Option(name, "number", spec, spec.default, spec.help))
+                found.append(Option(name, "number", spec, spec.default, spec.help, each=True))
             elif name in self.labels():
-                found.append(Option(name, "label", spec))
+                found.append(Option(name, "label", spec, each=True))
             else:
-                found.append(Option(name, "given", spec))
-        return {option.name: option for option in (*found, *(self._rules.options(self) if self.loop else ()))}
+                found.append(Option(name, "given", spec, each=True))
+        return {option.name: option for option in (*found, *self.of_loop.values())}
+
+    @cached_property
+    def of_loop(self) -> Mapping[str, Option]:
+        """What users may ask of the loop, by name."""
+        return {option.name: option for option in (self._rules.options(self) if self.loop is not None else ())}
+
+    @property
+    def _in_graph(self) -> tuple[str, ...]:
+        """The inputs and outputs of the generation's graph that are not its tasks'."""
+        return (*GRAPH, *self.of_loop, *(("tokens",) if self.tokens is not None and self.last else ()))
 
     @property
     def description(self) -> str:
@@ -242,6 +207,9 @@ class Plan:
             yield self.unfit(self.uses[-1], f"it gives {self.gives.kind}, and the data is {self.sample.x.kind}")
         seen: dict[str, Spec] = {}
         for task in self.uses:
+            for name in self.tasks[task].outputs:
+                if name in self._in_graph:
+                    yield self.unfit(task, f"the output {name!r} has a name that generation needs. Choose another")
             for name, spec in self.tasks[task].inputs.items():
                 yield self._problem_of_input(task, name, spec, seen)
 
@@ -251,9 +219,9 @@ class Plan:
             state = ", a state" if self.loop is not None and task == self.loop.task else ""
             what = f"neither noise, a label, a number{state} nor what a user can give"
             return self.unfit(task, f"the input {name!r} is {spec.kind}, {what}")
-        asked, loop = role in ("given", "label", "number"), self._rules.options(self) if self.loop is not None else ()
-        if role != "own" and name in (*(TAKEN if asked else COMMON), *(option.name for option in loop)):
-            return self.unfit(task, f"the input {name!r} has the name of an option that generation has")
+        asked = role in ("given", "label", "number")
+        if role != "own" and name in (*self._in_graph, *(TAKEN if asked else ())):
+            return self.unfit(task, f"the input {name!r} has a name that generation needs. Choose another")
         if asked and seen.setdefault(name, spec) != spec:
             return self.unfit(
                 task, f"the input {name!r} is {_shown(spec)} here, and {_shown(seen[name])} in another task"
@@ -265,7 +233,7 @@ class Plan:
             return self.unfit(
                 task,
                 f"the input {name!r} ({_shown(spec)}) is given by the user, and is like no field of the data, which "
-                f"has {there}. Give it the name and the form of a field",
+                f"has {there}. Give it the name and the form of a field, or the form of x",
             )
         return ""
 
@@ -310,7 +278,12 @@ class _Tokens(_Rules[Autoregressive]):
     own_inputs, streams = ("token",), 1
 
     def options(self, plan: Plan) -> tuple[Option, ...]:
-        return TOKENS if plan.last else (*TOKENS, *TEXT)
+        text = plan.sample.x
+        return (
+            TOKENS
+            if not isinstance(text, Text) or plan.last
+            else (*TOKENS, PROMPT, replace(LENGTH, default=text.length))
+        )
 
     def gives(self, plan: Plan) -> Spec:
         return plan.sample.x
@@ -350,7 +323,8 @@ class _Iterative(_Rules[Iterative]):
     own_inputs = ("time", "until")
 
     def options(self, plan: Plan) -> tuple[Option, ...]:
-        return (STEPS,)
+        assert isinstance(plan.loop, Iterative)
+        return (_steps(plan.loop.steps, len(plan.loop.schedule) - 1),)
 
     def gives(self, plan: Plan) -> Spec:
         return plan.tasks[plan.uses[0]].outputs[sample_output(plan)]
@@ -395,7 +369,9 @@ class _DDIM(_Rules[DDIM]):
     def options(self, plan: Plan) -> tuple[Option, ...]:
         assert isinstance(plan.loop, DDIM)
         help = "noise added in each step: 0 is none (DDIM), 1 is that of DDPM"
-        return STEPS, Option("eta", "number", Number(plan.loop.eta, ge=0, le=1), plan.loop.eta, help)
+        return _steps(plan.loop.steps, len(plan.loop.alphas)), Option(
+            "eta", "number", Number(plan.loop.eta, ge=0, le=1), plan.loop.eta, help
+        )
 
     def gives(self, plan: Plan) -> Spec:
         return plan.sample.x
@@ -437,6 +413,10 @@ def sample_output(plan: Plan) -> str:
     outputs = plan.tasks[plan.uses[0]].outputs
     others = [name for name in outputs if name.removeprefix("next_") not in states or not name.startswith("next_")]
     return others[0] if others else f"next_{next(iter(states))}"
+
+
+def _steps(usual: int, most: int) -> Option:
+    return replace(STEPS, default=usual, most=most)
 
 
 def _shown(spec: Spec) -> str:

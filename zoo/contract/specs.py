@@ -244,6 +244,13 @@ class Number(Checked):
         if problem := self.problem(self.default):
             raise PluginError(f"Number: the default {problem}.")
 
+    @property
+    def range(self) -> str:
+        """The range in words: ``"0 to 2"``, ``"at least 0"``; "" if any number is possible."""
+        if self.ge is not None and self.le is not None:
+            return f"{self.ge:g} to {self.le:g}"
+        return "" if self.ge is self.le else f"at most {self.le:g}" if self.ge is None else f"at least {self.ge:g}"
+
     def problem(self, value: float) -> str:
         """Return why a value is not possible, as the end of a sentence; "" if it is."""
         low, high = -math.inf if self.ge is None else self.ge, math.inf if self.le is None else self.le

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.contract import names, typed
-from zoo.contract.generation_plan import STEPS, TAKEN, TEXT, TOKENS
+from zoo.contract.options import GRAPH, TAKEN
 from zoo.contract.specs import Array, FieldSpec, Label, Sample, SampleSpec, Text
 from zoo.data.stream import Stream
 
@@ -24,20 +24,15 @@ STORED: Mapping[str, tuple[str, ...]] = {
 """The dtypes in which a data set holds a field, by the kind of its spec; another kind is held in the spec's dtype."""
 
 
-OPTIONS = frozenset((*TAKEN, *(option.name for option in (*TOKENS, *TEXT, STEPS))))
-"""Names of arguments and options of generation, which no input that users give can have."""
-
-
 def problem_of_names(sample: Sample) -> str:
     """Return which field has a name that is not allowed, or ``""``. A field may become an input that users give."""
     for name, spec in sample.fields.items():
         if wrong := names.declared_problem(name):
             return f"the field {name!r} {wrong}"
         givable = isinstance(spec, SampleSpec) or (isinstance(spec, Label) and bool(spec.shape))
-        if givable and name in OPTIONS:
+        if givable and name in (*GRAPH, *TAKEN):
             return (
-                f"the field {name!r} has the name of an option of generation, so no model could take it from a user. "
-                "Rename it"
+                f"the field {name!r} has a name that generation needs, so no model could take it from a user. Rename it"
             )
     return ""
 

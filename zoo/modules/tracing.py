@@ -26,6 +26,11 @@ BATCHES = (3, 1)
 """The batch sizes at which a task is tried."""
 
 
+FIXED = (
+    "it fixes the batch size. Write x.shape[0] for the size of the batch, not len(x), or use flatten, unflatten and -1"
+)
+
+
 class Call(nn.Module):
     """A module whose forward is one task's method."""
 
@@ -41,11 +46,17 @@ class Call(nn.Module):
 
 
 def try_out(
-    module: nn.Module, task: Task, name: str, zeros: Collection[str] = (), schedule: Sequence[float] = ()
+    module: nn.Module,
+    task: Task,
+    name: str,
+    zeros: Collection[str] = (),
+    schedule: Sequence[float] = (),
+    generates: bool = False,
 ) -> bool:
     """Run a task of a module, in eval mode on the CPU, on batches of examples; the inputs in `zeros` are zero.
 
-    `schedule` has the points of an iterative generation, if the task takes them.
+    `schedule` has the points of an iterative generation, if the task takes them. A task that `generates` must not give
+    NaN.
     Returns whether its control flow may depend on values, which :func:`program` finds out for certain. Raises
     :class:`ExportError` if the task fails, draws random numbers, returns other outputs, shapes or dtypes than declared,
     or changes its inputs; and if an item's output differs in a second call, or without the other items of the batch.
@@ -79,6 +90,8 @@ def try_out(
                     f"Task {name!r}: output {key!r} is {dtype} {tuple(output.shape)} for a batch of {batch}; "
                     f"it is declared as {_form(batch, spec)}."
                 )
+            if generates and output.is_floating_point() and output.isnan().any():
+                raise ExportError(f"Task {name!r} gives values of {key!r} that are not numbers (NaN), and generates.")
         if batch > 1:
             _same_again(task, name, given)
     return watch.values
@@ -254,6 +267,8 @@ def _cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     message = one_line(error)[:300]
+    if "onstraints violated" in message or "specialized" in message:
+        message = f"{FIXED} ({message[:80]} …)"
     if "GuardOnDataDependentSymNode" in message:
         message = f"its control flow depends on values ({message[:120]} …). Use torch.where instead"
     return message

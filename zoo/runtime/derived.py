@@ -70,7 +70,7 @@ def feeds(
     }
     if isinstance(plan.loop, DDIM):
         others["eta"] = np.array(plan.loop.eta if eta is None else eta, np.float32)
-    return given | {name: value for name, value in others.items() if name in plan.options}
+    return given | {name: value for name, value in others.items() if name in plan.of_loop}
 
 
 def check(release: Release, backend: OnnxBackend) -> dict[str, float]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 from inspect import Parameter, Signature
 
-from zoo.contract.generation_plan import Option, Plan
+from zoo.contract.generation_plan import Plan
+from zoo.contract.options import Option
 from zoo.contract.specs import Number, Text
 from zoo.media.convert import gives, takes
 from zoo.release import ReleasedTask
+from zoo.sampling import generation
 
 ERRORS = [
     "Raises SettingError for an invalid input, DataError for a file that cannot be read, and",
@@ -39,7 +41,7 @@ def describe_task(name: str, task: ReleasedTask, model: str) -> tuple[str, Signa
 def describe_generate(model: str, plan: Plan | None) -> tuple[str, Signature]:
     """The docstring and the signature of ``generate``."""
     fixed = [
-        Parameter("self", Parameter.POSITIONAL_OR_KEYWORD),
+        Parameter("_self", Parameter.POSITIONAL_OR_KEYWORD),  # no input has this name
         Parameter("n", Parameter.POSITIONAL_OR_KEYWORD, default=None),
         Parameter("seed", Parameter.KEYWORD_ONLY, default=0),
         Parameter("first", Parameter.KEYWORD_ONLY, default=0),
@@ -53,6 +55,9 @@ def describe_generate(model: str, plan: Plan | None) -> tuple[str, Signature]:
         "seed, first: the samples first … first + n − 1 of the seed; each depends only on these and on what is asked.",
     ]
     lines += [f"{name}: {describe_option(option)}." for name, option in plan.options.items()]
+    if generation.fits(plan):
+        lines.append("fit: 'crop' or 'pad' cuts or pads given images and videos of another size, and resizes them.")
+        fixed.append(Parameter("fit", Parameter.KEYWORD_ONLY, default=""))
     lines += ["", f"Returns {gives(plan.gives)}.", "", *ERRORS]
     return "\n".join(lines), inspect.Signature([*fixed, *map(_parameter, plan.options.values())])
 
@@ -65,11 +70,17 @@ def describe_option(option: Option) -> str:
     if option.what == "given":
         assert option.spec is not None
         if isinstance(option.spec, Text):
-            return f"text of at most {option.spec.length} characters; one, or one a sample"
+            known = f"of the {option.spec.classes} that it knows"
+            return f"text of at most {option.spec.length} characters, {known}; one, or one a sample"
         return f"{takes(option.spec)}; one, or one a sample"
-    if option.what == "number" and option.spec is not None:
-        return f"{option.help}: {takes(option.spec)}" if option.help else takes(option.spec)
-    return option.help
+    if option.what == "number":
+        assert option.spec is not None
+        said = takes(option.spec) if option.each else gives(option.spec)
+    elif option.what == "integer":
+        said = f"an integer of at least {option.least}" + (f" and at most {option.most}" if option.most else "")
+    else:
+        return option.help
+    return f"{option.help}: {said}" if option.help else said
 
 
 def _parameter(option: Option) -> Parameter:

@@ -148,6 +148,7 @@ class LoadedModel:
                 self.backend.run, plan, n=n, seed=seed, first=first, background=self.release.background, **options
             )
 
+        generate.__qualname__ = "generate"
         generate.__doc__, generate.__signature__ = self._described["generate"]  # type: ignore[attr-defined]
         return MethodType(generate, self)
 

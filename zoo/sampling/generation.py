@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.contract.generation import DDIM, Autoregressive, Iterative
-from zoo.contract.generation_plan import RESERVED, USUAL, Form, Option, Plan
-from zoo.contract.specs import Label, Number, Spec, Text
+from zoo.contract.generation_plan import Form, Plan
+from zoo.contract.options import RESERVED, USUAL, Option
+from zoo.contract.specs import Label, Number, Text
 from zoo.core import memory, philox
 from zoo.core.arguments import check_count, is_integer
 from zoo.core.errors import SettingError, suggest
 from zoo.media import kinds
 from zoo.media.convert import from_batch, join, to_batch
-from zoo.media.kinds import text_to_ids
+from zoo.media.kinds import Fit, text_to_ids
 from zoo.sampling import autoregressive, ddim, loop
 from zoo.sampling.autoregressive import ALL, SamplingParams
 from zoo.sampling.loop import Run
@@ -88,11 +89,13 @@ def generate(
     seed: int = 0,
     first: int = 0,
     background: str = "white",
+    fit: Fit = "",
     **options: Any,
 ) -> Any:
     """The samples `first` … `first` + `n` − 1 of a seed, converted by :func:`zoo.media.convert.from_batch`.
 
-    `options` are those of ``plan.options``; `n` is by default as many as are given or listed, or 1. Raises
+    `options` are those of ``plan.options``; `n` is by default as many as are given or listed, or 1. Given images and
+    videos are laid on `background` and fitted to size by `fit`, as :func:`zoo.media.convert.to_batch` says. Raises
     :class:`SettingError` for an option that the model does not have, for a value that it cannot have, and for a given
     input that is missing.
     """
@@ -100,15 +103,13 @@ def generate(
     for name, value in options.items():
         if name not in plan.options:
             raise _unknown(plan, name, value)
-    given = {name: given_batch(plan.options[name], options.get(name), background) for name in plan.given()}
-    if n is None:  # as many as are given, or asked for by a list of labels or numbers
-        lists = (options[name] for name in plan.asked() if name in options and name not in given)
-        n = max([1, *map(len, given.values()), *(len(value) for value in lists if hasattr(value, "__len__"))])
-    seed, first, n = philox.checked(seed, first, n)
-    sampling = SamplingParams(**{name: options[name] for name in vars(ALL) if name in options})
+    given = given_batches(plan, options, background, fit)
+    seed, first, n = philox.checked(seed, first, listed(plan, given, options) or 1 if n is None else n)
+    of_loop = {name: value for name, value in options.items() if name in plan.of_loop}
+    sampling = SamplingParams(**{name: of_loop[name] for name in vars(ALL) if name in of_loop})
     tokens, length = None, 0
-    if "prompt" in plan.options:
-        begun, length = _begun(plan, options)
+    if "prompt" in plan.of_loop:
+        begun, length = _begun(plan, of_loop)
         check_memory(plan, n, length)
         tokens = autoregressive.prompted(begun, n, length)
     else:
@@ -118,7 +119,7 @@ def generate(
     parts = []
     for start in range(0, n, size):
         here = slice(start, min(start + size, n))
-        request = Request(sampling, options.get("steps"), options.get("eta"), None if tokens is None else tokens[here])
+        request = Request(sampling, of_loop.get("steps"), of_loop.get("eta"), None if tokens is None else tokens[here])
         made = sample(run, plan, indices[here], seed, {name: value[here] for name, value in asked.items()}, request)
         parts.append(from_batch(made, plan.gives if tokens is None else plan.sample.x))
     return join(parts)
@@ -167,26 +168,35 @@ def _spread(batch: Array, indices: NDArray[np.int64], name: str) -> Array:
     return np.repeat(batch, len(indices), axis=0) if len(batch) != len(indices) else batch
 
 
-def given_batch(option: Option, value: Any, background: str = "white") -> Array:
-    """What is given for an option, as the batch that a graph takes: one item, or one for each sample.
+def given_batches(plan: Plan, options: Mapping[str, Any], background: str = "white", fit: Fit = "") -> dict[str, Array]:
+    """The batch of each given input: one item, or one for each sample.
 
     Raises :class:`SettingError` where nothing is given, and for what does not fit.
     """
-    if value is None:
-        raise SettingError(f"This model generates from {_article(option)}. Set {option.name}.")
-    assert option.spec is not None
-    return to_batch(_padded(value, option.spec, option.name), option.spec, option.name, background)
+    specs = plan.inputs("given")
+    if fit not in ("", "crop", "pad"):
+        raise SettingError(f"fit = {fit!r} is neither 'crop' nor 'pad'.")
+    if fit and not fits(plan):
+        raise SettingError(
+            f"fit = {fit!r} is for models that generate from an image or a video, and this is none. Leave it out."
+        )
+    found = {}
+    for name, spec in specs.items():
+        if options.get(name) is None:
+            raise _lacks(plan, name)
+        found[name] = to_batch(options[name], spec, name, background, fit if kinds.of(spec).pixels else "", pad=True)
+    return found
 
 
-def _padded(value: Any, spec: Spec, name: str) -> Any:
-    """Texts that are shorter than a spec's, padded with the first character of its vocabulary, as those of data are."""
-    if isinstance(value, (list, tuple)):
-        return [_padded(item, spec, name) for item in value]
-    if not isinstance(spec, Text) or not isinstance(value, str):
-        return value
-    if len(value) > spec.length:
-        raise SettingError(f"{name} has {len(value)} characters; at most {spec.length} are possible.")
-    return value.ljust(spec.length, spec.vocabulary[0])
+def fits(plan: Plan) -> bool:
+    """Whether images or videos are given, which can be fitted to size."""
+    return any(kinds.of(spec).pixels for spec in plan.inputs("given").values())
+
+
+def listed(plan: Plan, given: Mapping[str, Array], options: Mapping[str, Any]) -> int:
+    """How many samples are asked for by lists of labels and numbers and by what is given; 0 if none is."""
+    lists = (options[name] for name in plan.asked() if name in options and name not in given)
+    return max([0, *map(len, given.values()), *(len(value) for value in lists if hasattr(value, "__len__"))])
 
 
 def _article(option: Option) -> str:

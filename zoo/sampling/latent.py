@@ -216,6 +216,10 @@ def _cannot(release: Release, verb: str, lacks: str, other: Space | None, instea
     """The error message for a model that lacks a verb, or has it only for other arguments."""
     if other is not None:
         return f"{release.name} has no tasks that {lacks}: to {verb}, {instead}."
+    if isinstance(release.generation, OneShot) and release.plan is not None:
+        others = ", ".join(release.plan.inputs("given", "number"))
+        if others:
+            return f"{release.name} cannot {verb}: it does not generate from noise alone, but also from {others}."
     return f"{release.name} cannot {verb}: it has no latent that its tasks encode or generate from and decode."
 
 

@@ -19,6 +19,7 @@ from zoo.registry import split as split_name
 from zoo.sampling import generation
 from zoo.training import checkpoints, distributed, given_inputs, own_metrics, rehearsal
 from zoo.training.logging import Report
+from zoo.training.precision import next_step
 from zoo.training.trainer_state import TrainingRun
 
 WATCHED = 2000
@@ -78,7 +79,7 @@ def _finish(run: TrainingRun, module: nn.Module) -> None:
         raise fault(
             split_name(run.name)[0],
             f"the function 'finish' of {run.name} fails at step {run.state.step}: {one_line(error)[:300].rstrip('.')}. "
-            "Try other settings or data; ZOO_DEBUG=1 shows the traceback",
+            f"{next_step(error)}",
             error,
             run.model.finish,
         ) from error

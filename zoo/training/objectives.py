@@ -15,7 +15,7 @@ from zoo.plugin import Batch, Model, Objective, Recipe
 from zoo.registry import calling, fault
 from zoo.training import frozen, optimisers
 from zoo.training.phases import moved, owner, peak, scheduled
-from zoo.training.precision import autocast
+from zoo.training.precision import autocast, next_step
 
 POINTS = (*(part / 16 for part in range(16)), math.nextafter(1.0, 0.0))
 """The fractions of its phase at which an objective's own schedule is tried."""
@@ -117,7 +117,7 @@ def try_objective(
         raise fault(
             plugin,
             f"the loss {loss!r} fails at step 0 on a batch of {tuple(batch.x.shape)}: {one_line(error)[:200]}. "
-            "Try other settings or data; ZOO_DEBUG=1 shows the traceback",
+            f"{next_step(error)}",
             error,
             objective.loss,
         ) from error

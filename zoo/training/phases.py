@@ -17,7 +17,7 @@ from zoo.modules import derive_seed
 from zoo.plugin import Batch, Objective, Recipe
 from zoo.training import optimisers
 from zoo.training.distributed import World, shard
-from zoo.training.precision import autocast
+from zoo.training.precision import autocast, next_step
 
 
 class Loss(nn.Module):
@@ -161,7 +161,7 @@ class Phase:
                 return self._backward(batch, step, micro, last)
             raise PluginError(
                 f"The loss {name!r} fails at step {step} on a batch of {tuple(batch.x.shape)}: "
-                f"{one_line(error)[:200]}. Try other settings or data; ZOO_DEBUG=1 shows where."
+                f"{one_line(error)[:200]}. {next_step(error)}."
             ) from error
         self._moved = True
         return dict(terms)

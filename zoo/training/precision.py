@@ -45,3 +45,13 @@ def arithmetic(precision: str, deterministic: bool) -> Iterator[None]:
             torch.use_deterministic_algorithms(False)
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32 = before[1]
+
+
+def next_step(error: BaseException) -> str:
+    """What a user may do about an error of a plugin's own code in training."""
+    if "BFloat16" in str(error):  # the words of torch for tensors of two dtypes
+        return (
+            "Under autocast, products of matrices are bfloat16: write .float() where they meet float32, or train with "
+            "--set precision=fp32"
+        )
+    return "Try other settings or data; ZOO_DEBUG=1 shows the traceback"

@@ -189,7 +189,8 @@ def _try_tasks(plugin: str, model: Model, module: nn.Module, sample: Sample, gra
     for key, task in tasks.items():
         states = plan.states() if plan is not None and tokens is not None and tokens.task == key else ()
         try:
-            doubtful = tracing.try_out(module, task, key, states, plan.schedule(key) if plan is not None else ())
+            schedule, generates = (plan.schedule(key), key in plan.uses) if plan is not None else ((), False)
+            doubtful = tracing.try_out(module, task, key, states, schedule, generates)
             if doubtful or graphs:
                 trace(module, task, key)
         except ExportError as error:

@@ -1,5 +1,8 @@
 // What a generation takes beside its seed, as parts of a form: labels, numbers, and what the user gives.
 
+/** The numbers of channels that image files and canvases have: grey, colour, and colour with alpha. */
+export const COLOURS = [1, 3, 4];
+
 export const floats = (data, dims) => ({ type: "float32", data: Float32Array.from(data), dims });
 export const integers = (data, dims) => ({ type: "int64", data: BigInt64Array.from(data, (value) => BigInt.asIntN(64, BigInt(value))), dims });
 export const scalar = (value) => integers([value], []);
@@ -14,36 +17,95 @@ const element = (tag, fields = {}, children = []) => {
 const title = (name) => (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ");
 
 /** A labelled input; its help is its tooltip. */
-function field({ name, help }, input, also = []) {
-  return element("label", { title: help ?? "" }, [`${title(name)} `, input, ...also]);
+function field({ name, help, above }, input) {
+  const words = [help, above === undefined ? "" : `above ${above}`].filter(Boolean);
+  return element("label", { title: words.join("; ") }, [`${title(name)} `, input]);
 }
 
+/** An input for a number in its range: from `ge`, or above `above`, to `le`. */
 function number(option, step) {
-  const { ge, le } = option.spec ?? {};
+  const { above, spec } = option;
+  const { ge, le } = spec ?? {};
   const input = element("input", { type: "number", name: option.name, step, required: true, value: option.default ?? 1 });
-  if (ge !== undefined && ge !== null) input.min = ge;
+  if (above !== undefined) {
+    const rule = `${title(option.name)} must be above ${above}.`;
+    input.oninput = () => input.setCustomValidity(input.value === "" || Math.fround(input.value) > above ? "" : rule);
+  } else if (ge !== undefined && ge !== null) {
+    input.min = ge;
+  }
   if (le !== undefined && le !== null) input.max = le;
   if (option.most) Object.assign(input, { min: 1, max: option.most });
   return input;
 }
 
-/** An image as the numbers of a graph, (channels, h, w) in [0, 1]. */
-export function pixels(source, { channels, height, width }) {
-  const canvas = element("canvas", { width, height });
-  const context = canvas.getContext("2d");
-  context.imageSmoothingQuality = "high";
+// Files
+
+/** An image file, as a canvas can draw it. */
+export async function opened(file) {
+  try {
+    return await createImageBitmap(file);
+  } catch {
+    throw new Error(`${file.name} is no image that this browser can read. Choose another file.`);
+  }
+}
+
+/** Fill a canvas with the middle of an image; what is transparent is on `ground`, or stays so where that is null. */
+export function cover(context, source, ground) {
+  const { width, height } = context.canvas;
+  context.clearRect(0, 0, width, height);
+  if (ground !== null) {
+    context.fillStyle = ground;
+    context.fillRect(0, 0, width, height);
+  }
   const scale = Math.max(width / source.width, height / source.height);
   const [w, h] = [source.width * scale, source.height * scale];
   context.drawImage(source, (width - w) / 2, (height - h) / 2, w, h);
+}
+
+/** An image as the numbers of a graph, (channels, h, w) in [0, 1]: its middle, resized; in four channels with alpha. */
+export function pixels(source, { channels, height, width }, background) {
+  const context = element("canvas", { width, height }).getContext("2d");
+  context.imageSmoothingQuality = "high";
+  cover(context, source, channels === 4 ? null : background);
   const { data } = context.getImageData(0, 0, width, height);
   const values = new Float32Array(channels * height * width);
   for (let place = 0; place < height * width; place++) {
-    const [red, green, blue] = data.subarray(4 * place, 4 * place + 3);
-    const colours = channels === 1 ? [0.299 * red + 0.587 * green + 0.114 * blue] : [red, green, blue];
+    const [red, green, blue, alpha] = data.subarray(4 * place, 4 * place + 4);
+    const colours = channels === 1 ? [0.299 * red + 0.587 * green + 0.114 * blue] : [red, green, blue, alpha].slice(0, channels);
     colours.forEach((value, channel) => { values[channel * height * width + place] = value / 255; });
   }
   return values;
 }
+
+/** An audio file as the numbers of a graph, (samples,): its channels averaged, resampled, cut or padded with silence. */
+async function waveform(file, { rate, samples }) {
+  let clip;
+  try {
+    clip = await new OfflineAudioContext(1, 1, rate).decodeAudioData(await file.arrayBuffer());
+  } catch {
+    throw new Error(`${file.name} is no audio that this browser can read. Choose another file.`);
+  }
+  const channels = Array.from({ length: clip.numberOfChannels }, (_, index) => clip.getChannelData(index));
+  const values = new Float32Array(samples);
+  for (let place = 0; place < Math.min(samples, clip.length); place++) {
+    const mean = channels.reduce((sum, channel) => sum + channel[place], 0) / channels.length;
+    values[place] = Math.min(Math.max(mean, -1), 1);
+  }
+  return values;
+}
+
+/** How a file is given, by the kind of what it gives: its type, what is done to it, and its numbers. None for the rest. */
+const FILES = {
+  image: (spec) => COLOURS.includes(spec.channels) && {
+    accept: "image/*", done: fitting(spec), read: async (file, background) => pixels(await opened(file), spec, background),
+  },
+  audio: (spec) => spec.rate >= 8000 && spec.rate <= 96000 && { // what every browser resamples to
+    accept: "audio/*", done: `Resampled to ${spec.rate} Hz, cut or padded.`, read: (file) => waveform(file, spec),
+  },
+};
+
+/** What is done with an image of another size. */
+export const fitting = ({ width, height }) => `An image of another size is cropped and resized to ${width}×${height} pixels.`;
 
 /** Texts as indices into a vocabulary, padded with its first character. */
 export function tokens(text, { vocabulary, length }) {
@@ -63,7 +125,7 @@ export function tokens(text, { vocabulary, length }) {
 const KINDS = {
   label: (option) => {
     const select = element("select", { name: option.name }, [new Option("each in turn", "")]);
-    for (let value = 0; value < option.spec.classes; value++) select.add(new Option(value, value));
+    for (let value = 0; value < option.spec.classes; value++) select.add(new Option(option.names?.[value] ?? value, value));
     return {
       parts: [field(option, select)],
       each: (index) => [select.value === "" ? index % option.spec.classes : Number(select.value)],
@@ -78,39 +140,77 @@ const KINDS = {
     if (!option.most) input.min = 0;
     return { parts: [field(option, input)], scalar: () => scalar(input.value) };
   },
-  given: (option, examples, draw) => {
-    const count = examples ? examples.length / size(option.spec) : 0;
-    const at = (place) => examples.subarray((place % count) * size(option.spec), ((place % count) + 1) * size(option.spec));
-    let own = null;
-    const preview = element("div", { className: "samples" });
-    const example = element("input", { type: "number", name: option.name, min: 0, max: Math.max(0, count - 1), value: 0, required: true });
-    const shown = () => own ?? at(Number(example.value));
-    const show = () => preview.replaceChildren(draw(option.spec, Array.from(shown(), Number), `The ${option.name}`));
-    example.oninput = () => { own = null; if (example.validity.valid) show(); };
-    const parts = [element("label", {}, [`${title(option.name)} from the test data `, example])];
-    if (option.spec.kind === "text") {
-      const text = element("input", { type: "text", name: `${option.name}-text`, className: "long" });
-      const words = (ids) => Array.from(ids, (id) => [...option.spec.vocabulary][Number(id)]).join("").trimEnd();
-      if (count) text.value = words(at(0));
-      example.oninput = () => { if (example.validity.valid) text.value = words(at(Number(example.value))); };
-      return { parts: [...parts, element("label", { className: "wide" }, [`${title(option.name)} `, text])], each: () => tokens(text.value, option.spec) };
-    }
-    if (option.spec.kind === "image" && [1, 3].includes(option.spec.channels)) {
-      const file = element("input", { type: "file", accept: "image/*", name: `${option.name}-file` });
-      file.onchange = async () => { own = file.files[0] ? pixels(await createImageBitmap(file.files[0]), option.spec) : null; show(); };
-      parts.push(element("label", {}, [`or a file as ${option.name} `, file]));
-    }
-    if (count) show();
-    return { parts: [...parts, preview], each: () => shown() };
+  given: (option, context) => {
+    const { name, spec } = option;
+    const given = context.examples[name];
+    const at = (place) => given.subarray(place * size(spec), (place + 1) * size(spec));
+    const example = element("input", { type: "number", name, min: 0, max: given.length / size(spec) - 1, value: 0, required: true });
+    const chosen = element("label", {}, [`${title(name)} from the test data `, example]);
+    const { parts, each } = (spec.kind === "text" ? written : displayed)(option, example, at, context);
+    return { parts: [chosen, ...parts], each };
   },
 };
 
-/** Add controls for options to a form, before its button; `examples` are given inputs by name, and `draw` shows one.
+/** A given text: one of the test data, and what the user makes of it. */
+function written({ name, spec }, example, at) {
+  const characters = [...spec.vocabulary];
+  const text = element(characters.includes("\n") ? "textarea" : "input", { name: `${name}-text`, className: "long" });
+  let ids; // of the test data, until the text is changed
+  const take = () => {
+    ids = at(Number(example.value));
+    const end = ids.findLastIndex((id) => Number(id) !== 0) + 1; // without its padding
+    text.value = Array.from(ids.subarray(0, end), (id) => characters[Number(id)]).join("");
+  };
+  text.oninput = () => { ids = null; };
+  example.oninput = () => { if (example.validity.valid) take(); };
+  take();
+  const hint = element("span", { className: "hint", textContent: `At most ${spec.length} characters.` });
+  return { parts: [element("label", { className: "wide" }, [`${title(name)} `, text, hint])], each: () => ids ?? tokens(text.value, spec) };
+}
+
+/** Another given input: one of the test data, or a file of the user, and a preview of it. */
+function displayed({ name, spec }, example, at, { form, background, draw, busy }) {
+  const preview = element("div", { className: "samples" });
+  const way = FILES[spec.kind]?.(spec);
+  let [own, wrong] = [null, null]; // the numbers of a file, or why there are none
+  const values = () => {
+    if (wrong) throw wrong;
+    return own ?? at(Number(example.value));
+  };
+  const show = () => preview.replaceChildren(...(wrong ? [] : [draw(spec, Array.from(values(), Number), `The ${name}`)]));
+  show();
+  if (!way) {
+    example.oninput = () => { if (example.validity.valid) show(); };
+    return { parts: [preview], each: values };
+  }
+  const file = element("input", { type: "file", accept: way.accept, name: `${name}-file` });
+  file.onchange = () => busy($button(form), "Reading the file …", async () => {
+    own = wrong = null;
+    try {
+      if (file.files[0]) own = await way.read(file.files[0], background);
+    } catch (error) {
+      wrong = error;
+      throw error;
+    } finally {
+      show();
+    }
+  });
+  example.oninput = () => {
+    own = wrong = null;
+    file.value = "";
+    if (example.validity.valid) show();
+  };
+  const hint = element("span", { className: "hint", textContent: way.done });
+  return { parts: [element("label", {}, [`or a file as ${name} `, file, hint]), preview], each: values };
+}
+
+/** Add controls for the options of a model to a form, before its button; `draw` shows what is given, and `busy` waits.
  *
  * Returns a function that gives the inputs of the graph, for `count` samples from index `first` on.
  */
-export function controls(form, options, examples, draw) {
-  const made = options.filter(({ what }) => what in KINDS).map((option) => [option, KINDS[option.what](option, examples[option.name], draw)]);
+export function controls(form, { options, examples, background }, draw, busy) {
+  const context = { form, examples, background, draw, busy };
+  const made = options.filter(({ what }) => what in KINDS).map((option) => [option, KINDS[option.what](option, context)]);
   for (const [, { parts }] of made) for (const part of parts) form.insertBefore(part, $button(form));
   return (count, first) => {
     const feeds = {};

@@ -1,6 +1,6 @@
 // The page: what the model's tasks allow is shown, and every press of a button is a call to the worker.
 
-import { controls, floats, integers, pixels, scalar, size, tokens } from "./controls.js";
+import { COLOURS, controls, cover, fitting, floats, integers, opened, pixels, scalar, size, tokens } from "./controls.js";
 import { draw } from "./noise.js";
 
 const worker = new Worker("worker.js", { type: "module" });
@@ -61,23 +61,23 @@ function level(value) {
 
 // Samples of each kind, as elements
 
-/** Grey, colour, or the planes of any number of channels side by side. */
+/** Grey, colour, colour with alpha; of other numbers of channels the planes side by side, in grey, as in PNG files of zoo. */
 function image({ channels, height, width }, data, label) {
-  if (channels !== 1 && channels !== 3) {
-    const rows = Array.from({ length: height }, (_, row) =>
-      Array.from({ length: channels }, (_, channel) => [...data.slice((channel * height + row) * width, (channel * height + row + 1) * width)]).flat());
-    return image({ channels: 1, height, width: width * channels }, rows.flat(), label);
-  }
-  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const planes = COLOURS.includes(channels) ? 1 : channels;
+  const canvas = Object.assign(document.createElement("canvas"), { width: width * planes, height });
   const context = canvas.getContext("2d");
-  const image = context.createImageData(width, height);
-  for (let place = 0; place < height * width; place++) {
-    for (let channel = 0; channel < 3; channel++) {
-      image.data[4 * place + channel] = level(data[(channels === 1 ? 0 : channel) * height * width + place]);
+  const made = context.createImageData(width * planes, height);
+  const step = channels >= 3 && planes === 1 ? height * width : 0; // from a colour to the next
+  for (let plane = 0; plane < planes; plane++) {
+    for (let place = 0; place < height * width; place++) {
+      const [from, to] = [plane * height * width + place, 4 * ((Math.floor(place / width) * planes + plane) * width + (place % width))];
+      for (let colour = 0; colour < 3; colour++) made.data[to + colour] = level(data[from + colour * step]);
+      made.data[to + 3] = channels === 4 ? level(data[from + 3 * step]) : 255;
     }
-    image.data[4 * place + 3] = 255;
   }
-  context.putImageData(image, 0, 0);
+  context.putImageData(made, 0, 0);
+  canvas.style.setProperty("--planes", planes);
+  canvas.classList.toggle("alpha", channels === 4);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", label);
   return canvas;
@@ -128,7 +128,15 @@ function numbers({ shape }, data, label) {
   return made;
 }
 
-const SHOW = { image, "log-mel": spectrogram, audio: clip, video, array: numbers };
+function text({ vocabulary }, data, label) {
+  const characters = [...vocabulary];
+  const made = Object.assign(document.createElement("pre"), { className: "text", tabIndex: 0 });
+  made.textContent = Array.from(data, (token) => characters[Number(token)]).join("");
+  made.setAttribute("aria-label", label);
+  return made;
+}
+
+const SHOW = { image, "log-mel": spectrogram, audio: clip, video, text, array: numbers };
 
 /** The samples of a batch, in a group of the page. */
 function show(group, x, { data, dims }, labels) {
@@ -143,7 +151,7 @@ function show(group, x, { data, dims }, labels) {
 /** What was asked of the generation of a form, by the controls that it has. */
 function asking(model, form) {
   const draws = (spec, data, label) => (SHOW[spec.kind] ?? numbers)(spec, data, label);
-  return controls(form, model.options, model.examples, draws);
+  return controls(form, model, draws, busy);
 }
 
 function generate(model) {
@@ -198,7 +206,7 @@ async function walk(model) {
       again = false;
       well = await busy(null, "Decoding …", async () => {
         const results = await ask("run", { graph: model.task.graph, feeds: { [name]: floats(code, [1, ...spec.shape]) } });
-        show($(".samples", section), model.x, results[made], () => "The image of the code");
+        show($(".samples", section), model.x, results[made], () => "The sample of this latent");
       });
     } while (again);
     running = false;
@@ -219,18 +227,21 @@ async function walk(model) {
 }
 
 function reconstruct(model) {
+  if (!model.reconstruct.length) return true;
   const tasks = model.manifest.tasks;
-  const way = tasks.reconstruct ? ["reconstruct"] : tasks.encode && tasks.decode ? ["encode", "decode"] : [];
-  if (!way.length || way.some((name) => Object.keys(tasks[name].inputs).length > 1) || ![1, 3].includes(model.x.channels)) return true;
   const section = $("#reconstruct");
   const pad = $(".pad", section);
   const context = pad.getContext("2d", { willReadFrequently: true });
-  const { height, width } = model.x;
+  const { channels, height, width } = model.x;
+  const alpha = channels === 4;
+  pad.classList.toggle("alpha", alpha);
+  const sampled = model.manifest.generate ? ", or take a sample" : "";
+  $(".hint", section).textContent = `Draw, drop an image here or choose a file${sampled}. ${fitting(model.x)}`;
   pad.height = Math.round((pad.width * height) / width);
 
   const act = () => busy(null, "Reconstructing …", async () => {
-    let batch = floats(pixels(pad, model.x), [1, model.x.channels, height, width]);
-    for (const name of way) {
+    let batch = floats(pixels(pad, model.x, model.background), [1, channels, height, width]);
+    for (const name of model.reconstruct) {
       const [input] = Object.keys(tasks[name].inputs);
       const [output] = Object.keys(tasks[name].outputs);
       const results = await ask("run", { graph: tasks[name].graph, feeds: { [input]: batch } });
@@ -239,27 +250,20 @@ function reconstruct(model) {
     show($(".samples", section), model.x, batch, () => "The reconstruction of your image");
   });
   function clear() {
+    context.clearRect(0, 0, pad.width, pad.height);
+    if (alpha) return;
     context.fillStyle = "#000";
     context.fillRect(0, 0, pad.width, pad.height);
   }
   function place(image, smooth = true) {
-    clear();
     context.imageSmoothingEnabled = smooth;
-    const scale = Math.max(pad.width / image.width, pad.height / image.height);
-    const [w, h] = [image.width * scale, image.height * scale];
-    context.drawImage(image, (pad.width - w) / 2, (pad.height - h) / 2, w, h);
+    cover(context, image, alpha ? null : model.background);
     return act();
   }
-  const take = (file) => busy(null, "Reading the image …", async () => {
-    if (!file) return;
+  async function take(file) {
     let image;
-    try {
-      image = await createImageBitmap(file);
-    } catch {
-      throw new Error(`${file.name} is no image that this browser can read.`);
-    }
-    await place(image);
-  });
+    if (await busy(null, "Reading the image …", async () => { image = await opened(file); })) await place(image);
+  }
   context.lineWidth = pad.width / 12;
   let last = null;
   const point = ({ clientX, clientY }) => {
@@ -276,10 +280,14 @@ function reconstruct(model) {
   };
   pad.onpointerup = pad.onpointercancel = () => { if (last) { last = null; act(); } };
   section.ondragover = (event) => event.preventDefault();
-  section.ondrop = (event) => { event.preventDefault(); take(event.dataTransfer.files[0]); };
+  section.ondrop = (event) => {
+    event.preventDefault();
+    const [file] = event.dataTransfer.files;
+    file ? take(file) : say("What was dropped is no file. Save the image first, and drop its file.", true);
+  };
   const form = $("form", section);
   form.onsubmit = (event) => event.preventDefault();
-  form.elements.file.onchange = () => take(form.elements.file.files[0]);
+  form.elements.file.onchange = () => { if (form.elements.file.files[0]) take(form.elements.file.files[0]); };
   form.elements.clear.onclick = () => { clear(); act(); };
   const samples = () => document.querySelectorAll("#generate .made canvas");
   form.elements.sample.onclick = () => place(samples()[Math.floor(Math.random() * samples().length)], false);
@@ -292,7 +300,6 @@ function reconstruct(model) {
 function complete(model) {
   const section = $("#complete");
   const form = $("form", section);
-  const characters = [...model.x.vocabulary];
   const feeds = asking(model, form);
   const act = () => {
     return busy($("form > button", section), "Writing …", async () => {
@@ -300,7 +307,7 @@ function complete(model) {
       const { samples } = await ask("run", { graph: model.manifest.generate, feeds: {
         seed: scalar(seedOf(form)), first: scalar(0), prompt: integers(given, [given.length]), ...feeds(1, 0),
       } });
-      $(".text", section).textContent = [...samples.data].map((token) => characters[Number(token)]).join("");
+      $(".text", section).textContent = text(model.x, samples.data, "").textContent;
     });
   };
   form.onsubmit = (event) => { event.preventDefault(); act(); };

@@ -6,6 +6,13 @@ const GIVEN = "given.safetensors";
 
 let opened;
 
+/** What to do about a file that is not there, or is another one. */
+function next(url, trouble) {
+  const here = new URL(url, self.location.href).origin === self.location.origin;
+  if (here) return trouble === "damaged" ? "Export the model again." : "Is the whole folder there, and the server running?";
+  return "The page loads ONNX Runtime from there: check the network, or bring it along with zoo export --format web --runtime DIR.";
+}
+
 /** The bytes of a file, which must have the hash that was said of it. */
 async function bytes(url, integrity) {
   let answer;
@@ -13,10 +20,10 @@ async function bytes(url, integrity) {
     answer = await fetch(url, { integrity, cache: "no-cache" });
   } catch (error) {
     const there = integrity && (await fetch(url, { cache: "no-cache" }).then((again) => again.ok, () => false));
-    throw new Error(there ? `${url} is damaged or altered: it has another hash. Export the model again.`
-      : `${url} cannot be fetched (${error.message}). Is the whole folder there, and the server running?`);
+    throw new Error(there ? `${url} is damaged or altered: it has another hash. ${next(url, "damaged")}`
+      : `${url} cannot be fetched (${error.message}). ${next(url, "missing")}`);
   }
-  if (!answer.ok) throw new Error(`${url} cannot be fetched: ${answer.status} ${answer.statusText}.`);
+  if (!answer.ok) throw new Error(`${url} cannot be fetched: ${answer.status} ${answer.statusText}. ${next(url, "missing")}`);
   return new Uint8Array(await answer.arrayBuffer());
 }
 
@@ -50,12 +57,12 @@ async function runtime() {
 }
 
 async function open() {
-  const [manifest, options] = await Promise.all([json(`${RELEASE}manifest.json`), json("options.json")]);
+  const [manifest, offered] = await Promise.all([json(`${RELEASE}manifest.json`), json("options.json")]);
   const file = (name) => bytes(RELEASE + name, integrity(manifest.files[name].sha256));
   const given = GIVEN in manifest.files ? file(GIVEN) : null;
   const [ort, weights, held] = await Promise.all([runtime(), file(WEIGHTS), given]);
-  const examples = Object.fromEntries(options.filter(({ what }) => what === "given").map(({ name }) => [name, tensor(held, name)]));
-  return { ort, manifest, options, examples, file, weights, sessions: new Map() };
+  const examples = Object.fromEntries(offered.options.filter(({ what }) => what === "given").map(({ name }) => [name, tensor(held, name)]));
+  return { ort, manifest, offered, examples, file, weights, sessions: new Map() };
 }
 
 function session(model, graph) {
@@ -78,7 +85,7 @@ function tensor(weights, name) {
 }
 
 const CALLS = {
-  open: ({ manifest, options, examples }) => ({ manifest, options, examples }),
+  open: ({ manifest, offered, examples }) => ({ manifest, ...offered, examples }),
   tensor: (model, { name }) => tensor(model.weights, name),
   run: async (model, { graph, feeds }) => {
     const opened = await session(model, graph);

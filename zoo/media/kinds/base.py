@@ -35,6 +35,8 @@ class Reading:
     """The colour behind transparent pixels."""
     fit: Fit = ""
     """How an image of another size becomes one of the right size; empty: an error."""
+    pad: bool = False
+    """Whether a text may be shorter: it is padded with the first character of the vocabulary, as those of data are."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.contract.specs import Label, Noise, Number, Score
+from zoo.contract.specs import LARGEST_NUMBER, Label, Noise, Number, Score
 from zoo.core.errors import SettingError
 from zoo.media.kinds.base import Array, Kind, Reading
 
@@ -54,8 +54,10 @@ class NumberKind(Kind[Number]):
         array = np.asarray(value)
         if array.dtype.kind not in "iuf":
             raise SettingError(f"{name} = {repr(value)[:40]} is not a number, nor a list of numbers.")
-        with np.errstate(over="ignore"):  # what no float32 holds is infinite, which `check` refuses
-            array = array.astype(np.float32)
+        for value in np.atleast_1d(array).ravel():
+            if not abs(value) <= LARGEST_NUMBER and not np.isnan(value):
+                raise SettingError(f"{name} is {value:g}, which no float32 holds. Check the input.")
+        array = array.astype(np.float32)
         return super().to_batch(array, spec, name, reading)
 
     def check(self, array: Array, spec: Number, name: str) -> None:

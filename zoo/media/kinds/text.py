@@ -26,7 +26,10 @@ class TextKind(SampleKind[Text]):
 
     def to_batch(self, value: Any, spec: Text, name: str, reading: Reading) -> Array:
         """Also the :class:`~pathlib.Path` of a text file; each of exactly the spec's length."""
-        return np.stack([text_to_ids(text, spec, length=spec.length) for text in _texts(value, name)])
+        texts = _texts(value, name)
+        if reading.pad:
+            texts = [_padded(text, spec, name) for text in texts]
+        return np.stack([text_to_ids(text, spec, length=spec.length) for text in texts])
 
     def from_batch(self, array: Array, spec: Text) -> Any:
         if array.size and not (array.min() >= 0 and array.max() < spec.classes):
@@ -77,10 +80,18 @@ def text_to_ids(text: str, spec: Text, length: int | None = None) -> NDArray[np.
     index = {character: position for position, character in enumerate(spec.vocabulary)}
     unknown = next((character for character in text if character not in index), None)
     if unknown is not None:
-        raise SettingError(f"The character {unknown!r} is not one of the {len(index)} that this model was trained on.")
+        raise SettingError(
+            f"The character {unknown!r} is not one of the {len(index)} that this model was trained on, which are "
+            f"{known_characters(spec)}."
+        )
     if length is not None and len(text) != length:
         raise SettingError(f"The text has {len(text)} characters; this task takes exactly {length}.")
     return np.array([index[character] for character in text], np.int64)
+
+
+def known_characters(spec: Text) -> str:
+    """The characters of a vocabulary in order, quoted, with an ellipsis if they are many."""
+    return repr(spec.vocabulary if spec.classes <= 100 else f"{spec.vocabulary[:100]}…")
 
 
 def ids_to_text(ids: Array, spec: Text) -> str:
@@ -96,6 +107,12 @@ def _texts(value: Any, name: str) -> list[str]:
             f"{name} is {type(value).__name__}; it must be a str, the Path of a text, or a list of these."
         )
     return [_read_text(item) if isinstance(item, Path) else item for item in items]
+
+
+def _padded(text: str, spec: Text, name: str) -> str:
+    if len(text) > spec.length:
+        raise SettingError(f"{name} has {len(text)} characters; at most {spec.length} are possible. Shorten it.")
+    return text.ljust(spec.length, spec.vocabulary[0])
 
 
 def _read_text(path: Path) -> str:
