@@ -72,9 +72,9 @@ def archive_of(name: str, content: bytes) -> KnownFile:
 
 
 def put(monkeypatch: pytest.MonkeyPatch, name: str, **files: Files) -> None:
-    """Let a named set have other files."""
+    """Let a named set have other files, of any number of samples."""
     known = named(name)
-    for key, value in files.items():  # its module reads them from the same value
+    for key, value in (*files.items(), ("train", None), ("test", None)):  # its module reads them from the same value
         monkeypatch.setitem(vars(known), key, value)
 
 

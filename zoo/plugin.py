@@ -89,7 +89,7 @@ class Task(Checked):
         if not self.inputs or not self.outputs:
             raise PluginError("Task: it has no inputs or no outputs, and needs at least one of each.")
         for name in (*self.inputs, *self.outputs):
-            if problem := names.argument_problem(name):
+            if problem := names.declared_problem(name):
                 raise PluginError(f"Task: the input or output {name!r} {problem}.")
         both = [name for name in self.inputs if name in self.outputs]
         if both:

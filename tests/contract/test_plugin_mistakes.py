@@ -497,6 +497,16 @@ TASKS = {
     "an odd name of an input": Mistake(
         '"image": image}, {"code": code}', '"my image": image}, {"code": code}', ("input or output 'my image'",)
     ),
+    "an input that begins with _": Mistake(
+        '"image": image}, {"code": code}',
+        '"_a": image}, {"code": code}',
+        ("input or output '_a' has a name that is not allowed: it must begin with a letter",),
+    ),
+    "an output that ends in _": Mistake(
+        '"image": image}, {"code": code}',
+        '"image": image}, {"is_": code}',
+        ("input or output 'is_' has a name that is not allowed: it must begin with a letter and not end with '_'",),
+    ),
     "one name on both sides": Mistake(
         '{"code": code}),', '{"image": code}),', ("Task: image is an input and an output",)
     ),

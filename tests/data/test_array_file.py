@@ -44,10 +44,16 @@ def test_tables_may_have_a_column_of_classes(tmp_path: Path, ending: str) -> Non
         parquet.write_table(pytest.importorskip("pyarrow").table(columns), path)
     found = load(path)
     assert found.sample == zoo.Sample(zoo.Array((3,)), {"label": zoo.Label(2)})
-    assert found.classes == ("down", "up")
+    assert found.classes == found.sample["label"].names == ("down", "up")
+    assert found.sample.x.names == ("a", "b", "number")
     assert found.labels.tolist()[:3] == [0, 1, 0]
     assert found.x[0].tolist() == [1, 0.5, 9]
-    with raises(DataError, "column 'label' has 'up' in row 1, which is no number. Leave the column out"):
+    with raises(
+        DataError,
+        "column 'label' has 'up' in",
+        "1" if ending == ".parquet" else "2",
+        "is no number. Replace it, or leave the column out",
+    ):
         load(path, label="number")
     path.write_bytes(path.read_bytes().replace(b"label", b"kinds"))
     found = load(path, label="kinds") if ending == ".csv" else None
@@ -67,13 +73,13 @@ def test_classes_that_are_numbers_are_in_order(tmp_path: Path) -> None:
         ("a.csv", "a,b\n1,2\n3,4\n", {"label": "c"}, ("has no column 'c'.", "It has: a, b.")),
         ("a.csv", "a,speed\n1,2\n3,4\n", {"label": "spede"}, ("Did you mean 'speed'?",)),
         ("a.csv", "a,b\n1,2\n", {}, ("has 1 of at least 2 samples",)),
-        ("a.csv", "a,b\n1,2\n3,1e300\n", {}, ("has 1e+300 in row 2, which is no finite number",)),
+        ("a.csv", "a,b\n1,2\n3,1e300\n", {}, ("column 'b' has '1e+300' in line 3, which is no finite float32 number",)),
         ("a.csv", "label\n1\n2\n", {}, ("has no column of numbers",)),
         ("a.txt", "1\n2\n", {}, ("a.txt' must end in .npy, .csv or .parquet.",)),
         ("a.npy", b"no array", {}, ("is no array that can be read",)),
         ("a.npy", np.array(["a", "b"]), {}, ("it must be numbers, one sample a row",)),
         ("a.npy", np.array(1.0), {}, ("of shape ()",)),
-        ("a.npy", np.array([[1, np.nan], [1, 2]]), {}, ("has nan in row 1, which is no finite number",)),
+        ("a.npy", np.array([[1, np.nan], [1, 2]]), {}, ("has nan in row 1, which is no finite float32 number",)),
         ("a.npy", np.zeros((4, 2)), {"label": "x"}, ("has no column 'x': a .npy file has no columns with names",)),
     ],
 )
@@ -87,6 +93,19 @@ def test_what_is_no_data_is_one_line(
         path.write_bytes(content.encode() if isinstance(content, str) else content)  # type: ignore[arg-type]
     with raises(DataError, name, *words):
         load(path, **options)
+
+
+def test_columns_of_a_split_are_taken_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("b,a,c\n" + "1,2,3\n" * 20)
+    found = load(tmp_path / "a.csv")
+    taken = found.with_columns(zoo.Array((2,), names=("c", "b")))
+    assert taken.x[0].tolist() == [3, 1]
+    assert (taken.sample, taken.sample.x.names) == (zoo.Sample(zoo.Array((2,))), ("c", "b"))
+    assert found.with_columns(zoo.Array((3,))) is found
+    with raises(DataError, "array:a.csv has no column 'd', which the model takes. It has: b, a, c."):
+        found.with_columns(zoo.Array((2,), names=("a", "d")))
+    (tmp_path / "b.csv").write_text("1,2\n" * 20)
+    assert load(tmp_path / "b.csv").sample.x.names == ()
 
 
 def test_a_folder_or_a_missing_file_is_one_line(tmp_path: Path, refused: Refused) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -17,6 +18,7 @@ from zoo.cli.data import size
 from zoo.contract.data import AudioOptions
 from zoo.data import named, where
 from zoo.data.known_file import locate
+from zoo.media import wav
 
 REAL = os.environ.get("ZOO_DATA_DIR")
 GUIDE = (Path(__file__).parents[2] / "docs" / "data.md").read_text("utf-8")
@@ -112,9 +114,73 @@ def test_get(zoo_command: Command, tmp_path: Path) -> None:
     )
 
 
+def test_own_data_is_read_and_described(zoo_command: Command, zoo_call: Command, tmp_path: Path) -> None:
+    rows = "".join(f"{row},{('up', 'down')[row % 2]},{row / 2}\n" for row in range(20))
+    (tmp_path / "t.csv").write_text("a,label,b b\n" + rows)
+    about = json.loads(zoo_command("data", "info", "array:t.csv", "--json").stdout)
+    assert {key: about[key] for key in ("name", "train", "test", "unit", "classes", "counts")} == {
+        "name": "array:t.csv", "train": 18, "test": 2, "unit": "samples", "classes": ["down", "up"],
+        "counts": {"train": [10, 8], "test": [0, 2]},
+    }  # fmt: skip
+    assert about["fields"]["x"] == {"kind": "array", "shape": [2], "names": ["a", "b b"]}
+    assert "loader" not in about
+    said = zoo_call("data", "info", "array:t.csv", "--set", "data.label=label", "-o", "first.csv").stdout
+    for line in (
+        "train:    18 samples",
+        "test:     2 samples",
+        "classes:  down (10 + 0), up (8 + 2)",
+        "field:    x (array 2: a, b b)",
+        "field:    label (label 2)",
+        "split:    every tenth sample to test",
+        "option:   label = label",
+        "first.csv written",
+    ):
+        assert line in said
+    assert (tmp_path / "first.csv").read_text().startswith("a,b b\n")
+    (tmp_path / "pics" / "cat").mkdir(parents=True)
+    (tmp_path / "pics" / "cat" / "notes.md").touch()
+    for number, side in enumerate((8, 8, 8, 9)):
+        Image.new("L", (side, side), number).save(tmp_path / "pics" / "cat" / f"{number}.png")
+    said = zoo_call("data", "info", "folder:pics", "--set", "data.size=8").stdout
+    for line in (
+        "train:    3 images",
+        "classes:  cat (3 + 1)",
+        "field:    x (image 1×8×8)",
+        "note:     1 file does not",
+    ):
+        assert line in said
+    (tmp_path / "a.txt").write_text("abcd" * 100)
+    said = zoo_call("data", "info", "text:a.txt", "--set", "data.length=16").stdout
+    assert "train:    360 characters" in said
+    assert "field:    x (text 16, 4 different characters)" in said
+    tones = tmp_path / "clips"
+    tones.mkdir()
+    for name in "ab":
+        (tones / f"{name}.wav").write_bytes(wav.write(np.zeros(800, np.int16), 8000))
+    assert "field:    x (audio 8000, 8000 Hz)" in zoo_call("data", "info", "audio:clips").stdout
+
+
+def test_what_cannot_be_read_of_own_data_is_one_line(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,x\n")
+    refused("data", "info", "array:t.csv", says=("t.csv: column 'b' has 'x' in line 3, which is no number",))
+    refused("data", "info", "folder:pics", says=("The folder 'pics' does not exist",))
+    refused("data", "info", "array:", says=("'array:' names no file. Write array:FILE",))
+    refused("data", "info", "mnist:x", says=("No data set named 'mnist:x'. Did you mean 'mnist'?",))
+    refused(
+        "data", "info", "array:t.csv", "--set", "label=b", says=("'label=b' is not data.OPTION=VALUE", "--set data.")
+    )
+    refused("data", "info", "array:t.csv", "--set", "data.lable=b", says=("no option 'lable'. Did you mean 'label'?",))
+    refused("data", "info", "text:t.csv", "--set", "data.length=0", says=("data.length = 0 is out of range",))
+
+
+def test_a_set_without_published_files_has_no_loader_to_try(zoo_call: Command) -> None:
+    for name, shown in (("array", False), ("tones", False), ("digits", True), ("mnist", True)):
+        assert ("loader:" in zoo_call("data", "info", name).stdout) == shown
+
+
 def test_what_is_refused(refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused("data", "get", "mnits", says=("No data set named 'mnits'", "Did you mean 'mnist'?"))
-    refused("data", "get", "folder:pics", says=("'folder:pics' is your own data", "Name one of cifar10"))
+    refused("data", "get", "folder:pics", says=("'folder:pics' is your own data", "or one of cifar10"))
     refused("data", "info", "nothing", says=("No data set named 'nothing'",))
     refused("data", "get", says=("Missing argument 'NAME…'", "zoo data get --help"))
     refused("data", "lsit", says=("No such command 'lsit'",))

@@ -147,6 +147,26 @@ def test_pairs_stay_aligned(plug: Plug) -> None:
     assert not torch.equal(batch.x, plain.x)
 
 
+def test_a_number_may_be_called_as_an_option_of_generation(plug: Plug) -> None:
+    """Nobody gives a vector or a class beside the label, so its name is free."""
+    file, _ = plug('"row": row}', '"length": row}')
+    file.write_text(file.read_text().replace('"row": zoo.Vector', '"length": zoo.Vector'))
+    assert "length" in data.load("pairs", "train").fields
+
+
+def test_an_option_may_change_the_number_of_samples(plug: Plug) -> None:
+    file, _ = plug("count = 40 if", "count = 20 * options.numbers if")
+    file.write_text(file.read_text().replace("    sample=form,", "    sample=form,\n    train=40,"))
+    for options, count in (({}, 40), ({"numbers": 3}, 60), ({"size": 12}, 40)):
+        assert len(data.load("pairs", "train", **options)) == count
+    file.write_text(file.read_text().replace("train=40", "train=41"))
+    sys.modules.pop("pairs_plugin")
+    registry.forget()
+    assert len(data.load("pairs", "train", numbers=3)) == 60
+    with raises(PluginError, "declares train=41"):
+        data.load("pairs", "train", size=12)
+
+
 def test_samples_of_every_field_are_taken_together(plug: Plug) -> None:
     plug()
     loaded = data.load("pairs", "train")
@@ -170,6 +190,16 @@ MISTAKES = {
         ("'other' of shape (40, 6, 6)", "(n, 1, 6, 6)"),
     ),
     "another count": (LOAD, LOAD.replace("255 - x", "x[1:]"), ("different length", "39 of 'other'")),
+    "fewer samples than declared": (
+        "    sample=form,",
+        "    sample=form,\n    train=41,",
+        ("load gives 40 samples of the split 'train', and the data set declares train=41. Write train=40",),
+    ),
+    "more test samples than declared": (
+        "    sample=form,",
+        "    sample=form,\n    train=40,\n    test=9,",
+        ("load gives 10 samples of the split 'test', and the data set declares test=9. Write test=10",),
+    ),
     "a class too many": (LOAD, LOAD.replace("% 3", "% 4"), ("'label' with the class 3", "there are 3")),
     "a character too many": (
         LOAD,
@@ -191,6 +221,32 @@ MISTAKES = {
         "    caption = None.lower()\n    char",
         ("the function 'load' fails: AttributeError",),
     ),
+    "an exit": (
+        "    caption = char",
+        "    __import__('sys').exit(3)\n    caption = char",
+        ("'load' fails: SystemExit: 3",),
+    ),
+    "a form that exits": (
+        "    image = zoo.Image(1, 6, 6)\n    return",
+        "    image = __import__('sys').exit(3)\n    return",
+        ("which gives the form of the fields, fails: SystemExit: 3",),
+    ),
+    "an option that exits": (
+        "\n\ndef form(options)",
+        "\n    def __post_init__(self):\n        __import__('sys').exit(3)\n\n\ndef form(options)",
+        ("the class Options fails: SystemExit: 3",),
+    ),
+    "a stream that exits": (
+        LOAD,
+        "__import__('zoo').Loaded(fields="
+        + LOAD.replace(
+            '"x": x',
+            '"x": __import__("zoo.data.stream").data.stream.Stream([folder] * count, (1, 6, 6), '
+            'lambda *_: __import__("sys").exit(3))',
+        )
+        + ', sha256="0")',
+        ("reads an image of a stream, fails: SystemExit: 3",),
+    ),
     "a form that fails": (
         "    image = zoo.Image(1, 6, 6)\n    return",
         "    image = zoo.Image(0, 6, 6)\n    return",
@@ -200,6 +256,26 @@ MISTAKES = {
         "    return zoo.Sample(image, {",
         "    return dict({",
         ("sample gives {", "should give a zoo.Sample"),
+    ),
+    "a field called as an option of generation": (
+        '"caption": zoo.Text',
+        '"top_k": zoo.Text',
+        ("the field 'top_k' has the name of an option of generation", "Rename it"),
+    ),
+    "a field called as an argument of generation": (
+        '"other": image, ',
+        '"fit": image, ',
+        ("the field 'fit' has the name of an option of generation", "Rename it"),
+    ),
+    "a field that ends in _": (
+        '"other": image, ',
+        '"is_": image, ',
+        ("the field 'is_' has a name that is not allowed: it must begin with a letter and not end with '_'",),
+    ),
+    "a field of a load that begins with _": (
+        LOAD,
+        'zoo.Loaded(fields={"x": x, "_a": x}, sample=zoo.Sample(zoo.Image(1, 6, 6), {"_a": zoo.Image(1, 6, 6)}))',
+        ("the field '_a' has a name that is not allowed: it must begin with a letter",),
     ),
     "names of other classes": ('("a", "b", "c")', '("a", "b")', ("it names 2 classes, and the label has 3",)),
     "no form at all": ("    sample=form,\n", "", ("neither the data set nor its load gives the form",)),
@@ -301,9 +377,11 @@ def test_a_field_that_the_data_has_too(plug: Plug, refused: Refused) -> None:
         (("--set", "size=8"), ("No recipe field named 'size'", "Set data.size")),
         (("--set", "dta.size=8"), ("No recipe field named 'dta'", "Did you mean 'data'?")),
         (("--set", "lr.size=8"), ("No recipe field named 'lr.size'",)),
-        (("--set", "data.size=many"), ("size = 'many' is not an integer",)),
-        (("--set", "data.size=-1"), ("size = -1 is out of range",)),
-        (("--set", "data.background=puce!"), ("background = 'puce!' is no colour",)),
+        (("--set", "data.size=many"), ("The data set 'digits': data.size = 'many' is not an integer",)),
+        (("--set", "data.size=-1"), ("The data set 'digits': data.size = -1 is out of range",)),
+        (("--set", "data.fit=cut"), ("The data set 'digits': data.fit = 'cut' is not one of crop, pad",)),
+        (("--data", "emoji", "--set", "data.style=oil"), ("The data set 'emoji': data.style = 'oil' is not one of",)),
+        (("--set", "data.background=puce!"), ("The data set 'digits': data.background = 'puce!' is no colour",)),
         (("--set", "data=mnits"), ("No data set named 'mnits'", "Did you mean 'mnist'?")),
         (("--data", "mnits"), ("No data set named 'mnits'", "Did you mean 'mnist'?")),
         (("--data", "tones", "--set", "data.size=8"), ("'tones' has no option 'size'", "It has: seconds, bands")),

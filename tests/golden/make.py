@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "pixelcnn": {"width": 4},
     "ddpm": {"width": 2},
     "painter": {},  # of tests/thirdparty/shapes: it has a codec, and generates from an image that is given
+    "rows": {},  # of tests/kinds_plugin.py, on a table: its columns and classes have names
 }
 """What is changed in the tiny recipe of each model, so that together they stay small."""
 
@@ -73,18 +75,34 @@ def install_shapes(site: Path) -> None:
     """Install the distribution zoo-shapes into a folder for this process, and write its data beside it."""
     about = tomllib.loads((SHAPES / "pyproject.toml").read_text("utf-8"))["project"]
     shutil.copytree(SHAPES / "zoo_shapes", site / "zoo_shapes")
-    info = site / f"zoo_shapes-{about['version']}.dist-info"
+    install(site, about["name"], about["version"], about["entry-points"])
+    subprocess.run([sys.executable, "-m", "zoo_shapes.shapes", str(site / "data")], cwd=site, check=True)
+    os.environ["ZOO_DATA_DIR"] = str(site / "data")
+
+
+def install_rows(site: Path) -> Path:
+    """Install tests/kinds_plugin.py into a folder for this process; returns a table beside it."""
+    site.mkdir()
+    shutil.copy(HERE.parent / "kinds_plugin.py", site)
+    install(site, "zoo-kinds", "1.0", {registry.MODELS: {"rows": "kinds_plugin:rows"}})
+    numbers = np.random.default_rng(0).normal(size=(60, 3)).round(3)
+    rows = [f"{a},{('up', 'down')[place % 2]},{b},{c}" for place, (a, b, c) in enumerate(numbers)]
+    (site / "table.csv").write_text("\n".join(["width,label,b b,é", *rows]) + "\n", "utf-8")
+    return site / "table.csv"
+
+
+def install(site: Path, name: str, version: str, points: Mapping[str, Mapping[str, str]]) -> None:
+    """Install a distribution, whose code is in a folder, for this process."""
+    info = site / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {about['name']}\nVersion: {about['version']}\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     lines = [
-        "\n".join([f"[{group}]", *(f"{name} = {value}" for name, value in points.items())])
-        for group, points in about["entry-points"].items()
+        "\n".join([f"[{group}]", *(f"{key} = {value}" for key, value in found.items())])
+        for group, found in points.items()
     ]
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
     sys.path.insert(0, str(site))
     registry.forget()
-    subprocess.run([sys.executable, "-m", "zoo_shapes.shapes", str(site / "data")], cwd=site, check=True)
-    os.environ["ZOO_DATA_DIR"] = str(site / "data")
 
 
 def make(model: str, to: Path) -> None:
@@ -92,7 +110,8 @@ def make(model: str, to: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if model == "painter":
             install_shapes(Path(folder) / "site")
-        run = zoo.train(f"{model}.tiny", set=SETTINGS[model], out=Path(folder) / "run", quiet=True).folder
+        data = f"array:{install_rows(Path(folder) / 'site')}" if model == "rows" else None
+        run = zoo.train(f"{model}.tiny", data=data, set=SETTINGS[model], out=Path(folder) / "run", quiet=True).folder
         shutil.rmtree(to, ignore_errors=True)
         shutil.copytree(run / RELEASE, to / RELEASE)
     expected = {

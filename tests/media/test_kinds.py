@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image as Pillow
 
 import zoo
 from conftest import raises
-from zoo.contract.specs import spec_from_json, to_json
+from zoo.contract.specs import sample_from_json, sample_to_json, spec_from_json, to_json
 from zoo.core.errors import DataError, PluginError, ReleaseError, SettingError
 from zoo.media import animation, display, kinds, save
 from zoo.media.convert import fitted, from_batch, gives, takes, to_batch
@@ -156,6 +157,65 @@ def test_tables_are_rows_of_arrays(tmp_path: Path) -> None:
         to_batch(tmp_path / "a.csv", zoo.Array((3,)), "x")
     with raises(SettingError, "a.txt' must end in .npy, .csv or .parquet."):
         to_batch(tmp_path / "a.txt", zoo.Array((3,)), "x")
+
+
+NAMED = zoo.Array((3,), names=("a", "b b", "é"))
+
+
+def test_columns_of_tables_are_matched_by_name(tmp_path: Path) -> None:
+    """Extra columns are skipped; a table without names, or with those of places alone, is taken by position."""
+    path, wanted = tmp_path / "a.csv", [[1, 2, 3], [4, 5, 6]]
+    for text in (
+        "a,b b,é\n1,2,3\n4,5,6",
+        "é,label,b b,a\n3,up,2,1\n6,down,5,4",
+        "1,2,3\n4,5,6",
+        "x0,x1,x2\n1,2,3\n4,5,6",
+    ):
+        path.write_text(text, "utf-8")
+        assert to_batch(path, NAMED, "x").tolist() == wanted
+    (written,) = save.save(np.array(wanted, np.float32), tmp_path / "b.csv", NAMED)
+    assert written.read_text("utf-8").splitlines()[0] == "a,b b,é"
+    assert to_batch(written, NAMED, "x").tolist() == wanted
+    path.write_text("a,b b\n1,2\n", "utf-8")
+    with raises(DataError, "a.csv has no column 'é'. Add it. It has: a, b b."):
+        to_batch(path, NAMED, "x")
+    path.write_text("1,2\n", "utf-8")
+    with raises(DataError, "a.csv has 2 columns; this model takes 3 numbers a row. Give a table of 3 columns."):
+        to_batch(path, NAMED, "x")
+    path.write_text("x0,x1,x2,label\n1,2,3,up\n", "utf-8")
+    with raises(DataError, "a.csv has 4 columns; this model takes 3 numbers a row."):
+        to_batch(path, zoo.Array((3,)), "x")
+    assert "(n, 3), columns a, b b, é" in gives(NAMED)
+    assert gives(zoo.Array((20,), names=tuple(map(str, range(20))))).endswith("6, 7, …")
+
+
+def test_names_change_no_form() -> None:
+    assert zoo.Array((3,)) == NAMED
+    assert hash(zoo.Array((3,))) == hash(NAMED)
+    assert zoo.Label(2, names=("a", "b")) == zoo.Label(2)
+    assert "names" not in to_json(NAMED)
+    sample = zoo.Sample(NAMED, {"label": zoo.Label(2, names=("down", "up")), "row": zoo.Array((3,))})
+    again = sample_from_json(json.loads(json.dumps(sample_to_json(sample))), "here")
+    assert (again.x.names, again["label"].names, again["row"].names) == (NAMED.names, ("down", "up"), ())  # type: ignore[union-attr]
+    assert "names" not in sample_to_json(zoo.Sample(zoo.Array((3,))))
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ([], "has the names [], which are not usable"),
+        ({"x": "abc"}, "has the names {'x': 'abc'}, which are not usable"),
+        ({"x": ["a", "b"]}, "Array: it has 2 names, and its shape is (3,)"),
+        ({"x": ["a", "b", 3]}, "Array: names[2] is 3, and should be text"),
+        ({"x": ["a", "b", "a"]}, "Array: two of its names are 'a'. Rename one."),
+        ({"label": ["a"]}, "Label: it has 1 names, and 2 classes"),
+        ({"other": ["a"]}, "there are names of 'other', which is neither an array nor a label"),
+    ],
+)
+def test_names_of_a_manifest_are_checked(found: Any, words: str) -> None:
+    about = sample_to_json(zoo.Sample(zoo.Array((3,)), {"label": zoo.Label(2)}))
+    with raises(ReleaseError, "here", words):
+        sample_from_json({**about, "names": found}, "here")
 
 
 def test_a_large_array_has_few_samples_in_a_release() -> None:

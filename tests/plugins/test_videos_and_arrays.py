@@ -17,7 +17,7 @@ import kinds_data
 import zoo
 from conftest import Command, Shelf, few, one_error, plugged, python, raises
 from zoo import data, gallery
-from zoo.core.errors import ReleaseError, SettingError
+from zoo.core.errors import ReleaseError, SettingError, TrainingError
 from zoo.data import fitting
 from zoo.evaluation.evaluated_model import DoesNotApply
 from zoo.media import animation, table
@@ -269,6 +269,55 @@ def test_numbers_out_of_bounds_are_one_line(run: Path, zoo_call: Command, tmp_pa
     with zoo.load(run) as model:
         assert model.decode(np.full((1, 3), 1e6, np.float32)).max() <= 3
         assert "in [-2, 3]" in model.encode.__doc__
+
+
+def test_columns_have_their_names_from_the_table_to_the_release(zoo_call: Command, tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0).normal(size=(40, 3)).round(3)
+    rows = [[*row, ("up", "down")[place % 2]] for place, row in enumerate(numbers)]
+
+    def write(name: str, *columns: str) -> Path:
+        order = ["a", "b b", "é", "label"]
+        lines = [",".join(str(row[order.index(column)]) for column in columns) for row in rows]
+        (tmp_path / name).write_text("\n".join([",".join(columns), *lines]), "utf-8")
+        return tmp_path / name
+
+    first, other = write("t.csv", "a", "b b", "é", "label"), write("p.csv", "é", "label", "a", "b b")
+    run = zoo.train("flat.tiny", data=f"array:{first}", out=tmp_path / "run", set={"steps": 2}, quiet=True).folder
+    release = read(run / "release")
+    assert release.manifest["sample"]["names"] == {"x": ["a", "b b", "é"], "label": ["down", "up"]}
+    assert release.sample.x.names == release.tasks["reconstruct"].outputs["reconstruction"].names == ("a", "b b", "é")  # type: ignore[union-attr]
+    assert release.sample["label"].names == ("down", "up")  # type: ignore[union-attr]
+    assert (run / "release" / "samples.csv").read_text("utf-8").startswith("a,b b,é\n")
+    assert verify(run / "release")["samples"].startswith("seed 0")
+    for name in (first, other):
+        assert zoo_call("run", run, "reconstruct", name, "-o", f"of_{name.name}").returncode == 0
+    assert (tmp_path / "of_t.csv").read_text("utf-8") == (tmp_path / "of_p.csv").read_text("utf-8")
+    assert (tmp_path / "of_t.csv").read_text("utf-8").startswith("a,b b,é\n")
+    one_error(zoo_call("run", run, "encode", write("few.csv", "a", "b b")), "few.csv has no column 'é'. Add it.")
+
+    def mse(data: Path) -> float:
+        return zoo.evaluate(run / "release", only=["mse"], data=f"array:{data}", quiet=True).measurements[0].value
+
+    assert mse(first) == mse(other)
+    with raises(TrainingError, "array:p.csv has the columns of flat.tiny in another order", "a, b b, é"):
+        zoo.train("flat.tiny", data=f"array:{other}", start=run / "release", out=tmp_path / "next", quiet=True)
+
+
+@only("moons")
+def test_releases_without_names_of_columns_are_read_as_before(run: Path, tmp_path: Path) -> None:
+    """Their columns are taken by position; names of classes are those of the data, where a manifest has some."""
+    old = tmp_path / "old"
+    shutil.copytree(run / "release", old)
+    manifest = json.loads((old / "manifest.json").read_text())
+    assert read(old).sample["label"].names == ("low", "high")  # type: ignore[union-attr]
+    del manifest["sample"]["names"]
+    for classes, names in ((["low", "high"], ("low", "high")), (["low"], ()), (None, ()), ([1, 2], ())):
+        manifest["provenance"]["data"]["classes"] = classes
+        (old / "manifest.json").write_text(json.dumps(seal(manifest)))
+        assert read(old).sample["label"].names == names  # type: ignore[union-attr]
+    (tmp_path / "a.csv").write_text("b,a\n0,1\n")
+    with zoo.load(old) as model:
+        assert model.encode(tmp_path / "a.csv").shape == (1, 3)
 
 
 @only("dots", "moons", "four")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from zoo.cli.arguments import as_json, complete_named_data, data_dir, hanging, output, print_json, table
+from zoo.cli.arguments import as_json, complete_data, complete_named_data, data_dir, hanging, output, print_json, table
+
+LOADERS = {True: "tried on the published files", False: "tried on small files of the same format"}
+"""What the loader of a data set was tested with, by whether it is proven."""
 
 
 @click.group("data", epilog="Example:  zoo data list")
@@ -97,13 +101,26 @@ def get_command(names: tuple[str, ...], data_dir: Path | None) -> None:
     short_help="Show the source, licence, form and files of a data set.",
     epilog="Example:  zoo data info mnist -o mnist.png",
 )
-@click.argument("name", shell_complete=complete_named_data)
+@click.argument("name", shell_complete=complete_data)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="data.OPTION=VALUE",
+    help="Change an option of the data, as in data.size=32; may be repeated.",
+)
 @data_dir
 @output("Write an image of the first samples to this .png file; of numbers, a .csv file.")
 @as_json
-def info_command(name: str, data_dir: Path | None, output: Path | None, force: bool, as_json: bool) -> None:
-    """Show the source, citation, licence, fields and options of a data set, and its files with their SHA-256."""
-    about = _about(name, data_dir)
+def info_command(
+    name: str, assignments: tuple[str, ...], data_dir: Path | None, output: Path | None, force: bool, as_json: bool
+) -> None:
+    """Show the source, citation, licence, fields and options of a data set, and its files with their SHA-256.
+
+    With KIND:PATH, such as array:t.csv or folder:photos, read your own data, and show its form, counts and classes.
+    """
+    options = _options(name, assignments)
+    about = _own(name, options, data_dir) if ":" in name else _about(name, data_dir)
     if output is not None:
         _check_ending(output, about.get("fields", {}).get("x", {}).get("kind"), force)
     if as_json:
@@ -111,8 +128,50 @@ def info_command(name: str, data_dir: Path | None, output: Path | None, force: b
     else:
         _print(about)
     if output is not None:
-        _write_image(name, data_dir, output, force)
+        _write_image(name, options, data_dir, output, force)
         click.echo(f"{output} written", err=as_json)
+
+
+def _options(name: str, assignments: tuple[str, ...]) -> dict[str, Any]:
+    """Return the options of ``data.OPTION=VALUE``."""
+    from zoo import data
+    from zoo.contract.recipe import Recipe
+    from zoo.contract.use import Use
+    from zoo.core.errors import SettingError
+
+    for assignment in assignments:
+        if not assignment.startswith("data.") or "=" not in assignment:
+            raise SettingError(f"{assignment!r} is not data.OPTION=VALUE. Example: --set data.size=64")
+    changes = data.parse(Recipe(data=Use(name)), assignments) if assignments else {}
+    return {key.removeprefix("data."): value for key, value in changes.items()}
+
+
+def _own(name: str, options: Mapping[str, Any], data_dir: Path | None) -> dict[str, Any]:
+    """Read the user's own data, and return what it is."""
+    from zoo import data, registry
+    from zoo.contract import settings
+    from zoo.contract.use import Use
+    from zoo.data.preview import describe
+
+    known, use = data.data_set(name), Use(name, options)
+    plugin, chosen = registry.find(use.kind, registry.DATA), data.options_of(use, "data")
+    train, test = (data.load(use, split, data_dir=data_dir) for split in data.SPLITS)
+    return {
+        "name": train.name,
+        "title": known.card.title,
+        "from": f"{plugin.distribution} {plugin.version}",
+        **describe(train, test),
+        "split": known.card.split,
+        "options": {
+            field.name: {
+                "default": field.default,
+                "value": getattr(chosen, field.name),
+                "type": settings.describe(type(chosen), field.name),
+                "help": field.metadata["help"],
+            }
+            for field in dataclasses.fields(chosen)
+        },
+    }
 
 
 def _about(name: str, data_dir: Path | None) -> dict[str, Any]:
@@ -142,7 +201,7 @@ def _about(name: str, data_dir: Path | None) -> dict[str, Any]:
         "fields": entry.get("fields", {}),
         "classes": entry["classes"],
         "split": entry["split"],
-        "loader": "tried on the published files" if entry["proven"] else "tried on small files of the same format",
+        **({"loader": LOADERS[entry["proven"]]} if entry["files"] or entry.get("package") else {}),
         "options": entry["options"],
         **({} if entry.get("place") else {"where": where.place(index, plugin.distribution, folder)}),
         "files": [
@@ -169,18 +228,27 @@ def _unique(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _print(about: dict[str, Any]) -> None:
-    files, options, fields = (about.pop(key, None) for key in ("files", "options", "fields"))
+    files, options, fields, counts = (about.pop(key, None) for key in ("files", "options", "fields", "counts"))
+    if counts:
+        rows = zip(about["classes"], counts["train"], counts["test"], strict=True)
+        about["classes"] = [f"{name} ({train:,} + {test:,})" for name, train, test in rows]
+    if unit := about.pop("unit", ""):
+        about |= {split: f"{about[split]:,} {unit}" for split in ("train", "test")}
     if "where" in about:
         about["where"] = about["where"] or "not there"
     for key, value in about.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else "unknown" if value is None else str(value)
         if text:
-            click.echo(f"{key + ':':<10}{text}")
+            click.echo(f"{key + ':':<9} {text}")
     for name, form in (fields or {}).items():
         shape = "×".join(map(str, form["shape"])) or str(form.get("classes", ""))
-        click.echo(f"field:    {name} ({form['kind']} {shape})")
+        click.echo(f"field:    {name} ({form['kind']} {shape}{_more(form)})")
     for name, option in (options or {}).items():
-        click.echo(hanging(f"option:   {name} = {option['default']}  ", f"{option['help']} ({option['type']})"))
+        click.echo(
+            hanging(
+                f"option:   {name} = {option.get('value', option['default'])}  ", f"{option['help']} ({option['type']})"
+            )
+        )
     for file in files or ():
         click.echo(f"file:     {file['name']}")
         click.echo(f"            SHA-256 of {file['of']}: {file['sha256']}")
@@ -188,6 +256,15 @@ def _print(about: dict[str, Any]) -> None:
             click.echo(f"            SHA-256 of the listing of its files, however they are packed: {file['listing']}")
         click.echo(f"            looked for in {', '.join(file['looked for in'])}")
         click.echo(f"            from {', '.join(file['addresses']) or 'no address: put the file there yourself'}")
+
+
+def _more(form: Mapping[str, Any]) -> str:
+    """What is known of a field beside its shape: columns, different characters, the sampling rate."""
+    if form["kind"] == "array":
+        return f": {', '.join(form['names'])}" if form.get("names") else ""
+    if form["kind"] == "text":
+        return f", {form['classes']} different characters" if "classes" in form else ""
+    return f", {form['rate']} Hz" if "rate" in form else ""
 
 
 def _check_ending(path: Path, kind: str | None, force: bool) -> None:
@@ -205,7 +282,7 @@ def _check_ending(path: Path, kind: str | None, force: bool) -> None:
         )
 
 
-def _write_image(name: str, data_dir: Path | None, path: Path, force: bool) -> None:
+def _write_image(name: str, options: Mapping[str, Any], data_dir: Path | None, path: Path, force: bool) -> None:
     """Draw the first training samples: 64 images, 16 videos, 8 audio clips, or 400 characters; write 16 arrays."""
     from zoo import data
     from zoo.core import files
@@ -213,7 +290,7 @@ def _write_image(name: str, data_dir: Path | None, path: Path, force: bool) -> N
     from zoo.data.preview import first
     from zoo.media import display, grid, kinds
 
-    loaded = data.load(name, "train", data_dir=data_dir, progress=downloads(quiet=False))
+    loaded = data.load(name, "train", data_dir=data_dir, progress=downloads(quiet=False), **options)
     samples, columns = first(loaded)
     x = loaded.sample.x
     _check_ending(path, x.kind, force)

@@ -238,7 +238,8 @@ class DataSet(Checked):
     classes: tuple[str, ...] = ()
     """The names of the classes, in the order of the labels."""
     train: int | None = None
-    """The number of training samples (text: characters). None if only the data says it."""
+    """The number of training samples (one long text: characters) with the default options. None if only the data says
+    it. zoo checks it where the options are the defaults."""
     test: int | None = None
     package: str = ""
     """The package that contains the data, if no file is needed."""

@@ -52,7 +52,22 @@ def task_problem(name: object) -> str:
 
 
 def argument_problem(name: str) -> str:
-    """Return why an input or an output cannot have this name, as in :func:`task_problem`."""
+    """Return why an input, an output or a field of a release cannot have this name, as in :func:`task_problem`."""
     if not name.isidentifier() or keyword.iskeyword(name):
         return "has a name that is not allowed: it must be one that a variable of Python can have"
+    return ""
+
+
+def declared_problem(name: str) -> str:
+    """Return why a plugin cannot give an input, an output or a field this name: it may become an option of a command.
+
+    Releases that are there already may have such names.
+    """
+    if problem := argument_problem(name):
+        return problem
+    if not name[0].isalpha() or name.endswith("_"):
+        return (
+            "has a name that is not allowed: it must begin with a letter and not end with '_', because inputs become "
+            "options of commands"
+        )
     return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -19,6 +19,11 @@ from zoo.core.errors import PluginError, ReleaseError
 LARGEST = 2**28  # elements of one item: what a manifest may ask for, so that none can ask for all memory
 LARGEST_NUMBER = 3e38  # about the largest float32
 LONGEST = 2**16  # characters of a text: each is a step, so that none can ask for days
+
+
+def _names() -> Any:
+    """The field of names, which say what a form means and change no form: forms with other names are equal."""
+    return dataclasses.field(default=(), compare=False, repr=False)
 
 
 class _Form(Checked):
@@ -150,12 +155,14 @@ class LogMel(_Form):
 class Array(_Form):
     """Numbers of any shape that are data: a row of a table, a point cloud, a volume. Graphs, runtime: float32 (*shape).
 
-    `low` and `high` are the least and the greatest number that a sample can have; None where there is none.
+    `low` and `high` are the least and the greatest number that a sample can have; None where there is none. `names` are
+    those of the columns of a table, of which a sample is a row; () where there are none.
     """
 
     shape: tuple[int, ...]
     low: float | None = None
     high: float | None = None
+    names: tuple[str, ...] = _names()
     kind: ClassVar[str] = "array"
     file: ClassVar[str] = ".csv"
     plural: ClassVar[str] = "arrays of numbers"
@@ -169,6 +176,13 @@ class Array(_Form):
                 raise PluginError(f"Array: {name} is {bound}, and must be a finite number, or None for no bound.")
         if self.low is not None and self.high is not None and not self.low < self.high:
             raise PluginError(f"Array: low is {self.low:g} and high is {self.high:g}; low must be below high.")
+        if self.names and self.shape != (len(self.names),):
+            raise PluginError(
+                f"Array: it has {len(self.names)} names, and its shape is {self.shape}. Name each column."
+            )
+        if len(set(self.names)) < len(self.names):
+            twice = next(name for name in self.names if self.names.count(name) > 1)
+            raise PluginError(f"Array: two of its names are {shown(twice)}. Rename one.")
 
 
 @dataclass(frozen=True)
@@ -182,12 +196,22 @@ class Vector(_Form):
 
 @dataclass(frozen=True)
 class Label(_Form):
-    """A class, or a token: int64 in [0, classes). `shape` is () for one label an item."""
+    """A class, or a token: int64 in [0, classes). `shape` is () for one label an item.
+
+    `names` are those of the classes, in order; () where there are none. For the field ``label`` zoo takes them from the
+    data set.
+    """
 
     classes: int
     shape: tuple[int, ...] = ()
+    names: tuple[str, ...] = _names()
     kind: ClassVar[str] = "label"
     dtype: ClassVar[str] = "int64"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.names and len(self.names) != self.classes:
+            raise PluginError(f"Label: it has {len(self.names)} names, and {self.classes} classes. Name each class.")
 
 
 @dataclass(frozen=True)
@@ -306,8 +330,8 @@ class Sample(Checked):
 
 
 def to_json(value: Any) -> dict[str, Any]:
-    """The JSON object for a spec or a generation, as in a manifest."""
-    fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    """The JSON object for a spec or a generation, as in a manifest; names are in that of a sample."""
+    fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.compare}
     return {"kind": value.kind, **{k: to_json(v) if hasattr(v, "kind") else v for k, v in fields.items()}}
 
 
@@ -326,8 +350,35 @@ def spec_from_json(value: Any, where: str) -> Spec:
 
 
 def sample_to_json(sample: Sample) -> dict[str, Any]:
-    """The JSON object for the form of a sample."""
-    return {"x": to_json(sample.x), "fields": {name: to_json(spec) for name, spec in sample.fields.items()}}
+    """The JSON object for the form of a sample, with the names of columns and classes beside the specs.
+
+    Older readers refuse a spec that has a field which they do not know, and ignore a key that is beside it.
+    """
+    specs = {"x": sample.x, **sample.fields}
+    found = {name: list(spec.names) for name, spec in specs.items() if isinstance(spec, (Array, Label)) and spec.names}
+    return {
+        "x": to_json(sample.x),
+        "fields": {name: to_json(spec) for name, spec in sample.fields.items()},
+        **({"names": found} if found else {}),
+    }
+
+
+def named(sample: Sample, found: Mapping[str, Sequence[str]]) -> Sample:
+    """The form of a sample with names of columns or classes, by field. Raises :class:`PluginError` for a misfit."""
+    specs: dict[str, Any] = {"x": sample.x, **sample.fields}
+    for name, values in found.items():
+        if not isinstance(specs.get(name), (Array, Label)):
+            raise PluginError(f"Sample: there are names of {shown(name)}, which is neither an array nor a label.")
+        specs[name] = dataclasses.replace(specs[name], names=tuple(values))
+    return Sample(specs.pop("x"), specs)
+
+
+def named_as(spec: Spec, name: str, sample: Sample) -> Spec:
+    """An input or an output `name` of a task, with the names of the field of that name, or of x, of the same form."""
+    for like in (sample.fields.get(name), sample.x):
+        if isinstance(spec, (Array, Label)) and isinstance(like, (Array, Label)) and spec == like:
+            return dataclasses.replace(spec, names=spec.names or like.names)
+    return spec
 
 
 def sample_from_json(value: Any, where: str) -> Sample:
@@ -336,9 +387,12 @@ def sample_from_json(value: Any, where: str) -> Sample:
     if not isinstance(fields, dict):
         raise ReleaseError(f"{where} is {str(value)[:80]!r}, which is not usable.")
     x = spec_from_json(value.get("x"), where)
+    given = value.get("names", {})
+    if not isinstance(given, dict) or not all(isinstance(names, list) for names in given.values()):
+        raise ReleaseError(f"{where} has the names {str(given)[:80]}, which are not usable.")
     found = {name: spec_from_json(spec, f"{where}: field {name[:80]!r}") for name, spec in fields.items()}
     try:
-        return Sample(x, found)  # type: ignore[arg-type]  # checked by Sample
+        return named(Sample(x, found), given)  # type: ignore[arg-type]  # checked by Sample
     except PluginError as error:
         raise ReleaseError(f"{where} is not usable: {error}") from error
 
@@ -351,7 +405,7 @@ def from_json(value: Any, kinds: Mapping[str, Any], where: str) -> Any:
     given = {key: tuple(v) if isinstance(v, list) else v for key, v in value.items() if key != "kind"}
     nested: Mapping[str, Any] = getattr(cls, "nested", {})
     given |= {key: from_json(given[key], inner, f"{where}: {key}") for key, inner in nested.items() if key in given}
-    fields = {field.name: field for field in dataclasses.fields(cls)}
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.compare}
     wanted = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
     if not wanted <= given.keys() <= fields.keys():
         raise ReleaseError(f"{where} has the fields {sorted(given)}; a {value['kind']} has {sorted(fields)}.")

@@ -32,6 +32,7 @@ def read(path: Path, split: Split, label: str = "") -> Loaded:
     if os.path.isdir(path):
         raise DataError(f"{given!r} is a folder, and array: takes a .npy, .csv or .parquet file. Name the file.")
     ending, column = path.suffix.lower(), ""
+    names: tuple[str, ...] = ()
     if ending == ".npy":
         rows = stored(path)
         if label:
@@ -40,13 +41,15 @@ def read(path: Path, split: Split, label: str = "") -> Loaded:
             raise DataError(f"{given!r} is {rows.dtype} of shape {rows.shape}; it must be numbers, one sample a row.")
         values: NDArray[np.int64] | None = None
         classes: tuple[str, ...] = ()
+        _check_finite(given, rows)
     elif ending in table.ENDINGS:
         found = table.read(path)
         column = label or (LABEL if LABEL in found.columns else "")
         if column and column not in found.columns:
             near = suggest(column, found.columns)
             raise DataError(f"{given!r} has no column {column!r}.{near} It has: {', '.join([*found.columns][:20])}.")
-        rows = found.numbers(without=column)
+        others = tuple(name for name in found.columns if name != column)
+        rows, names = found.numbers(others), others if found.named else ()
         values, classes = _classes(found.columns[column]) if column else (None, ())
     else:
         raise DataError(f"{given!r} must end in .npy, .csv or .parquet. Save the numbers in one of these forms.")
@@ -54,19 +57,25 @@ def read(path: Path, split: Split, label: str = "") -> Loaded:
         raise DataError(
             f"{given!r} has {len(rows)} of at least 2 samples: one for training, one for testing. Add more."
         )
-    wrong = np.argwhere(~(np.abs(rows) <= LARGEST_NUMBER))
-    if len(wrong):
-        place = tuple(wrong[0])
-        raise DataError(f"{given!r} has {rows[place]} in row {place[0] + 1}, which is no finite number. Replace it.")
     test = np.arange(len(rows)) % 10 == 0
     chosen = test if split == "test" else ~test
     x, labels = np.ascontiguousarray(rows[chosen], np.float32), None if values is None else values[chosen]
     return Loaded(
         fields={"x": x} | ({} if labels is None else {"label": labels}),
-        sample=Sample(Array(x.shape[1:]), {"label": Label(len(classes))} if classes else {}),
+        sample=Sample(Array(x.shape[1:], names=names), {"label": Label(len(classes))} if classes else {}),
         source=f"The user's own numbers {shown(path.name)!r}{f', classes of column {column!r}' if column else ''}",
         classes=classes,
     )
+
+
+def _check_finite(given: str, rows: NDArray[np.generic]) -> None:
+    """Raise :class:`DataError` for the first number of an array that is not finite in float32."""
+    wrong = np.argwhere(~(np.abs(rows) <= LARGEST_NUMBER))
+    if len(wrong):
+        place = tuple(wrong[0])
+        raise DataError(
+            f"{given!r} has {rows[place]} in row {place[0] + 1}, which is no finite float32 number. Replace it."
+        )
 
 
 def _classes(column: NDArray[np.generic]) -> tuple[NDArray[np.int64], tuple[str, ...]]:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.contract.data import ImageOptions, Options, Split
-from zoo.contract.specs import FieldSpec, Image, Sample, Text, Video
+from zoo.contract.specs import Array, FieldSpec, Image, Sample, SampleSpec, Text, Video
 from zoo.core import memory
+from zoo.core.errors import DataError
 from zoo.data.stream import Stream
 
 if TYPE_CHECKING:
@@ -90,6 +91,27 @@ class DataSplit:
             for name, held in self.fields.items()
         }
         return dataclasses.replace(self, fields=chosen)
+
+    def with_columns(self, like: SampleSpec) -> DataSplit:
+        """Return this split with the columns of another form of x, by name; of a form without names, this split.
+
+        Raises :class:`DataError` for a column that is missing.
+        """
+        import numpy as np
+
+        x, held = self.sample.x, self.x
+        if not isinstance(x, Array) or not isinstance(like, Array) or isinstance(held, Stream):
+            return self
+        if not x.names or not like.names or x.names == like.names:
+            return self
+        place = {name: index for index, name in enumerate(x.names)}
+        if lacking := [name for name in like.names if name not in place]:
+            has = ", ".join(x.names[:20])
+            raise DataError(f"{self.name} has no column {lacking[0]!r}, which the model takes. It has: {has}.")
+        held = np.ascontiguousarray(held[:, [place[name] for name in like.names]])
+        form = dataclasses.replace(x, shape=like.shape, names=like.names)
+        sample = dataclasses.replace(self.sample, x=form)
+        return dataclasses.replace(self, fields={**self.fields, "x": held}, sample=sample)
 
     def adding(self, name: str, other: DataSplit) -> DataSplit:
         """Return this split with one more field: `x` of another split, which begins again where it is shorter.

@@ -1,4 +1,4 @@
-"""Checks that the arrays of a data set have the form that it declares."""
+"""Checks that a data set declares a usable form, and that its arrays have this form."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.contract import typed
-from zoo.contract.specs import Array, FieldSpec, Label, Sample, Text
+from zoo.contract import names, typed
+from zoo.contract.options import GRAPH, TAKEN, USUAL
+from zoo.contract.specs import Array, FieldSpec, Label, Sample, SampleSpec, Text
 from zoo.data.stream import Stream
 
 STORED: Mapping[str, tuple[str, ...]] = {
@@ -21,6 +22,24 @@ STORED: Mapping[str, tuple[str, ...]] = {
     "label": ("uint8", "int32", "int64"),
 }
 """The dtypes in which a data set holds a field, by the kind of its spec; another kind is held in the spec's dtype."""
+
+
+OPTIONS = frozenset((*TAKEN, *GRAPH, *USUAL)) - {"label"}
+"""Names of arguments and options of generation, which no input that users give can have."""
+
+
+def problem_of_names(sample: Sample) -> str:
+    """Return which field has a name that is not allowed, or ``""``. A field may become an input that users give."""
+    for name, spec in sample.fields.items():
+        if wrong := names.declared_problem(name):
+            return f"the field {name!r} {wrong}"
+        givable = isinstance(spec, SampleSpec) or (isinstance(spec, Label) and bool(spec.shape))
+        if givable and name in OPTIONS:
+            return (
+                f"the field {name!r} has the name of an option of generation, so no model could take it from a user. "
+                "Rename it"
+            )
+    return ""
 
 
 def problem(sample: Sample, fields: Mapping[str, Any]) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from zoo import registry
 from zoo.contract import typed
 from zoo.contract.data import DataSet, ImageOptions, Loaded, Options, Split
-from zoo.contract.specs import Sample
+from zoo.contract.specs import Label, Sample, named
 from zoo.contract.use import Use
 from zoo.core import files
 from zoo.core.errors import PluginError
@@ -32,12 +34,18 @@ def load_split(use: Use, split: Split, data_dir: Path, progress: Progress | None
     sample = loaded.sample or form(use.kind, known, options)
     if sample is None:
         raise _fault(use, known, "neither the data set nor its load gives the form of the fields. Give sample=…")
-    if wrong := fitting.problem(sample, loaded.fields):
+    if loaded.sample is not None and (wrong := fitting.problem_of_names(sample)):
         raise _fault(use, known, wrong)
-    classes = loaded.classes or known.classes
+    if wrong := fitting.problem(sample, loaded.fields) or _wrong_count(known, split, options, len(loaded.fields["x"])):
+        raise _fault(use, known, wrong)
+    label = sample.fields.get("label")
+    classes = loaded.classes or known.classes or (label.names if isinstance(label, Label) else ())
     if classes and len(classes) != sample.classes:
         raise _fault(use, known, f"it names {len(classes)} classes, and the label has {sample.classes}")
+    if sample.classes and classes:
+        sample = named(sample, {"label": classes})
     fields = {name: fitting.as_held(sample[name], loaded.fields[name]) for name in ("x", *sample.fields)}
+    fields = {name: _guarded(use, held) if isinstance(held, Stream) else held for name, held in fields.items()}
     name = f"{use.kind}:{shown(folder.absolute().name)}" if known.place else use.name
     data = DataSplit(
         name=name,
@@ -64,6 +72,8 @@ def form(name: str, known: DataSet, options: Options) -> Sample | None:
     if not isinstance(sample, Sample):
         why = f"sample gives {typed.shown(sample)}, and should give a zoo.Sample"
         raise registry.fault(name, why, known.sample, group=registry.DATA)
+    if wrong := fitting.problem_of_names(sample):
+        raise registry.fault(name, wrong, known.sample, group=registry.DATA)
     return sample
 
 
@@ -83,6 +93,31 @@ def _loaded(use: Use, known: DataSet, result: Any) -> Loaded:
         wanted = "and should return the array of each field, {'x': …, 'label': …}, or a zoo.Loaded"
         raise _fault(use, known, f"load returns {typed.shown(result)}, {wanted}")
     return Loaded(fields=result)
+
+
+def _wrong_count(known: DataSet, split: Split, options: Options, count: int) -> str:
+    """Return that a split has not as many samples as declared, or ``""``.
+
+    The declared number is that of the default options: those of :class:`ImageOptions`, which zoo applies, change none.
+    """
+    declared = known.train if split == "train" else known.test
+    default, zoos = type(options)(), {field.name for field in dataclasses.fields(ImageOptions)}
+    own = [field.name for field in dataclasses.fields(options) if field.name not in zoos]
+    if declared in (None, count) or any(getattr(options, name) != getattr(default, name) for name in own):
+        return ""
+    said = f"load gives {count:,} samples of the split {split!r}, and the data set declares {split}={declared}"
+    return f"{said}. Write {split}={count}, or leave it out"
+
+
+def _guarded(use: Use, stream: Stream) -> Stream:
+    """Return a stream in which an error of the plugin's `decode` is one line with its file and line."""
+    return dataclasses.replace(stream, decode=partial(_decode, use.kind, stream.decode))
+
+
+def _decode(name: str, decode: Any, path: Path, into: Any) -> None:
+    said = f"the function {typed.name_of(getattr(decode, 'func', decode))!r}, which reads an image of a stream,"
+    with registry.calling(name, said, decode, group=registry.DATA):
+        decode(path, into)
 
 
 def _fingerprint(use: Use, known: DataSet, sample: Sample, fields: Mapping[str, Any]) -> str:

@@ -33,8 +33,11 @@ def data_set(name: str) -> DataSet:
     return known
 
 
-def options_of(use: Use) -> Options:
-    """Return the options of a data set. Raises :class:`SettingError` for one that it does not have or cannot have."""
+def options_of(use: Use, field: str = "") -> Options:
+    """Return the options of a data set. Raises :class:`SettingError` for one that it does not have or cannot have.
+
+    `field` is the field of a recipe that names the data set: an error calls its options ``data.size``.
+    """
     cls = data_set(use.name).options
     names = [field.name for field in dataclasses.fields(cls)]
     for key in use.options:
@@ -45,12 +48,19 @@ def options_of(use: Use) -> Options:
         with registry.calling(use.kind, f"the class {cls.__name__}", cls, group=registry.DATA):
             return cls(**use.options)
     except SettingError as error:
-        raise SettingError(f"The data set {use.kind!r}: {error}") from error
+        raise _wrong(use, field, names, error) from error
 
 
-def completed(use: Use) -> Use:
+def _wrong(use: Use, field: str, names: Iterable[str], error: SettingError) -> SettingError:
+    """Return the error for an option of one of the `names` that the data set cannot have."""
+    said = str(error)
+    key = f"{field}." if field and said.partition(" ")[0] in names else ""
+    return SettingError(f"The data set {use.kind!r}: {key}{said}")
+
+
+def completed(use: Use, field: str = "") -> Use:
     """Return a data set with all of its options, and the path of the user's own data absolute."""
-    return Use(absolute(use.name), dataclasses.asdict(options_of(use)))
+    return Use(absolute(use.name), dataclasses.asdict(options_of(use, field)))
 
 
 def replaced(use: Use, name: str) -> Use:
@@ -91,7 +101,7 @@ def changed(name: str, recipe: R, changes: Mapping[str, Any]) -> R:
             )
         if given is not base:
             given = Use(given.name, {**replaced(base, given.name).options, **given.options})
-        fields[field] = completed(Use(given.name, {**given.options, **options}))
+        fields[field] = completed(Use(given.name, {**given.options, **options}), field)
     return settings.replace(recipe, fields)
 
 
@@ -133,7 +143,10 @@ def parse(recipe: Recipe, assignments: Iterable[str], data: str | None = None) -
         known = data_set(use.name).options
         if option not in settings.types_of(known):
             options_of(Use(use.name, {option: text}))  # which raises
-        changes[key] = settings.parse(known, [f"{option}={text}"])[option]
+        try:
+            changes[key] = settings.parse(known, [f"{option}={text}"])[option]
+        except SettingError as error:
+            raise _wrong(use, field, [option], error) from error
     return changes
 
 

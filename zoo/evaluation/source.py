@@ -220,6 +220,7 @@ def _splits(loaded: Loaded, data: str | None, data_dir: str | Path | None, quiet
         if loaded.recorded_at is not None or not other.place:  # a release has only the name of the user's own data
             test = test.adding(field, datasets.load(other, "test", data_dir=data_dir, progress=downloads(quiet)))
     wanted = loaded.model.release.sample.x
+    training, test = training.with_columns(wanted), test.with_columns(wanted)
     if training.sample.x != wanted:
         raise DataError(
             f"{training.name} does not fit {loaded.model.name}: it is {training.sample.x.kind} of shape "

@@ -42,7 +42,7 @@ def beside(model: LoadedModel, into: Path) -> tuple[Back, ...]:
             said.append(f"{name}: {', '.join(map(_quoted, given[name]))}")
     made: Any = samples_of(model, count, SEED)
     if not kind.has_image:
-        top = Back("; ".join(said), table=table.excerpt(table.write(made), rows=count))
+        top = Back("; ".join(said), table=table.excerpt(table.write(made, getattr(x, "names", ())), rows=count))
         return (top, _image(rows, f"The {' and '.join(rows)} of each", columns, into)) if rows else (top,)
     if rows:
         said[0] += f", each below its {' and '.join(rows)}"

@@ -163,7 +163,7 @@ def given_back(model: LoadedModel, tests: Tests, into: Path) -> tuple[Back, ...]
         rows.append(_through(model, way, seen, labels))
         if not kind.has_image:
             both = np.stack(rows, 1).reshape(2 * len(real), -1)  # each above its reconstruction
-            made.append(Back(caption, table=table.excerpt(table.write(both), rows=len(both))))
+            made.append(Back(caption, table=table.excerpt(table.write(both, getattr(x, "names", ())), rows=len(both))))
             continue
         moments = zip(*(kind.moments(row, x) for row in rows), strict=True)
         grid = [grids.enlarge(grids.stacks(moment, kind.compared[1])) for moment in moments]

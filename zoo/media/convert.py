@@ -22,10 +22,10 @@ def to_batch(value: Any, spec: Spec, name: str, background: str = "white", fit: 
     `background`; with a `fit`, images of another size are cut or padded and resized. Audio: the name of a .wav file,
     cut or padded to length, or a list of these; or floats in [-1, 1], for spectrograms in [0, 1]. Text: str, or the
     :class:`~pathlib.Path` of a file, of exactly the spec's length, or with `pad` at most, padded with the first
-    character of its vocabulary; a list of these. Labels: an int or ints. Arrays of
-    data: numbers within the spec's bounds; the name of a .csv or .parquet file of one row a sample. Anything else: an
-    array of the spec's shape, with or without a batch axis. All but text: also the name of a .npy file, or a list of
-    these. Raises :class:`SettingError` or :class:`DataError`.
+    character of its vocabulary; a list of these. Labels: an int or ints. Arrays of data: numbers within the spec's
+    bounds; the name of a .csv or .parquet file of one row a sample, with its columns by name where the file and the
+    spec have names. Anything else: an array of the spec's shape, with or without a batch axis. All but text: also the
+    name of a .npy file, or a list of these. Raises :class:`SettingError` or :class:`DataError`.
     """
     return kinds.of(spec).to_batch(value, spec, name, Reading(background, fit, pad))
 

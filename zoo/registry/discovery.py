@@ -144,7 +144,7 @@ def fault(name: str, why: str, *subjects: object, group: str = MODELS) -> Plugin
 
 @contextmanager
 def calling(name: str, what: str, *subjects: object, group: str = MODELS) -> Iterator[None]:
-    """Run a plugin's own code, named by `what`, in the block: any error in it becomes a :func:`fault`."""
+    """Run a plugin's own code, named by `what`, in the block: an error, or a ``sys.exit``, becomes a :func:`fault`."""
     try:
         yield
     except PluginError as error:
@@ -153,7 +153,7 @@ def calling(name: str, what: str, *subjects: object, group: str = MODELS) -> Ite
         raise fault(name, str(error), error, *subjects, group=group) from error
     except ZooError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise fault(name, f"{what} fails: {one_line(error)[:300]}", error, *subjects, group=group) from error
 
 

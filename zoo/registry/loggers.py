@@ -63,7 +63,7 @@ def start(name: str, function: LoggerFunction, run: RunInfo) -> Logger:
         logger = function(run)
     except ZooError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"Logger {name!r} does not start: {one_line(error)[:300]}. Leave out --log {name}."
         ) from error

@@ -20,7 +20,7 @@ from typing import Any
 from zoo.contract.codec import Codec
 from zoo.contract.generation import Generation
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import Sample, Spec
+from zoo.contract.specs import Sample, Spec, named_as
 from zoo.contract.use import Use, from_json
 from zoo.core import files
 from zoo.core.errors import ReleaseError
@@ -42,6 +42,13 @@ class ReleasedTask:
     graph: str
     inputs: Mapping[str, Spec]
     outputs: Mapping[str, Spec]
+
+    def named_as(self, sample: Sample) -> ReleasedTask:
+        """The task with the names of columns and classes that the samples have."""
+        inputs, outputs = (
+            {name: named_as(spec, name, sample) for name, spec in side.items()} for side in (self.inputs, self.outputs)
+        )
+        return ReleasedTask(self.graph, inputs, outputs)
 
 
 @dataclass(frozen=True)

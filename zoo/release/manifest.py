@@ -15,7 +15,7 @@ from typing import Any
 from zoo.contract import codec as codecs
 from zoo.contract import names
 from zoo.contract.generation import generation_from_json
-from zoo.contract.specs import Label, LogMel, sample_from_json, spec_from_json, to_json
+from zoo.contract.specs import Label, LogMel, Sample, named, sample_from_json, spec_from_json, to_json
 from zoo.core.errors import NotFoundError, ReleaseError
 from zoo.release import given
 from zoo.release.folder import MANIFEST, QUANTIZED, WEIGHTS, Release, ReleasedTask
@@ -147,7 +147,8 @@ def parse(folder: Path, manifest: Any) -> Release:
             raise ReleaseError(f"{where} is damaged: {name} is not among its files. Get the release again.")
     _check_details(manifest, where)
     generation = manifest.get("generation")
-    sample = sample_from_json(_get(manifest, "sample", dict, where), f"{where}: sample")
+    sample = _with_classes(sample_from_json(_get(manifest, "sample", dict, where), f"{where}: sample"), manifest)
+    tasks = {name: task.named_as(sample) for name, task in tasks.items()}
     x = sample.x
     release = Release(
         folder=folder,
@@ -175,6 +176,16 @@ def parse(folder: Path, manifest: Any) -> Release:
         if key in made and Path(str(made[key])).suffix != ending:
             raise ReleaseError(f"{where}: samples of {x.kind} are in {str(made[key])[:80]!r}, which cannot be.")
     return release
+
+
+def _with_classes(sample: Sample, manifest: Mapping[str, Any]) -> Sample:
+    """The form of a sample with the names of its classes, of which older manifests have only those of the data."""
+    label, data = sample.fields.get("label"), manifest["provenance"].get("data")
+    classes = data.get("classes") if isinstance(data, dict) else None
+    if not isinstance(label, Label) or label.names or not isinstance(classes, list):
+        return sample
+    fits = len(classes) == sample.classes and all(isinstance(name, str) for name in classes)
+    return named(sample, {"label": classes}) if fits else sample
 
 
 def _graphs(

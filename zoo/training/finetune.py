@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from zoo.contract.specs import Sample
+from zoo.contract.specs import Array, Sample
 from zoo.core import files
 from zoo.core.errors import ReleaseError, TrainingError, ZooError, one_line
 from zoo.data import DataSplit, data_set
@@ -113,8 +113,20 @@ def start(module: nn.Module, weights: Origin, model: Model, recipe: Recipe, data
     """Initialise a module, to be trained on `data`, from weights: see :func:`start_from`."""
     if weights.sample is None:
         return start_from(module, weights)
+    _check_columns(weights, data)
     old, new = (weights.sample, weights.classes), (data.sample, data.classes)
     return start_from(module, weights, differing(*old, *new, model, recipe, name))
+
+
+def _check_columns(weights: Origin, data: DataSplit) -> None:
+    """Raise :class:`TrainingError` if the data has the columns that the weights were trained on, in another order."""
+    old, new = weights.sample.x if weights.sample else None, data.sample.x
+    before, now = (x.names if isinstance(x, Array) else () for x in (old, new))
+    if before != now and sorted(before) == sorted(now):
+        raise TrainingError(
+            f"{data.name} has the columns of {weights.name} in another order. "
+            f"Put them in its order: {', '.join(before[:20])}."
+        )
 
 
 @torch.no_grad()

@@ -19,6 +19,10 @@ MOST = 2**16
 """The numbers of the samples of a release, at most; those of the first sample are always there."""
 
 
+SHOWN = 8
+"""The names of columns that a description of an input has, at most."""
+
+
 class ArrayKind(SampleKind[ArraySpec]):
     """float32 (n, *shape), within the bounds of the spec."""
 
@@ -37,7 +41,7 @@ class ArrayKind(SampleKind[ArraySpec]):
         return max(1, min(self.layout.count, MOST // math.prod(spec.shape)))
 
     def read(self, files: Sequence[str | Path], spec: ArraySpec, name: str, reading: Reading) -> Array:
-        """Arrays, and tables of one row a sample."""
+        """Arrays, and tables of one row a sample: columns by name, where both the table and the spec have names."""
         return np.concatenate([self._file(file, spec) for file in files])
 
     def _file(self, file: str | Path, spec: ArraySpec) -> Array:
@@ -46,9 +50,15 @@ class ArrayKind(SampleKind[ArraySpec]):
             return self.from_array(stored(file), spec, str(file))
         if ending not in table.ENDINGS:
             raise SettingError(f"{str(file)!r} must end in .npy, {' or '.join(table.ENDINGS)}.")
-        rows, wanted = table.read(file).numbers(), math.prod(spec.shape)
-        if rows.shape[1] != wanted:
-            raise DataError(f"{file} has {rows.shape[1]} columns; this model takes {wanted} numbers a row.")
+        found, wanted = table.read(file), math.prod(spec.shape)
+        if spec.names and found.named and [*found.columns] != table.places(spec.shape):
+            return self.from_array(found.numbers(spec.names), spec, str(file))
+        if len(found.columns) != wanted:
+            raise DataError(
+                f"{file} has {len(found.columns)} columns; this model takes {wanted} numbers a row. "
+                f"Give a table of {wanted} columns."
+            )
+        rows = found.numbers()
         return self.from_array(rows.reshape(-1, *spec.shape), spec, str(file))
 
     def check(self, array: Array, spec: ArraySpec, name: str) -> None:
@@ -64,7 +74,9 @@ class ArrayKind(SampleKind[ArraySpec]):
 
     def gives(self, spec: ArraySpec) -> str:
         bounded = spec.low is not None or spec.high is not None
-        return f"{super().gives(spec)}{f', {within(*self.bounds(spec))}' if bounded else ''}"
+        named = f", columns {', '.join(spec.names[:SHOWN])}{', …' if len(spec.names) > SHOWN else ''}"
+        within_bounds = f", {within(*self.bounds(spec))}" if bounded else ""
+        return f"{super().gives(spec)}{within_bounds}{named if spec.names else ''}"
 
     def describe(self, spec: ArraySpec) -> str:
         return f"array {'×'.join(map(str, spec.shape)) or 'of one number'}"
@@ -86,7 +98,7 @@ class ArrayKind(SampleKind[ArraySpec]):
     def write(self, value: Any, spec: ArraySpec | None, ending: str, columns: int | None = None) -> list[bytes]:
         """Of .csv files one row a sample, with a header."""
         if ending == ".csv":
-            return [table.write(np.asarray(value)).encode()]
+            return [table.write(np.asarray(value), spec.names if spec else ()).encode()]
         return super().write(value, spec, ending, columns)
 
     def files(self, samples: Any, spec: ArraySpec) -> dict[str, bytes]:
