@@ -10,7 +10,7 @@ from zoo.codec import SUFFIX
 from zoo.contract.generation import generation_from_json
 from zoo.contract.generation_plan import Plan
 from zoo.contract.metric import cells, format_loss, format_protocol, from_json
-from zoo.contract.specs import sample_from_json, spec_from_json
+from zoo.contract.spec_json import sample_from_json, spec_from_json
 from zoo.media import kinds, table
 from zoo.release import QUANTIZED, ReleasedTask
 from zoo.runtime.describe import example_of_given

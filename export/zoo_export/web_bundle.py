@@ -13,7 +13,8 @@ from typing import Any
 
 from zoo.contract.generation import DDIM
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import Image, Label, to_json
+from zoo.contract.spec_json import to_json
+from zoo.contract.specs import Image, Label
 from zoo.core import files
 from zoo.core.errors import NotFoundError, SettingError
 from zoo.media.images import AS_THEY_ARE, CHANNELS

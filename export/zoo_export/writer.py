@@ -16,7 +16,8 @@ from zoo.contract import codec as codecs
 from zoo.contract.codec import Codec
 from zoo.contract.generation_plan import Plan
 from zoo.contract.own_metrics import OwnMetric, how_many, in_order
-from zoo.contract.specs import Sample, to_json
+from zoo.contract.spec_json import to_json
+from zoo.contract.specs import Sample
 from zoo.core import files
 from zoo.core.errors import ExportError, ParityError, unusable
 from zoo.evaluation import Measurement, measurements_file

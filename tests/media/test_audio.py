@@ -15,7 +15,8 @@ from PIL import Image as Pillow
 
 import zoo
 from conftest import Command, Refused, one_error, plugged, raises, slow
-from zoo.contract.specs import Audio, Label, LogMel, Sample, spec_from_json, to_json
+from zoo.contract.spec_json import spec_from_json, to_json
+from zoo.contract.specs import Audio, Label, LogMel, Sample
 from zoo.core.errors import DataError, ParityError, ReleaseError, SettingError
 from zoo.data import load
 from zoo.media import display, wav

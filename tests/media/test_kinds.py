@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 
 import zoo
 from conftest import raises
-from zoo.contract.specs import sample_from_json, sample_to_json, spec_from_json, to_json
+from zoo.contract.spec_json import sample_from_json, sample_to_json, spec_from_json, to_json
 from zoo.core.errors import DataError, PluginError, ReleaseError, SettingError
 from zoo.media import animation, display, kinds, save
 from zoo.media.convert import fitted, from_batch, gives, takes, to_batch

@@ -26,7 +26,7 @@ from zoo import data
 from zoo.benchmark import worker
 from zoo.contract.generation import Autoregressive, Chain, generation_from_json
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import to_json
+from zoo.contract.spec_json import to_json
 from zoo.core import memory, philox
 from zoo.core.errors import PluginError, ReleaseError, SettingError
 from zoo.evaluation.evaluated_model import Budget, EvaluatedModel

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from zoo.contract.specs import from_json
+from zoo.contract.spec_json import from_json
 from zoo.contract.typed import Checked
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from zoo import registry
 from zoo.contract import typed
 from zoo.contract.data import DataSet, ImageOptions, Loaded, Options, Split
-from zoo.contract.specs import Label, Sample, named
+from zoo.contract.spec_json import named
+from zoo.contract.specs import Label, Sample
 from zoo.contract.use import Use
 from zoo.core import files
 from zoo.core.errors import PluginError

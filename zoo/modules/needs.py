@@ -7,7 +7,7 @@ from typing import Any
 
 from zoo import registry
 from zoo.contract import typed
-from zoo.contract.specs import sample_to_json
+from zoo.contract.spec_json import sample_to_json
 from zoo.core import files
 from zoo.core.errors import ZooError
 from zoo.plugin import Model, Recipe

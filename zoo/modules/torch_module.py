@@ -24,7 +24,8 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.utils import parametrize
 
-from zoo.contract.specs import Sample, sample_from_json
+from zoo.contract.spec_json import sample_from_json
+from zoo.contract.specs import Sample
 from zoo.modules.needs import NEEDED, needed
 from zoo.plugin import Model, Recipe
 from zoo.release import MANIFEST, Release, read

@@ -20,7 +20,8 @@ from typing import Any
 from zoo.contract.codec import Codec
 from zoo.contract.generation import Generation
 from zoo.contract.generation_plan import Plan
-from zoo.contract.specs import Sample, Spec, named_as
+from zoo.contract.spec_json import named_as
+from zoo.contract.specs import Sample, Spec
 from zoo.contract.use import Use, from_json
 from zoo.core import files
 from zoo.core.errors import ReleaseError

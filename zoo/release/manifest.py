@@ -15,7 +15,8 @@ from typing import Any
 from zoo.contract import codec as codecs
 from zoo.contract import names
 from zoo.contract.generation import generation_from_json
-from zoo.contract.specs import Label, LogMel, Sample, named, sample_from_json, spec_from_json, to_json
+from zoo.contract.spec_json import named, sample_from_json, spec_from_json, to_json
+from zoo.contract.specs import Label, LogMel, Sample
 from zoo.core.errors import NotFoundError, ReleaseError
 from zoo.release import given
 from zoo.release.folder import MANIFEST, QUANTIZED, WEIGHTS, Release, ReleasedTask

@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 from zoo import registry
 from zoo._version import __version__
 from zoo.contract import settings
-from zoo.contract.specs import Sample, sample_from_json, sample_to_json
+from zoo.contract.spec_json import sample_from_json, sample_to_json
+from zoo.contract.specs import Sample
 from zoo.core import files
 from zoo.core.errors import ExistsError, NotFoundError, TrainingError, ZooError
 from zoo.release.resolve import RECIPE
