@@ -156,7 +156,7 @@ def even(steps: int) -> tuple[float, ...]:
     return tuple(k / steps for k in range(steps + 1))
 
 
-def model(generate: object, title: str) -> zoo.Model:
+def model(generate: object, title: str, data: str = "digits") -> zoo.Model:
     return zoo.Model(
         card=zoo.Card(
             title=title,
@@ -168,12 +168,12 @@ def model(generate: object, title: str) -> zoo.Model:
         objectives=(zoo.Objective(loss),),
         tasks=tasks,
         generate=generate,  # type: ignore[arg-type]
-        recipes={"tiny": Recipe(steps=20, batch=32, precision="fp32")},
+        recipes={"tiny": Recipe(data=zoo.use(data), steps=20, batch=32, precision="fp32")},
     )
 
 
 paint = model(zoo.OneShot("paint"), "Paints over an image")
-flow = model(zoo.Iterative("heun", even(8), steps=4), "Flow matching with Heun's steps and guidance")
+flow = model(zoo.Iterative("heun", even(8), steps=4), "Flow matching with Heun's steps and guidance", "named")
 drift = model(zoo.Chain(zoo.Iterative("euler", even(8), steps=4), "decode"), "Flow of latents")
 masked = model(zoo.Chain(zoo.Iterative("unmask", even(6), steps=3), "of_tokens"), "Masked tokens")
 
@@ -245,6 +245,7 @@ named = dataclasses.replace(
     digits,
     sample=lambda options: zoo.Sample(zoo.Image(1, 8, 8), {"label": zoo.Label(10), "caption": CAPTION}),
     load=load_named,
+    classes=NAMES,
 )
 captions = dataclasses.replace(
     digits,

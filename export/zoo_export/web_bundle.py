@@ -7,7 +7,6 @@ import hashlib
 import html
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from zoo.contract.generation import DDIM
 from zoo.contract.generation_plan import Plan
 from zoo.contract.spec_json import to_json
-from zoo.contract.specs import Image
+from zoo.contract.specs import Image, Label
 from zoo.core import files
 from zoo.core.errors import NotFoundError, SettingError
 from zoo.media.images import AS_THEY_ARE, CHANNELS
@@ -83,7 +82,7 @@ def write(folder: Path, runtime: Path | None) -> None:
 def offered(held: Release) -> dict[str, Any]:
     """What the page offers, in the form that ``page.js`` reads; transparent images are laid on ``background``."""
     return {
-        "options": [option | _about(option, held) for option in options(held.plan)],
+        "options": options(held.plan),
         "reconstruct": reconstruction(held),
         "background": "rgb({}, {}, {})".format(*replace(AS_THEY_ARE, background=held.background).colour),
     }
@@ -111,7 +110,8 @@ def reconstruction(held: Release) -> list[str]:
 def options(plan: Plan | None) -> list[dict[str, Any]]:
     """The options of a generation, in the form that ``controls.js`` reads.
 
-    ``each`` marks those of which every sample has its own, and ``most`` is the largest integer.
+    ``each`` marks those of which every sample has its own, ``most`` is the largest integer, a number must be ``above``
+    another, and ``names`` are those of the classes.
     """
     found = []
     for option in plan.options.values() if plan is not None else ():
@@ -121,22 +121,14 @@ def options(plan: Plan | None) -> list[dict[str, Any]]:
             about["spec"] = to_json(option.spec) | {"shape": option.spec.shape, "dtype": option.spec.dtype}
         if option.most is not None:
             about["most"] = option.most
+        if isinstance(option.spec, Label) and option.spec.names:
+            about["names"] = option.spec.names
+        if option.name == "top_p" and not option.each:
+            about["above"] = 0
         if option.name == "length" and not option.each:
             about |= {"default": LENGTH, "most": LONGEST}
         found.append(about)
     return found
-
-
-def _about(option: Mapping[str, Any], held: Release) -> dict[str, Any]:
-    """What a control shows beside: ``above``, which a number must be, and the ``names`` of the classes, if known."""
-    if option["name"] == "top_p" and not option["each"]:
-        return {"above": 0}
-    data = held.manifest["provenance"].get("data")
-    names = data.get("classes") if isinstance(data, dict) else None
-    if option["name"] != "label" or option["what"] != "label" or not isinstance(names, list):
-        return {}
-    known = len(names) == option["spec"]["classes"] and all(isinstance(name, str) for name in names)
-    return {"names": names} if known else {}
 
 
 def _copied(package: Path, to: Path) -> list[dict[str, str]]:

@@ -122,12 +122,25 @@ def test_labels_and_numbers_are_repeated_on_the_command_line(
     assert "2 labels for 3 samples" in zoo_call(*words, "-n", "3", "-o", "y.npy").stderr
 
 
+def test_a_class_may_be_named(stepwise: Mapping[str, Path], zoo_call: Command, tmp_path: Path) -> None:
+    with zoo.load(stepwise["flow"] / "release") as model:
+        wanted = model.generate(label=[7, 3])
+        assert np.array_equal(model.generate(label=["seven", "three"]), wanted)
+        assert np.array_equal(model.generate(2, label="seven")[0], wanted[0])
+        with raises(SettingError, "label = 'sevn' is not an integer, nor one of zero, one,", "Did you mean 'seven'?"):
+            model.generate(label="sevn")
+    words = ("generate", stepwise["flow"] / "release", "--label", "seven", "--label", "3", "-o", "x.npy")
+    assert zoo_call(*words).returncode == 0
+    assert np.array_equal(np.load(tmp_path / "x.npy"), wanted)
+
+
 def test_help_lists_the_options_with_ranges_and_defaults(stepwise: Mapping[str, Path], zoo_call: Command) -> None:
     def said(*words: object) -> str:
         return " ".join(zoo_call("generate", *words, "--help").stdout.split())
 
     flow = said(stepwise["flow"] / "release")
-    assert "The class to generate; repeat it for one per sample. [default: each in turn; 0 to 9]" in flow
+    assert "The class to generate, or its name: zero, one, two, three, four," in flow
+    assert "nine; repeat it for one per sample. [default: each in turn; 0 to 9]" in flow
     assert "[default: 2; 0 to 10]" in flow
     assert "Sampling steps; fewer are faster. [default: 4; 1 to 8]" in flow
     assert "--fit" not in flow

@@ -33,6 +33,17 @@ class UserPath(click.ParamType):  # type: ignore[type-arg]  # generic since clic
         return [CompletionItem(incomplete, type=self._kind)]
 
 
+class ClassLabel(click.ParamType):  # type: ignore[type-arg]
+    """The type of every option that takes a class: its number, or its name, which the model knows."""
+
+    name = "class"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        return int(value) if str(value).removeprefix("-").isdecimal() else str(value)
+
+
+CLASS = ClassLabel()
+
 NARROWEST = 20
 """The narrowest column, in characters, into which text is wrapped."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.arguments import FILE, backend, output, say_written, source
+from zoo.cli.arguments import CLASS, FILE, backend, output, say_written, source
 
 if TYPE_CHECKING:
     from zoo.contract.generation_plan import Plan
@@ -100,7 +100,7 @@ def _options(plan: Plan | None) -> Iterator[click.Option]:
 def _option(option: Option, hidden: bool = False) -> click.Option:
     from zoo.contract.specs import Text
 
-    types: dict[str, Any] = {"label": click.INT, "number": click.FLOAT, "integer": click.INT, "text": click.STRING}
+    types: dict[str, Any] = {"label": CLASS, "number": click.FLOAT, "integer": click.INT, "text": click.STRING}
     given, text = option.what == "given", isinstance(option.spec, Text)
     said, bounds = _said(option)
     if option.each:
@@ -126,7 +126,10 @@ def _said(option: Option) -> tuple[str, str]:
 
     spec = option.spec
     if option.what == "label":
-        return "the class to generate", f"0 to {spec.classes - 1}" if isinstance(spec, Label) else ""
+        if not isinstance(spec, Label):
+            return "the class to generate", ""
+        names = f", or its name: {kinds.names_of(spec)}" if kinds.names_of(spec) else ""
+        return f"the class to generate{names}", f"0 to {spec.classes - 1}"
     if isinstance(spec, Text):
         return f"text of at most {spec.length} characters", f"characters: {kinds.known_characters(spec)}"
     if isinstance(spec, Number):

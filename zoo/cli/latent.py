@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from zoo.cli.arguments import Decorator, backend, output, say_written, source
+from zoo.cli.arguments import CLASS, Decorator, backend, output, say_written, source
 from zoo.core import files
 
 seed = click.option(
@@ -17,7 +17,7 @@ seed = click.option(
 fit = click.option(
     "--fit", type=click.Choice(["crop", "pad"]), help="Cut or pad images and videos of another size, and resize them."
 )
-label = click.option("--label", type=int, help="The class, for models with labels.")
+label = click.option("--label", type=CLASS, help="The class, for models with labels: its number or its name.")
 
 
 def steps(default: int, help: str) -> Decorator:

@@ -25,6 +25,7 @@ from zoo.release.resolve import find
 from zoo.runtime.backend import BACKENDS, Backend, Device, open_backend
 from zoo.runtime.describe import describe_generate, describe_task
 from zoo.sampling import generation, inpainting, latent
+from zoo.sampling.generation import Labels
 
 Array = NDArray[Any]
 
@@ -160,7 +161,7 @@ class LoadedModel:
         steps: int = 8,
         method: Literal["auto", "linear", "spherical"] = "auto",
         seed: int = 0,
-        label: int | Sequence[int] | None = None,
+        label: Labels | None = None,
     ) -> Any:
         """Interpolate between the latents of `a` and `b`, both ends included, and decode.
 
@@ -185,7 +186,7 @@ class LoadedModel:
         high: float | None = None,
         steps: int = 8,
         seed: int = 0,
-        label: int | Sequence[int] | None = None,
+        label: Labels | None = None,
     ) -> Any:
         """Vary one dimension of a latent from `low` to `high`, and decode.
 
@@ -199,9 +200,7 @@ class LoadedModel:
             self._whole, self.release, x, dimension=dimension, low=low, high=high, steps=steps, seed=seed, label=label
         )
 
-    def inpaint(
-        self, x: Any, mask: Any, *, steps: int = 32, seed: int = 0, label: int | Sequence[int] | None = None
-    ) -> Any:
+    def inpaint(self, x: Any, mask: Any, *, steps: int = 32, seed: int = 0, label: Labels | None = None) -> Any:
         """Inpaint samples other than text: fill in the masked values by sampling, or by iterated reconstruction.
 
         `mask` is true, or at least half white, where `x` is missing. For images it is (h, w) or (n, h, w), as an array,

@@ -19,14 +19,14 @@ from zoo.core.arguments import check_count, is_integer
 from zoo.core.errors import SettingError, suggest
 from zoo.media import kinds
 from zoo.media.convert import from_batch, join, to_batch
-from zoo.media.kinds import Fit, text_to_ids
+from zoo.media.kinds import Fit, numbered, text_to_ids
 from zoo.sampling import autoregressive, ddim, loop
 from zoo.sampling.autoregressive import ALL, SamplingParams
 from zoo.sampling.loop import Run
 
 Array = NDArray[Any]
-Labels = int | Sequence[int] | NDArray[np.integer[Any]]
-"""One class for all items, or one per item."""
+Labels = int | str | Sequence[int] | Sequence[str] | NDArray[np.integer[Any]]
+"""One class for all items, or one per item; a class is its number or its name."""
 
 MOST_ROWS = 64
 """The largest batch that is run at once; larger batches are not faster."""
@@ -150,7 +150,7 @@ def _asked(plan: Plan, indices: NDArray[np.int64], options: Mapping[str, Any]) -
         if isinstance(spec, Number):
             found[name] = _spread(to_batch(spec.default if value is None else value, spec, name), indices, name)
         elif isinstance(spec, Label) and not spec.shape:
-            label = indices % spec.classes if value is None else labels_of(value, len(indices), name)
+            label = indices % spec.classes if value is None else labels_of(value, len(indices), spec, name)
             found[name] = to_batch(label, spec, name)
         elif value is None:
             raise _lacks(plan, name)
@@ -196,7 +196,8 @@ def fits(plan: Plan) -> bool:
 def listed(plan: Plan, given: Mapping[str, Array], options: Mapping[str, Any]) -> int:
     """How many samples are asked for by lists of labels and numbers and by what is given; 0 if none is."""
     lists = (options[name] for name in plan.asked() if name in options and name not in given)
-    return max([0, *map(len, given.values()), *(len(value) for value in lists if hasattr(value, "__len__"))])
+    several = (len(value) for value in lists if hasattr(value, "__len__") and not isinstance(value, str))
+    return max([0, *map(len, given.values()), *several])
 
 
 def _article(option: Option) -> str:
@@ -227,8 +228,9 @@ def _begun(plan: Plan, options: Mapping[str, Any]) -> tuple[NDArray[np.int64], i
     return begun, len(begun) + (length or plan.sample.x.length)
 
 
-def labels_of(label: Labels, n: int, name: str = "label") -> NDArray[np.int64]:
+def labels_of(label: Labels, n: int, spec: Label, name: str = "label") -> NDArray[np.int64]:
     """The labels of `n` items, int64 (n,), from one label or one per item; the class range is not checked."""
+    label = numbered(label, spec, name)
     try:
         labels = np.full(n, label) if is_integer(label) else np.asarray(label)
     except ValueError:
@@ -258,7 +260,7 @@ def labelled(
     if label is not None and not specs:
         raise SettingError(f"label = {label!r} is for {USUAL['label']}, and this is none. Leave it out.")
     if label is not None:
-        return {name: to_batch(labels_of(label, n), spec, "label") for name, spec in specs.items()}
+        return {name: to_batch(labels_of(label, n, spec), spec, "label") for name, spec in specs.items()}
     if indices is None and specs:
         most = min(spec.classes for spec in specs.values()) - 1
         raise SettingError(f"This model needs the class of its input. Set label, from 0 to {most}.")

@@ -32,13 +32,13 @@ from zoo.media.kinds.array import ArrayKind
 from zoo.media.kinds.audio import AudioKind, ClipKind, LogMelKind
 from zoo.media.kinds.base import Fit, Kind, Layout, Reading, SampleKind, as_json
 from zoo.media.kinds.image import ImageKind
-from zoo.media.kinds.numbers import LabelKind, NoiseKind, NumberKind, ScoreKind
+from zoo.media.kinds.numbers import LabelKind, NoiseKind, NumberKind, ScoreKind, names_of, numbered
 from zoo.media.kinds.text import TextKind, ids_to_text, known_characters, text_to_ids
 from zoo.media.kinds.video import VideoKind
 
 __all__ = [
     "NUMBERS", "SAMPLES", "ClipKind", "Fit", "Kind", "Layout", "Reading", "SampleKind", "as_json", "ids_to_text",
-    "known_characters", "of", "of_sample", "text_to_ids",
+    "known_characters", "names_of", "numbered", "of", "of_sample", "text_to_ids",
 ]  # fmt: skip
 
 SAMPLES: dict[str, SampleKind[Any]] = {

@@ -7,12 +7,21 @@ from typing import Any
 import numpy as np
 
 from zoo.contract.specs import LARGEST_NUMBER, Label, Noise, Number, Score
-from zoo.core.errors import SettingError
-from zoo.media.kinds.base import Array, Kind, Reading
+from zoo.core.errors import SettingError, suggest
+from zoo.media.kinds.base import Array, Kind, Reading, file_names
+
+SHOWN = 20
+"""Names of classes that a description lists."""
 
 
 class LabelKind(Kind[Label]):
     """int64 in [0, classes)."""
+
+    def to_batch(self, value: Any, spec: Label, name: str, reading: Reading) -> Array:
+        """Also names of classes, one or a list, where the spec has names."""
+        if spec.names and not all(str(file).endswith(".npy") for file in file_names(value)):
+            value = numbered(value, spec, name)
+        return super().to_batch(value, spec, name, reading)
 
     def check(self, array: Array, spec: Label, name: str) -> None:
         if len(wrong := array[(array < 0) | (array >= spec.classes)]):
@@ -21,11 +30,36 @@ class LabelKind(Kind[Label]):
     def gives(self, spec: Label) -> str:
         return f"{super().gives(spec)} from 0 to {spec.classes - 1}"
 
+    def takes(self, spec: Label) -> str:
+        return super().takes(spec) + (f"; the names of classes: {names_of(spec)}" if names_of(spec) else "")
+
     def describe(self, spec: Label) -> str:
         return f"label below {spec.classes}"
 
     def example(self, spec: Label, batch: int, stream: int) -> Array:
         return self._classes(spec, spec.classes, batch, stream)
+
+
+def names_of(spec: Label) -> str:
+    """The first names of classes, in words; "" where there are none, or where they are the numbers."""
+    if spec.names == tuple(map(str, range(spec.classes))):
+        return ""
+    return ", ".join(spec.names[:SHOWN]) + (", …" if len(spec.names) > SHOWN else "")
+
+
+def numbered(label: Any, spec: Label, name: str) -> Any:
+    """The numbers of classes for their names, one or a list of them; anything else as it is.
+
+    Raises :class:`SettingError` for a name that no class has.
+    """
+    if isinstance(label, (list, tuple)) and any(isinstance(one, str) for one in label):
+        return [numbered(one, spec, name) for one in label]
+    if not isinstance(label, str):
+        return label
+    if label not in spec.names:
+        known = f", nor one of {names_of(spec)}" if names_of(spec) else ""
+        raise SettingError(f"{name} = {label!r} is not an integer{known}.{suggest(label, spec.names)}")
+    return spec.names.index(label)
 
 
 class NoiseKind(Kind[Noise]):
