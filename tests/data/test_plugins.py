@@ -239,17 +239,6 @@ MISTAKES = {
         "\n    def __post_init__(self):\n        __import__('sys').exit(3)\n\n\ndef form(options)",
         ("the class Options fails: SystemExit: 3",),
     ),
-    "a stream that exits": (
-        LOAD,
-        "__import__('zoo').Loaded(fields="
-        + LOAD.replace(
-            '"x": x',
-            '"x": __import__("zoo.data.stream").data.stream.Stream([folder] * count, (1, 6, 6), '
-            'lambda *_: __import__("sys").exit(3))',
-        )
-        + ', sha256="0")',
-        ("reads an image of a stream, fails: SystemExit: 3",),
-    ),
     "a form that fails": (
         "    image = zoo.Image(1, 6, 6)\n    return",
         "    image = zoo.Image(0, 6, 6)\n    return",
@@ -319,6 +308,15 @@ def test_what_is_wrong_with_a_data_set_is_one_line(mistake: str, plug: Plug, ref
     file, _ = plug(old, new)
     line = refused("train", "ae.tiny", "--data", "pairs", says=(f"Plugin 'pairs' ({file}, line ", *says))
     assert "Traceback" not in line
+
+
+def test_an_exit_in_a_stream_is_one_line(plug: Plug) -> None:
+    stream = '__import__("zoo.data.stream").data.stream.Stream([folder] * count, (1, 6, 6), lambda *_: exit(3))'
+    fields = LOAD.replace('"x": x', f'"x": {stream}').replace("exit(3)", '__import__("sys").exit(3)')
+    file, _ = plug(LOAD, f'zoo.Loaded(fields={fields}, sha256="0")')
+    loaded = data.load("pairs", "train")
+    with raises(PluginError, f"Plugin 'pairs' ({file}, line ", "reads an image of a stream, fails: SystemExit: 3"):
+        loaded.read(np.arange(2))
 
 
 def test_a_value_that_is_no_data_set(plug: Plug) -> None:
