@@ -258,7 +258,13 @@ def test_pythae_is_asked_for() -> None:
 def test_startup(script: Script) -> None:
     status, out = script("startup", "--rounds", "1")
     assert status in (0, measure.MISSED)
-    assert [row[0] for row in rows(out)] == ['`python -c "import click"`', "A/A", "`zoo --help`", "`zoo list`"]
+    assert [row[0] for row in rows(out)] == [
+        '`python -c "import click"`',
+        "A/A",
+        "`zoo --help`",
+        "`zoo list`",
+        "`zoo data list`",
+    ]
 
 
 @pytest.mark.slow
@@ -367,7 +373,7 @@ def test_all_writes_what_scripts_print_between_their_marks(
     assert "anomaly" not in out
     first, rest = document.read_text().split("<!-- end -->", 1)
     assert "old" not in first
-    assert len(rows(first)) == 4
+    assert len(rows(first)) == 5
     assert rest == DOCUMENT.split("<!-- end -->", 1)[1]
     again = document.read_text()
     status, out = script("all", "--list", "anomaly", "startup")

@@ -201,8 +201,8 @@ def test_frequencies_of_many_symbols_and_of_none() -> None:
         (torch.tensor(3), "integer counts"),
         (torch.ones(0, dtype=torch.int64), "integer counts"),
         (torch.ones(TOTAL + 1, dtype=torch.int64), "1 to 65,536 symbols"),
-        (torch.tensor([1, -1]), "from 0 to 2**30"),
-        (torch.tensor([1, 2**31]), "from 0 to 2**30"),
+        (torch.tensor([1, -1]), "counts of at least 0, and got -1"),
+        (torch.tensor([1, 2**31]), "counts up to 2**30, and got 2147483648"),
     ],
 )
 def test_counts_that_are_none(counts: torch.Tensor, says: str) -> None:

@@ -225,8 +225,8 @@ def test_the_commands(runs: Mapping[str, Path], zoo_call: Command, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert f"2 images from {size} bytes." in done.stderr
     assert np.array_equal(np.load(tmp_path / "again.npy"), x)
-    assert zoo_call("compress", runs["pixels"], "a.png").returncode == 0
-    assert zoo_call("decompress", runs["pixels"], "pixels.tiny.zooc", "--backend", "torch").returncode == 0
+    assert zoo_call("compress", runs["pixels"], "a.png").stdout == "a.zooc written\n"
+    assert zoo_call("decompress", runs["pixels"], "a.zooc", "--backend", "torch").returncode == 0
     assert (tmp_path / "pixels.tiny.png").is_file()
     Image.fromarray(x[0]).resize((20, 12)).save(tmp_path / "large.png")
     assert zoo_call("compress", runs["pixels"], "large.png", "--fit", "crop", "-o", "c.zooc").returncode == 0

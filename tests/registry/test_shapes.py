@@ -125,8 +125,8 @@ import sys
 from zoo.cli import main
 for words in (
     ["generate", {str(run)!r}, "--outline", "outline.npy", "--guidance", "2", "-n", "3", "-o", "filled.npy"],
-    ["compress", {str(run)!r}, "filled.npy", "-o", "small.zoo"],
-    ["decompress", {str(run)!r}, "small.zoo", "-o", "again.npy"],
+    ["compress", {str(run)!r}, "filled.npy", "-o", "small.zooc"],
+    ["decompress", {str(run)!r}, "small.zooc", "-o", "again.npy"],
 ):
     try:
         sys.argv[1:] = words

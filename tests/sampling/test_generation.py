@@ -342,7 +342,7 @@ def test_in_painting_that_cannot_be(stepwise: Mapping[str, Path]) -> None:
     with zoo.load(stepwise["dots"]) as model:
         for given, says in (
             ({"label": 10}, "label has the value 10; it must be from 0 to 9"),
-            ({"label": "7"}, "'7'"),
+            ({"label": "seven"}, "label = 'seven' is not an integer"),
             ({"seed": -1}, "seed = -1"),
         ):
             with raises(SettingError, says):
@@ -395,7 +395,7 @@ def test_options_that_do_not_apply(
         ("steps", True, "out of range"),
         ("eta", "1", "not a number"),
         ("eta", True, "not a number"),
-        ("label", "1", "not an integer"),
+        ("label", "one", "not an integer"),
     ],
 )
 def test_options_of_other_types(key: str, value: Any, says: str, stepwise: Mapping[str, Path]) -> None:

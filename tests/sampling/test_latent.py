@@ -249,9 +249,11 @@ def test_what_is_refused_in_python(shelf: Shelf) -> None:
         with raises(SettingError, "dimension = 32 is out of range: an integer from 0 to 31"):
             model.traverse(dimension=32, label=3)
     with zoo.load(shelf.release("cgan")) as model:
-        for label in (np.array(3.5), [[1], [1, 2]], {0: 1}, {1}, True, "3", 2**70, [True], np.zeros((1, 1), int)):
+        for label in (np.array(3.5), [[1], [1, 2]], {0: 1}, {1}, True, 2**70, [True], np.zeros((1, 1), int)):
             with raises(SettingError, f"label = {label!r} is not an integer, nor a list of integers"):
                 model.generate(1, label=label)  # type: ignore[arg-type]
+        with raises(SettingError, "label = 'three' is not an integer."):
+            model.generate(1, label="three")
         with raises(SettingError, "label has the value 10; it must be from 0 to 9"):
             model.generate(1, label=10)
     with zoo.load(shelf.release("vae")) as model, raises(SettingError, "The mask has no white, only dark values"):

@@ -17,7 +17,7 @@ from conftest import Shelf, contents, plugged, raises
 from zoo import registry
 from zoo.cli.info import _about_release
 from zoo.core import files
-from zoo.core.errors import NotFoundError, ReleaseError, TrainingError
+from zoo.core.errors import NotFoundError, PluginError, ReleaseError, TrainingError
 from zoo.modules import torch_module
 from zoo.release import MANIFEST, read, resolve, seal
 from zoo.training import checkpoints, finetune
@@ -131,7 +131,7 @@ def test_altered_weights_of_a_need_are_refused(judged: Path, shelf: Shelf, tmp_p
     release = shutil.copytree(resolve.find(NEED), tmp_path / "features")
     weights = release / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
-    with raises(ReleaseError, f"{weights} is damaged or altered"):
+    with raises(PluginError, "judged.tiny needs the release", f"{weights} is damaged or altered"):
         zoo.train("judged.tiny", set={"judge": str(release)}, out=tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
 

@@ -52,7 +52,7 @@ class Coding:
         symbols, frequencies = codec.symbols(release.tasks), tensor(codec.tables)
         if wrong := problem(frequencies, codec, symbols):
             raise ReleaseError(
-                f"{release.name}: the tables {codec.tables!r} of its codec {wrong}. It cannot compress this sample."
+                f"{release.name}: the tables {codec.tables!r} of its codec {wrong}. Get the release again."
             )
         return cls(release, codec, Tables(frequencies, codec, symbols))
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -61,8 +60,7 @@ def value(metric: SetMetric, samples: Any, test: Mapping[str, Any]) -> float:
     """The metric of generated samples. Raises :class:`PluginError` if it raises or returns no real number, and
     :class:`EvaluationError` if this number is not finite."""
     try:
-        with _read_only(samples, *test.values()):
-            found: Any = metric.fn(samples, test)
+        found: Any = metric.fn(_read_only(samples), {name: _read_only(held) for name, held in test.items()})
     except (Exception, SystemExit) as error:
         raise PluginError(f"The metric {metric.name!r} fails: {one_line(error)[:200]}.") from error
     if isinstance(found, bool) or not isinstance(found, numbers.Real):
@@ -75,14 +73,10 @@ def value(metric: SetMetric, samples: Any, test: Mapping[str, Any]) -> float:
     return float(found)
 
 
-@contextmanager
-def _read_only(*values: Any) -> Iterator[None]:
-    """Arrays that cannot be changed in the block."""
-    arrays = [value for value in values if isinstance(value, np.ndarray) and value.flags.writeable]
-    for array in arrays:
-        array.flags.writeable = False
-    try:
-        yield
-    finally:
-        for array in arrays:
-            array.flags.writeable = True
+def _read_only(value: Any) -> Any:
+    """An array as one that cannot be changed; anything else as it is."""
+    if not isinstance(value, np.ndarray):
+        return value
+    view = value.view()
+    view.flags.writeable = False
+    return view
