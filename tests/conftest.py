@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib
 import os
 import shutil
 import subprocess
@@ -271,8 +272,18 @@ def plugged(folder: Path, *, data: Mapping[str, str] | None = None, **models: st
     (info / "entry_points.txt").write_text("\n".join(line for group in lines for line in group) + "\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
+        # Compiled, a text that is as long as the last one and was written in the same second would be taken for it.
+        patch.setattr(sys, "dont_write_bytecode", True)
         registry.forget()
         yield
+    registry.forget()
+
+
+def write_plugin(file: Path, text: str) -> None:
+    """Write a plugin of one file in a folder that is plugged in; what was imported from that file is forgotten."""
+    sys.modules.pop(file.stem, None)
+    file.write_text(text)
+    importlib.invalidate_caches()
     registry.forget()
 
 

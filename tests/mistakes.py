@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,8 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import zoo
-from conftest import contents, plugged, raises
-from zoo import registry
+from conftest import contents, plugged, raises, write_plugin
 from zoo.core.errors import PluginError
 
 Plug = Callable[[str, str], tuple[Path, int]]
@@ -37,11 +35,8 @@ def plugging(folder: Path, sound: str) -> Iterator[Plug]:
     def install(old: str, new: str) -> tuple[Path, int]:
         assert sound.count(old) == 1, old
         before, after = sound.split(old)
-        sys.modules.pop("mine_plugin", None)
         file = folder / "mine_plugin.py"
-        file.write_text(before + new + after)
-        importlib.invalidate_caches()
-        registry.forget()
+        write_plugin(file, before + new + after)
         return file, before.count("\n") + 1
 
     with plugged(folder, mine="mine_plugin:mine"):

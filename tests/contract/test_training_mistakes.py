@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import NamedTuple
 import pytest
 
 import zoo
-from conftest import plugged, raises
-from zoo import registry
+from conftest import plugged, raises, write_plugin
 from zoo.core.errors import PluginError
 from zoo.training import rehearsal
 
@@ -321,11 +319,8 @@ def plug(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plug]:
 
     def install(old: str, new: str) -> Path:
         assert SOUND.count(old) == 1, old
-        sys.modules.pop("mistaken_plugin", None)
         file = folder / "mistaken_plugin.py"
-        file.write_text(SOUND.replace(old, new))
-        importlib.invalidate_caches()
-        registry.forget()
+        write_plugin(file, SOUND.replace(old, new))
         return file
 
     with plugged(folder, mine="mistaken_plugin:mine"):

@@ -17,7 +17,7 @@ from zoo import registry
 from zoo.cli.data import size
 from zoo.contract.data import AudioOptions
 from zoo.data import named, where
-from zoo.data.known_file import locate
+from zoo.data.where import locate
 from zoo.media import wav
 
 REAL = os.environ.get("ZOO_DATA_DIR")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import pytest
 import torch
 
 import zoo
-from conftest import Command, Refused, plugged, python, raises
+from conftest import Command, Refused, plugged, python, raises, write_plugin
 from zoo import data, registry
 from zoo.core.errors import DataError, PluginError, SettingError, TrainingError
 from zoo.data import characters
@@ -104,10 +103,7 @@ def plug(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plug]:
     def install(old: str = "import numpy as np", new: str = "import numpy as np") -> tuple[Path, int]:
         assert SOUND.count(old) == 1, old
         before, after = SOUND.split(old)
-        sys.modules.pop("pairs_plugin", None)
-        (folder / "pairs_plugin.py").write_text(before + new + after)
-        importlib.invalidate_caches()
-        registry.forget()
+        write_plugin(folder / "pairs_plugin.py", before + new + after)
         return folder / "pairs_plugin.py", before.count("\n") + 1
 
     with plugged(folder, data={"pairs": "pairs_plugin:pairs"}, two="pairs_plugin:two"):
@@ -162,9 +158,7 @@ def test_an_option_may_change_the_number_of_samples(plug: Plug) -> None:
     file.write_text(file.read_text().replace("    sample=form,", "    sample=form,\n    train=40,"))
     for options, count in (({}, 40), ({"numbers": 3}, 60), ({"size": 12}, 40)):
         assert len(data.load("pairs", "train", **options)) == count
-    file.write_text(file.read_text().replace("train=40", "train=41"))
-    sys.modules.pop("pairs_plugin")
-    registry.forget()
+    write_plugin(file, file.read_text().replace("train=40", "train=41"))
     assert len(data.load("pairs", "train", numbers=3)) == 60
     with raises(PluginError, "declares train=41"):
         data.load("pairs", "train", size=12)
@@ -362,10 +356,7 @@ def test_a_name_in_place_of_a_data_set(plug: Plug, refused: Refused) -> None:
 def test_a_field_that_the_data_has_too(plug: Plug, refused: Refused) -> None:
     plug('"label": zoo.Label(3), "other"', '"label": zoo.Label(3), "paintings"')
     file, _ = plug(LOAD, LOAD)
-    text = file.read_text().replace('"other"', '"paintings"')
-    file.write_text(text)
-    sys.modules.pop("pairs_plugin", None)
-    registry.forget()
+    write_plugin(file, file.read_text().replace('"other"', '"paintings"'))
     refused(
         "train", "two.tiny", says=("has the data set 'paintings'", "a field of that name", "Rename the recipe field")
     )

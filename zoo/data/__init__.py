@@ -11,21 +11,39 @@ Modules are imported on first use.
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zoo.contract.data import SPLITS, DataSet, Split
-from zoo.contract.use import Use
 from zoo.core import files
 from zoo.core.errors import DataError, SettingError
-from zoo.data.data_split import DataSplit
-from zoo.data.known_file import Progress
-from zoo.data.uses import absolute, changed, completed, data_set, options_of, parse, replaced, unknown
+
+if TYPE_CHECKING:
+    from zoo.contract.data import SPLITS, DataSet, Split
+    from zoo.contract.use import Use
+    from zoo.data.data_split import DataSplit
+    from zoo.data.known_file import Progress
+    from zoo.data.uses import absolute, changed, completed, data_set, options_of, parse, replaced, unknown
+
+_HOME = {
+    "zoo.contract.data": ("SPLITS",),
+    "zoo.data.data_split": ("DataSplit",),
+    "zoo.data.uses": (
+        "absolute", "changed", "completed", "data_set", "options_of", "parse", "replaced", "unknown",
+    ),
+}  # fmt: skip
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "SPLITS", "DataSplit", "absolute", "changed", "completed", "data_folder", "data_set", "load", "named",
     "options_of", "parse", "replaced", "unknown",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE:
+        raise AttributeError(f"module 'zoo.data' has no attribute {name!r}")
+    return getattr(import_module(_MODULE[name]), name)
 
 
 def load(
@@ -43,17 +61,20 @@ def load(
     option that the data set does not have or that is out of range, and :class:`PluginError` where the plugin of the
     data set is wrong.
     """
+    from zoo.contract.data import SPLITS
+    from zoo.contract.use import Use
+    from zoo.data.loading import load_split
+
     if split not in SPLITS:
         raise SettingError(f"A data set has no split {split!r}. Choose train or test.")
     given = name if isinstance(name, Use) else Use(name)
-    from zoo.data.loading import load_split
-
     return load_split(Use(given.name, {**given.options, **options}), split, data_folder(data_dir), progress)
 
 
 def named(name: str) -> DataSet:
     """Return a named data set. Raises :class:`DataError` for an unknown name, and for the user's own data."""
     from zoo import registry
+    from zoo.data.uses import data_set
 
     if ":" in name and name.partition(":")[0] in registry.plugins(registry.DATA):
         kind, names = name.partition(":")[0], ", ".join(row.name for row in registry.data_rows() if not row.place)

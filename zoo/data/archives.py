@@ -21,7 +21,8 @@ from pathlib import Path
 from zoo.contract.data import Inside, KnownFile, listing
 from zoo.core.errors import DataError, one_line, unreadable
 from zoo.data.download import fetched
-from zoo.data.known_file import Progress, locate
+from zoo.data.known_file import Progress
+from zoo.data.where import locate
 
 LARGEST = 2**30
 """The largest size in bytes of an archive, and of its unpacked content."""

@@ -23,7 +23,8 @@ from uuid import uuid4
 
 from zoo.contract.data import KnownFile
 from zoo.core.errors import DataError, one_line, unreadable
-from zoo.data.known_file import Progress, locate, unpack
+from zoo.data.known_file import Progress, unpack
+from zoo.data.where import locate
 
 if sys.platform != "win32":
     import fcntl

@@ -1,31 +1,17 @@
-"""Published files of known content: found in the data folder or else downloaded, and always checked by SHA-256."""
+"""Published files of known content: unpacked, and always checked by SHA-256."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from zoo.contract.data import KnownFile
 
 Progress = Callable[[int, int | None, str], None]
 """Called with the bytes done, the total bytes (None if unknown), and the name of the file."""
-
-
-def locate(known: KnownFile, data_dir: Path) -> Path | None:
-    """Return the path of a known file in the data folder, or its first unpacked folder, or None. Reads no file."""
-    return first_there(known.candidates, data_dir)
-
-
-def first_there(candidates: Iterable[Iterable[str]], data_dir: Path) -> Path | None:
-    """Return the first path of the first of :attr:`KnownFile.candidates` all of which exist, or None."""
-    for paths in candidates:
-        if all((os.path.isdir if path.endswith("/") else os.path.isfile)(data_dir / path) for path in paths):
-            return data_dir / next(iter(paths))
-    return None
 
 
 def unpack(path: Path, known: KnownFile, packed: bool) -> tuple[bytes, str]:

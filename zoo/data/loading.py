@@ -18,9 +18,10 @@ from zoo.core import files
 from zoo.core.errors import PluginError
 from zoo.data import fitting, where
 from zoo.data.data_split import DataSplit, fingerprint, resized
-from zoo.data.known_file import Progress, locate
+from zoo.data.known_file import Progress
 from zoo.data.stream import Stream
 from zoo.data.uses import data_set, options_of
+from zoo.data.where import locate
 from zoo.media.images import shown
 
 

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo import registry
-from zoo.contract.data import DataSet, Files, KnownFile
 from zoo.core import files
 from zoo.core.errors import installed
-from zoo.data.known_file import first_there, locate
-from zoo.data.uses import data_set
+
+if TYPE_CHECKING:
+    from zoo.contract.data import DataSet, Files, KnownFile
 
 MODULES = {"scikit-learn": "sklearn"}
 """The modules of packages that are imported by another name."""
 
 Candidates = Mapping[str, Sequence[Sequence[Sequence[str]]]]
 """Of each split, the :attr:`KnownFile.candidates` of each file."""
+
+
+def locate(known: KnownFile, data_dir: Path) -> Path | None:
+    """Return the path of a known file in the data folder, or its first unpacked folder, or None. Reads no file."""
+    return first_there(known.candidates, data_dir)
+
+
+def first_there(candidates: Iterable[Iterable[str]], data_dir: Path) -> Path | None:
+    """Return the first path of the first of :attr:`KnownFile.candidates` all of which exist, or None."""
+    for paths in candidates:
+        if all((os.path.isdir if path.endswith("/") else os.path.isfile)(data_dir / path) for path in paths):
+            return data_dir / next(iter(paths))
+    return None
 
 
 def candidates(known: Files) -> Candidates:
@@ -45,6 +59,8 @@ def place(entry: Mapping[str, Any], distribution: str, data_dir: Path) -> str | 
 
 def located(name: str, data_dir: Path) -> str | None:
     """Return where a data set is, or None if it is missing: the user's own, or one that its plugin describes."""
+    from zoo.data.uses import data_set
+
     known, (kind, _, own) = data_set(name), name.partition(":")
     if known.place:
         return own if files.expand(own).exists() else None
