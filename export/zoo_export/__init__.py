@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal
 from zoo.core import files
 from zoo.core.arguments import is_number
 from zoo.core.errors import SettingError, installed, missing
-from zoo.release import MANIFEST, read, verify
-from zoo.release.resolve import find, run_folder
+from zoo.hub.resolve import find, run_folder
+from zoo.release import CARD, MANIFEST, read, verify
 from zoo_export import web_bundle
 
 if TYPE_CHECKING:
@@ -126,7 +126,8 @@ def copy(source: str | Path, folder: Path) -> None:
     """Copy a release into an empty folder; every file is checked against its SHA-256 before and after."""
     release = read(find(source))
     verify(release)
-    for name in (*release.files, MANIFEST):
+    card = [CARD] if (release.folder / CARD).is_file() else []
+    for name in (*release.files, MANIFEST, *card):
         shutil.copyfile(release.folder / name, folder / name)
     verify(read(folder))
 

@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from zoo.core import files
 from zoo.core.errors import SettingError
 from zoo.evaluation.source import own_of, subject_of
-from zoo.release import QUANTIZED, WEIGHTS, Release, given, parse
+from zoo.release import CARD, QUANTIZED, WEIGHTS, Release, given, parse
 from zoo.runtime import LoadedModel, OnnxBackend
 from zoo_export import calibration, generate_graph, losses, low_precision, onnx_graph, uint8
 from zoo_export.card import model_card
@@ -84,7 +84,7 @@ def quantize(
         "speed": {"threads": 1, "milliseconds": speed},
         "onnxruntime": onnxruntime.__version__,
     }
-    files.write(folder / "README.md", model_card(manifest, folder))
+    files.write(folder / CARD, model_card(manifest, folder))
     finish(folder, manifest)
     if release.uint8:
         uint8.add(folder)

@@ -26,7 +26,7 @@ from zoo.media import kinds
 from zoo.modules import build, recorded, remove_parametrizations
 from zoo.modules.torch_backend import TorchBackend
 from zoo.plugin import Model, SetMetric, Task
-from zoo.release import FORMAT, GENERATE, MANIFEST, WEIGHTS, given, parse, read, seal, verify
+from zoo.release import CARD, FORMAT, GENERATE, MANIFEST, WEIGHTS, given, parse, read, seal, verify
 from zoo.runtime import LoadedModel, OnnxBackend, samples_of
 from zoo.training import checkpoints, run_folder
 
@@ -118,7 +118,7 @@ def assemble(
     if release.generation is not None:
         manifest["samples"] = write_samples(folder, LoadedModel(release, backend))
     backend.close()
-    files.write(folder / "README.md", model_card(manifest, folder))
+    files.write(folder / CARD, model_card(manifest, folder))
     finish(folder, manifest)
 
 
@@ -176,11 +176,11 @@ def write_samples(folder: Path, model: LoadedModel) -> dict[str, Any]:
 
 
 def hashes(folder: Path) -> dict[str, dict[str, Any]]:
-    """The SHA-256 and size of every file except the manifest, by name."""
+    """The SHA-256 and size of every file except the manifest and the card, by name."""
     return {
         path.name: {"sha256": files.sha256(path), "bytes": path.stat().st_size}
         for path in sorted(folder.iterdir())
-        if path.name != MANIFEST
+        if path.name not in (MANIFEST, CARD)
     }
 
 

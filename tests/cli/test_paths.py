@@ -20,7 +20,7 @@ from zoo.cli import cli
 from zoo.cli.arguments import UserPath
 from zoo.core import files
 from zoo.core.errors import SettingError
-from zoo.release.resolve import find, spelt
+from zoo.hub.resolve import find, spelt
 from zoo.training import run_folder
 
 

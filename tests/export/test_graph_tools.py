@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 import zoo
 from conftest import RELEASED, few
 from zoo.contract.specs import Image
+from zoo.hub.resolve import find
 from zoo.release import GENERATE, Release, read
-from zoo.release.resolve import find
 from zoo.runtime import derived
 from zoo.runtime.derived import ATOL, RTOL
 from zoo.runtime.example_inputs import example

@@ -121,7 +121,7 @@ def test_the_page_says_what_the_releases_hold(four: Path) -> None:
     page = page_of(four)
     assert [given["id"] for given in page.all("article")] == list(FOUR)
     assert "4 models with released weights" in page.words
-    held = read(zoo.release.resolve.find("vae.digits"))
+    held = read(zoo.hub.resolve.find("vae.digits"))
     for measurement in map(from_json, held.manifest["metrics"]):
         assert format_value(measurement) in page.words
         assert measurement.protocol in page.words
@@ -138,7 +138,7 @@ def test_the_page_says_what_the_releases_hold(four: Path) -> None:
 
 def test_the_images_are_those_of_the_model(four: Path) -> None:
     place = four / media.FOLDER / "vae.digits"
-    release = zoo.release.resolve.find("vae.digits")
+    release = zoo.hub.resolve.find("vae.digits")
     assert (place / "samples.png").read_bytes() == (release / "samples.png").read_bytes()
     real = load_data("digits", "test").array[:16, 0]
     with zoo.load(release) as model:
@@ -249,7 +249,7 @@ def test_data_without_a_name_leave_images_out(data: str, why: str, altered: Alte
 
 
 def test_data_of_another_form_leave_images_out(tmp_path: Path) -> None:
-    held = read(zoo.release.resolve.find("vae.digits"))
+    held = read(zoo.hub.resolve.find("vae.digits"))
     other = dataclasses.replace(held, sample=Sample(Image(1, 9, 9), {"label": Label(10)}))
     tests = media.Tests(tmp_path)
     assert tests.of(other) is None
@@ -421,8 +421,7 @@ def used(folder: Path, scenario: str, *arguments: object) -> dict[str, Any]:
 def test_columns_sort_by_key_and_click(four: Path) -> None:
     seen = used(four, "sort")
     size = {
-        name: sum(one["bytes"] for one in read(zoo.release.resolve.find(name)).manifest["files"].values())
-        for name in FOUR
+        name: sum(one["bytes"] for one in read(zoo.hub.resolve.find(name)).manifest["files"].values()) for name in FOUR
     }
     by_size = sorted(FOUR, key=lambda name: size[name])
     assert seen["first"]["rows"] == list(FOUR)

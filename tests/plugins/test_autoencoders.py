@@ -14,9 +14,9 @@ import torch
 import zoo
 from conftest import Trained, raises
 from zoo.core.errors import PluginError
+from zoo.hub.resolve import find
 from zoo.modules import build
 from zoo.release import MANIFEST
-from zoo.release.resolve import find
 from zoo_autoencoders import denoising_ae, gaussian, glo, iwae, nets, vae, vae_gan, wae
 from zoo_autoencoders.cvae import CVAE
 from zoo_autoencoders.mixture import Mixture

@@ -15,9 +15,9 @@ import zoo
 from conftest import RELEASED, Trained, raises
 from zoo import registry
 from zoo.core.errors import PluginError
+from zoo.hub.resolve import find
 from zoo.plugin import Batch
 from zoo.release import read
-from zoo.release.resolve import find
 from zoo.training import checkpoints
 from zoo_gans import cgan, gan, infogan, lsgan, nets, sngan, wgan, wgan_gp
 

@@ -21,9 +21,9 @@ from zoo import registry
 from zoo.contract.specs import LogMel
 from zoo.core import philox
 from zoo.core.errors import SettingError
+from zoo.hub.resolve import find
 from zoo.modules import build
 from zoo.release import WEIGHTS, read
-from zoo.release.resolve import find
 from zoo.runtime.example_inputs import example
 from zoo.sampling import autoregressive, generation, loop
 from zoo.training import checkpoints, frozen, run_folder

@@ -16,10 +16,10 @@ from conftest import raises
 from zoo import registry
 from zoo.contract.generation_plan import Plan
 from zoo.core.errors import PluginError
+from zoo.hub.resolve import find
 from zoo.modules import build
 from zoo.modules.torch_backend import TorchBackend
 from zoo.release import read
-from zoo.release.resolve import find
 from zoo.runtime.example_inputs import example
 from zoo.sampling import autoregressive as tokens_of
 from zoo.sampling import generation, loop

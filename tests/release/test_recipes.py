@@ -11,9 +11,9 @@ import pytest
 import zoo
 from conftest import Shelf, raises
 from zoo.core.errors import ReleaseError
+from zoo.hub.resolve import find
 from zoo.release import read
 from zoo.release.manifest import parse
-from zoo.release.resolve import find
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import zoo
 from conftest import QUICK, RELEASED, patch_registry, python
 from zoo import registry
 from zoo.core.errors import ReleaseError
+from zoo.hub.resolve import find
 from zoo.pipeline import verify
-from zoo.release.resolve import find
 
 
 def test_some_weights_are_released() -> None:

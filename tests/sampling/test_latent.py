@@ -18,7 +18,7 @@ from zoo.contract.generation import OneShot
 from zoo.contract.specs import Noise, Sample, Spec, Text, Vector
 from zoo.core import philox
 from zoo.core.errors import DataError, ReleaseError, SettingError
-from zoo.release.resolve import find
+from zoo.hub.resolve import find
 from zoo.sampling import latent
 
 DIGITS = data.load("digits", "test").x[:, 0]

@@ -15,8 +15,8 @@ from zoo.benchmark.worker import GENERATE
 from zoo.contract import settings
 from zoo.core.devices import check_threads
 from zoo.core.errors import EvaluationError, NotFoundError, SettingError, suggest
+from zoo.hub.resolve import find, spelt
 from zoo.release import Release, read
-from zoo.release.resolve import find, spelt
 
 BATCHES = (1, 64)
 ROUNDS = 5

@@ -74,8 +74,8 @@ def _open(source: str, engine: str, device: Any, threads: int) -> Any:
         return zoo.load(source, backend="onnx" if engine == "onnx" else "torch", device=device, threads=threads)
     from zoo import modules, registry
     from zoo.core.devices import torch_device
+    from zoo.hub.resolve import find
     from zoo.release import read
-    from zoo.release.resolve import find
     from zoo.runtime import LoadedModel
 
     release = read(find(source))

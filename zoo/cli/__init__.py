@@ -26,6 +26,8 @@ COMMANDS = {
     "traverse": ("zoo.cli.latent", "Vary one latent dimension and write the samples."),
     "inpaint": ("zoo.cli.latent", "Fill in the missing part of an image or an audio clip."),
     "verify": ("zoo.cli.verify", "Check a release: hashes, graphs and samples."),
+    "pull": ("zoo.cli.pull", "Download a release from the Hugging Face Hub."),
+    "cache": ("zoo.cli.cache", "Show and remove downloaded releases."),
     "data": ("zoo.cli.data", "List, download and inspect data sets."),
     "doctor": ("zoo.cli.doctor", "Check this installation and every plugin."),
     "registry": ("zoo.cli.registry", "Index your models, and release their weights."),

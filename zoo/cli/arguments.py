@@ -120,11 +120,11 @@ def complete_logger(ctx: click.Context, param: click.Parameter, incomplete: str)
 
 def complete_task(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the tasks of the SOURCE in the command line."""
+    from zoo.hub.resolve import find
     from zoo.release import read
-    from zoo.release.resolve import find
 
     try:
-        release = read(find(ctx.params.get("source") or ""))
+        release = read(find(ctx.params.get("source") or "", network=False))
     except Exception:
         return []
     return [CompletionItem(name) for name in release.tasks if name.startswith(incomplete)]

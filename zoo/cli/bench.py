@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 def complete_tasks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the tasks of the first SOURCE, and generate."""
     from zoo.benchmark.worker import GENERATE
+    from zoo.hub.resolve import find
     from zoo.release import read
-    from zoo.release.resolve import find
 
     try:
-        names = [*read(find((ctx.params.get("sources") or [""])[0])).tasks, GENERATE]
+        names = [*read(find((ctx.params.get("sources") or [""])[0], network=False)).tasks, GENERATE]
     except Exception:
         return []
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]

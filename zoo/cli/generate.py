@@ -65,8 +65,8 @@ class GenerateCommand(click.Command):
 def _plan(words: Sequence[str]) -> tuple[Plan | None, ZooError | None]:
     """How the first model that the words name generates, or why the first word names none."""
     from zoo.core.errors import ZooError
+    from zoo.hub.resolve import find
     from zoo.release import read
-    from zoo.release.resolve import find
 
     faults = []
     for word in words:

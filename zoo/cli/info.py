@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @as_json
 def info_command(name: str, as_json: bool) -> None:
     """Show a model (vae), a recipe (vae.mnist), or a run or release folder."""
-    from zoo.release import resolve
+    from zoo.hub import resolve
 
     about = _about_release(name) if resolve.is_path(name) else _about_name(name)
     if as_json:
@@ -133,11 +133,11 @@ def _format(measurement: Measurement) -> str:
 def _abilities(name: str) -> dict[str, Any]:
     """Return what released weights can do in addition to their tasks."""
     from zoo.core.errors import ZooError
+    from zoo.hub.resolve import find
     from zoo.release import read
-    from zoo.release.resolve import find
 
     try:
-        return _beside(read(find(name)))
+        return _beside(read(find(name, network=False)))
     except ZooError:  # loading the weights reports the error
         return {"verbs": {}}
 
@@ -158,8 +158,8 @@ def _beside(release: Release) -> dict[str, Any]:
 def _about_release(source: str) -> dict[str, Any]:
     """Return what the manifest of a release says."""
     from zoo.contract.metric import from_json
+    from zoo.hub.resolve import find
     from zoo.release import QUANTIZED, read
-    from zoo.release.resolve import find
 
     release = read(find(source))
     manifest = release.manifest

@@ -9,6 +9,7 @@ ZooError                    one line: the fact, the value, the next step
 ├── DeviceError             a requested device that is not available
 ├── ExistsError             an output that already exists
 ├── ReleaseError            a release that is damaged, altered or of a newer format
+├── HubError                the Hub or a mirror that cannot be reached, or that refuses
 ├── ExportError             a task that does not export to ONNX
 │   └── ParityError         torch and ONNX Runtime disagree
 ├── EvaluationError         a metric that cannot be computed
@@ -55,6 +56,10 @@ class ExistsError(ZooError):
 
 class ReleaseError(ZooError):
     """A release is damaged, altered or of a newer format."""
+
+
+class HubError(ZooError):
+    """The Hub or a mirror cannot be reached, or refuses."""
 
 
 class ExportError(ZooError):

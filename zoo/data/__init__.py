@@ -87,6 +87,4 @@ def data_folder(given: str | Path | None = None) -> Path:
     """Return the folder of named data sets: `given`, else $ZOO_DATA_DIR, else the user's cache folder."""
     if given or (given := os.environ.get("ZOO_DATA_DIR")):
         return files.expand(given)
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    base = cache if os.path.isabs(cache) else os.path.expanduser("~/.cache")  # XDG: a relative path is ignored
-    return Path(base) / "zoo" / "data"
+    return files.user_cache() / "data"

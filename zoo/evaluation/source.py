@@ -23,9 +23,9 @@ from zoo.evaluation.evaluated_model import Budget, EvaluatedModel, of_module, wi
 from zoo.evaluation.metric_groups import GROUPS, OWN, chosen
 from zoo.evaluation.result import Evaluation
 from zoo.evaluation.runner import PluginMetrics, group_jobs, own_jobs, take
+from zoo.hub.resolve import find, run_folder
 from zoo.plugin import Model, Recipe, SetMetric
 from zoo.release import Release, read
-from zoo.release.resolve import find, run_folder
 from zoo.runtime import LoadedModel
 from zoo.training.further import load_both
 

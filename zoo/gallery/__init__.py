@@ -80,8 +80,8 @@ def build(
 def _found(sources: Sequence[str | Path]) -> dict[str, tuple[Path, str]]:
     """Return the release folder of each model, and the name or path to load it by, by the name of the model."""
     from zoo import registry
+    from zoo.hub.resolve import find, is_path
     from zoo.release import read
-    from zoo.release.resolve import find, is_path
 
     found: dict[str, tuple[Path, str]] = {}
     for source in sources or ("*",):

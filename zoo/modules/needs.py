@@ -10,9 +10,9 @@ from zoo.contract import typed
 from zoo.contract.spec_json import sample_to_json
 from zoo.core import files
 from zoo.core.errors import ZooError
+from zoo.hub.resolve import find
 from zoo.plugin import Model, Recipe
 from zoo.release import MANIFEST, Release, read
-from zoo.release.resolve import find
 
 NEEDED = "zoo_needed"
 """The attribute of a module that is a needed release, with its name."""

@@ -26,10 +26,10 @@ from torch.nn.utils import parametrize
 
 from zoo.contract.spec_json import sample_from_json
 from zoo.contract.specs import Sample
+from zoo.hub.resolve import find
 from zoo.modules.needs import NEEDED, needed
 from zoo.plugin import Model, Recipe
 from zoo.release import MANIFEST, Release, read
-from zoo.release.resolve import find
 
 
 def derive_seed(*parts: object) -> int:

@@ -19,11 +19,11 @@ from zoo.core import files
 from zoo.core.errors import NotFoundError, PluginError, one_line, suggest
 from zoo.data import changed, load
 from zoo.data.loading import form
+from zoo.hub.resolve import RECIPE, find, is_path
 from zoo.pipeline import tables
 from zoo.plugin import DataSet, KnownFile, Model, Recipe
 from zoo.registry import schema
 from zoo.release import MANIFEST, read
-from zoo.release.resolve import RECIPE, find, is_path
 from zoo.training.further import load_both, with_further
 from zoo.training.run_folder import described as described_run
 

@@ -26,11 +26,11 @@ from zoo.core.devices import fit_threads, torch_device
 from zoo.core.errors import SettingError
 from zoo.data import changed
 from zoo.evaluation import Measurement, at_end, measurements_file
+from zoo.hub.resolve import RELEASE
 from zoo.modules import build
 from zoo.plugin import Model, Recipe
 from zoo.registry import loggers
 from zoo.release import MANIFEST
-from zoo.release.resolve import RELEASE
 from zoo.training import checkpoints, distributed, loop, run_folder
 from zoo.training.distributed import World
 from zoo.training.precision import arithmetic, best

@@ -16,11 +16,11 @@ from zoo import release as releases
 from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import LONGEST, LogMel, Spec, Text, Video
 from zoo.core.errors import DataError, ParityError, ReleaseError, ZooError, installed
+from zoo.hub.resolve import find
 from zoo.media import display, kinds, mel, table, wav
 from zoo.media.convert import from_batch
 from zoo.media.kinds import text_to_ids
 from zoo.release import given
-from zoo.release.resolve import find
 from zoo.runtime import LoadedModel, OnnxBackend, derived, samples_of
 from zoo.runtime.example_inputs import example, examples
 from zoo.sampling import autoregressive, generation
@@ -44,6 +44,8 @@ def verify(source: str | Path) -> dict[str, str]:
     """Check a release and return a description of each check's result. Raises :class:`ReleaseError` if one fails."""
     release = releases.read(find(source))
     found = {"files": f"{releases.verify(release)} files have the SHA-256 of the manifest"}
+    if strays := releases.strays(release):
+        found["files"] += f"; not in it, and not used: {', '.join(strays[:5])}{' …' if len(strays) > 5 else ''}"
     backend = OnnxBackend(release, "cpu")
     model = LoadedModel(release, backend)
     found["graphs"] = _graphs(model, release, backend)

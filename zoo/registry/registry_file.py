@@ -227,8 +227,12 @@ def list_models(
     return [row.name for row in rows(pattern, pretrained=pretrained, task=task, data=data)]
 
 
-def released_folder(name: str) -> tuple[Path, Mapping[str, Any]]:
-    """Return the folder of the weights released under a name, and their index entry. Raises :class:`NotFoundError`."""
+def released_folder(name: str) -> tuple[Path | None, Mapping[str, Any]]:
+    """Return where the weights released under a name are installed, and their index entry.
+
+    The folder may not exist, and is None where the package is not installed: weights may be on the Hub alone. Raises
+    :class:`NotFoundError` for a name under which no weights are released.
+    """
     model, recipe = split(name)
     plugin = find(model)
     listed = index(plugin.distribution)
@@ -247,9 +251,7 @@ def released_folder(name: str) -> tuple[Path, Mapping[str, Any]]:
     entry = described["released"][recipe]
     folder = package_folder(entry["package"])
     if folder is None:
-        raise NotFoundError(
-            f"The weights of {name!r} should be in the package {entry['package']!r}, which is not installed."
-        )
+        return None, entry
     path = (folder / entry["folder"]).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise PluginError(

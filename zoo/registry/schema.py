@@ -71,7 +71,7 @@ RELEASE = {
 SHA-256 of its manifest, which has those of all else, and where the weights come from. `parity` is the largest
 difference between torch and ONNX Runtime over all tasks."""
 
-PINNED = ("package", "folder", "manifest_sha256")
+PINNED = ("package", "folder", "manifest_sha256", "hub?")
 """Fields of a set of weights that loading it by name needs."""
 
 INDEXED = {
@@ -161,13 +161,17 @@ def index_of(content: Mapping[str, Any]) -> dict[str, Any]:
             "tasks": list(entry["tasks"]),
             "recipes": {recipe: fields["data"] for recipe, fields in entry["recipes"].items()},
             "released": {
-                recipe: {key: weights[f"{model}.{recipe}"][key] for key in PINNED}
+                recipe: _pinned(weights[f"{model}.{recipe}"])
                 for recipe in entry["recipes"]
                 if f"{model}.{recipe}" in weights
             },
         }
         for model, entry in content["models"].items()
     }
+
+
+def _pinned(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: entry[key] for key in (name.removesuffix("?") for name in PINNED) if key in entry}
 
 
 def data_index_of(content: Mapping[str, Any]) -> dict[str, Any]:

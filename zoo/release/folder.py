@@ -1,11 +1,12 @@
 """A release folder whose manifest has been read: its tasks, and its files, each checked against its SHA-256.
 
 vae.mnist/
-  manifest.json        what it is, and the SHA-256 of every other file
+  manifest.json        what it is, and the SHA-256 of every other file but the card
   model.safetensors    the weights, once
   encode.onnx …        graphs whose external data is inside model.safetensors
-  samples.png          README.md
+  samples.png
   metrics.jsonl        how its training went
+  README.md            the card, which people may edit
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ from zoo.core.errors import ReleaseError
 
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
+CARD = "README.md"
+SIGNATURE = "model.sig"
+
+UNSEALED = (CARD, SIGNATURE, "config.json", ".gitattributes", ".gitignore")
+"""Files that may lie in a release and are not in its manifest: people edit the card, and the Hub needs the others."""
 
 QUANTIZED = "quantized"
 """The key under which the manifest of a quantised release says what it was made of, and what it lost."""
@@ -67,7 +73,7 @@ class Release:
     uint8: Mapping[str, str]
     """By the name of a task, or ``generate``: the file name of its graph for images as uint8 (n, h, w, channels)."""
     files: Mapping[str, str]
-    """SHA-256 by file name."""
+    """SHA-256 by file name, of every file but the manifest and the card."""
     codec: Codec | None = None
     """How it compresses samples; None where it does not."""
 
@@ -75,6 +81,11 @@ class Release:
     def plan(self) -> Plan | None:
         """Its generation with the tasks that it calls; None where it does not generate."""
         return None if self.generation is None else Plan(self.generation, self.tasks, self.sample)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes by file name, of every file but the manifest and the card."""
+        return {name: self.manifest["files"][name]["bytes"] for name in self.files}
 
     @property
     def background(self) -> str:
@@ -125,11 +136,14 @@ class Release:
 def verify(release: Release) -> int:
     """Check every file of a release against its SHA-256 and return how many there are.
 
-    Raises :class:`ReleaseError` for the first file that is missing, altered, or not in the manifest.
+    Raises :class:`ReleaseError` for the first file that is missing or altered.
     """
-    for path in sorted(release.folder.iterdir()):
-        if path.name != MANIFEST and path.name not in release.files:
-            raise ReleaseError(f"{path} is not in the manifest. Remove it, or get the release again.")
     for name in release.files:
         release.path(name)
     return len(release.files)
+
+
+def strays(release: Release) -> list[str]:
+    """The names in a release's folder that its manifest does not have. Nothing reads them."""
+    known = {MANIFEST, *UNSEALED, *release.files}
+    return sorted(path.name for path in release.folder.iterdir() if path.name not in known)

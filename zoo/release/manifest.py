@@ -19,12 +19,12 @@ from zoo.contract.spec_json import named, sample_from_json, spec_from_json, to_j
 from zoo.contract.specs import Label, LogMel, Sample
 from zoo.core.errors import NotFoundError, ReleaseError
 from zoo.release import given
-from zoo.release.folder import MANIFEST, QUANTIZED, WEIGHTS, Release, ReleasedTask
+from zoo.release.folder import CARD, MANIFEST, QUANTIZED, WEIGHTS, Release, ReleasedTask
 
 FORMAT = 3
 """The version of the release format; a change that an older zoo would misread adds one (docs/format.md)."""
 
-_LARGEST = 2**24
+LARGEST = 2**24
 """Bytes of a manifest, at most."""
 
 GENERATE = "generate"
@@ -40,7 +40,7 @@ def read(folder: Path) -> Release:
     path = folder / MANIFEST
     if not path.is_file():
         raise NotFoundError(f"{folder} is no release: it has no {MANIFEST}.")
-    if path.stat().st_size > _LARGEST:
+    if path.stat().st_size > LARGEST:
         raise ReleaseError(f"{path} is damaged: it has {path.stat().st_size:,} bytes. Get the release again.")
     try:
         manifest = json.loads(path.read_text("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
@@ -137,6 +137,7 @@ def parse(folder: Path, manifest: Any) -> Release:
     listed = {
         _file_name(name, where): _text(_get(entry, "sha256", str, where), where)
         for name, entry in _get(manifest, "files", dict, where).items()
+        if name != CARD  # releases of older formats list it
     }
     tasks = {
         name: _task(name, entry, f"{where}: task {name!r}")

@@ -18,10 +18,10 @@ from zoo.contract.specs import Number, Spec
 from zoo.core import files, memory
 from zoo.core.devices import check_threads
 from zoo.core.errors import NotFoundError, ReleaseError, SettingError
+from zoo.hub.resolve import find
 from zoo.media import kinds
 from zoo.media.convert import from_batch, join, to_batch
 from zoo.release import MANIFEST, THRESHOLD, Release, read
-from zoo.release.resolve import find
 from zoo.runtime.backend import BACKENDS, Backend, Device, open_backend
 from zoo.runtime.describe import describe_generate, describe_task
 from zoo.sampling import generation, inpainting, latent

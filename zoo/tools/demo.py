@@ -14,8 +14,8 @@ import numpy as np
 from zoo.contract.metric import format_value
 from zoo.core import files
 from zoo.core.errors import ExistsError, TrainingError, ZooError
+from zoo.hub.resolve import RECIPE
 from zoo.media import grid
-from zoo.release.resolve import RECIPE
 
 NAME = "vae.digits"
 SAMPLES = "samples.png"

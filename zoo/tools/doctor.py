@@ -20,8 +20,8 @@ from typing import Any
 from zoo import registry
 from zoo._version import __version__
 from zoo.core.errors import MissingPackageError, ZooError, installed, one_line
+from zoo.hub import resolve
 from zoo.registry import loggers
-from zoo.release import resolve
 
 TIMEOUT = 60
 """Seconds allowed for importing and trying a plugin."""
@@ -125,7 +125,7 @@ def _registry_files() -> list[Finding]:
 def _lost(name: str) -> str:
     """Return what is wrong with the weights released under a name, or "". The manifest pins all other files."""
     try:
-        resolve.find(name)
+        resolve.find(name, network=False)
     except ZooError as error:
         return str(error)
     return ""

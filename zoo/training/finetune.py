@@ -16,9 +16,9 @@ from zoo.contract.specs import Array, Sample
 from zoo.core import files
 from zoo.core.errors import ReleaseError, TrainingError, ZooError, one_line
 from zoo.data import DataSplit, data_set
+from zoo.hub.resolve import find, run_folder
 from zoo.plugin import Model, Recipe
 from zoo.release import MANIFEST, read
-from zoo.release.resolve import find, run_folder
 from zoo.training import checkpoints, frozen
 from zoo.training import run_folder as runs
 from zoo.training.rows import Rows, differing

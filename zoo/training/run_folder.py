@@ -30,7 +30,7 @@ from zoo.contract.spec_json import sample_from_json, sample_to_json
 from zoo.contract.specs import Sample
 from zoo.core import files
 from zoo.core.errors import ExistsError, NotFoundError, TrainingError, ZooError
-from zoo.release.resolve import RECIPE
+from zoo.hub.resolve import RECIPE
 
 if TYPE_CHECKING:
     from zoo.data import DataSplit

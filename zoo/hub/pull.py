@@ -1,0 +1,218 @@
+"""Brings a release into the zoo's cache: its manifest first, then only what that names, each file checked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+from zoo.core import files
+from zoo.core.errors import HubError, NotFoundError, ReleaseError, ZooError
+from zoo.core.progress import downloads
+from zoo.hub import cache, client
+from zoo.hub.client import CutError, Progress
+from zoo.hub.origins import HubFiles, Mirror, Origin
+from zoo.hub.source import HubSource, Pin
+from zoo.release import MANIFEST, Release, read, verify
+from zoo.release.manifest import LARGEST
+
+QUICK = 0.9
+"""Seconds to wait for an answer without which a release in the cache will do."""
+
+MOST_FILES = 1000
+"""The number of files of a release, at most."""
+
+
+class Report(NamedTuple):
+    """How people are told what happens: lines, and the progress of downloads."""
+
+    say: Callable[[str], None]
+    progress: Progress
+
+    @classmethod
+    def on_stderr(cls, quiet: bool = False) -> Report:
+        """Lines and progress on standard error; none if `quiet`."""
+        return cls((lambda text: None) if quiet else _say, downloads(quiet))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def pull(source: HubSource, report: Report, *, ask: bool = False) -> Release:
+    """Return the release at a source, from the cache or else downloaded into it.
+
+    A full commit that the cache has needs no network. For a branch or a tag the Hub is asked; where it does not answer
+    soon and the cache has what the name meant last, that is taken and said. With `ask` only the Hub's answer counts,
+    and every file of a cached release is checked again. Raises :class:`NotFoundError`, :class:`HubError`, or
+    :class:`ReleaseError` for content that is not what its manifest says: nothing of it is kept.
+    """
+    if not ask and source.is_commit and (held := cached(source)) is not None:
+        cache.remember(source, cache.sha256_of(held))
+        return held
+    last = None if source.is_commit or ask else cache.commit_of(source)
+    held = cached(source) if last else None
+    try:
+        commit, size = client.resolve(source, MANIFEST, client.PATIENCE if held is None else QUICK)
+    except HubError as error:
+        if last is None or held is None:
+            raise HubError(f"{source} is not in the cache. {error}") from error
+        day = time.strftime("%Y-%m-%d", time.localtime(last[1]))
+        report.say(f"{source} is taken from the cache, as it was on {day}, at commit {last[0]}. {error}")
+        cache.remember(source.at(last[0]), cache.sha256_of(held))
+        return held
+    pinned = source.at(commit)
+    if not source.is_commit:
+        before = cache.commit_of(source)
+        moved = f" It was {before[0]}, which stays {source.at(before[0])}." if before and before[0] != commit else ""
+        report.say(f"{source} is commit {commit}.{moved}")
+        cache.remember_name(source, commit)
+    held = cached(pinned)
+    if held is None or (ask and _is_damaged(held)):
+        origin = HubFiles(pinned, size, report.progress)
+        held = _into_cache(origin, sha256=None)
+    cache.remember(pinned, cache.sha256_of(held))
+    return held
+
+
+def pull_pinned(pin: Pin, report: Report, *, ask: bool = False) -> Release:
+    """Return the release that a registry pins: from the cache, the Hub or a mirror, whichever has it first.
+
+    Whatever does not have the SHA-256 of the registry is refused, so a mirror need not be trusted. With `ask` every
+    file of a cached release is checked again. Raises :class:`NotFoundError` where nothing says where it is, and
+    :class:`HubError` or :class:`ReleaseError` with the reason of each place that failed.
+    """
+    release = cache.held(pin.sha256)
+    if release is None or (ask and _is_damaged(release)):
+        release = _from_origins(pin, report)
+    if pin.source is not None:
+        cache.remember(pin.source, pin.sha256)
+    return release
+
+
+def cached(source: HubSource) -> Release | None:
+    """The release at a full commit, or at what a branch or a tag meant last, if the cache has it. Asks nobody."""
+    if not source.is_commit:
+        last = cache.commit_of(source)
+        return cached(source.at(last[0])) if last else None
+    sha256 = cache.reference(source)
+    return cache.held(sha256) if sha256 else None
+
+
+def _is_damaged(release: Release) -> bool:
+    try:
+        verify(release)
+    except ReleaseError:
+        return True
+    return False
+
+
+def _from_origins(pin: Pin, report: Report) -> Release:
+    failures: list[ZooError] = []
+    origins: list[Origin] = []
+    if pin.source is not None:
+        origins.append(HubFiles(pin.source, None, report.progress))
+    if mirror := os.environ.get("ZOO_MIRROR"):
+        origins.append(Mirror(mirror, pin.sha256, report.progress))
+    for origin in origins:
+        try:
+            report.say(f"The weights of {pin.name} come from {origin}.")
+            return _into_cache(origin, sha256=pin.sha256)
+        except (HubError, NotFoundError, ReleaseError) as error:
+            failures.append(error)
+    if not failures:
+        raise NotFoundError(
+            f"The weights of {pin.name} are not installed, and its registry.yaml names no repository on the Hub. "
+            "Install the package again."
+        )
+    text = " ".join(map(str, failures))
+    kind = ReleaseError if any(isinstance(error, ReleaseError) for error in failures) else HubError
+    raise kind(f"The weights of {pin.name} could not be fetched. {text}") from failures[-1]
+
+
+def _into_cache(origin: Origin, sha256: str | None) -> Release:
+    """Download a release into the cache, unless that has it; `sha256` is what its manifest must have."""
+    releases = cache.folder() / "releases"
+    cache.sweep()
+    with _scratch(releases) as scratch:
+        _fetch(origin, MANIFEST, scratch, sha256=sha256, size=origin.sizes([MANIFEST]).get(MANIFEST), most=LARGEST)
+        found = files.sha256(scratch / MANIFEST)
+        with cache.locked(found):
+            held = cache.held(found)
+            if held is not None and not _is_damaged(held):  # another process was first
+                return held
+            place = cache.place(found)
+            if place.exists():
+                cache.discard(place)
+            with files.new_folder(place, force=False) as folder:
+                shutil.copyfile(scratch / MANIFEST, folder / MANIFEST)
+                _fill(origin, folder)
+    return read(place)
+
+
+def _fill(origin: Origin, folder: Path) -> None:
+    """Download what the manifest in a folder names, and check it."""
+    try:
+        release = read(folder)
+    except ReleaseError as error:
+        raise ReleaseError(str(error).replace(str(folder), str(origin))) from error
+    sizes, total = release.sizes, sum(release.sizes.values())
+    if len(sizes) > MOST_FILES or any(size < 0 for size in sizes.values()):
+        raise ReleaseError(f"{origin} names {len(sizes):,} files; a release has at most {MOST_FILES:,}.")
+    free = shutil.disk_usage(folder).free
+    if total > free:
+        raise HubError(
+            f"{origin} has {total:,} bytes, and {cache.folder()} has room for {free:,}. Run zoo cache prune, or choose "
+            "another folder with ZOO_CACHE_DIR."
+        )
+    there = origin.sizes(list(sizes))
+    for name, size in sizes.items():
+        if there.get(name, size) != size:
+            raise ReleaseError(
+                f"{origin}: {name} has {there[name]:,} bytes, and its manifest says {size:,}. Nothing was kept. "
+                "Ask its publisher."
+            )
+    for name, size in sizes.items():
+        _fetch(origin, name, folder, sha256=release.files[name], size=size, most=size)
+    shutil.rmtree(folder / ".cache", ignore_errors=True)
+
+
+def _fetch(origin: Origin, name: str, folder: Path, *, sha256: str | None, size: int | None, most: int) -> None:
+    """Download a file and check it; what is wrong or was cut is downloaded once more."""
+    if size is not None and size > most:
+        raise ReleaseError(f"{origin}: {name} has {size:,} bytes, and at most {most:,} are allowed. Nothing was kept.")
+    found, afresh = "", False
+    for attempt in (1, 2):
+        try:
+            origin.fetch(name, folder, most, afresh)
+        except CutError:
+            if attempt == 2:
+                raise
+            continue  # where it stopped
+        found, afresh = files.sha256(folder / name), True
+        if sha256 in (None, found):
+            return
+    raise ReleaseError(
+        f"{origin}: {name} is damaged or altered: expected SHA-256 {sha256}, found {found}, twice. Nothing was kept. "
+        "Ask its publisher, or try another network."
+    )
+
+
+@contextmanager
+def _scratch(beside: Path) -> Iterator[Path]:
+    """A temporary folder, which the next download removes if this process is killed."""
+    path = beside / f".{uuid4().hex}.{os.getpid()}.partial"
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise cache.unwritable(error) from error
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

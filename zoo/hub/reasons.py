@@ -1,0 +1,131 @@
+"""What a failed call of the Hub's client means, as one line with the next step."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from zoo.core.errors import HubError, NotFoundError, ZooError, one_line
+from zoo.hub.deadline import TooLate
+from zoo.hub.source import HubSource
+
+LOGIN = "hf auth login"
+
+_SECRET = re.compile(r"\bhf_[A-Za-z0-9]{8,}|(?i:bearer)\s+\S+|(?<=//)[^/@\s]+:[^/@\s]+(?=@)")
+
+
+def endpoint() -> str:
+    """The address of the Hub: ``HF_ENDPOINT``, or the public one."""
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
+
+
+def has_token() -> bool:
+    """Whether the client finds a token: in ``HF_TOKEN``, or of a login."""
+    import huggingface_hub
+
+    return bool(huggingface_hub.get_token())
+
+
+def explain(error: BaseException, source: HubSource, file: str = "") -> ZooError:
+    """Return the error to raise for a failed call about a repository; `file` is what was asked for, if it was one.
+
+    :class:`NotFoundError` where there is no such repository, revision or file, as far as the Hub tells that apart from
+    one that may not be read; :class:`HubError` for the rest.
+    """
+    if isinstance(error, ZooError):
+        return error
+    from huggingface_hub import errors as hub
+
+    name, page = source.repository, f"{endpoint()}/{source.repository}"
+    if isinstance(error, hub.GatedRepoError):
+        then = "" if has_token() else f", then log in: {LOGIN}"
+        return HubError(f"{name} is gated: its owners decide who may download it. Ask for access at {page}{then}")
+    if isinstance(error, hub.RevisionNotFoundError):
+        return NotFoundError(
+            f"{name} has no revision {source.revision!r}. Give a branch, a tag, or a full commit of 40 digits; "
+            f"there are: {page}/commits/main"
+        )
+    if isinstance(error, hub.EntryNotFoundError) and file:
+        return NotFoundError(f"{source} has no {file}, so it is no release of zoo. See {page}")
+    if isinstance(error, hub.DisabledRepoError):
+        return HubError(f"{name} is disabled by the Hub. See {page}")
+    status = _status(error)
+    if isinstance(error, hub.RepositoryNotFoundError):
+        if not has_token():
+            return NotFoundError(
+                f"{name} does not exist on {endpoint()}, or is private: no token is set. Check the name, or log in: "
+                f"{LOGIN}"
+            )
+        return NotFoundError(
+            f"{name} does not exist on {endpoint()}, or is private and this token may not read it. Check the name, or "
+            f"log in as somebody who may: {LOGIN}"
+        )
+    if status == 401:
+        if has_token():
+            held = "in HF_TOKEN" if os.environ.get("HF_TOKEN") else "of your login"
+            return HubError(f"The Hub refuses the token {held}: it is wrong, or has expired. Make another: {LOGIN}")
+        return HubError(f"{endpoint()} asks for a token. Log in: {LOGIN}")
+    if status == 403:
+        return HubError(f"This token may not do that with {name} ({said(error)}). Choose another: {LOGIN}")
+    return unreachable(error)
+
+
+def unreachable(error: BaseException) -> ZooError:
+    """Return the error to raise for a Hub that gives no usable answer, whatever it was asked."""
+    if isinstance(error, ZooError):
+        return error
+    from huggingface_hub import errors as hub
+
+    if isinstance(error, hub.OfflineModeIsEnabled):
+        return offline("This")
+    status = _status(error)
+    if status == 429:
+        wait = _headers(error).get("retry-after", "")
+        then = f"{wait} s" if wait.isdigit() else "some minutes"
+        return HubError(f"{endpoint()} limits how often it is asked. Try again in {then}.")
+    if status is not None:
+        return HubError(f"{endpoint()} answers {status} ({said(error)}). Try again later; see status.huggingface.co")
+    if is_timeout(error):
+        return HubError(
+            f"{endpoint()} does not answer in time. Check the network, HF_ENDPOINT and proxies; try again later."
+        )
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return HubError(
+            f"{endpoint()} shows a certificate that is not trusted here. Give the file of your authority in "
+            "SSL_CERT_FILE or REQUESTS_CA_BUNDLE."
+        )
+    return HubError(
+        f"{endpoint()} cannot be reached ({said(error)}). Check the network, HF_ENDPOINT and proxies; try again later."
+    )
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Whether an exception says that no answer came in time."""
+    return isinstance(error, TooLate) or "timeout" in type(error).__name__.lower() or "timed out" in str(error)
+
+
+def offline(what: str) -> HubError:
+    """The error for what would need the network while it is switched off."""
+    return HubError(f"{what} needs the Hub, and HF_HUB_OFFLINE switches the network off. Unset it, or give a folder.")
+
+
+def without_secrets(text: str) -> str:
+    """A text for people, without tokens and passwords that it may hold."""
+    return _SECRET.sub("…", text)
+
+
+def said(error: BaseException) -> str:
+    """What an exception says, as one short line without anything secret."""
+    server = getattr(error, "server_message", None)
+    text = " ".join(str(server).split()) if server else one_line(error)
+    text = without_secrets(text)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _status(error: BaseException) -> int | None:
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _headers(error: BaseException) -> Any:
+    return getattr(getattr(error, "response", None), "headers", {})
