@@ -1,0 +1,334 @@
+"""The HTTP of the local double of the Hub: two origins, a log of what they are sent, and faults on demand."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from typing import Any, Literal
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from double_repos import Huge, Refused
+
+CHUNK = 2**16
+_HARMLESS = re.compile(r"/api/validate-yaml|/api/models/[^/]+/[^/]+/(preupload|paths-info)/")
+
+
+@dataclass(eq=False)
+class Request:
+    """A request as it came, and how it was answered."""
+
+    origin: Literal["hub", "storage"]
+    method: str
+    path: str
+    """Decoded, without the query."""
+    query: dict[str, list[str]]
+    headers: dict[str, str]
+    """With names in lower case."""
+    body: bytes = b""
+    status: int | None = None
+    """None where no answer was sent."""
+    file: str | None = None
+    """The file of a repository whose content the answer holds."""
+    raw: str = ""
+    """The path as it came, percent-encoded."""
+    asked: str = ""
+    """The query as it came."""
+
+    @property
+    def token(self) -> str | None:
+        """The token that came along; None without an Authorization header."""
+        given = self.headers.get("authorization")
+        return None if given is None else given.removeprefix("Bearer ")
+
+    @property
+    def writes(self) -> bool:
+        """Whether it asks for a change: validating a card or asking how to upload does not."""
+        return self.method not in ("GET", "HEAD") and not _HARMLESS.match(self.path)
+
+    def json(self) -> Any:
+        return json.loads(self.body or b"{}")
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} -> {self.status}"
+
+    __repr__ = __str__
+
+
+@dataclass
+class Answer:
+    """An answer to send; a value that is not bytes is sent as JSON."""
+
+    body: Any = b""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.body, (bytes, Huge)):
+            self.body = json.dumps(self.body).encode()
+            self.headers = {"Content-Type": "application/json; charset=utf-8", **self.headers}
+
+
+@dataclass(frozen=True)
+class Status:
+    """Answer with this status instead of doing the work."""
+
+    status: int
+    retry_after: int | None = None
+    message: str = "The double was asked to fail."
+    code: str = ""
+    """X-Error-Code, such as RepoNotFound, GatedRepo, RevisionNotFound or EntryNotFound."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Take or send half of the body, then break the connection: by a reset, or as a server does that was stopped."""
+
+    reset: bool = True
+
+
+@dataclass(frozen=True)
+class Corrupt:
+    """Flip a bit in the middle of the body; length and headers stay as they are."""
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Send the body at so many bytes a second."""
+
+    rate: float
+
+
+@dataclass(frozen=True)
+class Silent:
+    """Accept, and answer nothing until the double is closed."""
+
+
+@dataclass(frozen=True)
+class LostAnswer:
+    """Do the work, then close the connection without an answer."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """Call this before the work is done, for instance to put a commit of somebody else there."""
+
+    action: Callable[[], object]
+
+
+Fault = Status | Cut | Corrupt | Slow | Silent | LostAnswer | Before
+_OF_CONTENT = (Corrupt, Slow)
+
+
+@dataclass(eq=False)
+class Trigger:
+    """When a fault happens: to requests that match, and how many times more (None: always)."""
+
+    how: Fault
+    method: str | None
+    path: re.Pattern[str]
+    times: int | None
+    happened: int = 0
+
+    def matches(self, request: Request) -> bool:
+        wanted = self.method in (None, request.method) and self.times != 0
+        return wanted and bool(self.path.search(request.path))
+
+
+class Origin(ThreadingHTTPServer):
+    """One of the two origins: accepts connections on a free port of this machine until it is closed."""
+
+    daemon_threads = True
+
+    def __init__(
+        self, name: Literal["hub", "storage"], answer: Callable[[Request], Answer], log: list[Request]
+    ) -> None:
+        self.name, self.answer, self.log = name, answer, log
+        self.faults: list[Trigger] = []
+        self.closing = threading.Event()
+        self.lock = threading.Lock()
+        self.connections: dict[socket.socket, threading.Thread] = {}
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.acceptor = threading.Thread(target=self._accept, name=f"double {name}", daemon=True)
+        self.acceptor.start()
+
+    def server_bind(self) -> None:
+        TCPServer.server_bind(self)  # that of HTTPServer asks the DNS for this machine's name
+
+    def _accept(self) -> None:
+        while not self.closing.is_set():
+            self.handle_request()
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        with self.lock:
+            self.connections[request] = threading.current_thread()
+            if self.closing.is_set():
+                request.close()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self.lock:
+                self.connections.pop(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no error; anything else is a mistake of the double, and is printed."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+    def take_fault(self, request: Request, of_content: bool) -> Fault | None:
+        """The fault that is to happen to this request now, if any; it is counted."""
+        with self.lock:
+            for trigger in self.faults:
+                at_content = isinstance(trigger.how, _OF_CONTENT) or (
+                    isinstance(trigger.how, Cut) and request.method not in ("PUT", "POST")
+                )
+                if at_content == of_content and trigger.matches(request):
+                    trigger.happened += 1
+                    if trigger.times is not None:
+                        trigger.times -= 1
+                    return trigger.how
+        return None
+
+    def close(self) -> None:
+        """End every connection, wait for the threads that served them, and free the port."""
+        self.closing.set()
+        with contextlib.suppress(OSError):
+            socket.create_connection(self.server_address[:2], timeout=1).close()  # wakes the thread that accepts
+        self.acceptor.join(5)
+        with self.lock:
+            open_now = dict(self.connections)
+        for connection in open_now:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in open_now.values():
+            thread.join(5)
+        self.server_close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Reads a request, has it answered by its origin, and lets faults happen."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # headers and body leave together
+    server: Origin
+
+    def do(self) -> None:
+        parts = urlsplit(self.path)
+        request = Request(
+            self.server.name,
+            self.command,
+            unquote(parts.path),
+            parse_qs(parts.query, keep_blank_values=True),
+            {name.lower(): value for name, value in self.headers.items()},
+            raw=parts.path,
+            asked=parts.query,
+        )
+        self.server.log.append(request)
+        fault = self.server.take_fault(request, of_content=False)
+        if isinstance(fault, Silent):
+            self.server.closing.wait()
+            return self.drop()
+        length = int(self.headers.get("Content-Length") or 0)
+        if isinstance(fault, Cut):
+            self.rfile.read(length // 2)
+            return self.drop(fault.reset)
+        request.body = self.read_chunks() if self.headers.get("Transfer-Encoding") == "chunked" else self.read(length)
+        if isinstance(fault, Before):
+            fault.action()
+        try:
+            if isinstance(fault, Status):
+                raise Refused(fault.status, fault.message, fault.code)
+            answer = self.server.answer(request)
+        except Refused as refused:
+            answer = error(refused)
+            if isinstance(fault, Status) and fault.retry_after is not None:
+                answer.headers["Retry-After"] = str(fault.retry_after)
+        if isinstance(fault, LostAnswer):
+            return self.drop()
+        self.send(request, answer)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do
+
+    def read(self, length: int) -> bytes:
+        """So many bytes. Raises :class:`ConnectionError` where the client has gone before it sent them."""
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionError("the client has gone")
+        return body
+
+    def read_chunks(self) -> bytes:
+        """A body that comes in chunks, since the client did not know its length."""
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0] or b"0", 16):
+            body += self.read(size)
+            self.read(2)
+        self.read(2)
+        return body
+
+    def send(self, request: Request, answer: Answer) -> None:
+        content, length = answer.body, len(answer.body)
+        holds_content = self.command != "HEAD" and answer.status in (200, 206) and length > 0
+        fault = self.server.take_fault(request, of_content=True) if holds_content else None
+        request.status = answer.status
+        if not holds_content:
+            request.file = None
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if "Content-Length" not in answer.headers:
+            self.send_header("Content-Length", str(length))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if isinstance(fault, Corrupt):
+            middle = length // 2
+            content = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        if isinstance(fault, Cut):
+            request.file = None
+            self.wfile.write(content[: length // 2])
+            self.wfile.flush()
+            return self.drop(fault.reset)
+        if isinstance(fault, Slow):
+            return self.trickle(content, fault.rate)
+        for start in range(0, length, CHUNK):
+            self.wfile.write(content[start : start + CHUNK])
+
+    def trickle(self, content: bytes | Huge, rate: float) -> None:
+        step = max(1, int(rate / 20))
+        began = time.monotonic()
+        for start in range(0, len(content), step):
+            self.wfile.write(content[start : start + step])
+            self.wfile.flush()
+            if self.server.closing.wait(max(0, began + (start + step) / rate - time.monotonic())):
+                return self.drop()
+
+    def drop(self, reset: bool = False) -> None:
+        """Close the connection, with a reset if asked."""
+        self.close_connection = True
+        if reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            for end in (self.rfile, self.wfile, self.connection):
+                end.close()
+            self.wfile = io.BytesIO()  # the base class flushes it once more
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing on stderr: the log is in ``Double.requests``."""
+
+
+def error(refused: Refused) -> Answer:
+    """The answer of the Hub to what it refuses: the reason in headers, and again in the body."""
+    headers = {"X-Error-Message": refused.message.replace("\n", " "), **refused.headers}
+    if refused.code:
+        headers["X-Error-Code"] = refused.code
+    return Answer({"error": refused.message, **refused.more}, refused.status, headers)
