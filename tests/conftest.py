@@ -199,7 +199,13 @@ sys.meta_path.insert(0, Block())
 """
 
 
-def python(code: str, *arguments: str | Path, block: Sequence[str] = (), cwd: Path | None = None) -> str:
+def python(
+    code: str,
+    *arguments: str | Path,
+    block: Sequence[str] = (),
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> str:
     """Run code in a fresh Python in which the packages in `block` cannot be imported; return what it printed."""
     prelude = BLOCK.format(names=set(block))
     done = subprocess.run(
@@ -208,6 +214,7 @@ def python(code: str, *arguments: str | Path, block: Sequence[str] = (), cwd: Pa
         text=True,
         timeout=120,
         cwd=cwd,
+        env=env,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -245,10 +252,10 @@ def refused(zoo_call: Command, tmp_path: Path) -> Refused:
 
 
 @contextlib.contextmanager
-def raises(kind: type[ZooError], *words: object) -> Iterator[None]:
+def raises(kind: type[ZooError], *words: object) -> Iterator[pytest.ExceptionInfo[ZooError]]:
     """The block raises exactly this kind of error, in one line that has these words."""
     with pytest.raises(kind) as caught:
-        yield
+        yield caught
     assert type(caught.value) is kind
     assert len(str(caught.value).splitlines()) == 1
     for word in words:

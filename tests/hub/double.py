@@ -199,6 +199,12 @@ class Double:
         with self.lock:
             self.state.rename(self._repo(old).name, new)
 
+    def spoil(self, name: str, path: str, content: bytes) -> None:
+        """Let the storage have other bytes of a large file than those that were uploaded, of another length even."""
+        with self.lock:
+            repo = self._repo(name)
+            repo.objects[repo.head.files[path].sha256] = content
+
     def remove(self, name: str) -> None:
         """Delete a repository."""
         with self.lock:
@@ -305,7 +311,6 @@ def settings(hub: Double, home: Path) -> dict[str, str]:
         "XDG_CACHE_HOME": str(home / "cache"),
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "NO_PROXY": "*",
         "no_proxy": "*",
     }

@@ -72,7 +72,7 @@ def stored(state: State, request: Request) -> Answer:
 
 def preupload(state: State, request: Request, name: str, revision: str) -> Answer:
     """How each file is to be uploaded, and the hash of what is there already."""
-    repo = writable(state, request, name)
+    repo = writable(state, request, name, pull=request.query.get("create_pr") == ["1"])
     commit = repo.resolve(revision)
     answers = []
     for file in request.json()["files"]:
@@ -86,7 +86,7 @@ def preupload(state: State, request: Request, name: str, revision: str) -> Answe
 
 def batch(state: State, request: Request, name: str) -> Answer:
     """Where to upload large files: nowhere for those that are there."""
-    repo = writable(state, request, name)
+    repo = writable(state, request, name, pull=True)
     objects = []
     for wanted in request.json()["objects"]:
         actions = {
@@ -98,7 +98,7 @@ def batch(state: State, request: Request, name: str) -> Answer:
 
 
 def verify(state: State, request: Request, name: str) -> Answer:
-    repo, wanted = writable(state, request, name), request.json()
+    repo, wanted = writable(state, request, name, pull=True), request.json()
     if len(repo.objects.get(wanted["oid"], b"")) != wanted["size"]:
         raise Refused(404, "The large file was not uploaded whole.")
     return Answer({})

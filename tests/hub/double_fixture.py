@@ -8,6 +8,7 @@ milliseconds; a test that needs a process of its own uses :func:`double.env` ins
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
     """A double that ``huggingface_hub`` of this process uses, with an empty HF_HOME in ``tmp_path`` and no token."""
     from huggingface_hub import close_session, constants, hf_api
 
+    # The client uploads large files in a way that httpx calls deprecated. pytest forgets the filter after the test.
+    warnings.filterwarnings("ignore", "Use 'content=", DeprecationWarning)
     for name in set(os.environ) - set(without_settings(os.environ)):
         monkeypatch.delenv(name)
     with Double() as double:
@@ -40,7 +43,6 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
             "HF_HUB_OFFLINE": False,
             "HF_HUB_DISABLE_XET": True,
             "HF_HUB_DISABLE_TELEMETRY": True,
-            "HF_HUB_DISABLE_PROGRESS_BARS": True,
         }.items():
             assert hasattr(constants, name), f"huggingface_hub has no {name} now"
             monkeypatch.setattr(constants, name, value)

@@ -243,8 +243,7 @@ class Handler(BaseHTTPRequestHandler):
         if isinstance(fault, Cut):
             self.rfile.read(length // 2)
             return self.drop(fault.reset)
-        request.body = self.read_chunks() if "chunked" in self.headers.get("Transfer-Encoding", "") else b""
-        request.body += self.rfile.read(length)
+        request.body = self.read_chunks() if self.headers.get("Transfer-Encoding") == "chunked" else self.read(length)
         if isinstance(fault, Before):
             fault.action()
         try:
@@ -261,13 +260,20 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do
 
+    def read(self, length: int) -> bytes:
+        """So many bytes. Raises :class:`ConnectionError` where the client has gone before it sent them."""
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionError("the client has gone")
+        return body
+
     def read_chunks(self) -> bytes:
         """A body that comes in chunks, since the client did not know its length."""
         body = b""
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            body += self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
+        while size := int(self.rfile.readline().split(b";")[0] or b"0", 16):
+            body += self.read(size)
+            self.read(2)
+        self.read(2)
         return body
 
     def send(self, request: Request, answer: Answer) -> None:

@@ -28,8 +28,9 @@ def create(state: State, request: Request) -> Answer:
 
 
 def delete(state: State, request: Request) -> Answer:
-    given = request.json()
-    del state.repos[writable(state, request, f"{given['organization']}/{given['name']}").name]
+    given, token = request.json(), state.token(request)
+    namespace = given.get("organization") or (token.user if token else "")
+    del state.repos[writable(state, request, f"{namespace}/{given['name']}").name]
     return Answer({})
 
 

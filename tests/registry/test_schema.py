@@ -55,7 +55,11 @@ def test_what_is_wrong_is_told_with_its_path(damage: Callable[[dict[str, Any]], 
 
 def test_room_for_other_places() -> None:
     content = copy.deepcopy(REGISTRY)
-    content["releases"][NAME] |= {"hub": {"repository": "zoo/digits", "revision": "0" * 40}, "mirror": "https://a.b/c"}
+    hub = {"repository": "zoo/digits", "revision": "0" * 40}
+    content["releases"][NAME] |= {"hub": hub, "mirror": "https://a.b/c"}
+    content[schema.INDEX] = schema.index_of(content)
+    model, recipe = registry.split(NAME)
+    assert content[schema.INDEX][model]["released"][recipe]["hub"] == hub  # loading by name needs it
     assert schema.problem_of(content) == ""
 
 

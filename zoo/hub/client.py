@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo._version import __version__
-from zoo.core.errors import HubError, NotFoundError
+from zoo.core.errors import HubError
 from zoo.hub import reasons
 from zoo.hub.deadline import TooLate, in_time
 from zoo.hub.source import HubSource
@@ -112,9 +112,7 @@ def _explain_transfer(error: Exception, source: HubSource, name: str) -> Excepti
         return reasons.offline(f"Downloading {name} of {source}")
     if isinstance(error, hub.LocalEntryNotFoundError) and error.__cause__ is not None:
         error = error.__cause__ if isinstance(error.__cause__, Exception) else error
-    if isinstance(error, hub.EntryNotFoundError) and not isinstance(error, hub.LocalEntryNotFoundError):
-        return NotFoundError(f"{source} has no file {name}, which its manifest names. Ask its publisher.")
-    found = reasons.explain(error, source)
+    found = reasons.explain(error, source, name)
     if isinstance(found, HubError) and not isinstance(error, hub.HfHubHTTPError) and not reasons.is_timeout(error):
         return CutError(f"{source}: the download of {name} broke off ({reasons.said(error)}). Try again.")
     return found

@@ -25,8 +25,8 @@ NOT_IN_TIME = "does not answer in time"
 class Origin(Protocol):
     """A place that has the files of one release."""
 
-    def sizes(self, names: Sequence[str]) -> dict[str, int]:
-        """The bytes of files, of those about which the place says it beforehand."""
+    def sizes(self, names: Sequence[str]) -> dict[str, int] | None:
+        """The bytes of those files that are there, or None if the place does not say it beforehand."""
 
     def fetch(self, name: str, folder: Path, most: int, afresh: bool) -> None:
         """Download a file into a folder: of `most` bytes at most, from the start if `afresh`. It is not checked."""
@@ -42,7 +42,7 @@ class HubFiles:
     def __str__(self) -> str:
         return str(self._source)
 
-    def sizes(self, names: Sequence[str]) -> dict[str, int]:
+    def sizes(self, names: Sequence[str]) -> dict[str, int] | None:
         if missing := [name for name in names if name not in self._sizes]:
             self._sizes |= client.sizes(self._source, missing)
         return {name: self._sizes[name] for name in names if name in self._sizes}
@@ -68,8 +68,8 @@ class Mirror:
     def __str__(self) -> str:
         return f"the mirror {reasons.without_secrets(self._base)}"
 
-    def sizes(self, names: Sequence[str]) -> dict[str, int]:
-        return {}
+    def sizes(self, names: Sequence[str]) -> dict[str, int] | None:
+        return None
 
     def fetch(self, name: str, folder: Path, most: int, afresh: bool) -> None:
         request = Request(self._base + name, headers={"User-Agent": "genzoo"})

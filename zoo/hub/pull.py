@@ -141,7 +141,7 @@ def _into_cache(origin: Origin, sha256: str | None) -> Release:
     releases = cache.folder() / "releases"
     cache.sweep()
     with _scratch(releases) as scratch:
-        _fetch(origin, MANIFEST, scratch, sha256=sha256, size=origin.sizes([MANIFEST]).get(MANIFEST), most=LARGEST)
+        _fetch_manifest(origin, scratch, sha256)
         found = files.sha256(scratch / MANIFEST)
         with cache.locked(found):
             held = cache.held(found)
@@ -156,15 +156,29 @@ def _into_cache(origin: Origin, sha256: str | None) -> Release:
     return read(place)
 
 
+def _fetch_manifest(origin: Origin, folder: Path, sha256: str | None) -> None:
+    """Download the manifest and check it against a hash, or else by its own seal."""
+    size = (origin.sizes([MANIFEST]) or {}).get(MANIFEST)
+    _fetch(origin, MANIFEST, folder, sha256=sha256, size=size, most=LARGEST)
+    try:
+        read(folder)
+    except ReleaseError:
+        if sha256 is None:
+            _fetch(origin, MANIFEST, folder, sha256=None, size=size, most=LARGEST, afresh=True)
+    try:
+        read(folder)
+    except ReleaseError as error:
+        raise ReleaseError(str(error).replace(f"{folder / MANIFEST}", f"{origin}: {MANIFEST}")) from error
+
+
 def _fill(origin: Origin, folder: Path) -> None:
     """Download what the manifest in a folder names, and check it."""
-    try:
-        release = read(folder)
-    except ReleaseError as error:
-        raise ReleaseError(str(error).replace(str(folder), str(origin))) from error
+    release = read(folder)
     sizes, total = release.sizes, sum(release.sizes.values())
-    if len(sizes) > MOST_FILES or any(size < 0 for size in sizes.values()):
+    if len(sizes) > MOST_FILES:
         raise ReleaseError(f"{origin} names {len(sizes):,} files; a release has at most {MOST_FILES:,}.")
+    if negative := next((name for name, size in sizes.items() if size < 0), None):
+        raise ReleaseError(f"{origin}: {negative} is of {sizes[negative]} bytes by its manifest. Ask its publisher.")
     free = shutil.disk_usage(folder).free
     if total > free:
         raise HubError(
@@ -172,22 +186,31 @@ def _fill(origin: Origin, folder: Path) -> None:
             "another folder with ZOO_CACHE_DIR."
         )
     there = origin.sizes(list(sizes))
-    for name, size in sizes.items():
-        if there.get(name, size) != size:
+    for name, size in sizes.items() if there is not None else ():
+        has = f"has {there[name]:,} bytes" if name in there else "is not there"
+        if there.get(name) != size:
             raise ReleaseError(
-                f"{origin}: {name} has {there[name]:,} bytes, and its manifest says {size:,}. Nothing was kept. "
-                "Ask its publisher."
+                f"{origin}: {name} {has}, and its manifest says {size:,} bytes. Nothing was kept. Ask its publisher."
             )
     for name, size in sizes.items():
         _fetch(origin, name, folder, sha256=release.files[name], size=size, most=size)
     shutil.rmtree(folder / ".cache", ignore_errors=True)
 
 
-def _fetch(origin: Origin, name: str, folder: Path, *, sha256: str | None, size: int | None, most: int) -> None:
+def _fetch(
+    origin: Origin,
+    name: str,
+    folder: Path,
+    *,
+    sha256: str | None,
+    size: int | None,
+    most: int,
+    afresh: bool = False,
+) -> None:
     """Download a file and check it; what is wrong or was cut is downloaded once more."""
     if size is not None and size > most:
         raise ReleaseError(f"{origin}: {name} has {size:,} bytes, and at most {most:,} are allowed. Nothing was kept.")
-    found, afresh = "", False
+    found = ""
     for attempt in (1, 2):
         try:
             origin.fetch(name, folder, most, afresh)
