@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from zoo.codec import SUFFIX
-from zoo.contract.generation import generation_from_json
-from zoo.contract.generation_plan import Plan
 from zoo.contract.metric import cells, format_loss, format_protocol, from_json
-from zoo.contract.spec_json import sample_from_json, spec_from_json
+from zoo.contract.spec_json import spec_from_json
+from zoo.hub.card import metadata, plan_of, written
 from zoo.media import kinds, table
-from zoo.release import QUANTIZED, ReleasedTask
+from zoo.release import QUANTIZED
 from zoo.runtime.describe import example_of_given
 
 
@@ -27,13 +26,8 @@ def model_card(manifest: Mapping[str, Any], folder: Path) -> str:
     kind = kinds.of_sample(x)
     is_text = kind.display_shape(x) is None
     generates = manifest["generation"] is not None
-    given, options = example_of_given(_plan(manifest))
+    given, options = example_of_given(plan_of(manifest))
     sections = [
-        "---",
-        "library_name: genzoo",
-        f"tags: [zoo, onnx{f', {kind.tag}' if generates else ''}]",
-        "---",
-        "",
         f"# {name}",
         "",
         f"{card['summary']} ({card['citation']}, <{card['paper']}>)",
@@ -97,7 +91,7 @@ def model_card(manifest: Mapping[str, Any], folder: Path) -> str:
         _proof(manifest),
         "",
     ]
-    return "\n".join(sections)
+    return written(metadata(manifest), "\n".join(sections))
 
 
 def _proof(manifest: Mapping[str, Any]) -> str:
@@ -138,16 +132,3 @@ def _sides(specs: Mapping[str, Any]) -> str:
 
 def _spec(spec: Any) -> Any:
     return spec_from_json(spec, "manifest.json")
-
-
-def _plan(manifest: Mapping[str, Any]) -> Plan | None:
-    if manifest["generation"] is None:
-        return None
-    tasks = {
-        name: ReleasedTask(
-            "", *({key: _spec(spec) for key, spec in entry[side].items()} for side in ("inputs", "outputs"))
-        )
-        for name, entry in manifest["tasks"].items()
-    }
-    where = "manifest.json"
-    return Plan(generation_from_json(manifest["generation"], where), tasks, sample_from_json(manifest["sample"], where))

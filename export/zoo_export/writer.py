@@ -21,6 +21,7 @@ from zoo.contract.specs import Sample
 from zoo.core import files
 from zoo.core.errors import ExportError, ParityError, unusable
 from zoo.evaluation import Measurement, measurements_file
+from zoo.hub import licences
 from zoo.media import grid as grids
 from zoo.media import kinds
 from zoo.modules import build, recorded, remove_parametrizations
@@ -212,6 +213,12 @@ def _samples(metric: OwnMetric, available: int) -> str:
     return f"{count} generated samples (seed 0), {count}" if isinstance(metric, SetMetric) else count
 
 
+def _licence(distribution: str) -> dict[str, str]:
+    """The licence of the weights, which is that of the distribution of their model, where that declares one."""
+    found = licences.of_distribution(distribution)
+    return {} if found == licences.UNKNOWN else {"licence": found}
+
+
 def _manifest(
     run: Path, about: Mapping[str, Any], model: Model, tasks: Mapping[str, Task], held: checkpoints.Checkpoint
 ) -> dict[str, Any]:
@@ -221,6 +228,7 @@ def _manifest(
         "name": about["name"],
         "card": dataclasses.asdict(model.card),
         "plugin": about["plugin"],
+        **_licence(about["plugin"]["distribution"]),
         "recipe": _recipe(about),
         "sample": about["sample"],
         "tasks": declared(tasks),

@@ -26,6 +26,7 @@ COMMANDS = {
     "traverse": ("zoo.cli.latent", "Vary one latent dimension and write the samples."),
     "inpaint": ("zoo.cli.latent", "Fill in the missing part of an image or an audio clip."),
     "verify": ("zoo.cli.verify", "Check a release: hashes, graphs and samples."),
+    "publish": ("zoo.cli.publish", "Publish a release on the Hugging Face Hub."),
     "pull": ("zoo.cli.pull", "Download a release from the Hugging Face Hub."),
     "cache": ("zoo.cli.cache", "Show and remove downloaded releases."),
     "data": ("zoo.cli.data", "List, download and inspect data sets."),

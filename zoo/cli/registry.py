@@ -26,7 +26,7 @@ def build_command(distribution: str | None, output: Path | None, check: bool) ->
     """Write registry.yaml from the installed code and the released weights."""
     from zoo.pipeline import registry_build
 
-    path, stale = registry_build.write(distribution or _project_here(), output, check)
+    path, stale = registry_build.write(distribution or project_here(), output, check)
     if check and stale:
         click.echo(f"{path} is stale. Run: zoo registry build", err=True)
         click.get_current_context().exit(1)
@@ -51,7 +51,7 @@ def refresh_command(ctx: click.Context, names: tuple[str, ...], distribution: st
     from zoo.pipeline import registry_build
     from zoo_export import check_installed
 
-    distribution = distribution or _project_here()
+    distribution = distribution or project_here()
     check_installed("Exporting graphs")
     from zoo_export.refresh import refresh
 
@@ -83,7 +83,7 @@ def release_command(source: str, checkpoint: str | None, force: bool) -> None:
     click.echo(f"{folder} and {path} written. Commit both. Next:  zoo verify {folder.name}")
 
 
-def _project_here() -> str:
+def project_here() -> str:
     """Return the project name in ./pyproject.toml."""
     import tomllib
 

@@ -89,6 +89,45 @@ class Progress:
             print(text, file=sys.stderr, flush=True)
 
 
+class Uploads:
+    """A context manager that shows uploads: one bar for all of them on a terminal, elsewhere a line for each."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._bar: Progress | None = None
+        self._seen: set[str] = set()
+
+    def __enter__(self) -> Uploads:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(kind, error, trace)
+            self._bar = None
+
+    def move(self, done: int, total: int | None, name: str) -> None:
+        """Report the bytes done of all files, and the name of the file that is sent."""
+        if self._quiet or not total:
+            return
+        if not sys.stderr.isatty():
+            if name not in self._seen:
+                print(f"Uploading {name} …", file=sys.stderr, flush=True)
+        elif self._bar is None:
+            self._bar = Progress("Uploading", -(-total // 1000), unit="kB").__enter__()
+        if self._bar is not None:
+            self._bar.move(-(-done // 1000), done // 1000)
+        self._seen.add(name)
+
+    def say(self, text: str) -> None:
+        """Print a line, above the bar if there is one."""
+        if self._bar is not None:
+            self._bar.say(text)
+        elif not self._quiet:
+            print(text, file=sys.stderr, flush=True)
+
+
 def downloads(quiet: bool) -> Callable[[int, int | None, str], None]:
     """Return a progress callback for downloads: a counter on a terminal, one line for each file elsewhere."""
     seen: set[str] = set()

@@ -13,7 +13,7 @@ from zoo.core.progress import duration
 from zoo.gallery import given, media, speed
 from zoo.gallery.media import Back, Samples, Tests
 from zoo.gallery.speed import Speed
-from zoo.pipeline.registry_build import licence
+from zoo.hub import licences
 from zoo.release import Release
 from zoo.runtime.describe import FILES, example_of_given
 from zoo.sampling import latent
@@ -75,7 +75,7 @@ class Entry:
         plugin = self.release.manifest["plugin"]
         facts = {
             "Data": f"{self.data}, licence: {self.data_source[1]}",
-            "Weights": f"{self.bytes / 1e6:.2f} MB with graphs, licence: {licence(plugin['distribution'])}",
+            "Weights": f"{self.bytes / 1e6:.2f} MB with graphs, licence: {licences.of_manifest(self.release.manifest)}",
             "Training": self._training(),
             "Speed": f"{self.speed.words}: {self.speed.milliseconds:.3g} ms",
             "Tasks": ", ".join(self.verbs),

@@ -81,9 +81,7 @@ def unreachable(error: BaseException) -> ZooError:
         return offline("This")
     status = _status(error)
     if status == 429:
-        wait = _headers(error).get("retry-after", "")
-        then = f"{wait} s" if wait.isdigit() else "some minutes"
-        return HubError(f"{endpoint()} limits how often it is asked. Try again in {then}.")
+        return limited(_headers(error).get("retry-after", ""))
     if status is not None:
         return HubError(f"{endpoint()} answers {status} ({said(error)}). Try again later; see status.huggingface.co")
     if is_timeout(error):
@@ -98,6 +96,12 @@ def unreachable(error: BaseException) -> ZooError:
     return HubError(
         f"{endpoint()} cannot be reached ({said(error)}). Check the network, HF_ENDPOINT and proxies; try again later."
     )
+
+
+def limited(wait: str) -> HubError:
+    """The error for a Hub that answers 429; `wait` is the seconds that it asks for, if it says so."""
+    then = f"{wait} s" if wait.isdigit() else "some minutes"
+    return HubError(f"{endpoint()} limits how often it is asked. Try again in {then}.")
 
 
 def is_timeout(error: BaseException) -> bool:

@@ -19,6 +19,7 @@ from zoo.core import files
 from zoo.core.errors import NotFoundError, PluginError, one_line, suggest
 from zoo.data import changed, load
 from zoo.data.loading import form
+from zoo.hub import licences
 from zoo.hub.resolve import RECIPE, find, is_path
 from zoo.pipeline import tables
 from zoo.plugin import DataSet, KnownFile, Model, Recipe
@@ -190,7 +191,7 @@ def described(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The description of released weights in a registry, from their manifest."""
     made, parity = manifest["provenance"], manifest["parity"]
     return {
-        "licence": licence(manifest["plugin"]["distribution"]),
+        "licence": licences.of_manifest(manifest),
         "data": {key: made["data"][key] for key in ("name", "licence", "sha256")},
         "training": {key: made[key] for key in ("seconds", "device", "commit")}
         | {"steps": made["step"], "seed": manifest["recipe"]["seed"]},
@@ -214,17 +215,6 @@ def _measurement(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def rounded(value: float) -> float:
     return float(f"{value:.4g}")
-
-
-def licence(distribution: str) -> str:
-    """The licence of a distribution and its weights; "unknown" if it is not installed or declares none."""
-    from importlib.metadata import PackageNotFoundError, metadata
-
-    try:
-        held = dict(metadata(distribution).items())  # type: ignore[attr-defined]
-    except (PackageNotFoundError, ValueError):
-        return "unknown"
-    return str(held.get("License-Expression") or held.get("License") or "unknown")
 
 
 def write(distribution: str, path: Path | None = None, check: bool = False) -> tuple[Path, bool]:

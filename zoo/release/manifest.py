@@ -209,6 +209,8 @@ def _check_details(manifest: Mapping[str, Any], where: str) -> None:
         entry = _get(manifest, part, dict, where)
         for key in keys:
             _get(entry, key, str, f"{where}: {part}")
+    if "licence" in manifest:
+        _text(manifest["licence"], f"{where}: licence")
     for part in ("recipe", "provenance", "tied"):
         _get(manifest, part, dict, where)
     data = _get(manifest["recipe"], "data", dict, f"{where}: recipe")

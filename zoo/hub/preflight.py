@@ -1,0 +1,270 @@
+"""What must be right before a release is published. All that is wrong is found, and nothing is sent that writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zoo.core.errors import HubError, NotFoundError, SettingError, ZooError
+from zoo.hub import client, licences, reasons, repository
+from zoo.hub.deadline import TooLate, in_time
+from zoo.hub.repository import ATTRIBUTES, CONFIG, Repository
+from zoo.hub.source import MAIN, PREFIX, HubSource, check_repository, parse
+from zoo.release import CARD, MANIFEST, SIGNATURE, Release
+
+LARGEST_FILE = 50 * 10**9
+"""Bytes of a file that the Hub takes, at most."""
+
+
+class PreflightError(HubError):
+    """Something stands in the way of a publish; nothing was sent that writes."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(dict.fromkeys(problems))
+        """A line for each."""
+        super().__init__(" ".join(self.problems))
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where and how a release is to be published."""
+
+    repository: str
+    revision: str = MAIN
+    """A branch; it is made where it is missing."""
+    tag: str = ""
+    pull_request: bool = False
+    private: bool = False
+    """Whether the repository must be private: one that is made, and one that is there."""
+    message: str | None = None
+    licence: str = ""
+    """That of the weights; "" for what the manifest and the distribution say."""
+    replace_card: bool = False
+    """Whether the card replaces a text that people have edited on the Hub."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whose token is used, and what it allows."""
+
+    name: str
+    role: str
+    """``read``, ``write`` or ``fineGrained``; "" where the Hub does not say."""
+    namespaces: Mapping[str, str]
+    """The user and the user's organisations, with the role in each."""
+    creates_in: frozenset[str] | None
+    """Namespaces in which a fine-grained token may make repositories; None for other tokens."""
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """What was found where nothing stands in the way."""
+
+    there: Repository | None
+    """The repository at the head that is built upon; None where it is to be made."""
+    new_branch: bool = False
+    tags: Mapping[str, str] | None = None
+    """The commit of each tag; None if they were not looked up."""
+
+
+def account() -> Account:
+    """Who publishes. Raises :class:`HubError` without a token, or for one that the Hub refuses."""
+    if client.is_offline():
+        raise reasons.offline("Publishing")
+    if not reasons.has_token():
+        raise HubError(
+            f"No token is set, and publishing needs one that may write. Log in: {reasons.LOGIN} (or set HF_TOKEN)"
+        )
+    try:
+        found: Any = in_time(client.PATIENCE, lambda: client.api().whoami())
+    except (Exception, TooLate) as error:
+        raise reasons.explain(error, HubSource("")) from error
+    token = (found.get("auth") or {}).get("accessToken") or {}
+    name, role = str(found.get("name")), str(token.get("role", ""))
+    roles = {name: "admin", **{one["name"]: one.get("roleInOrg", "") for one in found.get("orgs") or []}}
+    scoped = (token.get("fineGrained") or {}).get("scoped") or []
+    creates = {one["entity"].get("name") for one in scoped if "repo.write" in one["permissions"]}
+    return Account(name, role, roles, frozenset(map(str, creates)) if role == "fineGrained" else None)
+
+
+def check(release: Release, target: Target, who: Account | None = None) -> Cleared:
+    """Look for all that stands in the way of publishing a release. Raises :class:`PreflightError`.
+
+    `who` is what :func:`account` gives, where it was asked before.
+    """
+    problems = [*_of_release(release, target), *_of_target(target)]
+    cleared = Cleared(None)
+    try:
+        who = who or account()
+    except ZooError as error:
+        raise PreflightError([*problems, str(error)]) from error
+    wrong_account = [*_of_account(target, who)]
+    problems += wrong_account
+    try:
+        check_repository(target.repository)
+        found = _find(target, who)
+    except ZooError as error:
+        problems.append(str(error))
+    else:
+        cleared = found
+        if not wrong_account:
+            problems += _of_access(target, who, cleared)
+        problems += _of_repository(release, target, cleared)
+    if problems:
+        raise PreflightError(problems)
+    return cleared
+
+
+def _of_release(release: Release, target: Target) -> Iterator[str]:
+    if not target.licence and licences.of_manifest(release.manifest) == licences.UNKNOWN:
+        yield (
+            f"The licence of {release.name} is not known: its manifest names none, and "
+            f"{release.manifest['plugin']['distribution']} is not installed or declares none. Give it: --licence mit"
+        )
+    for name, size in release.sizes.items():
+        if size > LARGEST_FILE:
+            yield f"{name} has {size:,} bytes, and the Hub takes files of at most {LARGEST_FILE:,}."
+    if taken := sorted({CONFIG, ATTRIBUTES, SIGNATURE} & {*release.files}):
+        yield f"{release.name} has a file {taken[0]}, which the Hub uses for something else. Export it again."
+
+
+def _of_target(target: Target) -> Iterator[str]:
+    for revision, what in ((target.revision, "--revision"), (target.tag, "--tag")):
+        source = f"{PREFIX}a/a@{revision}"
+        try:
+            fits = not revision or not parse(source).is_commit
+        except SettingError:
+            fits = False
+        if not fits:
+            yield f"{what} {revision[:80]!r} is no name for a {'tag' if what == '--tag' else 'branch'}. Choose another."
+    if target.message is not None and not target.message.strip():
+        yield "--message is empty. Say in a line what is new, or leave it out."
+    if target.pull_request and target.revision != MAIN:
+        yield "--pr opens a pull request to main, so it takes no --revision. Leave out one of them."
+    if target.pull_request and target.tag:
+        yield "--pr takes no --tag: a pull request has no commit to tag until it is merged. Leave out one of them."
+
+
+def _of_account(target: Target, who: Account) -> Iterator[str]:
+    if who.role == "read":
+        yield (
+            f"The token of {who.name} may only read. Make one that may write at "
+            f"{reasons.endpoint()}/settings/tokens, then: {reasons.LOGIN}"
+        )
+    namespace = target.repository.partition("/")[0]
+    role = _role(who, namespace)
+    if role is None and not target.pull_request:
+        yield (
+            f"{who.name} may not publish under {namespace!r}. Choose one of {', '.join(who.namespaces)}, or propose "
+            "the release to its owners: --pr"
+        )
+    elif role == "read" and not target.pull_request:
+        yield f"{who.name} may only read in {namespace}. Ask its admins for the role to write."
+
+
+def _role(who: Account, namespace: str) -> str | None:
+    return next((role for name, role in who.namespaces.items() if name.lower() == namespace.lower()), None)
+
+
+def _find(target: Target, who: Account) -> Cleared:
+    """The repository that is there. Raises :class:`NotFoundError` or :class:`HubError`."""
+    source = HubSource(target.repository, target.revision)
+    references = None
+    try:
+        if target.tag or target.revision != MAIN:
+            references = _references(target.repository)
+        new_branch = references is not None and target.revision not in references.branches
+        if new_branch and references is not None:
+            _check_new(source, references)
+            source = source.at(MAIN)
+        there = repository.look(source)
+    except ZooError:
+        raise
+    except (Exception, TooLate) as error:
+        namespace = target.repository.partition("/")[0]
+        reason = reasons.explain(error, source)
+        if _is_missing(error) and _role(who, namespace) is not None and not target.pull_request:
+            return Cleared(None, target.revision != MAIN, {})
+        if _is_missing(error) and _role(who, namespace) is not None:
+            reason = NotFoundError(f"{target.repository} does not exist, so there is nothing to propose a change to.")
+        raise reason from error
+    if there.name.lower() != target.repository.lower():
+        raise NotFoundError(f"{target.repository} was renamed, and is {there.name} now. Publish to that: --repo")
+    return Cleared(there, new_branch, references.tags if references else None)
+
+
+@dataclass(frozen=True)
+class _References:
+    branches: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
+def _references(name: str) -> _References:
+    found: Any = in_time(client.PATIENCE, lambda: client.api().list_repo_refs(name, include_pull_requests=True))
+    pulls = {one.ref: one.target_commit for one in found.pull_requests or ()}
+    return _References(
+        {one.name: one.target_commit for one in found.branches} | pulls,
+        {one.name: one.target_commit for one in found.tags},
+    )
+
+
+def _check_new(source: HubSource, references: _References) -> None:
+    if source.revision in references.tags:
+        raise SettingError(f"{source} is a tag, and commits go to a branch. Give a branch as --revision.")
+    if source.revision.startswith("refs/"):
+        raise NotFoundError(f"{source} does not exist: there is no such pull request. Give a branch as --revision.")
+
+
+def _is_missing(error: BaseException) -> bool:
+    from huggingface_hub import errors as hub
+
+    return isinstance(error, hub.RepositoryNotFoundError) and not isinstance(error, hub.GatedRepoError)
+
+
+def _of_access(target: Target, who: Account, found: Cleared) -> Iterator[str]:
+    """Whether the token may write there."""
+    namespace = target.repository.partition("/")[0]
+    if found.there is None:
+        if who.creates_in is not None and namespace not in who.creates_in:
+            yield (
+                f"The token of {who.name} may not make repositories in {namespace}. Allow it at "
+                f"{reasons.endpoint()}/settings/tokens, or make {target.repository} first."
+            )
+        return
+    if target.pull_request:
+        return
+    try:
+        in_time(client.PATIENCE, lambda: client.api().auth_check(target.repository, write=True))
+    except (Exception, TooLate) as error:
+        yield str(reasons.explain(error, HubSource(target.repository)))
+
+
+def _of_repository(release: Release, target: Target, found: Cleared) -> Iterator[str]:
+    """What of the repository does not fit."""
+    there = found.there
+    if there is None:
+        return
+    if target.private and not there.private:
+        yield (
+            f"{there.name} is public, and --private does not change that. Make it private at "
+            f"{reasons.endpoint()}/{there.name}/settings first, or leave out --private."
+        )
+    commit = (found.tags or {}).get(target.tag)
+    if commit is not None and (commit != there.commit or found.new_branch):
+        yield moved(target, commit)
+    if not there.is_ours:
+        written = {MANIFEST, CONFIG, *release.files} - {CARD, ATTRIBUTES}
+        if others := sorted(written & {*there.blobs}):
+            yield (
+                f"{there.name} has {', '.join(others)}, which no release of zoo has put there. Choose another "
+                "repository, or delete them there first."
+            )
+
+
+def moved(target: Target, commit: str) -> str:
+    """The problem of a tag that would have to move."""
+    return (
+        f"The tag {target.tag!r} of {target.repository} is at commit {commit} already, and others may have pinned it. "
+        "Choose another."
+    )

@@ -1,0 +1,111 @@
+"""Publishes a release on the Hub in one commit: exactly its files and the Hub's extras, upon the head that was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from zoo.core import files
+from zoo.hub import card, extras, preflight, reasons, session
+from zoo.hub.changes import Changes, compare
+from zoo.hub.preflight import Account, PreflightError, Target
+from zoo.hub.pull import Report
+from zoo.hub.repository import ATTRIBUTES, CONFIG, Content, Repository
+from zoo.hub.sending import Sender
+from zoo.hub.source import HubSource
+from zoo.release import CARD, MANIFEST, SIGNATURE, Release, verify
+
+
+@dataclass(frozen=True)
+class Published:
+    """A release on the Hub, or what publishing it would do."""
+
+    name: str
+    repository: str
+    changes: Changes
+    commit: str
+    """Where it is; of a dry run, the head that it would be put upon, "" in a repository that would be made."""
+    is_new: bool
+    """Whether the repository was made."""
+    is_private: bool
+    pull_request: str = ""
+    """The address of the pull request, if one was opened."""
+    tag: str = ""
+
+    @property
+    def source(self) -> str:
+        """What loads it."""
+        return str(HubSource(self.repository, self.commit))
+
+    @property
+    def address(self) -> str:
+        """Its page."""
+        return self.pull_request or f"{reasons.endpoint()}/{self.repository}"
+
+
+def publish(
+    release: Release,
+    target: Target,
+    readme: str,
+    report: Report,
+    *,
+    signature: bytes | None = None,
+    who: Account | None = None,
+    dry_run: bool = False,
+) -> Published:
+    """Publish a release; `readme` is its card, and `signature` the content of ``model.sig``, if it is signed.
+
+    The same content as in the repository makes no commit. With `dry_run` nothing is sent that writes. Raises
+    :class:`PreflightError` with all that stands in the way, :class:`ReleaseError` for files that are not as the
+    manifest says, and :class:`HubError` where the Hub cannot be reached or refuses: then the repository is as before,
+    or the error says what is not known.
+    """
+    with session.bounded():
+        cleared = preflight.check(release, target, who)
+        verify(release)
+        there = cleared.there
+        name = there.name if there else target.repository
+        private = there.private if there else target.private
+        contents, note = _contents(release, target, readme, there, signature)
+        changes = compare(contents, _left_over(release, contents, there), there)
+        commit_of_tag = (cleared.tags or {}).get(target.tag)
+        if commit_of_tag is not None and changes:
+            raise PreflightError([preflight.moved(target, commit_of_tag)])
+        if note:
+            report.say(note)
+        if there and there.problem:
+            report.say(f"{name}: {there.problem} What that release has and this one has not stays there.")
+        if dry_run:
+            commit, pull_request = there.commit if there else "", ""
+        else:
+            sender = Sender(release, target, name, report)
+            commit, pull_request, changes = sender.send(cleared, contents, changes)
+    return Published(
+        release.name, name, changes, commit, there is None, private, pull_request, "" if dry_run else target.tag
+    )
+
+
+def _contents(
+    release: Release, target: Target, readme: str, there: Repository | None, signature: bytes | None
+) -> tuple[dict[str, Content], str]:
+    """The content of every file to publish by name, and a line to say about the card if need be."""
+    folder, name = release.folder, there.name if there else target.repository
+    contents: dict[str, Content] = {file: folder / file for file in (*sorted(release.files), MANIFEST)}
+    if signature is not None:
+        contents[SIGNATURE] = signature
+    fields = card.metadata(release.manifest, licence=target.licence, repository=name, revision=target.revision)
+    text = extras.text_of(readme, name)
+    contents[CARD], note = extras.merged_card(fields, text, there, target.replace_card)
+    contents[CONFIG] = extras.config(release, files.sha256(folder / MANIFEST), text)
+    contents[ATTRIBUTES] = extras.attributes(release.files, there)
+    return contents, note
+
+
+def _left_over(release: Release, contents: Iterable[str], there: Repository | None) -> list[str]:
+    """The files that the release there has put into the repository, and this one has not."""
+    if there is None or there.release is None:
+        return []
+    old = {*there.release.files}
+    if not there.blobs[MANIFEST].holds(release.folder / MANIFEST):
+        old.add(SIGNATURE)  # it is for the other manifest
+    return sorted(old & {*there.blobs} - {*contents})

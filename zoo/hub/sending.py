@@ -1,0 +1,214 @@
+"""Sends the changes of one publish: a repository and a branch if need be, uploads, one commit, a tag.
+
+The answer to a commit may be lost. Then the head says what became of it.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from zoo.core.errors import HubError, ReleaseError
+from zoo.hub import client, extras, preflight, reasons, repository
+from zoo.hub.changes import Changes, compare
+from zoo.hub.preflight import Cleared, Target
+from zoo.hub.pull import Report
+from zoo.hub.repository import ATTRIBUTES, Content, Repository
+from zoo.hub.source import HubSource
+from zoo.release import Release
+
+LOOKS = (0.0, 1.0, 3.0)
+"""Seconds to wait before each look at the head, after a commit that was not answered."""
+
+
+class Sender:
+    """Sends the changes of one publish to the repository `name`."""
+
+    def __init__(self, release: Release, target: Target, name: str, report: Report) -> None:
+        self._release, self._target, self._name, self._report = release, target, name, report
+        self._api = client.api()
+
+    def send(self, cleared: Cleared, contents: Mapping[str, Content], changes: Changes) -> tuple[str, str, Changes]:
+        """Return the commit that has the release, the address of a pull request or "", and what was changed.
+
+        Raises :class:`HubError`, :class:`NotFoundError` and :class:`ReleaseError`.
+        """
+        there, pull_request = cleared.there, ""
+        try:
+            if there is None:
+                there = self._create()
+                contents = {**contents, ATTRIBUTES: extras.attributes(self._release.files, there)}
+                changes = compare(contents, [], there)
+            if cleared.new_branch:
+                branch = {"branch": self._target.revision, "revision": there.commit}
+                self._call("The branch could not be made", self._api.create_branch, **branch)
+            commit = there.commit
+            if changes:
+                commit, pull_request = self._commit(there, contents, changes)
+        except BaseException:
+            if cleared.there is None and there is not None:
+                self._report.say(
+                    f"{self._name} was made just now and has no release yet. Run the same command again, or delete it: "
+                    f"{reasons.endpoint()}/{self._name}/settings"
+                )
+            raise
+        if self._target.tag:
+            self._tag(commit)
+        return commit, pull_request, changes
+
+    def _create(self) -> Repository:
+        """Make the repository, and look at it."""
+        source = HubSource(self._name)
+        try:
+            self._api.create_repo(self._name, private=self._target.private, exist_ok=False)
+        except Exception as error:
+            reason = reasons.explain(error, source)
+            if _status(error) is not None:
+                raise reason from error
+            try:  # it may be the answer alone that was lost
+                return repository.look(source)
+            except Exception:
+                raise reason from error
+        try:
+            return repository.look(source)
+        except Exception as error:
+            raise reasons.explain(error, source) from error
+
+    def _commit(self, there: Repository, contents: Mapping[str, Content], changes: Changes) -> tuple[str, str]:
+        """Upload what is new, and commit it upon what was seen; return the commit and the address of a pull request."""
+        from huggingface_hub import CommitOperationDelete
+
+        target = self._target
+        options = {"revision": target.revision, "create_pr": target.pull_request, "num_threads": 1}
+        with ExitStack() as stack:
+            operations: list[Any] = self._upload(stack, contents, changes, options)
+            operations += [CommitOperationDelete(name, is_folder=False) for name in changes.deleted]
+            options |= {"commit_message": target.message or f"Publish {self._release.name}"}
+            try:
+                made = self._api.create_commit(self._name, operations, parent_commit=there.commit, **options)
+            except KeyboardInterrupt:
+                self._report.say("The commit was being sent: it may be there. Run the same command again to see.")
+                raise
+            except Exception as error:
+                return self._after(error, there, contents, changes), ""
+        return str(made.oid), made.pr_url or ""
+
+    def _upload(
+        self, stack: ExitStack, contents: Mapping[str, Content], changes: Changes, options: Mapping[str, Any]
+    ) -> list[Any]:
+        """Upload large files one after the other, so that Ctrl-C is heard at once; return all as operations.
+
+        Small ones go with the commit.
+        """
+        from huggingface_hub import CommitOperationAdd
+
+        operations, total, done = [], sum(changes.sent.values()), 0
+        for name, size in changes.sent.items():
+            file: Any = stack.enter_context(_Watched(contents[name]))
+            operation = CommitOperationAdd(path_in_repo=name, path_or_fileobj=file)
+            if self._release.files.get(name) not in (None, operation.upload_info.sha256.hex()):
+                raise ReleaseError(f"{self._release.folder / name} was changed just now. Nothing was committed.")
+            if name.endswith(extras.LARGE):
+                file.watch(lambda at, name=name, before=done: self._report.progress(before + at, total, name))
+                upload = {"additions": [operation], "free_memory": False, **options}
+                self._call(f"{name} could not be uploaded", self._api.preupload_lfs_files, **upload)
+                file.watch(None)
+            operations.append(operation)
+            done += size
+            self._report.progress(done, total, name)
+        return operations
+
+    def _after(self, error: Exception, there: Repository, contents: Mapping[str, Content], changes: Changes) -> str:
+        """Find out what became of a commit that failed or was not answered; return it if it is there after all."""
+        status = _status(error)
+        reason = self._reason(error)
+        if status is not None and 400 <= status < 500 and status != 412:
+            raise type(reason)(f"{reason} Nothing was committed.") from error
+        for wait in LOOKS[:1] if status == 412 else LOOKS:
+            time.sleep(wait)
+            try:
+                newer = self._candidates(there)
+                for commit in newer:
+                    found = repository.describe(HubSource(self._name, commit))
+                    if not compare(contents, changes.deleted, found):
+                        self._report.say(f"{reason} The commit is there all the same.")
+                        return commit
+            except Exception as again:
+                raise HubError(
+                    f"{reason} Whether the commit is there could not be found out ({reasons.said(again)}). Run the "
+                    "same command again: the same content makes no second commit."
+                ) from error
+            if newer and not self._target.pull_request:
+                raise HubError(
+                    f"Somebody else has committed to {self._name} just now: it was at {there.commit}, and is at "
+                    f"{newer[0]}. Nothing was overwritten. Look at that commit, and run the same command again."
+                ) from error
+        raise HubError(f"{reason} Nothing was committed: {self._name} is at {there.commit} as before.") from error
+
+    def _candidates(self, there: Repository) -> list[str]:
+        """The commits after the one that was seen, the newest first; for a pull request the heads of all of them."""
+        if self._target.pull_request:
+            references = self._api.list_repo_refs(self._name, include_pull_requests=True)
+            return [one.target_commit for one in reversed(references.pull_requests or [])]
+        return repository.commits_since(self._name, self._target.revision, there.commit)
+
+    def _tag(self, commit: str) -> None:
+        tag = self._target.tag
+        what = f"The release is at commit {commit}, and its tag {tag!r} could not be made"
+        self._call(what, self._api.create_tag, tag=tag, revision=commit, exist_ok=True)
+        found = self._call(what, self._api.list_repo_refs)
+        for one in found.tags:
+            if one.name == tag and one.target_commit != commit:
+                raise HubError(f"{what}. {preflight.moved(self._target, one.target_commit)}")
+
+    def _call(self, otherwise: str, call: Callable[..., Any], **arguments: Any) -> Any:
+        """Call the client; an error begins with `otherwise`."""
+        try:
+            return call(self._name, **arguments)
+        except Exception as error:
+            reason = self._reason(error)
+            raise type(reason)(f"{otherwise}. {reason}") from error
+
+    def _reason(self, error: BaseException) -> Exception:
+        while type(error) is RuntimeError and error.__cause__ is not None:  # the client wraps failed uploads so
+            error = error.__cause__
+        return reasons.explain(error, HubSource(self._name, self._target.revision))
+
+
+class _Watched(io.BufferedIOBase):
+    """The content of a file that tells how far it was read, from the start again where an upload is tried again.
+
+    The client sends a path by Xet, which has no time-outs; what it can only read goes over its own HTTP connections.
+    """
+
+    def __init__(self, content: Content) -> None:
+        self._file = open(content, "rb") if isinstance(content, Path) else io.BytesIO(content)  # noqa: SIM115
+        self._moved: Callable[[int], None] | None = None
+
+    def watch(self, moved: Callable[[int], None] | None) -> None:
+        """Call `moved` with the bytes read so far, each time."""
+        self._moved = moved
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = self._file.read(size)
+        if self._moved is not None:
+            self._moved(self._file.tell())
+        return data
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _status(error: BaseException) -> int | None:
+    return getattr(getattr(error, "response", None), "status_code", None)

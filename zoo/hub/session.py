@@ -1,0 +1,82 @@
+"""The connections of a publish: no wait on the network is endless, and the client writes nothing of its own."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from zoo.core.errors import HubError
+from zoo.hub import reasons
+
+CONNECT, SMALL, LARGE = 8.0, 15.0, 60.0
+"""Seconds to wait for a connection; for the answer to a small request; for that to an upload or a commit."""
+
+MOST_WAIT = 20
+"""Seconds that a Hub which limits requests may ask for; a longer wait is reported instead."""
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Within the block every request of the Hub's client in this process has a time-out, and its own output is off.
+
+    A request that gets no answer in time raises :class:`HubError` at once: the client would try it five times more.
+    The limits hold for requests that the client sends without any, and its hook for offline mode stays.
+    """
+    import huggingface_hub
+    from huggingface_hub.utils import _http
+    from huggingface_hub.utils import logging as hub_logging
+
+    before = getattr(_http, "_GLOBAL_CLIENT_FACTORY", _http.default_client_factory)
+
+    def limited() -> Any:
+        session: Any = before()
+        session.send = _Limited(session.send)
+        return session
+
+    logging: Any = hub_logging
+    level = logging.get_verbosity()
+    huggingface_hub.set_client_factory(limited)
+    logging.set_verbosity_error()  # it logs addresses of uploads, which are signed
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        huggingface_hub.set_client_factory(before)
+
+
+class _Limited:
+    """Sends requests as a client does, with limits."""
+
+    def __init__(self, send: Any) -> None:
+        self._send = send
+
+    def __call__(self, request: Any, **options: Any) -> Any:
+        parts = urlsplit(str(request.url))
+        long = request.method == "PUT" or "/commit/" in parts.path
+        limits = {"connect": CONNECT, "read": LARGE if long else SMALL, "write": LARGE, "pool": SMALL}
+        request.extensions = {**request.extensions, "timeout": limits}
+        try:
+            response = self._send(request, **options)
+        except Exception as error:
+            if not reasons.is_timeout(error):
+                raise
+            place = f"{parts.scheme}://{parts.netloc}"
+            raise HubError(
+                f"{place} does not answer in time. Check the network and proxies; try again later."
+            ) from error
+        if response.status_code == 429 and (wait := _wait(response.headers)) > MOST_WAIT:
+            raise reasons.limited(str(wait))
+        return response
+
+
+def _wait(headers: Any) -> int:
+    """The seconds after which a limited request may be sent again; 0 where that is not said."""
+    after = headers.get("retry-after", "").strip()
+    found = re.search(r"\bt\s*=\s*(\d{1,9})", headers.get("ratelimit", ""))
+    return int(after) if after.isdecimal() and len(after) < 10 else int(found[1]) if found else 0

@@ -1,0 +1,97 @@
+"""Publishes releases on the Hub: one, or every released weight set of a distribution. Each is verified first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from zoo import release as releases
+from zoo.core.errors import HubError, NotFoundError, ReleaseError, ZooError
+from zoo.hub import collection, preflight
+from zoo.hub.preflight import Account, PreflightError, Target
+from zoo.hub.publish import Published, publish
+from zoo.hub.pull import Report
+from zoo.hub.resolve import find
+from zoo.pipeline import registry_build
+from zoo.pipeline.verify import verify
+from zoo.release import CARD, Release
+from zoo_export.card import model_card
+
+
+def publish_one(source: str | Path, target: Target, report: Report, *, dry_run: bool = False) -> Published:
+    """Verify the release of a SOURCE and publish it. Raises :class:`ZooError`: see :func:`zoo.hub.publish.publish`."""
+    release = _verified(find(source))
+    return publish(release, target, _card(release), report, dry_run=dry_run)
+
+
+@dataclass(frozen=True)
+class All:
+    """What was published of a distribution."""
+
+    releases: list[Published]
+    collection: str
+    """The address of the collection; "" in a dry run."""
+
+
+def publish_all(distribution: str, org: str, target: Target, report: Report, *, dry_run: bool = False) -> All:
+    """Verify every released weight set of a distribution, publish it as ORG/MODEL.RECIPE, and list all in a collection.
+
+    All are looked at before the first is sent; what is the same as before makes no commit. `target` has the options.
+    Raises :class:`PreflightError` with all that stands in the way of any, and :class:`ZooError` as for one.
+    """
+    models, _ = registry_build.plugins_of(distribution)
+    folders = registry_build.release_folders(models)
+    if not folders:
+        raise NotFoundError(
+            f"{distribution} has no released weights in its package. Add some: zoo registry release RUN"
+        )
+    found = []
+    for folder in folders:
+        report.say(f"Verifying {folder.name} …")
+        found.append(_verified(folder))
+    who, problems, planned = _account(), [], []
+    for release in found:
+        own = replace(target, repository=f"{org}/{release.name}")
+        try:
+            planned.append(publish(release, own, _card(release), report, who=who, dry_run=True))
+        except PreflightError as error:
+            problems += [f"{release.name}: {problem}" for problem in error.problems]
+    if problems:
+        raise PreflightError(problems)
+    if dry_run:
+        return All(planned, "")
+    done: list[Published] = []
+    for release in found:
+        own = replace(target, repository=f"{org}/{release.name}")
+        report.say(f"Publishing {release.name} …")
+        try:
+            done.append(publish(release, own, _card(release), report, who=who))
+        except ZooError as error:
+            raise HubError(
+                f"{release.name}: {error} {len(done)} of {len(found)} are published; the same command goes on."
+            ) from error
+    names = [one.repository for one in done]
+    return All(done, collection.add(org, distribution, names, private=any(one.is_private for one in done)))
+
+
+def _account() -> Account:
+    try:
+        return preflight.account()
+    except ZooError as error:
+        raise PreflightError([str(error)]) from error
+
+
+def _verified(folder: Path) -> Release:
+    verify(folder)
+    return releases.read(folder)
+
+
+def _card(release: Release) -> str:
+    """The card in a release folder, or one that is made from the manifest."""
+    path = release.folder / CARD
+    if not path.is_file():
+        return model_card(release.manifest, release.folder)
+    try:
+        return path.read_text("utf-8")
+    except ValueError as error:
+        raise ReleaseError(f"{path} is not text in UTF-8. Write it again, or delete it: then one is made.") from error
