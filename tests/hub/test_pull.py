@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import http.server
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache as cache_of
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from double import Corrupt, Cut, Double, Huge, Silent, Status, env
+from double import Corrupt, Cut, Double, Huge, Silent, Slow, Status, env
 
 import zoo
-from conftest import TRAINING, Command, Refused, contents, patch_registry, python, raises
-from zoo import registry
-from zoo.core.errors import HubError, NotFoundError, ReleaseError, ZooError
+from conftest import TRAINING, Command, Refused, patch_registry, python, raises
+from zoo.core.errors import HubError, NotFoundError, ReleaseError, SettingError, ZooError
 from zoo.hub import cache, resolve
 from zoo.hub.client import CutError
-from zoo.hub.source import HubSource, parse
-from zoo.release import MANIFEST, WEIGHTS, seal
+from zoo.release import MANIFEST, WEIGHTS, read, seal, verify
 
 pytest_plugins = ("double_fixture",)
 
@@ -32,6 +34,7 @@ REPO = "acme/digits"
 SOURCE = f"hub:{REPO}"
 
 
+@cache_of
 def released() -> dict[str, bytes]:
     """The files of a release as its publisher uploads them."""
     folder = resolve.find("vae.digits")
@@ -61,7 +64,9 @@ def commit(hub: Double) -> str:
     return hub.put(REPO, released())
 
 
-def test_a_release_is_pulled_and_generates_the_same(hub: Double, commit: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_release_is_pulled_and_generates_the_same(
+    hub: Double, commit: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     with zoo.load(SOURCE) as model, zoo.load("vae.digits") as installed:
         assert np.array_equal(model.generate(4, seed=3), installed.generate(4, seed=3))
     assert f"{SOURCE} is commit {commit}." in capfd.readouterr().err
@@ -134,10 +139,13 @@ def test_what_is_corrupted_once_is_fetched_again(name: str, hub: Double, commit:
 def test_what_is_always_corrupted_names_both_hashes_and_keeps_nothing(hub: Double, commit: str) -> None:
     hub.fail(Corrupt(), method="GET", path=rf"{WEIGHTS}$")
     right = hashlib.sha256(released()[WEIGHTS]).hexdigest()
-    with raises(ReleaseError, f"{SOURCE}@{commit}: {WEIGHTS} is damaged or altered", right, "Nothing was kept") as found:
+    with raises(
+        ReleaseError, f"{SOURCE}@{commit}: {WEIGHTS} is damaged or altered", right, "Nothing was kept"
+    ) as found:
         resolve.find(SOURCE)
     wrong = str(found.value).partition("found ")[2][:64]
-    assert len(wrong) == 64 and wrong != right
+    assert len(wrong) == 64
+    assert wrong != right
     assert kept() == ["references/acme--digits/named"]
 
 
@@ -231,7 +239,8 @@ def test_why_a_repository_cannot_be_read(hub: Double, monkeypatch: pytest.Monkey
     anonymous = [why("acme/missing"), why("acme/private"), why("acme/gated")]
     assert "is private: no token is set" in anonymous[0]
     assert anonymous[1].replace("acme/private", "acme/missing") == anonymous[0]
-    assert "acme/gated is gated" in anonymous[2] and "then log in: hf auth login" in anonymous[2]
+    assert "acme/gated is gated" in anonymous[2]
+    assert "then log in: hf auth login" in anonymous[2]
     monkeypatch.setenv("HF_TOKEN", "hf_ana_write_0123456789")
     assert "is private and this token may not read it" in why("acme/missing")
     assert "is private and this token may not read it" in why("acme/private")
@@ -269,7 +278,9 @@ def test_a_renamed_repository_is_followed(hub: Double, commit: str) -> None:
         (Silent(), "does not answer in time"),
     ],
 )
-def test_a_hub_that_is_down(fault: object, says: str, hub: Double, commit: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_hub_that_is_down(
+    fault: object, says: str, hub: Double, commit: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     """What is not cached is told within ten seconds; what is cached is used within one."""
     trigger = hub.fail(fault)  # type: ignore[arg-type]
     began = time.monotonic()
@@ -325,7 +336,18 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, zoo
 
 @pytest.mark.parametrize(
     "source",
-    ["hub:", "hub:vae", "hub:a/b/c", "hub:../x", "hub:a/..", "hub:a/b@", "hub:a/b@../x", "hub:a/b@x y", "hub:a--b/c", "hub:-/x"],
+    [
+        "hub:",
+        "hub:vae",
+        "hub:a/b/c",
+        "hub:../x",
+        "hub:a/..",
+        "hub:a/b@",
+        "hub:a/b@../x",
+        "hub:a/b@x y",
+        "hub:a--b/c",
+        "hub:-/x",
+    ],
 )
 def test_what_names_no_repository(source: str, refused: Refused) -> None:
     refused("pull", source, says=(repr(source), "Write"))
@@ -333,3 +355,235 @@ def test_what_names_no_repository(source: str, refused: Refused) -> None:
 
 def test_zoo_pull_takes_no_path(refused: Refused) -> None:
     refused("pull", "./runs", says=("'./runs' is a path", "hub:ORG/NAME or a released name"))
+
+
+PULL = "import sys, zoo.hub.resolve as r; print(r.fetched(sys.argv[1], quiet=True))"
+
+
+def start(hub: Double, home: Path, source: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PULL, source],
+        env=env(hub, home=home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_four_processes_download_once_though_one_is_killed(hub: Double, commit: str, tmp_path: Path) -> None:
+    slow = hub.fail(Slow(2**17), method="GET", path=rf"{WEIGHTS}$", times=1)
+    first = start(hub, tmp_path, SOURCE)
+    while not slow.happened:  # it holds the lock now
+        time.sleep(0.01)
+        assert first.poll() is None
+    others = [start(hub, tmp_path, SOURCE) for _ in range(3)]
+    while len([one for one in hub.requests if one.method == "HEAD" and one.path.endswith(MANIFEST)]) < 8:
+        time.sleep(0.01)
+    first.kill()
+    first.communicate()
+    folders = set()
+    for one in others:
+        printed, error = one.communicate(timeout=60)
+        assert one.returncode == 0, error
+        folders.add(Path(printed.strip()))
+    (folder,) = folders
+    assert (folder / WEIGHTS).read_bytes() == released()[WEIGHTS]
+    assert hub.fetched.count(WEIGHTS) <= 2  # the killed one's, and one
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]  # nothing of the killed one is left
+
+
+@pytest.mark.slow
+def test_a_pull_that_is_killed_leaves_nothing_that_is_used(hub: Double, commit: str, tmp_path: Path) -> None:
+    """Ten times at random moments of a download; a last one then finds the right bytes."""
+    random = np.random.default_rng(0)
+    hub.fail(Slow(2**18), method="GET")
+    for _ in range(10):
+        process = start(hub, tmp_path, SOURCE)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(random.uniform(0.3, 2.5))
+        process.kill()
+        process.communicate()
+        whole = [one for one in cache.contents() if one.name]
+        for one in whole:  # where it was quick enough
+            assert verify(read(one.folder)) == len(named(released())) - 1
+    hub.fail(Slow(2**30), method="GET")
+    folder = Path(python(PULL, SOURCE, env=env(hub, home=tmp_path)).strip())
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        name: released()[name] for name in named(released())
+    }
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_without_torch_a_strangers_model_runs_without_its_plugin(hub: Double, tmp_path: Path) -> None:
+    """The manifest names a plugin that is not installed here; the same samples come out."""
+    content = released()
+    plugin = {"distribution": "not-installed", "version": "1.0"}
+    hub.put(REPO, altered(content, name="their.model", plugin=plugin))
+    code = """
+import sys, zoo
+with zoo.load(sys.argv[1]) as model:
+    print(model.name, model.generate(2, seed=5).tolist())
+assert "torch" not in sys.modules
+"""
+    printed = python(code, SOURCE, block=TRAINING, env=env(hub, home=tmp_path))
+    with zoo.load("vae.digits") as model:
+        assert printed == f"their.model {model.generate(2, seed=5).tolist()}\n"
+
+
+# Weights that a registry pins and the package does not hold.
+
+
+@pytest.fixture
+def moved_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
+    """Lets `vae.digits` be pinned at a place on the Hub, and its package be without the weights; gives its hash."""
+    sha256 = hashlib.sha256(released()[MANIFEST]).hexdigest()
+
+    def move(repository: str | None = REPO, revision: str = "0" * 40, pinned: str = sha256) -> str:
+        entry: dict[str, object] = {"package": "zoo_autoencoders", "folder": "gone", "manifest_sha256": pinned}
+        if repository is not None:
+            entry["hub"] = {"repository": repository, "revision": revision}
+        patch_registry(monkeypatch, released_folder=lambda name: (tmp_path / "gone", entry))
+        return pinned
+
+    return move
+
+
+def test_weights_come_from_where_the_registry_pins_them(
+    hub: Double, commit: str, moved_out: Callable[..., str]
+) -> None:
+    content = released()
+    sha256 = moved_out(revision=commit)
+    hub.put(REPO, altered(content, name="vae.other"))  # main moved on
+    folder = resolve.find("vae.digits")
+    assert folder == cache.place(sha256)
+    assert (folder / MANIFEST).read_bytes() == content[MANIFEST]
+    count = len(hub.requests)
+    assert resolve.find("vae.digits") == folder
+    assert len(hub.requests) == count
+    assert [one.sources for one in cache.contents()] == [(f"{SOURCE}@{commit}",)]
+
+
+def test_an_altered_manifest_with_a_new_seal_is_not_what_is_pinned(hub: Double, moved_out: Callable[..., str]) -> None:
+    content = altered(released(), name="vae.evil")
+    sha256 = moved_out(revision=hub.put(REPO, content))
+    wrong = hashlib.sha256(content[MANIFEST]).hexdigest()
+    with raises(ReleaseError, "The weights of vae.digits could not be fetched", MANIFEST, sha256, wrong):
+        resolve.find("vae.digits")
+    assert kept() == []
+
+
+def test_weights_that_are_nowhere(hub: Double, moved_out: Callable[..., str]) -> None:
+    moved_out(repository=None)
+    with raises(NotFoundError, "The weights of vae.digits are not installed", "names no repository on the Hub"):
+        resolve.find("vae.digits")
+
+
+class Serving:
+    """A folder, served over http on this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.asked: list[str] = []
+        asked = self.asked
+
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def __init__(self, *args: Any) -> None:
+                super().__init__(*args, directory=str(folder))
+
+            def log_message(self, format: str, *args: Any) -> None:
+                asked.append(self.path)
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_port}/zoo"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_proxy: None) -> Iterator[Serving]:
+    """A mirror of `vae.digits`: a folder like that of a cache on a plain file server."""
+    serving = Serving(tmp_path / "served")
+    place = tmp_path / "served" / "zoo" / hashlib.sha256(released()[MANIFEST]).hexdigest()
+    shutil.copytree(resolve.find("vae.digits"), place)
+    monkeypatch.setenv("ZOO_MIRROR", serving.address)
+    yield serving
+    serving.server.shutdown()
+    serving.server.server_close()
+
+
+def test_a_mirror_serves_what_the_hub_cannot(hub: Double, mirror: Serving, moved_out: Callable[..., str]) -> None:
+    sha256 = moved_out()
+    folder = resolve.find("vae.digits")
+    assert (folder / WEIGHTS).read_bytes() == released()[WEIGHTS]
+    assert sorted(path.removeprefix(f"/zoo/{sha256}/") for path in mirror.asked) == named(released())
+
+
+def test_a_mirror_need_not_be_trusted(
+    hub: Double, mirror: Serving, moved_out: Callable[..., str], tmp_path: Path
+) -> None:
+    sha256 = moved_out(repository=None)
+    place = tmp_path / "served" / "zoo" / sha256
+    weights = place / WEIGHTS
+    weights.write_bytes(bytes(weights.stat().st_size))
+    with raises(ReleaseError, f"the mirror {mirror.address}/{sha256}/: {WEIGHTS} is damaged or altered"):
+        resolve.find("vae.digits")
+    weights.write_bytes(bytes(10**7))  # more than the manifest says is not even received
+    with raises(ReleaseError, f"{WEIGHTS} is damaged or altered"):
+        resolve.find("vae.digits")
+    (place / MANIFEST).write_bytes(altered(released(), name="vae.evil")[MANIFEST])
+    with raises(ReleaseError, f"{MANIFEST} is damaged or altered", sha256):
+        resolve.find("vae.digits")
+    (place / MANIFEST).unlink()
+    with raises(HubError, f"answers 404 for {MANIFEST}"):
+        resolve.find("vae.digits")
+    assert kept() == []
+
+
+@pytest.mark.parametrize("address", ["http://example.org/zoo", "ftp://a/b", "/srv/zoo", "file:///srv/zoo"])
+def test_a_mirror_that_is_not_https(
+    address: str, hub: Double, moved_out: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved_out()
+    monkeypatch.setenv("ZOO_MIRROR", address)
+    with raises(SettingError, f"ZOO_MIRROR = {address!r} is no https address"):
+        resolve.find("vae.digits")
+
+
+def test_zoo_cache(hub: Double, commit: str, zoo_call: Command, refused: Refused) -> None:
+    assert zoo_call("cache", "list").stdout == f"0 releases, 0.0 MB, in {cache.folder()}\n"
+    folder = Path(zoo_call("pull", SOURCE, "--quiet").stdout.strip())
+    other = hub.put("acme/other", altered(released(), name="vae.other"))
+    json_line = json.loads(zoo_call("pull", "hub:acme/other", "--json").stdout)
+    assert json_line["name"] == "vae.other"
+    listed = json.loads(zoo_call("cache", "list", "--json").stdout)
+    assert {one["name"]: one["sources"] for one in listed} == {
+        "vae.digits": [f"{SOURCE}@{commit}"],
+        "vae.other": [f"hub:acme/other@{other}"],
+    }
+    assert {one["bytes"] for one in listed} > {sum(path.stat().st_size for path in folder.iterdir())}
+    assert "vae.digits" in zoo_call("cache", "list").stdout
+    refused("cache", "prune", "vae.gone", says=("The cache has no release 'vae.gone'", "zoo cache list"))
+    assert "1 release would be removed" in zoo_call("cache", "prune", "vae.other", "--dry-run").stdout
+    assert "0 releases removed" in zoo_call("cache", "prune", "--unused-for", "1").stdout
+    os.utime(cache.folder() / "references" / "acme--digits" / commit, (0, 0))
+    os.utime(folder, (0, 0))
+    assert "vae.digits" in zoo_call("cache", "prune", "--unused-for", "1").stdout
+    assert [one.name for one in cache.contents()] == ["vae.other"]
+    half = cache.place("f" * 64)
+    half.mkdir()
+    (half / "x").write_bytes(b"1")
+    (cache.folder() / "releases" / ".left.999999999.partial").mkdir()
+    assert "a folder that is not whole" in zoo_call("cache", "prune").stdout
+    assert [one.name for one in cache.contents()] == ["vae.other"]
+    assert "1 release removed" in zoo_call("cache", "prune", "--all").stdout
+    assert not any((cache.folder() / "releases").iterdir())
+    with raises(HubError, "is not in the cache"):
+        hub.close()
+        resolve.find(f"{SOURCE}@{commit}")
+
+
+def test_a_cache_that_cannot_be_written(
+    hub: Double, commit: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path / "file"))
+    with raises(HubError, f"The cache {tmp_path / 'file'} cannot be written", "ZOO_CACHE_DIR"):
+        resolve.find(SOURCE)

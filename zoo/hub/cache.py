@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from zoo.core import files
 from zoo.core.errors import HubError, ReleaseError
@@ -173,6 +174,33 @@ def remove(cached: Cached) -> None:
     for path in _reference_files():
         if path.read_text("ascii", "replace").strip() == cached.sha256:
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A temporary folder. That of a killed process is removed by :func:`sweep`."""
+    path = folder() / "releases" / f".{uuid4().hex}.{os.getpid()}.partial"
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise unwritable(error) from error
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def filling(sha256: str) -> Iterator[Path]:
+    """A temporary folder that becomes the release of that hash if the block succeeds. Its lock is held."""
+    path = place(sha256)
+    if sys.platform != "win32":  # with the lock, so whoever had one of these is dead
+        for left in path.parent.glob(f".{sha256}.*"):
+            shutil.rmtree(left, ignore_errors=True)
+    if path.exists():
+        discard(path)
+    with files.new_folder(path, force=False) as partial:
+        yield partial
 
 
 def discard(path: Path) -> None:

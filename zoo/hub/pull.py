@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
-from uuid import uuid4
 
 from zoo.core import files
 from zoo.core.errors import HubError, NotFoundError, ReleaseError, ZooError
@@ -138,22 +137,19 @@ def _from_origins(pin: Pin, report: Report) -> Release:
 
 def _into_cache(origin: Origin, sha256: str | None) -> Release:
     """Download a release into the cache, unless that has it; `sha256` is what its manifest must have."""
-    releases = cache.folder() / "releases"
     cache.sweep()
-    with _scratch(releases) as scratch:
-        _fetch_manifest(origin, scratch, sha256)
-        found = files.sha256(scratch / MANIFEST)
-        with cache.locked(found):
-            held = cache.held(found)
-            if held is not None and not _is_damaged(held):  # another process was first
-                return held
-            place = cache.place(found)
-            if place.exists():
-                cache.discard(place)
-            with files.new_folder(place, force=False) as folder:
-                shutil.copyfile(scratch / MANIFEST, folder / MANIFEST)
-                _fill(origin, folder)
-    return read(place)
+    with cache.scratch() as folder:
+        _fetch_manifest(origin, folder, sha256)
+        manifest = (folder / MANIFEST).read_bytes()
+    found = hashlib.sha256(manifest).hexdigest()
+    with cache.locked(found):
+        held = cache.held(found)
+        if held is not None and not _is_damaged(held):  # another process was first
+            return held
+        with cache.filling(found) as folder:
+            files.write(folder / MANIFEST, manifest)
+            _fill(origin, folder)
+    return read(cache.place(found))
 
 
 def _fetch_manifest(origin: Origin, folder: Path, sha256: str | None) -> None:
@@ -186,9 +182,9 @@ def _fill(origin: Origin, folder: Path) -> None:
             "another folder with ZOO_CACHE_DIR."
         )
     there = origin.sizes(list(sizes))
-    for name, size in sizes.items() if there is not None else ():
-        has = f"has {there[name]:,} bytes" if name in there else "is not there"
-        if there.get(name) != size:
+    for name, size in sizes.items():
+        if there is not None and there.get(name) != size:
+            has = f"has {there[name]:,} bytes" if name in there else "is not there"
             raise ReleaseError(
                 f"{origin}: {name} {has}, and its manifest says {size:,} bytes. Nothing was kept. Ask its publisher."
             )
@@ -225,17 +221,3 @@ def _fetch(
         f"{origin}: {name} is damaged or altered: expected SHA-256 {sha256}, found {found}, twice. Nothing was kept. "
         "Ask its publisher, or try another network."
     )
-
-
-@contextmanager
-def _scratch(beside: Path) -> Iterator[Path]:
-    """A temporary folder, which the next download removes if this process is killed."""
-    path = beside / f".{uuid4().hex}.{os.getpid()}.partial"
-    try:
-        path.mkdir(parents=True)
-    except OSError as error:
-        raise cache.unwritable(error) from error
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
