@@ -1,6 +1,6 @@
 """The release format: manifests, hashes, checks of graphs and weights, and the folder that a SOURCE names."""
 
-from zoo.release.folder import MANIFEST, QUANTIZED, THRESHOLD, USUAL, WEIGHTS, Release, ReleasedTask, verify
+from zoo.release.folder import MANIFEST, QUANTIZED, SIGNATURE, THRESHOLD, USUAL, WEIGHTS, Release, ReleasedTask, verify
 from zoo.release.manifest import FORMAT, GENERATE, parse, read, seal
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "GENERATE",
     "MANIFEST",
     "QUANTIZED",
+    "SIGNATURE",
     "THRESHOLD",
     "USUAL",
     "WEIGHTS",

@@ -28,6 +28,8 @@ from zoo.core.errors import ReleaseError
 
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
+SIGNATURE = "model.sig"
+"""The signature of whoever published the release, which the manifest cannot list because it covers the manifest."""
 
 QUANTIZED = "quantized"
 """The key under which the manifest of a quantised release says what it was made of, and what it lost."""
@@ -128,7 +130,7 @@ def verify(release: Release) -> int:
     Raises :class:`ReleaseError` for the first file that is missing, altered, or not in the manifest.
     """
     for path in sorted(release.folder.iterdir()):
-        if path.name != MANIFEST and path.name not in release.files:
+        if path.name not in (MANIFEST, SIGNATURE, *release.files):
             raise ReleaseError(f"{path} is not in the manifest. Remove it, or get the release again.")
     for name in release.files:
         release.path(name)
