@@ -14,6 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from zoo.core import files
+from zoo.core.errors import ZooError
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -227,3 +228,13 @@ def say_written(paths: list[Path]) -> None:
     """Print the files that were written, one a line."""
     for path in paths:
         click.echo(f"{path} written")
+
+
+def as_one(error: ZooError) -> ZooError:
+    """The error to raise for one that may have several problems: these are printed, one a line."""
+    problems = getattr(error, "problems", ())
+    if len(problems) < 2:
+        return error
+    for problem in problems:
+        click.echo(f"- {problem}", err=True)
+    return type(error)([f"There are {len(problems)} problems. Nothing was changed."])  # type: ignore[arg-type]

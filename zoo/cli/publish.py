@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.arguments import as_json, complete_source, print_json, table
+from zoo.cli.arguments import FILE, as_json, as_one, complete_source, print_json, table
 
 if TYPE_CHECKING:
     from zoo.hub.publish import Published
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 @click.option("--message", metavar="TEXT", help="The first line of the commit.")
 @click.option("--licence", metavar="NAME", default="", help="That of the weights.  [default: as the release says]")
 @click.option("--replace-card", is_flag=True, help="Replace a README.md that was edited on the Hub.")
+@click.option(
+    "--sign", "key", type=FILE, metavar="KEY", help="Sign with a private key; ZOO_SIGN_PASSWORD has its password."
+)
 @click.option("--all", "every", is_flag=True, help="Publish all released weights of a package as ORG/MODEL.RECIPE.")
 @click.option("--org", metavar="ORG", help="With --all: the organisation or the user.")
 @click.option("--distribution", metavar="NAME", help="With --all: the package.  [default: the project in this folder]")
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
 def publish_command(
     source: str | None,
     repo: str | None,
+    key: Path | None,
     every: bool,
     org: str | None,
     distribution: str | None,
@@ -46,35 +52,33 @@ def publish_command(
     release that this one does not have are removed, and files of other people stay. The same content makes no commit.
     """
     from zoo.cli.registry import project_here
-    from zoo.core.errors import HubError, SettingError, ZooError
+    from zoo.core.errors import SettingError, ZooError
     from zoo.core.progress import Uploads
-    from zoo.hub.preflight import PreflightError, Target
+    from zoo.hub.preflight import Target
     from zoo.hub.pull import Report
-    from zoo.pipeline.publishing import publish_all, publish_one
+    from zoo.pipeline.publishing import Key, publish_all, publish_one
 
     if every and (source or repo or not org):
         raise SettingError("--all takes --org ORG, and no SOURCE and no --repo. Run: zoo publish --all --org ORG")
     if not every and (org or distribution or not source or not repo):
         raise SettingError("zoo publish takes a SOURCE and --repo ORG/NAME, or --all and --org ORG.")
+    signer = None if key is None else Key(key, os.environ.get("ZOO_SIGN_PASSWORD"))
+    shared: Any = {"key": signer, "dry_run": dry_run}
     try:
         with Uploads(quiet) as uploads:
             report = Report(uploads.say, uploads.move)
             if every:
                 target = Target("", **options)
-                found = publish_all(distribution or project_here(), str(org), target, report, dry_run=dry_run)
+                found = publish_all(distribution or project_here(), str(org), target, report, **shared)
                 published, collection = found.releases, found.collection
             else:
                 target = Target(str(repo), **options)
-                published, collection = [publish_one(str(source), target, report, dry_run=dry_run)], ""
+                published, collection = [publish_one(str(source), target, report, **shared)], ""
     except ZooError as error:
-        problems = list(error.problems) if isinstance(error, PreflightError) else [str(error)]
         if as_json:
+            problems = getattr(error, "problems", (str(error),))
             print_json({"ok": False, "error": str(error), "problems": problems})
-        if len(problems) < 2:
-            raise
-        for problem in problems:
-            click.echo(f"- {problem}", err=True)
-        raise HubError(f"{len(problems)} things stand in the way; nothing was sent.") from error
+        raise as_one(error) from error
     if as_json:
         entries = [_entry(one, dry_run) for one in published]
         print_json({"ok": True, "collection": collection, "releases": entries} if every else {"ok": True, **entries[0]})

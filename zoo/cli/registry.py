@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.arguments import FILE, complete_name, source
+from zoo.cli.arguments import FILE, as_one, complete_name, source
 
 
 @click.group("registry", epilog="Example:  zoo registry build")
@@ -22,11 +22,20 @@ def registry_command() -> None:
 )
 @click.option("-o", "--output", type=FILE, metavar="FILE", help="The file to write.  [default: its registry.yaml]")
 @click.option("--check", is_flag=True, help="Write nothing; the exit status is 1 if the file is out of date.")
-def build_command(distribution: str | None, output: Path | None, check: bool) -> None:
-    """Write registry.yaml from the installed code and the released weights."""
+@click.option("--hub", metavar="ORG", help="Pin the weights to ORG/MODEL.RECIPE on the Hub, as they are there now.")
+def build_command(distribution: str | None, output: Path | None, check: bool, hub: str | None) -> None:
+    """Write registry.yaml from the installed code and the released weights.
+
+    Weights that are pinned to the Hub stay so while their manifest is the same, also where their folder is gone from
+    the package: they are downloaded then.
+    """
+    from zoo.core.errors import ZooError
     from zoo.pipeline import registry_build
 
-    path, stale = registry_build.write(distribution or project_here(), output, check)
+    try:
+        path, stale = registry_build.write(distribution or project_here(), output, check, hub)
+    except ZooError as error:
+        raise as_one(error) from error
     if check and stale:
         click.echo(f"{path} is stale. Run: zoo registry build", err=True)
         click.get_current_context().exit(1)
@@ -63,7 +72,7 @@ def refresh_command(ctx: click.Context, names: tuple[str, ...], distribution: st
     for name in names or folders:
         changed = refresh(folders[name])
         click.echo(f"{name}: {f'written, {len(changed)} files changed' if changed else 'is up to date'}")
-    ctx.invoke(build_command, distribution=distribution, output=None, check=False)
+    ctx.invoke(build_command, distribution=distribution, output=None, check=False, hub=None)
 
 
 @registry_command.command(

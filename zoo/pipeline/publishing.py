@@ -7,7 +7,7 @@ from pathlib import Path
 
 from zoo import release as releases
 from zoo.core.errors import HubError, NotFoundError, ReleaseError, ZooError
-from zoo.hub import collection, preflight
+from zoo.hub import collection, preflight, signing
 from zoo.hub.preflight import Account, PreflightError, Target
 from zoo.hub.publish import Published, publish
 from zoo.hub.pull import Report
@@ -18,10 +18,23 @@ from zoo.release import CARD, Release
 from zoo_export.card import model_card
 
 
-def publish_one(source: str | Path, target: Target, report: Report, *, dry_run: bool = False) -> Published:
-    """Verify the release of a SOURCE and publish it. Raises :class:`ZooError`: see :func:`zoo.hub.publish.publish`."""
+@dataclass(frozen=True)
+class Key:
+    """A private key in PEM that signs what is published, and its password if it has one."""
+
+    path: Path
+    password: str | None = None
+
+
+def publish_one(
+    source: str | Path, target: Target, report: Report, *, key: Key | None = None, dry_run: bool = False
+) -> Published:
+    """Verify the release of a SOURCE and publish it, signed if there is a `key`.
+
+    Raises :class:`ZooError`: see :func:`zoo.hub.publish.publish` and :func:`zoo.hub.signing.sign`.
+    """
     release = _verified(find(source))
-    return publish(release, target, _card(release), report, dry_run=dry_run)
+    return publish(release, target, _card(release), report, signature=_signature(release, key), dry_run=dry_run)
 
 
 @dataclass(frozen=True)
@@ -33,7 +46,9 @@ class All:
     """The address of the collection; "" in a dry run."""
 
 
-def publish_all(distribution: str, org: str, target: Target, report: Report, *, dry_run: bool = False) -> All:
+def publish_all(
+    distribution: str, org: str, target: Target, report: Report, *, key: Key | None = None, dry_run: bool = False
+) -> All:
     """Verify every released weight set of a distribution, publish it as ORG/MODEL.RECIPE, and list all in a collection.
 
     All are looked at before the first is sent; what is the same as before makes no commit. `target` has the options.
@@ -48,12 +63,12 @@ def publish_all(distribution: str, org: str, target: Target, report: Report, *, 
     found = []
     for folder in folders:
         report.say(f"Verifying {folder.name} …")
-        found.append(_verified(folder))
+        release = _verified(folder)
+        found.append((release, replace(target, repository=f"{org}/{release.name}"), _signature(release, key)))
     who, problems, planned = _account(), [], []
-    for release in found:
-        own = replace(target, repository=f"{org}/{release.name}")
+    for release, own, signature in found:
         try:
-            planned.append(publish(release, own, _card(release), report, who=who, dry_run=True))
+            planned.append(publish(release, own, _card(release), report, signature=signature, who=who, dry_run=True))
         except PreflightError as error:
             problems += [f"{release.name}: {problem}" for problem in error.problems]
     if problems:
@@ -61,11 +76,10 @@ def publish_all(distribution: str, org: str, target: Target, report: Report, *, 
     if dry_run:
         return All(planned, "")
     done: list[Published] = []
-    for release in found:
-        own = replace(target, repository=f"{org}/{release.name}")
+    for release, own, signature in found:
         report.say(f"Publishing {release.name} …")
         try:
-            done.append(publish(release, own, _card(release), report, who=who))
+            done.append(publish(release, own, _card(release), report, signature=signature, who=who))
         except ZooError as error:
             raise HubError(
                 f"{release.name}: {error} {len(done)} of {len(found)} are published; the same command goes on."
@@ -84,6 +98,12 @@ def _account() -> Account:
 def _verified(folder: Path) -> Release:
     verify(folder)
     return releases.read(folder)
+
+
+def _signature(release: Release, key: Key | None) -> bytes | None:
+    if key is None:
+        return None
+    return signing.sign(release.folder, signing.covered(release), key.path, key.password)
 
 
 def _card(release: Release) -> str:

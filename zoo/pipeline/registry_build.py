@@ -21,7 +21,7 @@ from zoo.data import changed, load
 from zoo.data.loading import form
 from zoo.hub import licences
 from zoo.hub.resolve import RECIPE, find, is_path
-from zoo.pipeline import tables
+from zoo.pipeline import registry_pins, tables
 from zoo.plugin import DataSet, KnownFile, Model, Recipe
 from zoo.registry import schema
 from zoo.release import MANIFEST, read
@@ -34,14 +34,19 @@ RELEASES = "releases"
 HEADER = "# Made by `zoo registry build` from the code and the releases. Do not edit.\n"
 
 
-def build(distribution: str) -> str:
-    """The text of ``registry.yaml`` for the installed models and data sets of a distribution: all are imported."""
+def build(distribution: str, hub: str | None = None) -> str:
+    """The text of ``registry.yaml`` for the installed models and data sets of a distribution: all are imported.
+
+    Released weights keep the revisions on the Hub to which they are pinned. With `hub`, an organisation there, each is
+    pinned to what that has now; see :mod:`zoo.pipeline.registry_pins`.
+    """
     own, sets = plugins_of(distribution)
+    released = registry_pins.kept(releases(own), own, distribution)
     content: dict[str, Any] = {
         "format": schema.FORMAT,
         "distribution": distribution,
         "models": {name: describe(name, registry.load(name)) for name in own},
-        "releases": releases(own),
+        "releases": registry_pins.looked_up(released, hub) if hub else released,
         "data": {name: describe_data(name) for name in sets},
     }
     problem = schema.problem_of(content)
@@ -217,16 +222,18 @@ def rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def write(distribution: str, path: Path | None = None, check: bool = False) -> tuple[Path, bool]:
+def write(
+    distribution: str, path: Path | None = None, check: bool = False, hub: str | None = None
+) -> tuple[Path, bool]:
     """Write ``registry.yaml``, and update the model table of its README and its ``docs/models.md``, if they exist.
 
-    Returns the path of ``registry.yaml``, and whether any of the files was stale. With `check` nothing is written.
+    `hub` is as for :func:`build`. Returns the path of ``registry.yaml``, and whether any of the files was stale. With `check` nothing is written.
     """
     target = path or registry.file_path(distribution)
     if target is None:
         plugins_of(distribution)  # says so where no such distribution is installed
         raise NotFoundError(f"{distribution} has no package folder for a registry.yaml. Give its path with -o.")
-    wanted = {target: build(distribution)}
+    wanted = {target: build(distribution, hub)}
     content = registry.parse(wanted[target])
     readme, models = target.parent / "README.md", target.parent / "docs" / "models.md"
     try:

@@ -1,0 +1,81 @@
+"""Where ``registry.yaml`` says that released weights are on the Hub: repository and full commit, kept or looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from zoo import registry
+from zoo.core import files
+from zoo.core.errors import PluginError, ZooError
+from zoo.hub import client, session
+from zoo.hub.preflight import PreflightError
+from zoo.hub.source import HubSource, check_repository
+from zoo.release import MANIFEST
+
+Entries = dict[str, dict[str, Any]]
+
+PINS = ("hub", "mirror")
+"""The fields of a release in a registry that say where else it is."""
+
+
+def kept(entries: Entries, models: list[str], distribution: str) -> Entries:
+    """The releases in the packages of `models`, with the pins of the ``registry.yaml`` that is there.
+
+    A pin stays as long as the SHA-256 of the manifest is the same. A release that is pinned on the Hub and not in the
+    package any more stays as it is. Raises :class:`PluginError` for a file that has pins and cannot be read.
+    """
+    before = registry.read_file(distribution)
+    if before.problem and before.path is not None and before.path.is_file():
+        if "\n    hub:" in before.path.read_text("utf-8", "replace"):
+            raise PluginError(f"{before.problem}, and the revisions that it pins would be lost. Restore it first.")
+        return entries
+    found = {}
+    for name, entry in entries.items():
+        old = before.releases.get(name, {})
+        same = old.get("manifest_sha256") == entry["manifest_sha256"]
+        found[name] = _pinned(entry, {key: old[key] for key in PINS if same and key in old})
+    moved = {
+        name: dict(entry)
+        for name, entry in before.releases.items()
+        if name not in found and "hub" in entry and registry.split(name)[0] in models
+    }
+    return dict(sorted({**found, **moved}.items()))
+
+
+def looked_up(entries: Entries, org: str) -> Entries:
+    """The same releases, each pinned to ORG/MODEL.RECIPE as it is on the Hub now.
+
+    Raises :class:`PreflightError` with a line for each that is not there with the same manifest.
+    """
+    problems, found = [], {}
+    with session.bounded():
+        for name, entry in entries.items():
+            try:
+                repository = check_repository(f"{org}/{name}")
+                commit = _commit(HubSource(repository), entry["manifest_sha256"])
+            except ZooError as error:
+                problems.append(f"{name}: {error} Publish it: zoo publish {name} --repo {org}/{name}")
+            else:
+                found[name] = _pinned(entry, {"hub": {"repository": repository, "revision": commit}})
+    if problems:
+        raise PreflightError(problems)
+    return found
+
+
+def _commit(source: HubSource, sha256: str) -> str:
+    """The commit that a repository is at, whose manifest has this SHA-256. Raises :class:`ZooError` otherwise."""
+    commit, _ = client.resolve(source, MANIFEST)
+    with TemporaryDirectory() as folder:
+        found = files.sha256(client.fetch(source.at(commit), MANIFEST, Path(folder)))
+    if found != sha256:
+        raise PluginError(f"{source} has another release: its manifest has the SHA-256 {found}, not {sha256}.")
+    return commit
+
+
+def _pinned(entry: Mapping[str, Any], pins: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry with its pins after its folder."""
+    where = {key: entry[key] for key in ("package", "folder")}
+    return {**where, **pins, **{key: value for key, value in entry.items() if key not in where and key not in pins}}
