@@ -237,4 +237,4 @@ def as_one(error: ZooError) -> ZooError:
         return error
     for problem in problems:
         click.echo(f"- {problem}", err=True)
-    return type(error)([f"There are {len(problems)} problems. Nothing was changed."])  # type: ignore[arg-type]
+    return ZooError(f"There are {len(problems)} problems. Nothing was changed.")

@@ -227,7 +227,8 @@ def write(
 ) -> tuple[Path, bool]:
     """Write ``registry.yaml``, and update the model table of its README and its ``docs/models.md``, if they exist.
 
-    `hub` is as for :func:`build`. Returns the path of ``registry.yaml``, and whether any of the files was stale. With `check` nothing is written.
+    `hub` is as for :func:`build`. Returns the path of ``registry.yaml``, and whether any of the files was stale. With
+    `check` nothing is written.
     """
     target = path or registry.file_path(distribution)
     if target is None:
