@@ -51,4 +51,5 @@ def on_the_hub(licence: str) -> dict[str, str]:
     short = re.sub(r"-(only|or-later)$", "", name)
     if short in ON_THE_HUB:
         return {"license": short}
-    return {"license": "other", "license_name": re.sub(r"[^a-z0-9.+-]+", "-", name).strip("-") or UNKNOWN}
+    slug = re.sub(r"-{2,}", "-", re.sub(r"[^a-z0-9.+-]", "-", name)).strip("-")
+    return {"license": "other", "license_name": slug or UNKNOWN}

@@ -190,7 +190,7 @@ def _find(target: Target, who: Account) -> Cleared:
             reason = NotFoundError(f"{target.repository} does not exist, so there is nothing to propose a change to.")
         raise reason from error
     if there.name.lower() != target.repository.lower():
-        raise NotFoundError(f"{target.repository} was renamed, and is {there.name} now. Publish to that: --repo")
+        raise NotFoundError(f"{target.repository} was renamed, and is {there.name} now. Give that as --repo.")
     return Cleared(there, new_branch, references.tags if references else None)
 
 

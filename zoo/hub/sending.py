@@ -132,7 +132,7 @@ class Sender:
             time.sleep(wait)
             try:
                 newer = self._candidates(there)
-                for commit in newer:
+                for commit in reversed(newer):  # the first that has all of it is the one
                     found = repository.describe(HubSource(self._name, commit))
                     if not compare(contents, changes.deleted, found):
                         self._report.say(f"{reason} The commit is there all the same.")

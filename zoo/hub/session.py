@@ -24,7 +24,8 @@ def bounded() -> Iterator[None]:
     """Within the block every request of the Hub's client in this process has a time-out, and its own output is off.
 
     A request that gets no answer in time raises :class:`HubError` at once: the client would try it five times more.
-    The limits hold for requests that the client sends without any, and its hook for offline mode stays.
+    The limits hold for requests that the client sends without any, and its hook for offline mode stays. At both ends of
+    the block the client's connections are closed, so no other thread may use it meanwhile.
     """
     import huggingface_hub
     from huggingface_hub.utils import _http

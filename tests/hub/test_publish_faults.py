@@ -1,0 +1,341 @@
+"""Publishing while something goes wrong: the repository is as before or whole, and what is known is said."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from double import Before, Cut, Double, LostAnswer, Silent, Slow, Status
+from publishing import (
+    REPOSITORY,
+    TOKEN,
+    Publisher,
+    changed,
+    check_token,
+    names,
+    publish_elsewhere,
+    released,
+    trained_further,
+)
+
+from conftest import raises
+from zoo.core.errors import HubError, NotFoundError
+from zoo.hub import client, sending, session
+from zoo.hub.preflight import PreflightError
+from zoo.release import MANIFEST, read
+
+pytest_plugins = ("double_fixture",)
+
+COMMIT = "/commit/"
+
+
+@pytest.fixture(autouse=True)
+def _quick(
+    hub: Double, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[None]:
+    """Nothing waits before it tries again; the token is nowhere afterwards."""
+    from huggingface_hub.utils import _http
+
+    hub.user("ana", token=TOKEN, orgs=("acme",))
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=lambda seconds: None))
+    monkeypatch.setattr(sending, "LOOKS", (0.0, 0.0))
+    yield
+    check_token(tmp_path, hub, *capsys.readouterr())
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time-outs come soon."""
+    for name in ("CONNECT", "SMALL", "LARGE"):
+        monkeypatch.setattr(session, name, 1.0)
+    monkeypatch.setattr(client, "PATIENCE", 1.0)
+
+
+@pytest.fixture
+def publisher() -> Publisher:
+    return Publisher()
+
+
+@pytest.fixture
+def newer(tmp_path: Path) -> Path:
+    """The release, trained further."""
+    return changed(released(), tmp_path / "newer", trained_further)
+
+
+@pytest.fixture
+def head(hub: Double, publisher: Publisher) -> str:
+    """The commit of a release that was published before."""
+    return publisher(released()).commit
+
+
+def unchanged(hub: Double, head: str) -> bool:
+    return hub.head(REPOSITORY) == head and hub.files(REPOSITORY)[MANIFEST] == (released() / MANIFEST).read_bytes()
+
+
+def test_a_lost_answer_to_a_commit_is_looked_up(hub: Double, publisher: Publisher, head: str, newer: Path) -> None:
+    fault = hub.fail(LostAnswer(), method="POST", path=COMMIT, times=1)
+    made = publisher(newer)
+    assert fault.happened == 1
+    assert made.commit == hub.head(REPOSITORY) != head
+    assert len(hub.commits(REPOSITORY)) == 3
+    assert publisher.lines[-1].endswith("The commit is there all the same.")
+
+
+def test_a_lost_answer_is_found_below_a_commit_of_somebody_else(
+    hub: Double, publisher: Publisher, head: str, newer: Path
+) -> None:
+    hub.fail(LostAnswer(), method="POST", path=COMMIT, times=1)
+    hub.fail(Before(lambda: hub.put(REPOSITORY, {"note.txt": b"x"})), method="GET", path="/commits/", times=1)
+    made = publisher(newer)
+    assert hub.commits(REPOSITORY)[0].title == "A change by somebody else"
+    assert hub.commits(REPOSITORY)[1].id == made.commit
+
+
+def test_a_lost_answer_to_a_pull_request_is_looked_up(
+    hub: Double, publisher: Publisher, head: str, newer: Path
+) -> None:
+    hub.fail(LostAnswer(), method="POST", path=COMMIT, times=1)
+    assert hub.pulls(REPOSITORY) == {}
+    made = publisher(newer, pull_request=True)
+    assert hub.pulls(REPOSITORY) == {"refs/pr/1": made.commit}
+
+
+def test_a_commit_that_did_not_arrive_is_said_to_be_missing(
+    hub: Double, publisher: Publisher, head: str, newer: Path
+) -> None:
+    hub.fail(Cut(), method="POST", path=COMMIT, times=1)
+    with raises(HubError, "cannot be reached", f"Nothing was committed: {REPOSITORY} is at {head} as before."):
+        publisher(newer)
+    assert unchanged(hub, head)
+    assert publisher(newer).commit == hub.head(REPOSITORY)
+
+
+def test_where_the_head_cannot_be_asked_nothing_is_claimed(
+    hub: Double, publisher: Publisher, head: str, newer: Path
+) -> None:
+    hub.fail(LostAnswer(), method="POST", path=COMMIT, times=1)
+    hub.fail(Status(503), method="GET", path="/commits/")
+    with raises(HubError, "Whether the commit is there could not be found out", "makes no second commit"):
+        publisher(newer)
+    assert hub.head(REPOSITORY) != head
+    again = publisher(newer)
+    assert (bool(again.changes), len(hub.commits(REPOSITORY))) == (False, 3)
+
+
+def test_a_concurrent_commit_is_not_overwritten(hub: Double, publisher: Publisher, head: str, newer: Path) -> None:
+    hub.fail(Before(lambda: hub.put(REPOSITORY, {"samples.png": b"theirs"})), method="POST", path=COMMIT, times=1)
+    with raises(HubError, f"Somebody else has committed to {REPOSITORY} just now: it was at {head}", "overwritten"):
+        publisher(newer)
+    assert hub.files(REPOSITORY)["samples.png"] == b"theirs"
+    assert hub.commits(REPOSITORY)[0].parent == head
+
+
+def test_two_publishers_of_the_same_release_make_one_commit(
+    hub: Double, publisher: Publisher, head: str, newer: Path, tmp_path: Path
+) -> None:
+    other = partial(publish_elsewhere, hub, newer, tmp_path, token=TOKEN)
+    hub.fail(Before(other), method="POST", path=COMMIT, times=1)
+    made = publisher(newer)
+    assert made.commit == hub.head(REPOSITORY)
+    assert len(hub.commits(REPOSITORY)) == 3
+
+
+def test_two_publishers_of_different_releases_are_told_apart(
+    hub: Double, publisher: Publisher, head: str, newer: Path, tmp_path: Path
+) -> None:
+    third = changed(newer, tmp_path / "third", trained_further)
+    other = partial(publish_elsewhere, hub, third, tmp_path, token=TOKEN)
+    hub.fail(Before(other), method="POST", path=COMMIT, times=1)
+    with raises(HubError, "Somebody else has committed", "Nothing was overwritten"):
+        publisher(newer)
+    assert hub.files(REPOSITORY)[MANIFEST] == (third / MANIFEST).read_bytes()
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_commit_that_is_refused_changes_nothing(
+    hub: Double, publisher: Publisher, head: str, newer: Path, status: int
+) -> None:
+    hub.fail(Status(status, retry_after=1), method="POST", path=COMMIT)
+    words = ("limits how often", "Try again in 1 s") if status == 429 else (f"answers {status}", "as before")
+    with raises(HubError, *words, "Nothing was committed"):
+        publisher(newer)
+    assert unchanged(hub, head)
+
+
+@pytest.mark.parametrize("path", ["/preupload/", "objects/batch", "^/[0-9a-f]{24}/", "objects/verify"])
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_what_the_hub_cannot_do_just_now_is_tried_again(
+    hub: Double, publisher: Publisher, head: str, newer: Path, path: str, status: int
+) -> None:
+    fault = hub.fail(Status(status, retry_after=1), path=path, times=2)
+    made = publisher(newer)
+    assert fault.happened == 2
+    assert made.commit == hub.head(REPOSITORY)
+
+
+@pytest.mark.parametrize("path", ["/preupload/", "objects/batch", "^/[0-9a-f]{24}/", "objects/verify"])
+@pytest.mark.parametrize("status", [403, 503])
+def test_an_upload_that_always_fails_leaves_the_repository_as_it_was(
+    hub: Double, publisher: Publisher, head: str, newer: Path, path: str, status: int
+) -> None:
+    hub.fail(Status(status), path=path)
+    with raises(HubError, "model.safetensors could not be uploaded.", "may not" if status == 403 else "answers 503"):
+        publisher(newer)
+    assert unchanged(hub, head)
+
+
+def test_a_long_wait_that_the_hub_asks_for_is_reported_at_once(
+    hub: Double, publisher: Publisher, head: str, newer: Path
+) -> None:
+    fault = hub.fail(Status(429, retry_after=300), path="/preupload/")
+    with raises(HubError, "limits how often it is asked. Try again in 300 s."):
+        publisher(newer)
+    assert fault.happened == 1
+
+
+def test_a_cut_upload_is_tried_again_from_the_start(hub: Double, publisher: Publisher, head: str, newer: Path) -> None:
+    fault = hub.fail(Cut(), method="PUT", times=2)
+    publisher(newer)
+    assert fault.happened == 2
+    assert hub.files(REPOSITORY)["model.safetensors"] == (newer / "model.safetensors").read_bytes()
+
+
+def test_an_upload_that_is_always_cut_is_one_line(hub: Double, publisher: Publisher, head: str, newer: Path) -> None:
+    hub.fail(Cut(), method="PUT")
+    with raises(HubError, "model.safetensors could not be uploaded.", "cannot be reached"):
+        publisher(newer)
+    assert unchanged(hub, head)
+
+
+def test_what_was_uploaded_before_is_not_sent_again(hub: Double, publisher: Publisher) -> None:
+    hub.fail(Status(500), path=COMMIT, times=1)
+    with raises(HubError, "Nothing was committed"):
+        publisher(released())
+    sent = len([request for request in hub.requests if request.method == "PUT"])
+    assert sent > 5
+    publisher(released())
+    assert len([request for request in hub.requests if request.method == "PUT"]) == sent
+    assert set(hub.files(REPOSITORY)) == names(read(released()))
+
+
+def test_a_repository_that_was_made_and_stays_empty_is_said(hub: Double, publisher: Publisher) -> None:
+    hub.fail(Status(403), method="POST", path="/preupload/")
+    with raises(HubError, "decode.onnx could not be uploaded"):
+        publisher(released())
+    assert set(hub.files(REPOSITORY)) == {".gitattributes"}
+    assert publisher.lines[-1].startswith(f"{REPOSITORY} was made just now and has no release yet. Run the same")
+
+
+def test_a_lost_answer_to_the_making_of_a_repository_is_looked_up(hub: Double, publisher: Publisher) -> None:
+    hub.fail(LostAnswer(), path="/api/repos/create", times=1)
+    assert publisher(released()).commit == hub.head(REPOSITORY)
+
+
+def test_a_repository_that_cannot_be_made_is_one_line(hub: Double, publisher: Publisher) -> None:
+    hub.fail(Cut(), path="/api/repos/create")
+    with raises(HubError, "cannot be reached"):
+        publisher(released())
+    hub.fail(Status(402, message="Payment required"), path="/api/repos/create")
+    assert not hub.exists(REPOSITORY)
+
+
+def test_a_tag_that_cannot_be_made_is_said_with_the_commit(
+    hub: Double, publisher: Publisher, head: str, newer: Path
+) -> None:
+    fault = hub.fail(Status(500), path="/tag/")
+    with raises(HubError, "The release is at commit", "its tag 'v2' could not be made", "answers 500"):
+        publisher(newer, tag="v2")
+    fault.times = 0
+    made = publisher(newer, tag="v2")
+    assert hub.tags(REPOSITORY) == {"v2": made.commit}
+    assert len(hub.commits(REPOSITORY)) == 3
+
+
+def test_a_branch_that_cannot_be_made_is_one_line(hub: Double, publisher: Publisher, head: str, newer: Path) -> None:
+    hub.fail(Status(500), path="/branch/")
+    with raises(HubError, "The branch could not be made.", "answers 500"):
+        publisher(newer, revision="dev")
+    assert unchanged(hub, head)
+
+
+BEFORE = ("whoami", "/api/models/[^/]*/[^/]*/revision", "auth-check", "/resolve/")
+AFTER = ("/preupload/", "objects/batch", "^/[0-9a-f]{24}/", "objects/verify", "validate-yaml", COMMIT)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("path", [*BEFORE, *AFTER])
+def test_a_silent_hub_is_one_line_soon(hub: Double, publisher: Publisher, head: str, newer: Path, path: str) -> None:
+    hub.fail(Silent(), path=path)
+    began = time.monotonic()
+    with raises(PreflightError if path in BEFORE else HubError, "does not answer in time"):
+        publisher(newer)
+    assert time.monotonic() - began < 15
+    assert unchanged(hub, head)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("path", ["/api/repos/create", "/tag/", "/branch/", "/refs"])
+def test_a_hub_that_falls_silent_later_is_one_line_too(hub: Double, publisher: Publisher, path: str) -> None:
+    hub.fail(Silent(), path=path)
+    if path != "/api/repos/create":
+        hub.repo(REPOSITORY)
+    with pytest.raises(HubError, match="does not answer in time"):
+        publisher(released(), revision="dev", tag="v1")
+    assert path in ("/tag/",) or not hub.exists(REPOSITORY) or set(hub.files(REPOSITORY)) == {".gitattributes"}
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_stalled_upload_ends(hub: Double, publisher: Publisher, head: str, newer: Path) -> None:
+    """The storage takes the connection and then nothing more."""
+    fault = hub.fail(Silent(), method="PUT")
+    with raises(HubError, "model.safetensors could not be uploaded.", "http://localhost:", "does not answer in time"):
+        publisher(newer)
+    assert fault.happened == 1  # the client would try it six times
+    assert unchanged(hub, head)
+
+
+def test_a_slow_hub_is_waited_for(hub: Double, publisher: Publisher) -> None:
+    hub.fail(Slow(20_000), method="GET")
+    assert publisher(released()).commit == hub.head(REPOSITORY)
+
+
+def test_the_limits_are_gone_after_a_publish(
+    hub: Double, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+    from huggingface_hub.utils import logging
+
+    made = []
+
+    def own() -> object:
+        made.append(huggingface_hub.utils._http.default_client_factory())
+        return made[-1]
+
+    level = logging.get_verbosity()
+    huggingface_hub.set_client_factory(own)
+    try:
+        publisher(released())
+        assert len(made) == 1  # that of whoever calls is used, with limits
+        assert huggingface_hub.get_session() is made[-1]
+        assert len(made) == 2
+        assert "send" not in vars(made[-1])
+    finally:
+        huggingface_hub.set_client_factory(huggingface_hub.utils._http.default_client_factory)
+    assert logging.get_verbosity() == level
+
+
+def test_a_hub_that_is_down_is_one_line(hub: Double, publisher: Publisher) -> None:
+    hub.close()
+    with raises(PreflightError, "cannot be reached", "Check the network, HF_ENDPOINT and proxies"):
+        publisher(released())
+
+
+def test_a_repository_that_vanishes_is_one_line(hub: Double, publisher: Publisher, head: str, newer: Path) -> None:
+    hub.fail(Before(lambda: hub.remove(REPOSITORY)), method="POST", path=COMMIT, times=1)
+    with raises(NotFoundError, f"{REPOSITORY} does not exist", "Nothing was committed."):
+        publisher(newer)
