@@ -36,31 +36,28 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from urllib.parse import unquote
 
-import double_api as api
-import double_collections as collections
-import double_files as files
-import double_write as write
-from double_repos import Commit, Huge, Refused, Repo
-from double_server import (
+from double_faults import (
     Answer,
     Before,
     Corrupt,
     Cut,
     Fault,
     LostAnswer,
-    Origin,
     Request,
     Silent,
     Slow,
     Status,
     Trigger,
 )
-from double_state import Moved, State, Token
+from double_files import stored
+from double_repos import Commit, Huge, Repo
+from double_routes import answer
+from double_server import Origin
+from double_state import State, Token
 
 __all__ = [
     "Before",
@@ -76,37 +73,6 @@ __all__ = [
     "env",
     "settings",
     "without_settings",
-]
-
-NAME = r"([^/]+/[^/]+)"
-MODEL = f"/api/models/{NAME}"
-ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [  # groups of a path are decoded, and given to the function
-    ("GET", "/api/whoami-v2", api.whoami),
-    ("POST", "/api/validate-yaml", write.validate_yaml),
-    ("POST", "/api/repos/create", write.create),
-    ("DELETE", "/api/repos/delete", write.delete),
-    ("POST", "/api/repos/move", write.move),
-    ("GET", "/api/models", api.models),
-    ("GET", f"{MODEL}/auth-check(/write)?", api.auth_check),
-    ("GET", f"{MODEL}(?:/revision/(.+))?", api.model),
-    ("GET", f"{MODEL}/refs", api.refs),
-    ("GET", f"{MODEL}/commits/(.+)", api.commits),
-    ("GET", f"{MODEL}/tree/([^/]+)(?:/(.*))?", api.tree),
-    ("POST", f"{MODEL}/paths-info/(.+)", api.paths_info),
-    ("POST", f"{MODEL}/preupload/(.+)", files.preupload),
-    ("POST", f"{MODEL}/commit/(.+)", write.commit),
-    ("POST", f"{MODEL}/tag/(.+)", write.create_tag),
-    ("DELETE", f"{MODEL}/tag/(.+)", write.delete_tag),
-    ("POST", f"{MODEL}/branch/(.+)", write.create_branch),
-    ("DELETE", f"{MODEL}/branch/(.+)", write.delete_branch),
-    ("PUT", f"{MODEL}/settings", write.settings),
-    ("POST", "/api/collections", collections.create),
-    ("GET", "/api/collections", collections.listed),
-    ("GET", f"/api/collections/{NAME}", collections.get),
-    ("POST", f"/api/collections/{NAME}/items", collections.add_item),
-    ("POST", rf"/{NAME}\.git/info/lfs/objects/batch", files.batch),
-    ("POST", rf"/{NAME}\.git/info/lfs/objects/verify", files.verify),
-    ("GET", f"/{NAME}/resolve/([^/]+)/(.+)", files.resolve),
 ]
 
 
@@ -229,7 +195,7 @@ class Double:
         return self._repo(name).private
 
     def files(self, name: str, revision: str = "main") -> dict[str, bytes]:
-        """The files of a revision by path, large ones with their content."""
+        """The files of a revision by path, large ones with their content; those that are :class:`Huge` are left out."""
         with self.lock:
             found = self._repo(name).resolve(revision).files
             return {
@@ -279,28 +245,12 @@ class Double:
         return repo
 
     def _answer(self, request: Request) -> Answer:
-        method = "GET" if request.method == "HEAD" else request.method
         with self.lock:
-            self.state.token(request)
-            for wanted, pattern, function in ROUTES:
-                found = re.fullmatch(pattern, request.raw)
-                if wanted == method and found:
-                    try:
-                        return function(self.state, request, *(unquote(group or "") for group in found.groups()))
-                    except Moved as moved:
-                        return _redirected(request, found, str(moved))
-        raise Refused(404, "Sorry, we can't find the page you are looking for.")
+            return answer(self.state, request)
 
     def _stored(self, request: Request) -> Answer:
         with self.lock:
-            return files.stored(self.state, request)
-
-
-def _redirected(request: Request, found: re.Match[str], name: str) -> Answer:
-    """The redirect of a request for a repository to its new name."""
-    start, stop = found.span(1)
-    query = f"?{request.asked}" if request.asked else ""
-    return Answer(status=307, headers={"Location": f"{request.raw[:start]}{name}{request.raw[stop:]}{query}"})
+            return stored(self.state, request)
 
 
 def settings(hub: Double, home: Path) -> dict[str, str]:

@@ -6,8 +6,9 @@ import base64
 import json
 from typing import Any
 
-from double_repos import Blob, Commit, Refused, Repo, front_matter
-from double_server import Answer, Request
+from double_cards import front_matter
+from double_faults import Answer, Request
+from double_repos import Blob, Commit, Refused, Repo
 from double_state import State, writable
 
 

@@ -350,7 +350,7 @@ def test_a_process_of_its_own_uses_the_double(tmp_path: Path) -> None:
         assert hub.fetched == ["model.safetensors"]
 
 
-def test_this_process_is_let_go_after_a_test(hub: Double, tmp_path: Path) -> None:
+def test_this_process_uses_the_double_and_no_token_of_its_own(hub: Double, tmp_path: Path) -> None:
     assert constants.ENDPOINT == HfApi().endpoint == hub.endpoint
     assert constants.HF_HUB_CACHE.startswith(str(tmp_path))
     assert not any(name.startswith("HF_TOKEN") for name in os.environ)
