@@ -1,18 +1,18 @@
 """A local double of the Hugging Face Hub: real HTTP on two origins of this machine, for the real ``huggingface_hub``.
 
-A test file asks for the fixtures with one line at its head::
+A test in this process has the fixture `hub` (see ``double_fixture.py``)::
 
-    pytest_plugins = ("double",)
+    pytest_plugins = ("double_fixture",)
 
-    def test_a_file_is_fetched(hub: Double) -> None:
+    def test_a_file_is_fetched(hub: Double, monkeypatch: pytest.MonkeyPatch) -> None:
         hub.user("ana", token="hf_ana_write", orgs=("acme",))
-        hub.put("acme/vae", {"README.md": b"---\\nlicense: mit\\n---\\n"})  # makes the repository, and a commit
-        ...
+        hub.put("acme/vae", {"README.md": b"# A VAE"})  # makes the repository, and a commit by somebody else
+        monkeypatch.setenv("HF_TOKEN", "hf_ana_write")  # logs in
+        huggingface_hub.hf_hub_download("acme/vae", "README.md")
+        assert hub.fetched == ["README.md"]
 
-- ``hub`` starts a double in milliseconds and lets ``huggingface_hub`` **of this process** use it, with an empty
-  HF_HOME in ``tmp_path`` and no token: the environment is set for what is read when it is used, and the constants of
-  the client for what it has read when it was imported. ``monkeypatch.setenv("HF_TOKEN", "hf_ana_write")`` logs in.
-- A process of its own gets ``env=env(hub, token="hf_ana_write", home=tmp_path)``.
+Without the fixture, ``with Double() as hub:`` starts one, in milliseconds. A process of its own is given
+``env=env(hub, token="hf_ana_write", home=tmp_path)``. After ``hub.close()`` nobody listens at its address.
 
 The Hub is ``http://127.0.0.1:PORT``, the storage of large files ``http://localhost:OTHER``: other hosts, so that a
 token which is sent along is seen (``hub.storage_requests``; the storage refuses it, as S3 does). A new repository
@@ -46,6 +46,7 @@ from double_faults import (
     Corrupt,
     Cut,
     Fault,
+    Faults,
     LostAnswer,
     Request,
     Silent,
@@ -84,10 +85,11 @@ class Double:
         """Every request to either origin, in the order in which they came."""
         self.lock = threading.RLock()
         self.state = State()
-        self._hub = Origin("hub", self._answer, self.requests)
-        self._storage = Origin("storage", self._stored, self.requests)
-        self.endpoint = self.state.endpoint = f"http://127.0.0.1:{self._hub.server_address[1]}"
-        self.state.storage = f"http://localhost:{self._storage.server_address[1]}"
+        self.faults = Faults()
+        self._hub = Origin("hub", self._answer, self.requests, self.faults)
+        self._storage = Origin("storage", self._stored, self.requests, self.faults)
+        self.endpoint = self.state.endpoint = f"http://127.0.0.1:{self._hub.port}"
+        self.state.storage = f"http://localhost:{self._storage.port}"
 
     def __enter__(self) -> Double:
         return self
@@ -182,8 +184,7 @@ class Double:
         The result counts: ``fault.happened``. ``fault.times = 0`` ends it.
         """
         trigger = Trigger(how, method, re.compile(path), times)
-        self._hub.faults.append(trigger)
-        self._storage.faults.append(trigger)
+        self.faults.triggers.append(trigger)
         return trigger
 
     # Look.

@@ -46,7 +46,7 @@ def card(commit: Commit) -> dict[str, Any]:
     """The metadata of the README.md of a commit; nothing where it has none or is not valid."""
     readme = commit.files.get("README.md")
     with contextlib.suppress(Refused):
-        return front_matter(bytes(readme.content).decode("utf-8", "replace")) if readme else {}
+        return front_matter(readme.text) if readme else {}
     return {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -144,3 +145,22 @@ class Trigger:
             at_content = request.method not in ("PUT", "POST")
         wanted = self.method in (None, request.method) and self.times != 0
         return at_content == of_content and wanted and bool(self.path.search(request.path))
+
+
+class Faults:
+    """The faults that were asked for, in that order."""
+
+    def __init__(self) -> None:
+        self.triggers: list[Trigger] = []
+        self.lock = threading.Lock()
+
+    def take(self, request: Request, of_content: bool) -> Fault | None:
+        """The fault that happens to this request now, if any; it is counted."""
+        with self.lock:
+            for trigger in self.triggers:
+                if trigger.matches(request, of_content):
+                    trigger.happened += 1
+                    if trigger.times is not None:
+                        trigger.times -= 1
+                    return trigger.how
+        return None

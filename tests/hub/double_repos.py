@@ -66,7 +66,8 @@ class Blob:
     @cached_property
     def git(self) -> str:
         """The hash by which git knows the file: of its content, or of the pointer to it."""
-        stored = self.pointer if self.lfs else bytes(self.content)
+        stored = self.pointer if self.lfs else self.content
+        assert isinstance(stored, bytes), "what is huge is a large file"
         return hashlib.sha1(b"blob %d\0" % len(stored) + stored).hexdigest()
 
     @property
@@ -76,6 +77,10 @@ class Blob:
     @property
     def size(self) -> int:
         return len(self.content)
+
+    @property
+    def text(self) -> str:
+        return self.content.decode("utf-8", "replace") if isinstance(self.content, bytes) else ""
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,7 @@ class Repo:
     def large(self, path: str, size: int, commit: Commit | None = None) -> bool:
         """Whether a file is stored as a large one, by the .gitattributes of a commit and its size."""
         rules = (commit or self.head).files.get(".gitattributes")
-        lines = bytes(rules.content).decode().splitlines() if rules else []
+        lines = rules.text.splitlines() if rules else []
         patterns = [line.split()[0] for line in lines if "filter=lfs" in line]
         name = path.rpartition("/")[2]
         return size > LARGE or any(fnmatch.fnmatch(name, rule) or fnmatch.fnmatch(path, rule) for rule in patterns)
@@ -177,7 +182,7 @@ class Repo:
         parent = self.resolve(revision) if self.commits else None
         date = parent.date + timedelta(seconds=1) if parent else datetime.now(UTC).replace(microsecond=0)
         identity = hashlib.sha1(f"{self.id} {len(self.commits)} {title} {message}".encode()).hexdigest()
-        commit = Commit(identity, parent and parent.id, title, message, author, date, dict(files))
+        commit = Commit(identity, parent.id if parent else None, title, message, author, date, dict(files))
         if parent and not pull and commit.tree == parent.tree:
             return parent
         self.commits[commit.id] = commit

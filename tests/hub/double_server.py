@@ -15,8 +15,8 @@ from socketserver import TCPServer
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from double_faults import Answer, Before, Corrupt, Cut, Fault, LostAnswer, Request, Silent, Slow, Status, Trigger, error
-from double_repos import Huge, Refused
+from double_faults import Answer, Before, Corrupt, Cut, Faults, LostAnswer, Request, Silent, Slow, Status, error
+from double_repos import Refused
 
 CHUNK = 2**16
 
@@ -25,16 +25,21 @@ class Origin(ThreadingHTTPServer):
     """One of the two origins: accepts connections on a free port of this machine until it is closed."""
 
     daemon_threads = True
+    request_queue_size = 128  # several processes connect at once, each with many threads
 
     def __init__(
-        self, name: Literal["hub", "storage"], answer: Callable[[Request], Answer], log: list[Request]
+        self,
+        name: Literal["hub", "storage"],
+        answer: Callable[[Request], Answer],
+        log: list[Request],
+        faults: Faults,
     ) -> None:
-        self.name, self.answer, self.log = name, answer, log
-        self.faults: list[Trigger] = []
+        self.name, self.answer, self.log, self.faults = name, answer, log, faults
         self.closing = threading.Event()
         self.lock = threading.Lock()
         self.connections: dict[socket.socket, threading.Thread] = {}
         super().__init__(("127.0.0.1", 0), Handler)
+        self.port = self.socket.getsockname()[1]
         self.acceptor = threading.Thread(target=self._accept, name=f"double {name}", daemon=True)
         self.acceptor.start()
 
@@ -61,22 +66,11 @@ class Origin(ThreadingHTTPServer):
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
-    def take_fault(self, request: Request, of_content: bool) -> Fault | None:
-        """The fault that is to happen to this request now, if any; it is counted."""
-        with self.lock:
-            for trigger in self.faults:
-                if trigger.matches(request, of_content):
-                    trigger.happened += 1
-                    if trigger.times is not None:
-                        trigger.times -= 1
-                    return trigger.how
-        return None
-
     def close(self) -> None:
         """End every connection, wait for the threads that served them, and free the port."""
         self.closing.set()
         with contextlib.suppress(OSError):
-            socket.create_connection(self.server_address[:2], timeout=1).close()  # wakes the thread that accepts
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()  # wakes the thread that accepts
         self.acceptor.join(5)
         with self.lock:
             open_now = dict(self.connections)
@@ -109,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
             asked=parts.query,
         )
         self.server.log.append(request)
-        fault = self.server.take_fault(request, of_content=False)
+        fault = self.server.faults.take(request, of_content=False)
         if isinstance(fault, Silent):
             self.server.closing.wait()
             return self.drop()
@@ -153,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
     def send(self, request: Request, answer: Answer) -> None:
         content, length = answer.body, len(answer.body)
         holds_content = self.command != "HEAD" and answer.status in (200, 206) and length > 0
-        fault = self.server.take_fault(request, of_content=True) if holds_content else None
+        fault = self.server.faults.take(request, of_content=True) if holds_content else None
         request.status = answer.status
         if not holds_content:
             request.file = None
@@ -168,17 +162,17 @@ class Handler(BaseHTTPRequestHandler):
         if isinstance(fault, Corrupt):
             middle = length // 2
             content = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-        if isinstance(fault, Cut):
-            request.file = None
-            self.wfile.write(content[: length // 2])
-            self.wfile.flush()
-            return self.drop(fault.reset)
         if isinstance(fault, Slow):
             return self.trickle(content, fault.rate)
-        for start in range(0, length, CHUNK):
-            self.wfile.write(content[start : start + CHUNK])
+        stop = length // 2 if isinstance(fault, Cut) else length
+        for start in range(0, stop, CHUNK):
+            self.wfile.write(content[start : min(stop, start + CHUNK)])
+        if isinstance(fault, Cut):
+            request.file = None
+            self.wfile.flush()
+            self.drop(fault.reset)
 
-    def trickle(self, content: bytes | Huge, rate: float) -> None:
+    def trickle(self, content: Any, rate: float) -> None:
         step = max(1, int(rate / 20))
         began = time.monotonic()
         for start in range(0, len(content), step):

@@ -75,7 +75,7 @@ def commit(state: State, request: Request, name: str, revision: str) -> Answer:
         if line["key"] != "header":
             _apply(repo, files, line["key"], line["value"])
     if "README.md" in files:
-        front_matter(bytes(files["README.md"].content).decode())
+        front_matter(files["README.md"].text)
     token = state.token(request)
     user = token.user if token else ""
     made = repo.record(revision, files, header["summary"], header.get("description", ""), user, pull)
