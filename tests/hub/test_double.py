@@ -335,6 +335,8 @@ def test_a_client_that_is_gone_in_the_middle_changes_nothing(hub: Double, capsys
             b"POST /api/models/acme/vae/commit/main HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer hf_ana\r\n"
             b"Content-Length: 1000\r\n\r\n" + line
         )
+    while not hub.requests:
+        time.sleep(0.01)
     hub.close()
     (request,) = hub.requests
     assert (request.status, hub.head("acme/vae")) == (None, head)
