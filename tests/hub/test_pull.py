@@ -630,3 +630,17 @@ def test_zoo_info_of_what_is_no_release(hub: Double, refused: Refused) -> None:
     hub.put(REPO, {"config.json": b"{}"})
     refused("info", SOURCE, says=(f"{SOURCE} has no {MANIFEST}, so it is no release of zoo",))
     refused("info", "hub:acme/missing", says=("acme/missing does not exist", "or is private"))
+
+
+@pytest.mark.parametrize(
+    ("distribution", "says"),
+    [
+        ("their-zoo", "By the release, which nobody has checked: pip install their-zoo==1.0."),
+        ("x; rm -rf ~", "names the package 'x; rm -rf ~' '1.0', which cannot be right"),
+        ("--index-url=http://evil", "names the package '--index-url=http://evil' '1.0', which cannot be right"),
+    ],
+)
+def test_the_torch_side_needs_the_plugin_and_never_fetches_code(distribution: str, says: str, hub: Double) -> None:
+    hub.put(REPO, altered(released(), name="their.model", plugin={"distribution": distribution, "version": "1.0"}))
+    with raises(NotFoundError, "The plugin of 'their' is not installed", says, "ONNX Runtime runs the release"):
+        zoo.load_module(SOURCE)
