@@ -55,7 +55,7 @@ def metadata(
     samples = "samples.png"
     tag = pipeline_tag(manifest)
     data = [name for name in _data_names(manifest) if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)]
-    thumbnail = f"{reasons.endpoint()}/{repository}/resolve/{revision}/{samples}"
+    thumbnail = f"{reasons.address()}/{repository}/resolve/{revision}/{samples}"
     return {
         "library_name": LIBRARY,
         "pipeline_tag": tag,

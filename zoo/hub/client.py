@@ -65,7 +65,7 @@ def resolve(source: HubSource, file: str, patience: float = PATIENCE) -> tuple[s
         raise reasons.explain(error, source, file) from error
     commit = found.commit_hash
     if not isinstance(commit, str) or not source.at(commit).is_commit:
-        raise HubError(f"{reasons.endpoint()} does not say which commit {source} is. Check HF_ENDPOINT.")
+        raise HubError(f"{reasons.address()} does not say which commit {source} is. Check HF_ENDPOINT.")
     return commit, found.size
 
 

@@ -24,4 +24,4 @@ def add(namespace: str, title: str, repositories: Iterable[str], *, private: boo
             f"The models are published, and the collection {title!r} of {namespace} could not be written. "
             f"{reasons.unreachable(error)}"
         ) from error
-    return f"{reasons.endpoint()}/collections/{made.slug}"
+    return f"{reasons.address()}/collections/{made.slug}"

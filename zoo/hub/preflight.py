@@ -150,7 +150,7 @@ def _of_account(target: Target, who: Account) -> Iterator[str]:
     if who.role == "read":
         yield (
             f"The token of {who.name} may only read. Make one that may write at "
-            f"{reasons.endpoint()}/settings/tokens, then: {reasons.LOGIN}"
+            f"{reasons.address()}/settings/tokens, then: {reasons.LOGIN}"
         )
     namespace = target.repository.partition("/")[0]
     role = _role(who, namespace)
@@ -229,7 +229,7 @@ def _of_access(target: Target, who: Account, found: Cleared) -> Iterator[str]:
         if who.creates_in is not None and namespace not in who.creates_in:
             yield (
                 f"The token of {who.name} may not make repositories in {namespace}. Allow it at "
-                f"{reasons.endpoint()}/settings/tokens, or make {target.repository} first."
+                f"{reasons.address()}/settings/tokens, or make {target.repository} first."
             )
         return
     if target.pull_request:
@@ -248,7 +248,7 @@ def _of_repository(release: Release, target: Target, found: Cleared) -> Iterator
     if target.private and not there.private:
         yield (
             f"{there.name} is public, and --private does not change that. Make it private at "
-            f"{reasons.endpoint()}/{there.name}/settings first, or leave out --private."
+            f"{reasons.address()}/{there.name}/settings first, or leave out --private."
         )
     commit = (found.tags or {}).get(target.tag)
     if commit is not None and (commit != there.commit or found.new_branch):

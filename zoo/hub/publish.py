@@ -40,7 +40,7 @@ class Published:
     @property
     def address(self) -> str:
         """Its page."""
-        return self.pull_request or f"{reasons.endpoint()}/{self.repository}"
+        return self.pull_request or f"{reasons.address()}/{self.repository}"
 
 
 def publish(

@@ -53,7 +53,7 @@ class Sender:
             if cleared.there is None and there is not None:
                 self._report.say(
                     f"{self._name} was made just now and has no release yet. Run the same command again, or delete it: "
-                    f"{reasons.endpoint()}/{self._name}/settings"
+                    f"{reasons.address()}/{self._name}/settings"
                 )
             raise
         if self._target.tag:
