@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,17 +84,21 @@ def tool_verifies(release: Path, key: Path, *options: str) -> bool:
     return done.returncode == 0
 
 
-def statement(**digests: str) -> dict[str, Any]:
-    """A statement as the tool writes it, that the files of a release have these SHA-256."""
-    digests = digests or {name: hashlib.sha256((RELEASE / name).read_bytes()).hexdigest() for name in NAMES}
-    root = hashlib.sha256(b"".join(bytes.fromhex(digest) for digest in digests.values())).hexdigest()
+def listed(*names: str) -> list[tuple[Any, str]]:
+    """Files of the release with their SHA-256."""
+    return [(name, hashlib.sha256((RELEASE / name).read_bytes()).hexdigest()) for name in names]
+
+
+def statement(digests: Sequence[tuple[Any, str]] = listed(*NAMES)) -> dict[str, Any]:
+    """A statement as the tool writes it, that files by name have these SHA-256."""
+    root = hashlib.sha256(b"".join(bytes.fromhex(digest) for _, digest in digests)).hexdigest()
     return {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": "vae", "digest": {"sha256": root}}],
         "predicateType": "https://model_signing/signature/v1.0",
         "predicate": {
             "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": False},
-            "resources": [{"name": n, "algorithm": "sha256", "digest": d} for n, d in digests.items()],
+            "resources": [{"name": n, "algorithm": "sha256", "digest": d} for n, d in digests],
         },
     }
 
@@ -116,7 +120,7 @@ def bundle(private: ec.EllipticCurvePrivateKey, payload: bytes) -> dict[str, Any
 
 
 def put(value: Any, path: str, new: Any) -> None:
-    """Set what a path such as ``a.0.b`` leads to; nothing is removed by DELETE."""
+    """Set what a path such as ``a.0.b`` leads to; DELETE removes it."""
     *parents, last = (int(part) if part.isdigit() else part for part in path.split("."))
     for part in parents:
         value = value[part]
@@ -206,7 +210,9 @@ def _load(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def test_the_same_release_and_key_give_the_same_signature(release: Path, pair: tuple[Path, Path]) -> None:
-    assert signing.sign(RELEASE, NAMES[::-1], pair[0]) == (release / SIGNATURE).read_bytes()
+    other = release.rename(release.with_name("downloaded"))
+    assert signing.sign(RELEASE, NAMES[::-1], pair[0]) == (other / SIGNATURE).read_bytes()
+    assert signing.sign(other, NAMES, pair[0]) == (other / SIGNATURE).read_bytes()
 
 
 def test_a_key_with_a_password_signs(release: Path, private: ec.EllipticCurvePrivateKey, tmp_path: Path) -> None:
@@ -338,7 +344,7 @@ def test_a_changed_graph_whose_manifest_and_seal_were_changed_too(release: Path,
 def test_a_signed_manifest_with_a_file_that_is_not_signed(
     release: Path, pair: tuple[Path, Path], private: ec.EllipticCurvePrivateKey
 ) -> None:
-    covered = statement(**{name: hashlib.sha256((release / name).read_bytes()).hexdigest() for name in NAMES[1:]})
+    covered = statement(listed(*NAMES[1:]))
     assert NAMES[0] == "decode.onnx"
     with raises(ReleaseError, SIGNATURE, "does not cover decode.onnx"):
         signing.verify(release, json.dumps(bundle(private, json.dumps(covered).encode())).encode(), pair[1])
@@ -347,7 +353,7 @@ def test_a_signed_manifest_with_a_file_that_is_not_signed(
 def test_a_signature_without_the_manifest(
     release: Path, pair: tuple[Path, Path], private: ec.EllipticCurvePrivateKey
 ) -> None:
-    covered = statement(**{WEIGHTS: hashlib.sha256((release / WEIGHTS).read_bytes()).hexdigest()})
+    covered = statement(listed(WEIGHTS))
     with raises(ReleaseError, SIGNATURE, f"does not cover {MANIFEST}"):
         signing.verify(release, json.dumps(bundle(private, json.dumps(covered).encode())).encode(), pair[1])
 
@@ -364,7 +370,7 @@ STATEMENTS = {
     "the predicate of version 0.2": ("predicateType", "https://model_signing/Digests/v0.1"),
     "provenance": ("predicateType", "https://slsa.dev/provenance/v1"),
     "no subject": ("subject", []),
-    "two subjects": ("subject", [{}, {}]),
+    "two subjects": ("subject", statement()["subject"] * 2),
     "another root": ("subject.0.digest.sha256", "0" * 64),
     "a root that is a number": ("subject.0.digest.sha256", 1),
     "no predicate": ("predicate", DELETE),
@@ -404,6 +410,21 @@ def test_a_signed_statement_that_is_refused(
         signing.verify(RELEASE, content, pair[1])
 
 
+def test_a_statement_that_lists_a_file_twice(pair: tuple[Path, Path], private: ec.EllipticCurvePrivateKey) -> None:
+    twice = statement([*listed(*NAMES), *listed(MANIFEST)])
+    once = statement()["subject"]  # as if the last one counted
+    for signed in (twice, {**twice, "subject": once}):
+        content = json.dumps(bundle(private, json.dumps(signed).encode())).encode()
+        with raises(ReleaseError, SIGNATURE, "contradicts itself"):
+            signing.verify(RELEASE, content, pair[1])
+
+
+def test_other_signed_names_may_be_anything(pair: tuple[Path, Path], private: ec.EllipticCurvePrivateKey) -> None:
+    signed = statement([*listed(*NAMES), ("../x", "0" * 64), (7, "1" * 64)])
+    content = json.dumps(bundle(private, json.dumps(signed).encode())).encode()
+    assert signing.verify(RELEASE, content, pair[1]).others == ["../x", "7"]
+
+
 @pytest.mark.parametrize("payload", [b"", b"null", b"[]", b'"text"', b"\xff", b"{", b"[" * 99_999])
 def test_a_signed_payload_that_is_no_statement(
     payload: bytes, pair: tuple[Path, Path], private: ec.EllipticCurvePrivateKey
@@ -437,6 +458,20 @@ def test_a_bundle_that_is_refused(case: str, pair: tuple[Path, Path], private: e
     put(made, path, new)
     with raises(ReleaseError, SIGNATURE, says):
         signing.verify(RELEASE, json.dumps(made).encode(), pair[1])
+
+
+def test_a_damaged_signature_of_the_right_key_is_called_damaged(release: Path, pair: tuple[Path, Path]) -> None:
+    made = json.loads((release / SIGNATURE).read_text())
+    put(made, "dsseEnvelope.payload", "e30=")
+    with raises(ReleaseError, SIGNATURE, "damaged or altered: its signature is not valid"):
+        signing.verify(release, json.dumps(made).encode(), pair[1])
+
+
+def test_base64_with_other_characters_is_refused(release: Path, pair: tuple[Path, Path]) -> None:
+    made = json.loads((release / SIGNATURE).read_text())
+    put(made, "dsseEnvelope.payload", "!" + made["dsseEnvelope"]["payload"])
+    with raises(ReleaseError, SIGNATURE, "no signature in"):
+        signing.verify(release, json.dumps(made).encode(), pair[1])
 
 
 @pytest.mark.parametrize(
