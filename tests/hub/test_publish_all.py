@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from zoo import registry
 from zoo.core import files
 from zoo.core.errors import PluginError
 from zoo.hub.preflight import PreflightError
-from zoo.pipeline import registry_build
+from zoo.pipeline import publishing, registry_build
 from zoo.release import CARD, MANIFEST
 
 pytest_plugins = ("double_fixture",)
@@ -39,8 +41,10 @@ def package(hub: Double, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     (package / "__init__.py").write_text("from zoo_autoencoders.vae import vae as model\n")
     for name in NAMES:
         changed(released(), package / "releases" / name, lambda manifest, _, name=name: renamed(manifest, name))
+    importlib.invalidate_caches()
     with plugged(folder, shopvae="zoo_shop:model"):
         yield package
+    sys.modules.pop("zoo_shop", None)
 
 
 def renamed(manifest: dict[str, Any], name: str) -> None:
@@ -68,8 +72,8 @@ def test_all_weights_of_a_distribution_are_published_into_a_collection(
     done = zoo_call(*command)
     one_error(done, "There are 2 problems. Nothing was changed.")
     assert [line for line in done.stderr.splitlines() if line.startswith("- ")] == [
-        f"- {name}: The licence of {name} is not known: its manifest names none, and {DISTRIBUTION} is not installed or "
-        "declares none. Give it: --licence mit"
+        f"- {name}: The licence of {name} is not known: its manifest names none, and {DISTRIBUTION} is not installed "
+        "or declares none. Give it: --licence mit"
         for name in NAMES
     ]
     done = zoo_call(*command, "--licence", "mit", "--dry-run")
@@ -87,7 +91,10 @@ def test_all_weights_of_a_distribution_are_published_into_a_collection(
     assert sum(request.path == "/api/whoami-v2" for request in hub.requests) == 4  # once a command: it is limited
 
 
-def test_a_publish_of_all_that_fails_goes_on_where_it_stopped(hub: Double, package: Path, zoo_call: Command) -> None:
+def test_a_publish_of_all_that_fails_goes_on_where_it_stopped(
+    hub: Double, package: Path, zoo_call: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "verify", lambda folder: {})  # it takes seconds
     fault = hub.fail(Status(500), path="/commit/", method="POST")
     hub.put(f"acme/{NAMES[0]}", {})
     command = ("publish", "--all", "--distribution", DISTRIBUTION, "--org", "acme", "--licence", "mit")

@@ -67,7 +67,7 @@ class _Limited:
         except Exception as error:
             if not reasons.is_timeout(error):
                 raise
-            place = f"{parts.scheme}://{parts.netloc}"
+            place = reasons.without_secrets(f"{parts.scheme}://{parts.netloc}")
             raise HubError(
                 f"{place} does not answer in time. Check the network and proxies; try again later."
             ) from error
