@@ -472,3 +472,49 @@ def test_a_process_of_its_own_publishes_with_the_token_of_a_login(hub: Double, t
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, hub.head(REPOSITORY), "")
     assert {request.token for request in hub.requests if request.origin == "hub"} == {TOKEN}
     (tmp_path / "huggingface" / "token").unlink()
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> tuple[Path, Path]:
+    """A private key in a file, and its public one."""
+    pytest.importorskip("cryptography")
+    from cryptography.hazmat.primitives import serialization as forms
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    made = ec.generate_private_key(ec.SECP256R1())
+    private = made.private_bytes(
+        forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.BestAvailableEncryption(b"correct horse")
+    )
+    public = made.public_key().public_bytes(forms.Encoding.PEM, forms.PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "key.pem").write_bytes(private)
+    (tmp_path / "key.pub").write_bytes(public)
+    return tmp_path / "key.pem", tmp_path / "key.pub"
+
+
+def test_a_signed_release_is_published_with_its_signature(
+    hub: Double,
+    command: Command,
+    publisher: Publisher,
+    keys: tuple[Path, Path],
+    newer: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    private, public = keys
+    arguments = ("publish", "vae.digits", "--repo", REPOSITORY, "--sign", private)
+    one_error(command(*arguments), "is encrypted")
+    monkeypatch.setenv("ZOO_SIGN_PASSWORD", "correct horse")
+    assert command(*arguments).returncode == 0
+    signed = hub.head(REPOSITORY)
+    assert len(hub.commits(REPOSITORY)) == 2
+    assert "no commit was made" in command(*arguments).stdout
+    for name, content in hub.files(REPOSITORY).items():
+        (tmp_path / "downloaded" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "downloaded" / name).write_bytes(content)
+    done = command("verify", tmp_path / "downloaded", "--key", public, "--require-signature")
+    assert done.returncode == 0, done.stderr
+    publisher(released())  # unsigned, and still the same manifest, so the signature is right
+    assert (hub.head(REPOSITORY), "model.sig" in hub.files(REPOSITORY)) == (signed, True)
+    made = publisher(newer)
+    assert set(made.changes.deleted) == {"model.sig"}
+    assert "model.sig" not in hub.files(REPOSITORY)
