@@ -398,6 +398,24 @@ def test_a_damaged_release_on_the_hub_is_replaced_and_nothing_is_removed(
     assert hub.files(REPOSITORY)[MANIFEST] == (without_score / MANIFEST).read_bytes()
 
 
+def test_a_signature_of_a_damaged_manifest_is_removed(hub: Double, publisher: Publisher) -> None:
+    publisher(released(), signature=b"signed")
+    hub.put(REPOSITORY, {MANIFEST: (released() / MANIFEST).read_bytes().replace(b'"seed": 0', b'"seed": 1')})
+    assert set(publisher(released()).changes.deleted) == {"model.sig"}
+
+
+def test_a_huge_card_is_not_read(hub: Double, publisher: Publisher) -> None:
+    hub.put(REPOSITORY, {CARD: b"x" * (2**20 + 1)})
+    (problem,) = problems(publisher, hub, released())
+    assert problem == f"hub:{REPOSITORY} has a README.md of 1,048,577 bytes, and zoo reads 1,048,576."
+
+
+def test_a_message_has_a_title_and_a_text(hub: Double, publisher: Publisher) -> None:
+    publisher(released(), message="Better weights\n\nTrained for longer.\n")
+    commit = hub.commits(REPOSITORY)[0]
+    assert (commit.title, commit.message) == ("Better weights", "Trained for longer.")
+
+
 def test_a_damaged_release_is_not_published(hub: Double, publisher: Publisher, tmp_path: Path) -> None:
     damaged = Path(shutil.copytree(released(), tmp_path / "damaged"))
     with open(damaged / "samples.png", "ab") as file:
@@ -447,7 +465,8 @@ def test_the_command_says_every_problem_on_a_line(
 ) -> None:
     done = command("publish", "vae.digits", "--repo", "other/vae.digits", "--message", "")
     one_error(done, "There are 3 problems. Nothing was changed.")
-    assert [line[:2] for line in done.stderr.splitlines()[:-1]] == ["- "] * 3
+    assert done.stderr.splitlines()[0] == "Verifying vae.digits …"
+    assert [line[:2] for line in done.stderr.splitlines()[1:-1]] == ["- "] * 3
     done = command("publish", "vae.digits", "--repo", "other/vae.digits", "--message", "", "--json")
     assert len(json.loads(done.stdout)["problems"]) == 3
     monkeypatch.delenv("HF_TOKEN")

@@ -180,5 +180,9 @@ def test_pins_are_not_lost_with_a_registry_that_cannot_be_read(hub: Double, pack
 def test_a_card_that_is_no_text_is_said(hub: Double, package: Path, zoo_call: Command) -> None:
     folder = package / "releases" / NAMES[0]
     (folder / CARD).write_bytes(b"\xff\xfe")
-    one_error(zoo_call("publish", folder, "--repo", "acme/x", "--licence", "mit"), "is not text in UTF-8")
+    command = ("publish", folder, "--repo", "acme/x", "--licence", "mit")
+    one_error(zoo_call(*command), "is not text in UTF-8")
+    (folder / CARD).unlink()
+    other = changed(folder, folder.parents[2] / "other", lambda manifest, _: manifest["provenance"].pop("torch"))
+    one_error(zoo_call(command[0], other, *command[2:]), "has no README.md", "(KeyError: 'torch'). Write one.")
     assert hub.writes == []

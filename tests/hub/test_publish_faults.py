@@ -103,6 +103,7 @@ def test_a_lost_answer_to_a_pull_request_is_looked_up(
     assert hub.pulls(REPOSITORY) == {}
     made = publisher(newer, pull_request=True)
     assert hub.pulls(REPOSITORY) == {"refs/pr/1": made.commit}
+    assert made.address == f"{hub.endpoint}/{REPOSITORY}/discussions/1"
 
 
 def test_a_commit_that_did_not_arrive_is_said_to_be_missing(
@@ -236,12 +237,26 @@ def test_a_lost_answer_to_the_making_of_a_repository_is_looked_up(hub: Double, p
     assert publisher(released()).commit == hub.head(REPOSITORY)
 
 
-def test_a_repository_that_cannot_be_made_is_one_line(hub: Double, publisher: Publisher) -> None:
-    hub.fail(Cut(), path="/api/repos/create")
-    with raises(HubError, "cannot be reached"):
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Cut(), "cannot be reached"),
+        (Status(402, message="Payment required"), "answers 402 (Payment required)"),
+        (Status(403), "This token may not do that"),
+        (
+            Status(409, message="Cannot create repo: another conflicting operation is in progress"),
+            "is busy with making",
+        ),
+    ],
+)
+def test_a_repository_that_cannot_be_made_is_one_line(
+    hub: Double, publisher: Publisher, fault: Status | Cut, words: str
+) -> None:
+    hub.fail(fault, path="/api/repos/create")
+    with raises(HubError, words):
         publisher(released())
-    hub.fail(Status(402, message="Payment required"), path="/api/repos/create")
     assert not hub.exists(REPOSITORY)
+    assert len(hub.writes) <= session.MOST_CONFLICTS + 1
 
 
 def test_a_tag_that_cannot_be_made_is_said_with_the_commit(

@@ -11,7 +11,7 @@ from zoo.hub import client, licences, reasons, repository
 from zoo.hub.deadline import TooLate, in_time
 from zoo.hub.repository import ATTRIBUTES, CONFIG, Repository
 from zoo.hub.source import MAIN, PREFIX, HubSource, check_repository, parse
-from zoo.release import CARD, MANIFEST, SIGNATURE, Release
+from zoo.release import MANIFEST, SIGNATURE, Release
 
 LARGEST_FILE = 50 * 10**9
 """Bytes of a file that the Hub takes, at most."""
@@ -254,7 +254,7 @@ def _of_repository(release: Release, target: Target, found: Cleared) -> Iterator
     if commit is not None and (commit != there.commit or found.new_branch):
         yield moved(target, commit)
     if not there.is_ours:
-        written = {MANIFEST, CONFIG, *release.files} - {CARD, ATTRIBUTES}
+        written = {MANIFEST, SIGNATURE, CONFIG, *release.files}
         if others := sorted(written & {*there.blobs}):
             yield (
                 f"{there.name} has {', '.join(others)}, which no release of zoo has put there. Choose another "

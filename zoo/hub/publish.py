@@ -103,9 +103,9 @@ def _contents(
 
 def _left_over(release: Release, contents: Iterable[str], there: Repository | None) -> list[str]:
     """The files that the release there has put into the repository, and this one has not."""
-    if there is None or there.release is None:
+    if there is None or not there.is_ours:
         return []
-    old = {*there.release.files}
+    old = {*there.release.files} if there.release else set()
     if not there.blobs[MANIFEST].holds(release.folder / MANIFEST):
         old.add(SIGNATURE)  # it is for the other manifest
     return sorted(old & {*there.blobs} - {*contents})

@@ -87,14 +87,15 @@ class Sender:
         with ExitStack() as stack:
             operations: list[Any] = self._upload(stack, contents, changes, options)
             operations += [CommitOperationDelete(name, is_folder=False) for name in changes.deleted]
-            options |= {"commit_message": target.message or f"Publish {self._release.name}"}
+            title, _, text = (target.message or f"Publish {self._release.name}").strip().partition("\n")
+            options |= {"commit_message": title, "commit_description": text.strip()}
             try:
                 made = self._api.create_commit(self._name, operations, parent_commit=there.commit, **options)
             except KeyboardInterrupt:
                 self._report.say("The commit was being sent: it may be there. Run the same command again to see.")
                 raise
             except Exception as error:
-                return self._after(error, there, contents, changes), ""
+                return self._after(error, there, contents, changes)
         return str(made.oid), made.pr_url or ""
 
     def _upload(
@@ -122,8 +123,10 @@ class Sender:
             self._report.progress(done, total, name)
         return operations
 
-    def _after(self, error: Exception, there: Repository, contents: Mapping[str, Content], changes: Changes) -> str:
-        """Find out what became of a commit that failed or was not answered; return it if it is there after all."""
+    def _after(
+        self, error: Exception, there: Repository, contents: Mapping[str, Content], changes: Changes
+    ) -> tuple[str, str]:
+        """Find out what became of a commit that failed or was not answered; return what :meth:`_commit` does."""
         status = _status(error)
         reason = self._reason(error)
         if status is not None and 400 <= status < 500 and status != 412:
@@ -132,11 +135,11 @@ class Sender:
             time.sleep(wait)
             try:
                 newer = self._candidates(there)
-                for commit in reversed(newer):  # the first that has all of it is the one
+                for commit, pull_request in reversed(newer):  # the first that has all of it is the one
                     found = repository.describe(HubSource(self._name, commit))
                     if not compare(contents, changes.deleted, found):
                         self._report.say(f"{reason} The commit is there all the same.")
-                        return commit
+                        return commit, pull_request
             except Exception as again:
                 raise HubError(
                     f"{reason} Whether the commit is there could not be found out ({reasons.said(again)}). Run the "
@@ -145,16 +148,19 @@ class Sender:
             if newer and not self._target.pull_request:
                 raise HubError(
                     f"Somebody else has committed to {self._name} just now: it was at {there.commit}, and is at "
-                    f"{newer[0]}. Nothing was overwritten. Look at that commit, and run the same command again."
+                    f"{newer[0][0]}. Nothing was overwritten. Look at that commit, and run the same command again."
                 ) from error
         raise HubError(f"{reason} Nothing was committed: {self._name} is at {there.commit} as before.") from error
 
-    def _candidates(self, there: Repository) -> list[str]:
-        """The commits after the one that was seen, the newest first; for a pull request the heads of all of them."""
-        if self._target.pull_request:
-            references = self._api.list_repo_refs(self._name, include_pull_requests=True)
-            return [one.target_commit for one in reversed(references.pull_requests or [])]
-        return repository.commits_since(self._name, self._target.revision, there.commit)
+    def _candidates(self, there: Repository) -> list[tuple[str, str]]:
+        """The commits after the one that was seen, the newest first; or the heads of the last few pull requests."""
+        if not self._target.pull_request:
+            newer = repository.commits_since(self._name, self._target.revision, there.commit)
+            return [(commit, "") for commit in newer]
+        found = self._api.list_repo_refs(self._name, include_pull_requests=True).pull_requests or []
+        heads = sorted(((int(one.ref.rpartition("/")[2]), one.target_commit) for one in found), reverse=True)[:5]
+        page = f"{reasons.address()}/{self._name}/discussions"
+        return [(commit, f"{page}/{number}") for number, commit in heads]
 
     def _tag(self, commit: str) -> None:
         tag = self._target.tag

@@ -18,6 +18,9 @@ CONNECT, SMALL, LARGE = 8.0, 15.0, 60.0
 MOST_WAIT = 20
 """Seconds that a Hub which limits requests may ask for; a longer wait is reported instead."""
 
+MOST_CONFLICTS = 30
+"""How often a repository is tried to be made while the Hub makes another: the client would try it for ever."""
+
 
 @contextmanager
 def bounded() -> Iterator[None]:
@@ -56,6 +59,7 @@ class _Limited:
 
     def __init__(self, send: Any) -> None:
         self._send = send
+        self._conflicts = 0
 
     def __call__(self, request: Any, **options: Any) -> Any:
         parts = urlsplit(str(request.url))
@@ -73,6 +77,9 @@ class _Limited:
             ) from error
         if response.status_code == 429 and (wait := _wait(response.headers)) > MOST_WAIT:
             raise reasons.limited(str(wait))
+        self._conflicts += response.status_code == 409 and parts.path.endswith("/repos/create")
+        if self._conflicts > MOST_CONFLICTS:
+            raise HubError(f"{reasons.address()} is busy with making another repository of yours. Try again soon.")
         return response
 
 

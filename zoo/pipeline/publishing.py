@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from zoo import release as releases
-from zoo.core.errors import HubError, NotFoundError, ReleaseError, ZooError
+from zoo.core.errors import HubError, NotFoundError, ReleaseError, ZooError, one_line
 from zoo.hub import collection, preflight, signing
 from zoo.hub.preflight import Account, PreflightError, Target
 from zoo.hub.publish import Published, publish
@@ -33,7 +33,9 @@ def publish_one(
 
     Raises :class:`ZooError`: see :func:`zoo.hub.publish.publish` and :func:`zoo.hub.signing.sign`.
     """
-    release = _verified(find(source))
+    folder = find(source)
+    report.say(f"Verifying {source} …")
+    release = _verified(folder)
     return publish(release, target, _card(release), report, signature=_signature(release, key), dry_run=dry_run)
 
 
@@ -109,9 +111,13 @@ def _signature(release: Release, key: Key | None) -> bytes | None:
 def _card(release: Release) -> str:
     """The card in a release folder, or one that is made from the manifest."""
     path = release.folder / CARD
-    if not path.is_file():
-        return model_card(release.manifest, release.folder)
     try:
-        return path.read_text("utf-8")
-    except ValueError as error:
+        if path.is_file():
+            return path.read_text("utf-8")
+        return model_card(release.manifest, release.folder)
+    except UnicodeDecodeError as error:
         raise ReleaseError(f"{path} is not text in UTF-8. Write it again, or delete it: then one is made.") from error
+    except (LookupError, TypeError, ValueError) as error:
+        raise ReleaseError(
+            f"{release.folder} has no {CARD}, and its manifest lacks what it is made of ({one_line(error)}). Write one."
+        ) from error
