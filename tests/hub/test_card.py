@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from double_repos import LICENCES, front_matter
+from double_cards import LICENCES, front_matter
 from huggingface_hub import ModelCard, ModelCardData
 from huggingface_hub.repocard_data import model_index_to_eval_results
 from publishing import released
