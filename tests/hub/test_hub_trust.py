@@ -50,9 +50,9 @@ def test_a_signed_release_on_the_hub(hub: Double, signed: dict[str, bytes], zoo_
 
 
 def test_another_key(hub: Double, signed: dict[str, bytes], refused: Refused, tmp_path: Path) -> None:
-    hub.put("acme/digits", signed)
-    resolve.find(SOURCE)
-    refused("verify", SOURCE, "--key", tmp_path / "other.pub", says=(SIGNATURE, "key"))
+    source = f"{SOURCE}@{hub.put('acme/digits', signed)}"
+    resolve.find(source)
+    refused("verify", source, "--key", tmp_path / "other.pub", says=(SIGNATURE, "key"))
 
 
 def test_a_graph_that_was_changed_with_the_manifest_and_its_seal(
@@ -62,17 +62,18 @@ def test_a_graph_that_was_changed_with_the_manifest_and_its_seal(
     graph = signed["decode.onnx"] + b"\0"
     manifest = json.loads(signed[MANIFEST])
     manifest["files"]["decode.onnx"] = {"sha256": hashlib.sha256(graph).hexdigest(), "bytes": len(graph)}
-    hub.put("acme/digits", signed | {"decode.onnx": graph, MANIFEST: json.dumps(seal(manifest)).encode()})
-    resolve.find(SOURCE)
-    refused("verify", SOURCE, "--key", tmp_path / "key.pub", says=("signed",))
+    content = signed | {"decode.onnx": graph, MANIFEST: json.dumps(seal(manifest)).encode()}
+    source = f"{SOURCE}@{hub.put('acme/digits', content)}"
+    resolve.find(source)
+    refused("verify", source, "--key", tmp_path / "key.pub", says=("signed",))
 
 
 def test_a_signature_that_is_missing(
     hub: Double, signed: dict[str, bytes], zoo_call: Command, refused: Refused, tmp_path: Path
 ) -> None:
     commit = hub.put("acme/digits", {name: held for name, held in signed.items() if name != SIGNATURE})
-    resolve.find(SOURCE)
-    missing = f"{SIGNATURE} of {SOURCE}@{commit} is missing"
-    assert f"note  signature: none: {missing}" in zoo_call("verify", SOURCE, "--key", tmp_path / "key.pub").stdout
-    refused("verify", SOURCE, "--key", tmp_path / "key.pub", "--require-signature", says=("has no signature", missing))
-    refused("verify", SOURCE, "--require-signature", says=("Give --key PUB",))
+    source, key = f"{SOURCE}@{commit}", tmp_path / "key.pub"
+    missing = f"{SIGNATURE} of {source} is missing"
+    assert f"note  signature: none: {missing}" in zoo_call("verify", source, "--key", key).stdout
+    refused("verify", source, "--key", key, "--require-signature", says=("has no signature", missing))
+    refused("verify", source, "--require-signature", says=("Give --key PUB",))
