@@ -1,1 +1,1 @@
-"""The Hugging Face Hub: publishing releases, loading them by name, who published them; and what a SOURCE is."""
+"""The Hugging Face Hub: releases are published to it and loaded from it; and what a SOURCE is."""

@@ -32,7 +32,7 @@ _PAYLOAD = "application/vnd.in-toto+json"
 _STATEMENT = "https://in-toto.io/Statement/v1"
 _PREDICATE = "https://model_signing/signature/v1.0"
 
-_LARGEST = 2**20
+LARGEST = 2**20
 """Bytes of a signature, at most: it has about 250 for each file."""
 
 _EDITED = frozenset({"README.md"})
@@ -69,7 +69,7 @@ def read(folder: Path) -> bytes | None:
     if not path.is_file():  # a link may lead to a device, or to nothing
         raise ReleaseError(f"{path} is not a file. {_AGAIN}")
     with open(path, "rb") as file:
-        return file.read(_LARGEST + 1)  # what is longer is refused where it is checked
+        return file.read(LARGEST + 1)  # what is longer is refused where it is checked
 
 
 def sign(folder: Path, names: Sequence[str], key: Path, password: str | None = None) -> bytes:
@@ -156,8 +156,8 @@ def _encoded(payload: bytes) -> bytes:
 
 def _statement_of(signature: bytes, public: ec.EllipticCurvePublicKey, where: str) -> Any:
     """The statement of a bundle that the owner of a key signed, as JSON. Raises :class:`ReleaseError` otherwise."""
-    if len(signature) > _LARGEST:
-        raise ReleaseError(f"{where} has more than {_LARGEST:,} bytes, which no signature has. {_AGAIN}")
+    if len(signature) > LARGEST:
+        raise ReleaseError(f"{where} has more than {LARGEST:,} bytes, which no signature has. {_AGAIN}")
     try:
         bundle = json.loads(signature.decode())
         envelope, material = bundle["dsseEnvelope"], bundle["verificationMaterial"]

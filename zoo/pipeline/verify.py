@@ -17,8 +17,9 @@ from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import LONGEST, LogMel, Spec, Text, Video
 from zoo.core import files
 from zoo.core.errors import DataError, ParityError, ReleaseError, SettingError, ZooError, installed
-from zoo.hub import keys, signing
-from zoo.hub.resolve import find
+from zoo.hub import keys, look, signing
+from zoo.hub.resolve import find, on_hub
+from zoo.hub.source import HubSource
 from zoo.media import display, kinds, mel, table, wav
 from zoo.media.convert import from_batch
 from zoo.media.kinds import text_to_ids
@@ -60,8 +61,9 @@ def verify(source: str | Path, key: str | Path | None = None, require_signature:
     release = releases.read(find(source))
     found = {"files": f"{releases.verify(release)} files have the SHA-256 of the manifest"}
     if strays := releases.strays(release):
-        found["files"] += f"; not in it, and not used: {', '.join(strays[:5])}{' …' if len(strays) > 5 else ''}"
-    if signature := _signature(release, key, require_signature):
+        names = f"{', '.join(strays[:5])}{' …' if len(strays) > 5 else ''}"
+        found["other files"] = Note(f"{names}: not in the manifest, and not used")
+    if signature := _signature(release, on_hub(source), key, require_signature):
         found["signature"] = signature
     backend = OnnxBackend(release, "cpu")
     model = LoadedModel(release, backend)
@@ -89,11 +91,16 @@ def verify(source: str | Path, key: str | Path | None = None, require_signature:
     return found
 
 
-def _signature(release: releases.Release, key: Path | None, required: bool) -> str:
-    """Check the signature of a release; empty where there is neither a signature nor a key."""
-    content, where = signing.read(release.folder), release.folder / releases.SIGNATURE
+def _signature(release: releases.Release, source: HubSource | None, key: Path | None, required: bool) -> str:
+    """Check the signature of a release; empty where there is neither a signature nor a key.
+
+    That of a release on the Hub is not in its cached folder, and is downloaded if there is a key to check it with.
+    """
+    content, where = signing.read(release.folder), str(release.folder / releases.SIGNATURE)
+    if content is None and source is not None and key is not None:
+        content, where = look.signature(source), f"{releases.SIGNATURE} of {source}"
     if content is None and required:
-        raise ReleaseError(f"{release.folder} has no signature: {where} is missing. Ask its publisher to sign it.")
+        raise ReleaseError(f"{release.name} has no signature: {where} is missing. Ask its publisher to sign it.")
     if content is None:
         return "" if key is None else Note(f"none: {where} is missing, so the key could not be checked")
     if key is None:
