@@ -259,6 +259,13 @@ def test_a_repository_that_cannot_be_made_is_one_line(
     assert len(hub.writes) <= session.MOST_CONFLICTS + 1
 
 
+def test_a_card_that_the_hub_refuses_is_one_line(hub: Double, publisher: Publisher, head: str, newer: Path) -> None:
+    hub.fail(Status(400, message="bad metadata"), path="validate-yaml")
+    with raises(HubError, "The Hub refuses what was sent (ValueError: Invalid metadata in README.md.", "as before"):
+        publisher(newer)
+    assert unchanged(hub, head)
+
+
 def test_a_tag_that_cannot_be_made_is_said_with_the_commit(
     hub: Double, publisher: Publisher, head: str, newer: Path
 ) -> None:
@@ -342,6 +349,25 @@ def test_the_limits_are_gone_after_a_publish(
     finally:
         huggingface_hub.set_client_factory(huggingface_hub.utils._http.default_client_factory)
     assert logging.get_verbosity() == level
+
+
+def test_offline_mode_holds_within_the_limits(hub: Double, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with session.bounded(), pytest.raises(OfflineModeIsEnabled):
+        HfApi().whoami()
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("path", ["whoami", "/api/models/[^/]*/[^/]*/revision"])
+def test_an_answer_that_is_none_of_the_hubs_is_one_line(hub: Double, publisher: Publisher, path: str) -> None:
+    hub.fail(Status(200, message="<html>A page of a proxy</html>"), path=path)
+    with pytest.raises(PreflightError) as refused:
+        publisher(released())
+    assert len(refused.value.problems) == 1
+    assert hub.writes == []
 
 
 def test_a_hub_that_is_down_is_one_line(hub: Double, publisher: Publisher) -> None:

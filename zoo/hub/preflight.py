@@ -77,15 +77,19 @@ def account() -> Account:
             f"No token is set, and publishing needs one that may write. Log in: {reasons.LOGIN} (or set HF_TOKEN)"
         )
     try:
-        found: Any = in_time(client.PATIENCE, lambda: client.api().whoami())
+        return _account(in_time(client.PATIENCE, lambda: client.api().whoami()))
     except (Exception, TooLate) as error:
         raise reasons.explain(error, HubSource("")) from error
-    token = (found.get("auth") or {}).get("accessToken") or {}
-    name, role = str(found.get("name")), str(token.get("role", ""))
+
+
+def _account(found: Mapping[str, Any]) -> Account:
+    """The account that the Hub describes."""
+    token = found["auth"]["accessToken"]
+    name, role = str(found["name"]), str(token.get("role", ""))
     roles = {name: "admin", **{one["name"]: one.get("roleInOrg", "") for one in found.get("orgs") or []}}
     scoped = (token.get("fineGrained") or {}).get("scoped") or []
-    creates = {one["entity"].get("name") for one in scoped if "repo.write" in one["permissions"]}
-    return Account(name, role, roles, frozenset(map(str, creates)) if role == "fineGrained" else None)
+    creates = {str(one["entity"].get("name")) for one in scoped if "repo.write" in one["permissions"]}
+    return Account(name, role, roles, frozenset(creates) if role == "fineGrained" else None)
 
 
 def check(release: Release, target: Target, who: Account | None = None) -> Cleared:

@@ -12,7 +12,7 @@ from typing import Any
 
 from zoo.core import files
 from zoo.core.errors import HubError, ZooError
-from zoo.hub import card, client
+from zoo.hub import card, client, reasons
 from zoo.hub.deadline import in_time
 from zoo.hub.source import HubSource
 from zoo.release import CARD, MANIFEST, Release, read
@@ -92,6 +92,8 @@ def describe(source: HubSource) -> Repository:
         entry.rfilename: Blob(entry.size or 0, entry.lfs.sha256 if entry.lfs else "", entry.blob_id or "")
         for entry in info.siblings or ()
     }
+    if not isinstance(info.sha, str) or not source.at(info.sha).is_commit:
+        raise HubError(f"{reasons.address()} does not say at which commit {source} is. Check HF_ENDPOINT.")
     return Repository(info.id, info.sha, bool(info.private), blobs)
 
 

@@ -182,6 +182,8 @@ class Sender:
     def _reason(self, error: BaseException) -> Exception:
         while type(error) is RuntimeError and error.__cause__ is not None:  # the client wraps failed uploads so
             error = error.__cause__
+        if type(error) is ValueError:  # so it says what the Hub thinks of a card, or of large files
+            return HubError(f"The Hub refuses what was sent ({reasons.said(error)}).")
         return reasons.explain(error, HubSource(self._name, self._target.revision))
 
 
