@@ -389,6 +389,7 @@ def test_commits_go_to_branches_only(hub: Double, publisher: Publisher) -> None:
     hub.tag(REPOSITORY, "v1")
     assert "is a tag, and commits go to a branch" in problems(publisher, hub, released(), revision="v1")[0]
     assert "is no name for a branch" in problems(publisher, hub, released(), revision=commit)[0]
+    assert "'' is no name for a branch" in problems(publisher, hub, released(), revision="")[0]
     assert "no such pull request" in problems(publisher, hub, released(), revision="refs/pr/7")[0]
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.core.errors import HubError, NotFoundError, SettingError, ZooError
-from zoo.hub import client, licences, reasons, repository
+from zoo.hub import account, client, licences, reasons, repository
+from zoo.hub.account import Account
 from zoo.hub.deadline import TooLate, in_time
 from zoo.hub.repository import ATTRIBUTES, CONFIG, Repository
 from zoo.hub.source import MAIN, PREFIX, HubSource, check_repository, parse
@@ -45,19 +46,6 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Account:
-    """Whose token is used, and what it allows."""
-
-    name: str
-    role: str
-    """``read``, ``write`` or ``fineGrained``; "" where the Hub does not say."""
-    namespaces: Mapping[str, str]
-    """The user and the user's organisations, with the role in each."""
-    creates_in: frozenset[str] | None
-    """Namespaces in which a fine-grained token may make repositories; None for other tokens."""
-
-
-@dataclass(frozen=True)
 class Cleared:
     """What was found where nothing stands in the way."""
 
@@ -68,39 +56,15 @@ class Cleared:
     """The commit of each tag; None if they were not looked up."""
 
 
-def account() -> Account:
-    """Who publishes. Raises :class:`HubError` without a token, or for one that the Hub refuses."""
-    if client.is_offline():
-        raise reasons.offline("Publishing")
-    if not reasons.has_token():
-        raise HubError(
-            f"No token is set, and publishing needs one that may write. Log in: {reasons.LOGIN} (or set HF_TOKEN)"
-        )
-    try:
-        return _account(in_time(client.PATIENCE, lambda: client.api().whoami()))
-    except (Exception, TooLate) as error:
-        raise reasons.explain(error, HubSource("")) from error
-
-
-def _account(found: Mapping[str, Any]) -> Account:
-    """The account that the Hub describes."""
-    token = found["auth"]["accessToken"]
-    name, role = str(found["name"]), str(token.get("role", ""))
-    roles = {name: "admin", **{one["name"]: one.get("roleInOrg", "") for one in found.get("orgs") or []}}
-    scoped = (token.get("fineGrained") or {}).get("scoped") or []
-    creates = {str(one["entity"].get("name")) for one in scoped if "repo.write" in one["permissions"]}
-    return Account(name, role, roles, frozenset(creates) if role == "fineGrained" else None)
-
-
 def check(release: Release, target: Target, who: Account | None = None) -> Cleared:
     """Look for all that stands in the way of publishing a release. Raises :class:`PreflightError`.
 
-    `who` is what :func:`account` gives, where it was asked before.
+    `who` is what :func:`zoo.hub.account.current` gives, where it was asked before.
     """
     problems = [*_of_release(release, target), *_of_target(target)]
     cleared = Cleared(None)
     try:
-        who = who or account()
+        who = who or account.current()
     except ZooError as error:
         raise PreflightError([*problems, str(error)]) from error
     wrong_account = [*_of_account(target, who)]
@@ -135,9 +99,11 @@ def _of_release(release: Release, target: Target) -> Iterator[str]:
 
 def _of_target(target: Target) -> Iterator[str]:
     for revision, what in ((target.revision, "--revision"), (target.tag, "--tag")):
+        if not revision and what == "--tag":
+            continue
         source = f"{PREFIX}a/a@{revision}"
         try:
-            fits = not revision or not parse(source).is_commit
+            fits = not parse(source).is_commit
         except SettingError:
             fits = False
         if not fits:
@@ -157,7 +123,7 @@ def _of_account(target: Target, who: Account) -> Iterator[str]:
             f"{reasons.address()}/settings/tokens, then: {reasons.LOGIN}"
         )
     namespace = target.repository.partition("/")[0]
-    role = _role(who, namespace)
+    role = who.role_in(namespace)
     if role is None and not target.pull_request:
         yield (
             f"{who.name} may not publish under {namespace!r}. Choose one of {', '.join(who.namespaces)}, or propose "
@@ -165,10 +131,6 @@ def _of_account(target: Target, who: Account) -> Iterator[str]:
         )
     elif role == "read" and not target.pull_request:
         yield f"{who.name} may only read in {namespace}. Ask its admins for the role to write."
-
-
-def _role(who: Account, namespace: str) -> str | None:
-    return next((role for name, role in who.namespaces.items() if name.lower() == namespace.lower()), None)
 
 
 def _find(target: Target, who: Account) -> Cleared:
@@ -188,9 +150,9 @@ def _find(target: Target, who: Account) -> Cleared:
     except (Exception, TooLate) as error:
         namespace = target.repository.partition("/")[0]
         reason = reasons.explain(error, source)
-        if _is_missing(error) and _role(who, namespace) is not None and not target.pull_request:
+        if _is_missing(error) and who.role_in(namespace) is not None and not target.pull_request:
             return Cleared(None, target.revision != MAIN, {})
-        if _is_missing(error) and _role(who, namespace) is not None:
+        if _is_missing(error) and who.role_in(namespace) is not None:
             reason = NotFoundError(f"{target.repository} does not exist, so there is nothing to propose a change to.")
         raise reason from error
     if there.name.lower() != target.repository.lower():

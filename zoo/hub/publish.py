@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from zoo.core import files
 from zoo.hub import card, extras, preflight, reasons, session
+from zoo.hub.account import Account
 from zoo.hub.changes import Changes, compare
-from zoo.hub.preflight import Account, PreflightError, Target
+from zoo.hub.preflight import PreflightError, Target
 from zoo.hub.pull import Report
 from zoo.hub.repository import ATTRIBUTES, CONFIG, Content, Repository
 from zoo.hub.sending import Sender

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from zoo import release as releases
 from zoo.core.errors import HubError, NotFoundError, ReleaseError, ZooError, one_line
-from zoo.hub import collection, preflight, signing
-from zoo.hub.preflight import Account, PreflightError, Target
+from zoo.hub import account, collection, signing
+from zoo.hub.account import Account
+from zoo.hub.preflight import PreflightError, Target
 from zoo.hub.publish import Published, publish
 from zoo.hub.pull import Report
 from zoo.hub.resolve import find
@@ -92,7 +93,7 @@ def publish_all(
 
 def _account() -> Account:
     try:
-        return preflight.account()
+        return account.current()
     except ZooError as error:
         raise PreflightError([str(error)]) from error
 
