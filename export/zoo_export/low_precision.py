@@ -60,6 +60,7 @@ def half(graph: onnx.ModelProto, name: str) -> onnx.ModelProto:
             _join(made, Extractor(graph).extract_model(inputs, angles).graph, "angle", {"", *inputs, *angles})
         rest = [output for output in outputs if output not in ends]
         if rest:
+            graph.graph.value_info.extend(value for value in graph.graph.output if value.name in ends)
             _join(
                 made, Extractor(graph).extract_model([*inputs, *ends], rest).graph, "end", {"", *inputs, *ends, *rest}
             )
