@@ -139,7 +139,7 @@ def _into_cache(origin: Origin, sha256: str | None) -> Release:
     """Download a release into the cache, unless that has it; `sha256` is what its manifest must have."""
     cache.sweep()
     with cache.scratch() as folder:
-        _fetch_manifest(origin, folder, sha256)
+        fetch_manifest(origin, folder, sha256)
         manifest = (folder / MANIFEST).read_bytes()
     found = hashlib.sha256(manifest).hexdigest()
     with cache.locked(found):
@@ -152,8 +152,11 @@ def _into_cache(origin: Origin, sha256: str | None) -> Release:
     return read(cache.place(found))
 
 
-def _fetch_manifest(origin: Origin, folder: Path, sha256: str | None) -> None:
-    """Download the manifest and check it against a hash, or else by its own seal."""
+def fetch_manifest(origin: Origin, folder: Path, sha256: str | None) -> None:
+    """Download the manifest into a folder, and check it against a hash, or else by its own seal.
+
+    Raises what :func:`pull` raises.
+    """
     size = (origin.sizes([MANIFEST]) or {}).get(MANIFEST)
     _fetch(origin, MANIFEST, folder, sha256=sha256, size=size, most=LARGEST)
     try:
