@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.arguments import as_json, complete_name, hanging, print_json
+from zoo.core.text import plain
 
 if TYPE_CHECKING:
     from zoo.contract.metric import Measurement
@@ -20,10 +21,16 @@ if TYPE_CHECKING:
 @click.argument("name", shell_complete=complete_name)
 @as_json
 def info_command(name: str, as_json: bool) -> None:
-    """Show a model (vae), a recipe (vae.mnist), or a run or release folder."""
-    from zoo.hub import resolve
+    """Show a model (vae), a recipe (vae.mnist), a run or release folder, or a release on the Hub (hub:ORG/NAME).
 
-    about = _about_release(name) if resolve.is_path(name) else _about_name(name)
+    Of a release on the Hub only the manifest is downloaded, not the weights.
+    """
+    from zoo.hub import resolve, source
+
+    if source.is_hub(name):
+        about = _about_hub(name)
+    else:
+        about = _about_release(name) if resolve.is_path(name) else _about_name(name)
     if as_json:
         print_json(about)
         return
@@ -31,9 +38,9 @@ def info_command(name: str, as_json: bool) -> None:
     for key, value in about.items():
         if isinstance(value, dict) and value:
             click.echo(click.style(key, bold=True))
-            inner = max((len(str(part)) for part in value), default=0)
+            inner = max((len(plain(part)) for part in value), default=0)
             for part, text in value.items():
-                label = f"  {str(part).ljust(inner)}  "
+                label = f"  {plain(part).ljust(inner)}  "
                 if isinstance(text, dict) and text.keys() == {"value", "help"}:
                     label, text = f"{label}{_words(text['value']):<12}  ", text["help"]
                 click.echo(hanging(label, _words(text)))
@@ -49,7 +56,7 @@ def _words(value: Any) -> str:
         return ", ".join(_words(part) for part in value) or "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else plain(value)
 
 
 def _about_name(name: str) -> dict[str, Any]:
@@ -175,23 +182,47 @@ def _beside(release: Release) -> dict[str, Any]:
 
 def _about_release(source: str) -> dict[str, Any]:
     """Return what the manifest of a release says."""
-    from zoo.contract.metric import from_json
     from zoo.hub.resolve import find
-    from zoo.release import QUANTIZED, read
+    from zoo.release import read
 
     release = read(find(source))
+    return {"name": release.name, "folder": str(release.folder), **_manifest(release)}
+
+
+def _about_hub(source: str) -> dict[str, Any]:
+    """Return what the Hub and its manifest say of a release, without downloading its weights."""
+    from zoo.hub import look
+    from zoo.hub.source import parse
+
+    seen = look.look(parse(source))
+    plugin = seen.release.manifest["plugin"]
+    return {
+        "name": seen.release.name,
+        "source": str(seen.source),
+        "hub": dict(seen.hub),
+        "signed": f"yes; check it: zoo verify {seen.source} --key PUBLIC.pem" if seen.is_signed else "no",
+        "runs with": "genzoo alone; to fine-tune it, the release names the package "
+        f"{plugin['distribution']} {plugin['version']}, which nobody has checked",
+        **_manifest(seen.release),
+    }
+
+
+def _manifest(release: Release) -> dict[str, Any]:
+    """What the manifest of a release says."""
+    from zoo.contract.metric import from_json
+    from zoo.release import QUANTIZED
+
     manifest = release.manifest
     return {
-        "name": release.name,
-        "folder": str(release.folder),
-        "title": manifest.get("card", {}).get("title", ""),
+        "title": manifest["card"]["title"],
         "tasks": {
             name: f"{', '.join(task.inputs)} → {', '.join(task.outputs)}" for name, task in release.tasks.items()
         },
         **_beside(release),
         "metrics": {measurement.name: _format(measurement) for measurement in map(from_json, manifest["metrics"])},
         **({QUANTIZED: _about_quantized(manifest[QUANTIZED])} if QUANTIZED in manifest else {}),
-        "recipe": manifest.get("recipe", {}),
+        "recipe": manifest["recipe"],
+        "provenance": {key: value for key, value in manifest["provenance"].items() if key != "needs"},
         "files": {name: f"{entry.get('bytes', 0):,} bytes" for name, entry in manifest["files"].items()},
     }
 

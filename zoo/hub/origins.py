@@ -28,15 +28,15 @@ class Origin(Protocol):
     def sizes(self, names: Sequence[str]) -> dict[str, int] | None:
         """The bytes of those files that are there, or None if the place does not say it beforehand."""
 
-    def fetch(self, name: str, folder: Path, most: int, afresh: bool) -> None:
+    def fetch(self, name: str, folder: Path, most: int, afresh: bool, progress: Progress | None) -> None:
         """Download a file into a folder: of `most` bytes at most, from the start if `afresh`. It is not checked."""
 
 
 class HubFiles:
     """The files of a repository on the Hub at a full commit."""
 
-    def __init__(self, source: HubSource, manifest_bytes: int | None = None, progress: Progress | None = None) -> None:
-        self._source, self._progress = source, progress
+    def __init__(self, source: HubSource, manifest_bytes: int | None = None) -> None:
+        self._source = source
         self._sizes = {} if manifest_bytes is None else {MANIFEST: manifest_bytes}
 
     def __str__(self) -> str:
@@ -47,8 +47,8 @@ class HubFiles:
             self._sizes |= client.sizes(self._source, missing)
         return {name: self._sizes[name] for name in names if name in self._sizes}
 
-    def fetch(self, name: str, folder: Path, most: int, afresh: bool) -> None:
-        client.fetch(self._source, name, folder, self._progress, afresh)
+    def fetch(self, name: str, folder: Path, most: int, afresh: bool, progress: Progress | None) -> None:
+        client.fetch(self._source, name, folder, progress, afresh)
 
 
 class Mirror:
@@ -58,12 +58,12 @@ class Mirror:
     Raises :class:`SettingError` for an address that is not https; on this machine, http will do.
     """
 
-    def __init__(self, address: str, sha256: str, progress: Progress | None = None) -> None:
+    def __init__(self, address: str, sha256: str) -> None:
         parts = urlsplit(address)
         local = parts.hostname in ("localhost", "127.0.0.1", "::1")
         if parts.scheme != "https" and not (parts.scheme == "http" and local):
             raise SettingError(f"ZOO_MIRROR = {reasons.without_secrets(address)!r} is no https address.")
-        self._base, self._progress = f"{address.rstrip('/')}/{sha256}/", progress
+        self._base = f"{address.rstrip('/')}/{sha256}/"
 
     def __str__(self) -> str:
         return f"the mirror {reasons.without_secrets(self._base)}"
@@ -71,11 +71,11 @@ class Mirror:
     def sizes(self, names: Sequence[str]) -> dict[str, int] | None:
         return None
 
-    def fetch(self, name: str, folder: Path, most: int, afresh: bool) -> None:
+    def fetch(self, name: str, folder: Path, most: int, afresh: bool, progress: Progress | None) -> None:
         request = Request(self._base + name, headers={"User-Agent": "genzoo"})
         try:
             with urlopen(request, timeout=client.PATIENCE, context=_authorities()) as response:
-                self._receive(response, name, folder / name, most)
+                self._receive(response, folder / name, most, progress)
         except HTTPError as error:
             error.close()
             raise HubError(f"{self} answers {error.code} for {name}.") from error
@@ -89,7 +89,7 @@ class Mirror:
         except (OSError, HTTPException) as error:
             raise CutError(f"{self}: the download of {name} broke off ({reasons.said(error)}). Try again.") from error
 
-    def _receive(self, response: HTTPResponse, name: str, path: Path, most: int) -> None:
+    def _receive(self, response: HTTPResponse, path: Path, most: int, progress: Progress | None) -> None:
         length = response.headers.get("Content-Length", "")
         total, done = int(length) if length.isdecimal() and len(length) < 20 else None, 0
         with open(path, "wb") as file:
@@ -98,10 +98,10 @@ class Mirror:
                 if done > most:
                     return  # it is not the file, as its SHA-256 will say
                 file.write(chunk)
-                if self._progress:
-                    self._progress(done, total, name)
+                if progress:
+                    progress(done, total, path.name)
         if total is not None and done < total:
-            raise CutError(f"{self}: the download of {name} broke off after {done:,} bytes. Try again.")
+            raise CutError(f"{self}: the download of {path.name} broke off after {done:,} bytes. Try again.")
 
 
 def _authorities() -> ssl.SSLContext:

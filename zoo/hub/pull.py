@@ -40,8 +40,14 @@ class Report(NamedTuple):
         return cls((lambda text: None) if quiet else _say, downloads(quiet))
 
 
+_SAID: set[str] = set()
+
+
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    """Print a line on standard error, once a process: a command may look up its SOURCE more than once."""
+    if text not in _SAID:
+        _SAID.add(text)
+        print(text, file=sys.stderr, flush=True)
 
 
 def pull(source: HubSource, report: Report, *, ask: bool = False) -> Release:
@@ -59,6 +65,10 @@ def pull(source: HubSource, report: Report, *, ask: bool = False) -> Release:
     held = cached(source) if last else None
     try:
         commit, size = client.resolve(source, MANIFEST, client.PATIENCE if held is None else QUICK)
+    except NotFoundError as error:
+        if last is None or held is None:
+            raise
+        raise NotFoundError(f"{error} The cache has it as it was: {source.at(last[0])}") from error
     except HubError as error:
         if last is None or held is None:
             raise HubError(f"{source} is not in the cache. {error}") from error
@@ -74,8 +84,8 @@ def pull(source: HubSource, report: Report, *, ask: bool = False) -> Release:
         cache.remember_name(source, commit)
     held = cached(pinned)
     if held is None or (ask and _is_damaged(held)):
-        origin = HubFiles(pinned, size, report.progress)
-        held = _into_cache(origin, sha256=None)
+        origin = HubFiles(pinned, size)
+        held = _into_cache(origin, None, report.progress)
     cache.remember(pinned, cache.sha256_of(held))
     return held
 
@@ -116,13 +126,13 @@ def _from_origins(pin: Pin, report: Report) -> Release:
     failures: list[ZooError] = []
     origins: list[Origin] = []
     if pin.source is not None:
-        origins.append(HubFiles(pin.source, None, report.progress))
+        origins.append(HubFiles(pin.source))
     if mirror := os.environ.get("ZOO_MIRROR"):
-        origins.append(Mirror(mirror, pin.sha256, report.progress))
+        origins.append(Mirror(mirror, pin.sha256))
     for origin in origins:
         try:
             report.say(f"The weights of {pin.name} come from {origin}.")
-            return _into_cache(origin, sha256=pin.sha256)
+            return _into_cache(origin, pin.sha256, report.progress)
         except (HubError, NotFoundError, ReleaseError) as error:
             failures.append(error)
     if not failures:
@@ -135,7 +145,7 @@ def _from_origins(pin: Pin, report: Report) -> Release:
     raise kind(f"The weights of {pin.name} could not be fetched. {text}") from failures[-1]
 
 
-def _into_cache(origin: Origin, sha256: str | None) -> Release:
+def _into_cache(origin: Origin, sha256: str | None, progress: Progress) -> Release:
     """Download a release into the cache, unless that has it; `sha256` is what its manifest must have."""
     cache.sweep()
     with cache.scratch() as folder:
@@ -148,7 +158,7 @@ def _into_cache(origin: Origin, sha256: str | None) -> Release:
             return held
         with cache.filling(found) as folder:
             files.write(folder / MANIFEST, manifest)
-            _fill(origin, folder)
+            _fill(origin, folder, progress)
     return read(cache.place(found))
 
 
@@ -170,7 +180,7 @@ def fetch_manifest(origin: Origin, folder: Path, sha256: str | None) -> None:
         raise ReleaseError(str(error).replace(f"{folder / MANIFEST}", f"{origin}: {MANIFEST}")) from error
 
 
-def _fill(origin: Origin, folder: Path) -> None:
+def _fill(origin: Origin, folder: Path, progress: Progress) -> None:
     """Download what the manifest in a folder names, and check it."""
     release = read(folder)
     sizes, total = release.sizes, sum(release.sizes.values())
@@ -191,8 +201,14 @@ def _fill(origin: Origin, folder: Path) -> None:
             raise ReleaseError(
                 f"{origin}: {name} {has}, and its manifest says {size:,} bytes. Nothing was kept. Ask its publisher."
             )
+    done = 0
     for name, size in sizes.items():
-        _fetch(origin, name, folder, sha256=release.files[name], size=size, most=size)
+
+        def received(part: int, _of: int | None, _name: str, before: int = done) -> None:
+            progress(min(before + part, total), total, release.name)
+
+        _fetch(origin, name, folder, sha256=release.files[name], size=size, most=size, progress=received)
+        done += size
     shutil.rmtree(folder / ".cache", ignore_errors=True)
 
 
@@ -205,6 +221,7 @@ def _fetch(
     size: int | None,
     most: int,
     afresh: bool = False,
+    progress: Progress | None = None,
 ) -> None:
     """Download a file and check it; what is wrong or was cut is downloaded once more."""
     if size is not None and size > most:
@@ -212,7 +229,7 @@ def _fetch(
     found = ""
     for attempt in (1, 2):
         try:
-            origin.fetch(name, folder, most, afresh)
+            origin.fetch(name, folder, most, afresh, progress)
         except CutError:
             if attempt == 2:
                 raise
