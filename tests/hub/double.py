@@ -1,18 +1,18 @@
 """A local double of the Hugging Face Hub: real HTTP on two origins of this machine, for the real ``huggingface_hub``.
 
-A test file asks for the fixtures with one line at its head::
+A test in this process has the fixture `hub` (see ``double_fixture.py``)::
 
-    pytest_plugins = ("double",)
+    pytest_plugins = ("double_fixture",)
 
-    def test_a_file_is_fetched(hub: Double) -> None:
+    def test_a_file_is_fetched(hub: Double, monkeypatch: pytest.MonkeyPatch) -> None:
         hub.user("ana", token="hf_ana_write", orgs=("acme",))
-        hub.put("acme/vae", {"README.md": b"---\\nlicense: mit\\n---\\n"})  # makes the repository, and a commit
-        ...
+        hub.put("acme/vae", {"README.md": b"# A VAE"})  # makes the repository, and a commit by somebody else
+        monkeypatch.setenv("HF_TOKEN", "hf_ana_write")  # logs in
+        huggingface_hub.hf_hub_download("acme/vae", "README.md")
+        assert hub.fetched == ["README.md"]
 
-- ``hub`` starts a double in milliseconds and lets ``huggingface_hub`` **of this process** use it, with an empty
-  HF_HOME in ``tmp_path`` and no token: the environment is set for what is read when it is used, and the constants of
-  the client for what it has read when it was imported. ``monkeypatch.setenv("HF_TOKEN", "hf_ana_write")`` logs in.
-- A process of its own gets ``env=env(hub, token="hf_ana_write", home=tmp_path)``.
+Without the fixture, ``with Double() as hub:`` starts one, in milliseconds. A process of its own is given
+``env=env(hub, token="hf_ana_write", home=tmp_path)``. After ``hub.close()`` nobody listens at its address.
 
 The Hub is ``http://127.0.0.1:PORT``, the storage of large files ``http://localhost:OTHER``: other hosts, so that a
 token which is sent along is seen (``hub.storage_requests``; the storage refuses it, as S3 does). A new repository
@@ -36,31 +36,29 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from urllib.parse import unquote
 
-import double_api as api
-import double_collections as collections
-import double_files as files
-import double_write as write
-from double_repos import Commit, Huge, Refused, Repo
-from double_server import (
+from double_faults import (
     Answer,
     Before,
     Corrupt,
     Cut,
     Fault,
+    Faults,
     LostAnswer,
-    Origin,
     Request,
     Silent,
     Slow,
     Status,
     Trigger,
 )
-from double_state import Moved, State, Token
+from double_files import stored
+from double_repos import Commit, Huge, Repo
+from double_routes import answer
+from double_server import Origin
+from double_state import State, Token
 
 __all__ = [
     "Before",
@@ -78,37 +76,6 @@ __all__ = [
     "without_settings",
 ]
 
-NAME = r"([^/]+/[^/]+)"
-MODEL = f"/api/models/{NAME}"
-ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [  # groups of a path are decoded, and given to the function
-    ("GET", "/api/whoami-v2", api.whoami),
-    ("POST", "/api/validate-yaml", write.validate_yaml),
-    ("POST", "/api/repos/create", write.create),
-    ("DELETE", "/api/repos/delete", write.delete),
-    ("POST", "/api/repos/move", write.move),
-    ("GET", "/api/models", api.models),
-    ("GET", f"{MODEL}/auth-check(/write)?", api.auth_check),
-    ("GET", f"{MODEL}(?:/revision/(.+))?", api.model),
-    ("GET", f"{MODEL}/refs", api.refs),
-    ("GET", f"{MODEL}/commits/(.+)", api.commits),
-    ("GET", f"{MODEL}/tree/([^/]+)(?:/(.*))?", api.tree),
-    ("POST", f"{MODEL}/paths-info/(.+)", api.paths_info),
-    ("POST", f"{MODEL}/preupload/(.+)", files.preupload),
-    ("POST", f"{MODEL}/commit/(.+)", write.commit),
-    ("POST", f"{MODEL}/tag/(.+)", write.create_tag),
-    ("DELETE", f"{MODEL}/tag/(.+)", write.delete_tag),
-    ("POST", f"{MODEL}/branch/(.+)", write.create_branch),
-    ("DELETE", f"{MODEL}/branch/(.+)", write.delete_branch),
-    ("PUT", f"{MODEL}/settings", write.settings),
-    ("POST", "/api/collections", collections.create),
-    ("GET", "/api/collections", collections.listed),
-    ("GET", f"/api/collections/{NAME}", collections.get),
-    ("POST", f"/api/collections/{NAME}/items", collections.add_item),
-    ("POST", rf"/{NAME}\.git/info/lfs/objects/batch", files.batch),
-    ("POST", rf"/{NAME}\.git/info/lfs/objects/verify", files.verify),
-    ("GET", f"/{NAME}/resolve/([^/]+)/(.+)", files.resolve),
-]
-
 
 class Double:
     """A Hub of its own: set up and looked at from Python, used over HTTP."""
@@ -118,10 +85,11 @@ class Double:
         """Every request to either origin, in the order in which they came."""
         self.lock = threading.RLock()
         self.state = State()
-        self._hub = Origin("hub", self._answer, self.requests)
-        self._storage = Origin("storage", self._stored, self.requests)
-        self.endpoint = self.state.endpoint = f"http://127.0.0.1:{self._hub.server_address[1]}"
-        self.state.storage = f"http://localhost:{self._storage.server_address[1]}"
+        self.faults = Faults()
+        self._hub = Origin("hub", self._answer, self.requests, self.faults)
+        self._storage = Origin("storage", self._stored, self.requests, self.faults)
+        self.endpoint = self.state.endpoint = f"http://127.0.0.1:{self._hub.port}"
+        self.state.storage = f"http://localhost:{self._storage.port}"
 
     def __enter__(self) -> Double:
         return self
@@ -216,8 +184,7 @@ class Double:
         The result counts: ``fault.happened``. ``fault.times = 0`` ends it.
         """
         trigger = Trigger(how, method, re.compile(path), times)
-        self._hub.faults.append(trigger)
-        self._storage.faults.append(trigger)
+        self.faults.triggers.append(trigger)
         return trigger
 
     # Look.
@@ -229,7 +196,7 @@ class Double:
         return self._repo(name).private
 
     def files(self, name: str, revision: str = "main") -> dict[str, bytes]:
-        """The files of a revision by path, large ones with their content."""
+        """The files of a revision by path, large ones with their content; those that are :class:`Huge` are left out."""
         with self.lock:
             found = self._repo(name).resolve(revision).files
             return {
@@ -279,28 +246,12 @@ class Double:
         return repo
 
     def _answer(self, request: Request) -> Answer:
-        method = "GET" if request.method == "HEAD" else request.method
         with self.lock:
-            self.state.token(request)
-            for wanted, pattern, function in ROUTES:
-                found = re.fullmatch(pattern, request.raw)
-                if wanted == method and found:
-                    try:
-                        return function(self.state, request, *(unquote(group or "") for group in found.groups()))
-                    except Moved as moved:
-                        return _redirected(request, found, str(moved))
-        raise Refused(404, "Sorry, we can't find the page you are looking for.")
+            return answer(self.state, request)
 
     def _stored(self, request: Request) -> Answer:
         with self.lock:
-            return files.stored(self.state, request)
-
-
-def _redirected(request: Request, found: re.Match[str], name: str) -> Answer:
-    """The redirect of a request for a repository to its new name."""
-    start, stop = found.span(1)
-    query = f"?{request.asked}" if request.asked else ""
-    return Answer(status=307, headers={"Location": f"{request.raw[:start]}{name}{request.raw[stop:]}{query}"})
+            return stored(self.state, request)
 
 
 def settings(hub: Double, home: Path) -> dict[str, str]:

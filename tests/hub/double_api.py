@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode
 
-from double_repos import Blob, Commit, Refused, Repo, card, folders, tags
-from double_server import Answer, Request
+from double_cards import card, tags
+from double_faults import Answer, Request
+from double_repos import Blob, Commit, Refused, Repo, folders
 from double_state import State
 
 INFO = ("author", "sha", "lastModified", "gated", "disabled", "siblings")

@@ -6,8 +6,8 @@ import hashlib
 import re
 from typing import Any
 
+from double_faults import Answer, Request
 from double_repos import Refused
-from double_server import Answer, Request
 from double_state import State
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
+from double_faults import Answer, Request
 from double_repos import Blob, Huge, Refused, Repo
-from double_server import Answer, Request
 from double_state import State, writable
 
 

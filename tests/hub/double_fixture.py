@@ -1,13 +1,15 @@
-"""The fixture that starts a local double of the Hub for a test, and lets the client in this process use it.
+"""The fixtures that start a local double of the Hub for a test, and let the client in this process use it.
 
-A test file loads it with ``pytest_plugins = ("double_fixture",)``. The client reads most of its settings when it is
-imported, so the fixture sets both the environment, for what is read later, and the client's constants. That takes
+A test file loads them with ``pytest_plugins = ("double_fixture",)``. The client reads most of its settings when it is
+imported, so ``hub`` sets both the environment, for what is read later, and the client's constants. That takes
 milliseconds; a test that needs a process of its own uses :func:`double.env` instead, which takes a second.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +32,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
         for name, value in values.items():
             monkeypatch.setenv(name, value)
         home = values["HF_HOME"]
-        for name, value in {
+        for name, constant in {
             "ENDPOINT": double.endpoint,
             "HUGGINGFACE_CO_URL_TEMPLATE": double.endpoint + "/{repo_id}/resolve/{revision}/{filename}",
             "HF_HOME": home,
@@ -45,10 +47,26 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
             "HF_HUB_DISABLE_TELEMETRY": True,
         }.items():
             assert hasattr(constants, name), f"huggingface_hub has no {name} now"
-            monkeypatch.setattr(constants, name, value)
+            monkeypatch.setattr(constants, name, constant)
         monkeypatch.setattr(hf_api.api, "endpoint", double.endpoint)  # that of huggingface_hub.model_info() and others
+        monkeypatch.setattr(hf_api.api, "_whoami_cache", {})
         close_session()  # its connections are to another double
         try:
             yield double
         finally:
             close_session()
+
+
+@pytest.fixture
+def default_client(hub: Double, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The HTTP client that ``huggingface_hub`` makes, whichever one this process was given before."""
+    http = importlib.import_module("huggingface_hub.utils._http")
+    monkeypatch.setattr(http, "_GLOBAL_CLIENT_FACTORY", http.default_client_factory)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that this process would have slept, for instance before another try; it does not sleep."""
+    found: list[float] = []
+    monkeypatch.setattr(time, "sleep", found.append)
+    return found

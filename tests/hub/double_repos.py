@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import hashlib
 import re
@@ -13,19 +12,11 @@ from functools import cached_property
 from itertools import count
 from typing import Any
 
-import yaml
-
 LARGE = 10 * 2**20
 ATTRIBUTES = "".join(
     f"{pattern} filter=lfs diff=lfs merge=lfs -text\n" for pattern in ("*.safetensors", "*.onnx", "*.png", "*.wav")
 ).encode()
 """The .gitattributes of a new repository: which files are stored as large ones, whatever their size."""
-
-LICENCES = {
-    *("apache-2.0", "mit", "bsd", "bsd-2-clause", "bsd-3-clause", "cc", "cc0-1.0", "cc-by-2.0", "cc-by-3.0"),
-    *("cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "gpl-3.0", "lgpl-3.0"),
-    *("agpl-3.0", "mpl-2.0", "openrail", "pddl", "odc-by", "unlicense", "unknown", "other"),
-}
 
 _FULL_COMMIT = re.compile(r"[0-9a-f]{40}")
 _ids = count(1)
@@ -75,7 +66,8 @@ class Blob:
     @cached_property
     def git(self) -> str:
         """The hash by which git knows the file: of its content, or of the pointer to it."""
-        stored = self.pointer if self.lfs else bytes(self.content)
+        stored = self.pointer if self.lfs else self.content
+        assert isinstance(stored, bytes), "what is huge is a large file"
         return hashlib.sha1(b"blob %d\0" % len(stored) + stored).hexdigest()
 
     @property
@@ -85,6 +77,10 @@ class Blob:
     @property
     def size(self) -> int:
         return len(self.content)
+
+    @property
+    def text(self) -> str:
+        return self.content.decode("utf-8", "replace") if isinstance(self.content, bytes) else ""
 
 
 @dataclass(frozen=True)
@@ -151,7 +147,7 @@ class Repo:
     def large(self, path: str, size: int, commit: Commit | None = None) -> bool:
         """Whether a file is stored as a large one, by the .gitattributes of a commit and its size."""
         rules = (commit or self.head).files.get(".gitattributes")
-        lines = bytes(rules.content).decode().splitlines() if rules else []
+        lines = rules.text.splitlines() if rules else []
         patterns = [line.split()[0] for line in lines if "filter=lfs" in line]
         name = path.rpartition("/")[2]
         return size > LARGE or any(fnmatch.fnmatch(name, rule) or fnmatch.fnmatch(path, rule) for rule in patterns)
@@ -171,6 +167,8 @@ class Repo:
             if content is None:
                 del blobs[path]
                 continue
+            if isinstance(content, Huge) and content.size <= LARGE:
+                content = bytes(content.size)
             lfs = bool(self.commits) and self.large(path, len(content), parent)
             blobs[path] = Blob(content, lfs)
             if lfs:
@@ -184,7 +182,7 @@ class Repo:
         parent = self.resolve(revision) if self.commits else None
         date = parent.date + timedelta(seconds=1) if parent else datetime.now(UTC).replace(microsecond=0)
         identity = hashlib.sha1(f"{self.id} {len(self.commits)} {title} {message}".encode()).hexdigest()
-        commit = Commit(identity, parent and parent.id, title, message, author, date, dict(files))
+        commit = Commit(identity, parent.id if parent else None, title, message, author, date, dict(files))
         if parent and not pull and commit.tree == parent.tree:
             return parent
         self.commits[commit.id] = commit
@@ -200,57 +198,6 @@ class Repo:
         while found[-1].parent:
             found.append(self.commits[found[-1].parent])
         return found
-
-
-def front_matter(readme: str) -> dict[str, Any]:
-    """The metadata at the head of a README.md. Raises :class:`Refused` with status 400 for what the Hub refuses."""
-    found = re.match(r"\s*---[ \t]*\r?\n(.*?)\r?\n?---[ \t]*(\r?\n|$)", readme, re.DOTALL)
-    try:
-        data = yaml.safe_load(found[1]) if found else {}
-    except yaml.YAMLError as error:
-        raise _invalid(f"YAML Metadata Error: {str(error).splitlines()[0]}") from error
-    if not isinstance(data, dict):
-        if data is None:
-            return {}
-        raise _invalid("YAML Metadata Error: must be an object")
-    licences = data.get("license", [])
-    for licence in [licences] if isinstance(licences, str) else licences:
-        if licence not in LICENCES:
-            raise _invalid(f'"license" must be one of [{", ".join(sorted(LICENCES))}]')
-    for entry in data.get("model-index") or []:
-        if not isinstance(entry, dict) or not isinstance(entry.get("results"), list) or "name" not in entry:
-            raise _invalid('"model-index" must be a list of objects with "name" and "results"')
-    return data
-
-
-def _invalid(message: str) -> Refused:
-    return Refused(400, message, errors=[{"message": message}], warnings=[])
-
-
-def card(commit: Commit) -> dict[str, Any]:
-    """The metadata of the README.md of a commit; nothing where it has none or is not valid."""
-    readme = commit.files.get("README.md")
-    with contextlib.suppress(Refused):
-        return front_matter(bytes(readme.content).decode("utf-8", "replace")) if readme else {}
-    return {}
-
-
-def tags(data: Mapping[str, Any]) -> list[str]:
-    """The tags under which the Hub lists a model with such a card."""
-    found: list[str] = []
-    for key, prefix in (
-        ("library_name", ""),
-        ("pipeline_tag", ""),
-        ("tags", ""),
-        ("license", "license:"),
-        ("datasets", "dataset:"),
-        ("language", ""),
-    ):
-        value = data.get(key) or []
-        found += [f"{prefix}{item}" for item in ([value] if isinstance(value, str) else value)]
-    if data.get("model-index"):
-        found.append("model-index")
-    return list(dict.fromkeys([*found, "region:us"]))
 
 
 def folders(paths: Iterable[str]) -> set[str]:

@@ -1,164 +1,45 @@
-"""The HTTP of the local double of the Hub: two origins, a log of what they are sent, and faults on demand."""
+"""The HTTP of the local double of the Hub: two origins, a log of what they are sent, and faults that happen."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import json
-import re
 import socket
 import struct
 import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from double_repos import Huge, Refused
+from double_faults import Answer, Before, Corrupt, Cut, Faults, LostAnswer, Request, Silent, Slow, Status, error
+from double_repos import Refused
 
 CHUNK = 2**16
-_HARMLESS = re.compile(r"/api/validate-yaml|/api/models/[^/]+/[^/]+/(preupload|paths-info)/")
-
-
-@dataclass(eq=False)
-class Request:
-    """A request as it came, and how it was answered."""
-
-    origin: Literal["hub", "storage"]
-    method: str
-    path: str
-    """Decoded, without the query."""
-    query: dict[str, list[str]]
-    headers: dict[str, str]
-    """With names in lower case."""
-    body: bytes = b""
-    status: int | None = None
-    """None where no answer was sent."""
-    file: str | None = None
-    """The file of a repository whose content the answer holds."""
-    raw: str = ""
-    """The path as it came, percent-encoded."""
-    asked: str = ""
-    """The query as it came."""
-
-    @property
-    def token(self) -> str | None:
-        """The token that came along; None without an Authorization header."""
-        given = self.headers.get("authorization")
-        return None if given is None else given.removeprefix("Bearer ")
-
-    @property
-    def writes(self) -> bool:
-        """Whether it asks for a change: validating a card or asking how to upload does not."""
-        return self.method not in ("GET", "HEAD") and not _HARMLESS.match(self.path)
-
-    def json(self) -> Any:
-        return json.loads(self.body or b"{}")
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path} -> {self.status}"
-
-    __repr__ = __str__
-
-
-@dataclass
-class Answer:
-    """An answer to send; a value that is not bytes is sent as JSON."""
-
-    body: Any = b""
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.body, (bytes, Huge)):
-            self.body = json.dumps(self.body).encode()
-            self.headers = {"Content-Type": "application/json; charset=utf-8", **self.headers}
-
-
-@dataclass(frozen=True)
-class Status:
-    """Answer with this status instead of doing the work."""
-
-    status: int
-    retry_after: int | None = None
-    message: str = "The double was asked to fail."
-    code: str = ""
-    """X-Error-Code, such as RepoNotFound, GatedRepo, RevisionNotFound or EntryNotFound."""
-
-
-@dataclass(frozen=True)
-class Cut:
-    """Take or send half of the body, then break the connection: by a reset, or as a server does that was stopped."""
-
-    reset: bool = True
-
-
-@dataclass(frozen=True)
-class Corrupt:
-    """Flip a bit in the middle of the body; length and headers stay as they are."""
-
-
-@dataclass(frozen=True)
-class Slow:
-    """Send the body at so many bytes a second."""
-
-    rate: float
-
-
-@dataclass(frozen=True)
-class Silent:
-    """Accept, and answer nothing until the double is closed."""
-
-
-@dataclass(frozen=True)
-class LostAnswer:
-    """Do the work, then close the connection without an answer."""
-
-
-@dataclass(frozen=True)
-class Before:
-    """Call this before the work is done, for instance to put a commit of somebody else there."""
-
-    action: Callable[[], object]
-
-
-Fault = Status | Cut | Corrupt | Slow | Silent | LostAnswer | Before
-_OF_CONTENT = (Corrupt, Slow)
-
-
-@dataclass(eq=False)
-class Trigger:
-    """When a fault happens: to requests that match, and how many times more (None: always)."""
-
-    how: Fault
-    method: str | None
-    path: re.Pattern[str]
-    times: int | None
-    happened: int = 0
-
-    def matches(self, request: Request) -> bool:
-        wanted = self.method in (None, request.method) and self.times != 0
-        return wanted and bool(self.path.search(request.path))
 
 
 class Origin(ThreadingHTTPServer):
     """One of the two origins: accepts connections on a free port of this machine until it is closed."""
 
     daemon_threads = True
+    request_queue_size = 128  # several processes connect at once, each with many threads
 
     def __init__(
-        self, name: Literal["hub", "storage"], answer: Callable[[Request], Answer], log: list[Request]
+        self,
+        name: Literal["hub", "storage"],
+        answer: Callable[[Request], Answer],
+        log: list[Request],
+        faults: Faults,
     ) -> None:
-        self.name, self.answer, self.log = name, answer, log
-        self.faults: list[Trigger] = []
+        self.name, self.answer, self.log, self.faults = name, answer, log, faults
         self.closing = threading.Event()
         self.lock = threading.Lock()
         self.connections: dict[socket.socket, threading.Thread] = {}
         super().__init__(("127.0.0.1", 0), Handler)
+        self.port = self.socket.getsockname()[1]
         self.acceptor = threading.Thread(target=self._accept, name=f"double {name}", daemon=True)
         self.acceptor.start()
 
@@ -185,25 +66,11 @@ class Origin(ThreadingHTTPServer):
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
-    def take_fault(self, request: Request, of_content: bool) -> Fault | None:
-        """The fault that is to happen to this request now, if any; it is counted."""
-        with self.lock:
-            for trigger in self.faults:
-                at_content = isinstance(trigger.how, _OF_CONTENT) or (
-                    isinstance(trigger.how, Cut) and request.method not in ("PUT", "POST")
-                )
-                if at_content == of_content and trigger.matches(request):
-                    trigger.happened += 1
-                    if trigger.times is not None:
-                        trigger.times -= 1
-                    return trigger.how
-        return None
-
     def close(self) -> None:
         """End every connection, wait for the threads that served them, and free the port."""
         self.closing.set()
         with contextlib.suppress(OSError):
-            socket.create_connection(self.server_address[:2], timeout=1).close()  # wakes the thread that accepts
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()  # wakes the thread that accepts
         self.acceptor.join(5)
         with self.lock:
             open_now = dict(self.connections)
@@ -211,7 +78,8 @@ class Origin(ThreadingHTTPServer):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in open_now.values():
-            thread.join(5)
+            if thread is not threading.current_thread():  # a fault may close the double
+                thread.join(5)
         self.server_close()
 
 
@@ -235,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
             asked=parts.query,
         )
         self.server.log.append(request)
-        fault = self.server.take_fault(request, of_content=False)
+        fault = self.server.faults.take(request, of_content=False)
         if isinstance(fault, Silent):
             self.server.closing.wait()
             return self.drop()
@@ -279,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
     def send(self, request: Request, answer: Answer) -> None:
         content, length = answer.body, len(answer.body)
         holds_content = self.command != "HEAD" and answer.status in (200, 206) and length > 0
-        fault = self.server.take_fault(request, of_content=True) if holds_content else None
+        fault = self.server.faults.take(request, of_content=True) if holds_content else None
         request.status = answer.status
         if not holds_content:
             request.file = None
@@ -294,17 +162,17 @@ class Handler(BaseHTTPRequestHandler):
         if isinstance(fault, Corrupt):
             middle = length // 2
             content = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-        if isinstance(fault, Cut):
-            request.file = None
-            self.wfile.write(content[: length // 2])
-            self.wfile.flush()
-            return self.drop(fault.reset)
         if isinstance(fault, Slow):
             return self.trickle(content, fault.rate)
-        for start in range(0, length, CHUNK):
-            self.wfile.write(content[start : start + CHUNK])
+        stop = length // 2 if isinstance(fault, Cut) else length
+        for start in range(0, stop, CHUNK):
+            self.wfile.write(content[start : min(stop, start + CHUNK)])
+        if isinstance(fault, Cut):
+            request.file = None
+            self.wfile.flush()
+            self.drop(fault.reset)
 
-    def trickle(self, content: bytes | Huge, rate: float) -> None:
+    def trickle(self, content: Any, rate: float) -> None:
         step = max(1, int(rate / 20))
         began = time.monotonic()
         for start in range(0, len(content), step):
@@ -324,11 +192,3 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing on stderr: the log is in ``Double.requests``."""
-
-
-def error(refused: Refused) -> Answer:
-    """The answer of the Hub to what it refuses: the reason in headers, and again in the body."""
-    headers = {"X-Error-Message": refused.message.replace("\n", " "), **refused.headers}
-    if refused.code:
-        headers["X-Error-Code"] = refused.code
-    return Answer({"error": refused.message, **refused.more}, refused.status, headers)

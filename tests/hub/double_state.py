@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from double_faults import Request
 from double_repos import Refused, Repo
-from double_server import Request
 
 
 class Moved(Exception):

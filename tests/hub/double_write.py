@@ -6,8 +6,9 @@ import base64
 import json
 from typing import Any
 
-from double_repos import Blob, Commit, Refused, Repo, front_matter
-from double_server import Answer, Request
+from double_cards import front_matter
+from double_faults import Answer, Request
+from double_repos import Blob, Commit, Refused, Repo
 from double_state import State, writable
 
 
@@ -74,7 +75,7 @@ def commit(state: State, request: Request, name: str, revision: str) -> Answer:
         if line["key"] != "header":
             _apply(repo, files, line["key"], line["value"])
     if "README.md" in files:
-        front_matter(bytes(files["README.md"].content).decode())
+        front_matter(files["README.md"].text)
     token = state.token(request)
     user = token.user if token else ""
     made = repo.record(revision, files, header["summary"], header.get("description", ""), user, pull)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from double import Before, Corrupt, Cut, Double, Huge, Silent, Slow, Status, env
@@ -45,12 +47,12 @@ def ana(hub: Double, monkeypatch: pytest.MonkeyPatch) -> HfApi:
     return HfApi()
 
 
-def commit(api: HfApi, files: dict[str, bytes | None], **more: object) -> str:
+def commit(api: HfApi, files: dict[str, bytes | None], **more: Any) -> str:
     operations = [
         CommitOperationDelete(path) if content is None else CommitOperationAdd(path, content)
         for path, content in files.items()
     ]
-    return api.create_commit("acme/vae", operations, commit_message="A change", **more).oid  # type: ignore[arg-type]
+    return api.create_commit("acme/vae", operations, commit_message="A change", **more).oid
 
 
 def test_a_repository_is_made_written_and_removed(hub: Double, ana: HfApi) -> None:
@@ -101,7 +103,7 @@ def test_the_metadata_of_files_is_known_before_they_are_fetched(hub: Double) -> 
     files = {file.rfilename: file for file in info.siblings or ()}
     assert info.sha == head
     assert files["README.md"].blob_id == hashlib.sha1(b"blob %d\0" % len(CARD) + CARD).hexdigest()
-    assert files["model.safetensors"].lfs.sha256 == hashlib.sha256(WEIGHTS).hexdigest()  # type: ignore[union-attr]
+    assert files["model.safetensors"].lfs.sha256 == hashlib.sha256(WEIGHTS).hexdigest()
     assert files["model.safetensors"].size == len(WEIGHTS)
     assert hub.fetched == []
 
@@ -142,7 +144,7 @@ def test_trees_references_and_commits_are_listed(hub: Double, ana: HfApi) -> Non
         "a/model.onnx",
     ]
     (info,) = ana.get_paths_info("acme/vae", ["a/model.onnx", "missing"])
-    assert info.lfs.sha256 == hashlib.sha256(WEIGHTS).hexdigest()  # type: ignore[union-attr]
+    assert info.lfs.sha256 == hashlib.sha256(WEIGHTS).hexdigest()
     ana.create_tag("acme/vae", tag="v1")
     ana.create_branch("acme/vae", branch="next")
     hub.put("acme/vae", {"more.txt": b""}, message="More")
@@ -323,6 +325,24 @@ def test_a_commit_that_is_cut_is_not_made(hub: Double, ana: HfApi) -> None:
     assert hub.head("acme/vae") == head
 
 
+def test_a_client_that_is_gone_in_the_middle_changes_nothing(hub: Double, capsys: pytest.CaptureFixture[str]) -> None:
+    head = hub.put("acme/vae", {"x.txt": b"old"})
+    hub.user("ana", token="hf_ana", orgs=("acme",))
+    address = ("127.0.0.1", int(hub.endpoint.rpartition(":")[2]))
+    line = b'{"key": "header", "value": {"summary": "A change"}}\n'
+    with socket.create_connection(address) as connection:
+        connection.sendall(
+            b"POST /api/models/acme/vae/commit/main HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer hf_ana\r\n"
+            b"Content-Length: 1000\r\n\r\n" + line
+        )
+    while not hub.requests:
+        time.sleep(0.01)
+    hub.close()
+    (request,) = hub.requests
+    assert (request.status, hub.head("acme/vae")) == (None, head)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_commit_is_made_whole_or_not_at_all(hub: Double, ana: HfApi) -> None:
     head = hub.put("acme/vae", {"x.txt": b"old"})
     with pytest.raises(EntryNotFoundError):
@@ -350,7 +370,7 @@ def test_a_process_of_its_own_uses_the_double(tmp_path: Path) -> None:
         assert hub.fetched == ["model.safetensors"]
 
 
-def test_this_process_is_let_go_after_a_test(hub: Double, tmp_path: Path) -> None:
+def test_this_process_uses_the_double_and_no_token_of_its_own(hub: Double, tmp_path: Path) -> None:
     assert constants.ENDPOINT == HfApi().endpoint == hub.endpoint
     assert constants.HF_HUB_CACHE.startswith(str(tmp_path))
     assert not any(name.startswith("HF_TOKEN") for name in os.environ)
