@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from zoo.registry.registry_file import Row
 
 
-@click.command("list", epilog="Example:  zoo list 'vae*' --task reconstruct,  zoo list --hub vae --data mnist")
+@click.command("list", epilog="Example:  zoo list 'vae*' --task encode,  zoo list --hub --data mnist")
 @click.argument("pattern", default="", shell_complete=complete_name)
 @click.option("--pretrained", is_flag=True, help="Only names with released weights.")
 @click.option("--task", metavar="TASK", help="Only models with this task, such as encode.")
