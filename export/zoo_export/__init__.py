@@ -126,8 +126,9 @@ def copy(source: str | Path, folder: Path) -> None:
     """Copy a release into an empty folder; every file is checked against its SHA-256 before and after."""
     release = read(find(source))
     verify(release)
-    card = [CARD] if (release.folder / CARD).is_file() else []
-    for name in (*release.files, MANIFEST, *card):
+    card = release.folder / CARD
+    cards = [CARD] if card.is_file() and not card.is_symlink() else []  # it is not checked, and may lead elsewhere
+    for name in (*release.files, MANIFEST, *cards):
         shutil.copyfile(release.folder / name, folder / name)
     verify(read(folder))
 

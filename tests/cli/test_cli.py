@@ -81,7 +81,7 @@ def test_a_release_folder_holds_what_the_guide_says(model_name: str, shelf: Shel
     assert names - {"samples.txt", "samples.wav"} == always | image | graphs
     lines = [json.loads(line) for line in (release.folder / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["step"] == release.manifest["provenance"]["step"]
-    assert set(release.files) == names - {"manifest.json"}
+    assert set(release.files) == names - {"manifest.json", "README.md"}
     card = (release.folder / "README.md").read_text()
     assert card.startswith("---\n")
     assert release.manifest["card"]["paper"] in card

@@ -77,6 +77,24 @@ def test_large_files_go_to_the_storage_without_a_token(hub: Double, ana: HfApi) 
     assert hub.objects("acme/vae") == {hashlib.sha256(WEIGHTS).hexdigest(): len(WEIGHTS)}
 
 
+def test_a_large_file_is_sent_once_though_its_commit_failed(hub: Double, ana: HfApi) -> None:
+    hub.repo("acme/vae")
+    hub.fail(Status(500), method="POST", path="/commit/", times=1)
+    with pytest.raises(HfHubHTTPError, match="500"):
+        commit(ana, {"model.safetensors": WEIGHTS})
+    assert hub.files("acme/vae").keys() == {".gitattributes"}
+    commit(ana, {"model.safetensors": WEIGHTS})
+    assert hub.files("acme/vae")["model.safetensors"] == WEIGHTS
+    assert [request.method for request in hub.storage_requests] == ["PUT"]
+
+
+def test_nothing_that_changes_makes_no_commit(hub: Double) -> None:
+    head = hub.put("acme/vae", {"x.txt": b"x"})
+    assert hub.put("acme/vae", {"x.txt": b"x"}) == head
+    assert hub.put("acme/vae", {"x.txt": None}) != head
+    assert len(hub.commits("acme/vae")) == 3
+
+
 def test_a_token_that_reaches_the_storage_is_seen_and_refused(hub: Double) -> None:
     hub.put("acme/vae", {"model.safetensors": WEIGHTS})
     place = get_hf_file_metadata(hf_hub_url("acme/vae", "model.safetensors")).location
@@ -169,6 +187,14 @@ def test_a_pull_request_leaves_main_as_it_was(hub: Double) -> None:
     assert hub.head("acme/vae") == head
     assert hub.files("acme/vae", "refs/pr/1")["model.safetensors"] == WEIGHTS
     assert bob.model_info("acme/vae", revision="refs/pr/1").sha == hub.pulls("acme/vae")["refs/pr/1"] == made.oid
+
+
+def test_a_pull_request_needs_a_token_that_writes(hub: Double) -> None:
+    hub.put("acme/vae", {"README.md": CARD})
+    reader = HfApi(token=hub.user("bob", token="hf_bob_read", role="read"))
+    with pytest.raises(HfHubHTTPError, match="403"):
+        commit(reader, {"x.txt": b"x"}, create_pr=True)
+    assert hub.pulls("acme/vae") == {}
 
 
 def test_a_tag_that_moved_leaves_the_old_commit_there(hub: Double) -> None:

@@ -114,7 +114,7 @@ def _list_hub(query: str, task: str | None, data: str | None, limit: int | None,
         return
     if not found:
         what = f" matches {query!r}{' and the filters' if task or data else ''}" if query else " matches"
-        raise NotFoundError(f"No release on {reasons.endpoint()}{what}. Run: zoo list --hub")
+        raise NotFoundError(f"No release on {reasons.address()}{what}. Run: zoo list --hub")
     cells = [("SOURCE", "DATA", "METRIC", "SIZE", "DOWNLOADS", "TASKS")]
     for one in found:
         cells.append(

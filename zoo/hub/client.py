@@ -65,7 +65,7 @@ def resolve(source: HubSource, file: str, patience: float = PATIENCE) -> tuple[s
         raise reasons.explain(error, source, file) from error
     commit = found.commit_hash
     if not isinstance(commit, str) or not source.at(commit).is_commit:
-        raise HubError(f"{reasons.endpoint()} does not say which commit {source} is. Check HF_ENDPOINT.")
+        raise HubError(f"{reasons.address()} does not say which commit {source} is. Check HF_ENDPOINT.")
     return commit, found.size
 
 
@@ -126,7 +126,7 @@ def models(query: Mapping[str, Any], limit: int, patience: float = PATIENCE) -> 
             utils.hf_raise_for_status(response)
             page = response.json()
             if not isinstance(page, list):
-                raise HubError(f"{reasons.endpoint()} gives no list of models. Check HF_ENDPOINT.")
+                raise HubError(f"{reasons.address()} gives no list of models. Check HF_ENDPOINT.")
             found += page
             address, parameters = response.links.get("next", {}).get("url", "") if page else "", {}
         return found[:limit]

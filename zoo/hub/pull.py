@@ -29,7 +29,7 @@ MOST_FILES = 1000
 
 
 class Report(NamedTuple):
-    """How people are told what happens: lines, and the progress of downloads."""
+    """Where messages go: lines, and the progress of downloads."""
 
     say: Callable[[str], None]
     progress: Progress

@@ -20,6 +20,11 @@ def endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
 
 
+def address() -> str:
+    """The address of the Hub for people, without a password that it may hold."""
+    return without_secrets(endpoint())
+
+
 def has_token() -> bool:
     """Whether the client finds a token: in ``HF_TOKEN``, or of a login."""
     import huggingface_hub
@@ -37,7 +42,7 @@ def explain(error: BaseException, source: HubSource, file: str = "") -> ZooError
         return error
     from huggingface_hub import errors as hub
 
-    name, page = source.repository, f"{endpoint()}/{source.repository}"
+    name, page = source.repository, f"{address()}/{source.repository}"
     if isinstance(error, hub.GatedRepoError):
         then = "" if has_token() else f", then log in: {LOGIN}"
         return HubError(f"{name} is gated: its owners decide who may download it. Ask for access at {page}{then}")
@@ -54,11 +59,11 @@ def explain(error: BaseException, source: HubSource, file: str = "") -> ZooError
     if isinstance(error, hub.RepositoryNotFoundError):
         if not has_token():
             return NotFoundError(
-                f"{name} does not exist on {endpoint()}, or is private: no token is set. Check the name, or log in: "
+                f"{name} does not exist on {address()}, or is private: no token is set. Check the name, or log in: "
                 f"{LOGIN}"
             )
         return NotFoundError(
-            f"{name} does not exist on {endpoint()}, or is private and this token may not read it. Check the name, or "
+            f"{name} does not exist on {address()}, or is private and this token may not read it. Check the name, or "
             f"log in as somebody who may: {LOGIN}"
         )
     if status == 403:
@@ -79,24 +84,24 @@ def unreachable(error: BaseException) -> ZooError:
         if has_token():
             held = "in HF_TOKEN" if os.environ.get("HF_TOKEN") else "of your login"
             return HubError(f"The Hub refuses the token {held}: it is wrong, or has expired. Make another: {LOGIN}")
-        return HubError(f"{endpoint()} asks for a token. Log in: {LOGIN}")
+        return HubError(f"{address()} asks for a token. Log in: {LOGIN}")
     if status == 429:
         wait = _headers(error).get("retry-after", "")
         then = f"{wait} s" if wait.isdigit() else "some minutes"
-        return HubError(f"{endpoint()} limits how often it is asked. Try again in {then}.")
+        return HubError(f"{address()} limits how often it is asked. Try again in {then}.")
     if status is not None:
-        return HubError(f"{endpoint()} answers {status} ({said(error)}). Try again later; see status.huggingface.co")
+        return HubError(f"{address()} answers {status} ({said(error)}). Try again later; see status.huggingface.co")
     if is_timeout(error):
         return HubError(
-            f"{endpoint()} does not answer in time. Check the network, HF_ENDPOINT and proxies; try again later."
+            f"{address()} does not answer in time. Check the network, HF_ENDPOINT and proxies; try again later."
         )
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return HubError(
-            f"{endpoint()} shows a certificate that is not trusted here. Give the file of your authority in "
+            f"{address()} shows a certificate that is not trusted here. Give the file of your authority in "
             "SSL_CERT_FILE or REQUESTS_CA_BUNDLE."
         )
     return HubError(
-        f"{endpoint()} cannot be reached ({said(error)}). Check the network, HF_ENDPOINT and proxies; try again later."
+        f"{address()} cannot be reached ({said(error)}). Check the network, HF_ENDPOINT and proxies; try again later."
     )
 
 

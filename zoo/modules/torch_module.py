@@ -19,6 +19,7 @@ except ImportError as error:
     raise unusable(error, "torch", "train", "The torch side of a model") from error
 
 import hashlib
+import re
 
 from safetensors.torch import load_file
 from torch import nn
@@ -168,14 +169,22 @@ def load_module(source: str | Path) -> nn.Module:
     return of_release(read(find(source)))
 
 
+def _where(origin: Mapping[str, str]) -> str:
+    """Where a release says that its plugin is: a command for names that pip takes, and that a shell leaves alone."""
+    distribution, version = origin["distribution"], origin["version"]
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", distribution) and re.fullmatch(r"[A-Za-z0-9.+!_-]+", version):
+        return f"By the release, which nobody has checked: pip install {distribution}=={version}"
+    return f"The release names the package {distribution[:80]!r} {version[:40]!r}, which cannot be right"
+
+
 def of_release(release: Release) -> nn.Module:
     """The module of a release. Raises :class:`ReleaseError` if its weights do not fit the installed plugin."""
     path = release.weights()
     name, origin = registry.split(release.name)[0], release.manifest["plugin"]
     if name not in registry.plugins():
         raise NotFoundError(
-            f"The plugin of {name!r} is not installed, and torch needs it. Install {origin.get('distribution')} "
-            f"{origin.get('version')}, or use ONNX Runtime, which does not need it."
+            f"The plugin of {name!r} is not installed, and torch needs it. {_where(origin)}. ONNX Runtime runs the "
+            "release without it."
         )
     model = registry.load(name)
     recipe = settings.from_json(type(next(iter(model.recipes.values()))), release.manifest["recipe"])
