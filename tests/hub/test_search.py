@@ -138,6 +138,7 @@ def test_private_and_gated_releases_are_marked(hub: Double, monkeypatch: pytest.
 
 HOSTILE: dict[str, dict[str, Any]] = {
     "controls": {"datasets": ["\x1b[2J\x1b]0;title\x07mnist\r\n\u202eevil"], "tags": ["zoo", "\x1b[31mred", "decode"]},
+    "invisible": {"datasets": ["\u200e\u061cm\u2066n\u200b\ufeff\U000e0041\u2028"], "tags": ["zoo", "\u202edecode"]},
     "long": {"datasets": ["d" * 10_000], "tags": ["zoo", "t" * 10_000]},
     "client": {"ignore_metadata_errors": True, "self": 1, "kwargs": {}},
     "no-metrics": {"model-index": [{"name": 1, "results": [None, 3, {"metrics": [None, 4, {"value": "best"}]}]}]},
