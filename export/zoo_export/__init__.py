@@ -17,7 +17,7 @@ from zoo.core import files
 from zoo.core.arguments import is_number
 from zoo.core.errors import SettingError, installed, missing
 from zoo.hub.resolve import find, run_folder
-from zoo.release import CARD, MANIFEST, read, verify
+from zoo.release import CARD, MANIFEST, SIGNATURE, read, verify
 from zoo_export import web_bundle
 
 if TYPE_CHECKING:
@@ -126,9 +126,12 @@ def copy(source: str | Path, folder: Path) -> None:
     """Copy a release into an empty folder; every file is checked against its SHA-256 before and after."""
     release = read(find(source))
     verify(release)
-    card = release.folder / CARD
-    cards = [CARD] if card.is_file() and not card.is_symlink() else []  # it is not checked, and may lead elsewhere
-    for name in (*release.files, MANIFEST, *cards):
+    beside = [  # they are not checked, and a link may lead elsewhere
+        name
+        for name in (CARD, SIGNATURE)
+        if (release.folder / name).is_file() and not (release.folder / name).is_symlink()
+    ]
+    for name in (*release.files, MANIFEST, *beside):
         shutil.copyfile(release.folder / name, folder / name)
     verify(read(folder))
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from zoo.cli.arguments import as_json, print_json, source
+from zoo.cli.arguments import FILE, as_json, print_json, source
 
 
 @click.command("verify", epilog="Example:  zoo verify runs/vae.digits")
 @source
+@click.option(
+    "--key", type=FILE, metavar="PUB", help="Check the signature with this public key of the publisher (PEM)."
+)
+@click.option("--require-signature", is_flag=True, help="Fail without a signature; needs --key.")
 @as_json
-def verify_command(source: str, as_json: bool) -> None:
+def verify_command(source: str, key: Path | None, require_signature: bool, as_json: bool) -> None:
     """Check a release: every hash, every graph at batch sizes 1 and 3, and whether generation reproduces its samples.
 
     If torch and the plugin are installed, the results of torch and ONNX Runtime are compared again too.
+    A signature (model.sig) says who published the release, if you got the key from somebody you trust.
     """
     from zoo.core.errors import ZooError
-    from zoo.pipeline.verify import verify
+    from zoo.pipeline.verify import Note, verify
 
     try:
-        lines = verify(source)
+        lines = verify(source, key, require_signature)
     except ZooError as error:
         if as_json:
             print_json({"ok": False, "error": str(error)})
@@ -28,4 +35,5 @@ def verify_command(source: str, as_json: bool) -> None:
         print_json({"ok": True, **lines})
     else:
         for what, text in lines.items():
-            click.echo(f"{click.style('ok', fg='green')}  {what}: {text}")
+            mark = click.style("note", fg="yellow") if isinstance(text, Note) else click.style("ok", fg="green")
+            click.echo(f"{mark}  {what}: {text}")

@@ -13,11 +13,9 @@ from zoo.hub import cache, client, reasons
 from zoo.hub.deadline import TooLate, in_time
 from zoo.hub.origins import HubFiles
 from zoo.hub.pull import cached, fetch_manifest
+from zoo.hub.signing import LARGEST
 from zoo.hub.source import HubSource
 from zoo.release import MANIFEST, SIGNATURE, Release, read
-
-MOST_SIGNATURE = 2**20
-"""Bytes of a signature, at most."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def signature(source: HubSource) -> bytes | None:
     size = client.sizes(source, [SIGNATURE]).get(SIGNATURE)
     if size is None:
         return None
-    if size > MOST_SIGNATURE:
+    if size > LARGEST:
         raise ReleaseError(f"{source}: {SIGNATURE} has {size:,} bytes, which is no signature.")
     with cache.scratch() as folder:
         return client.fetch(source, SIGNATURE, folder).read_bytes()

@@ -9,7 +9,7 @@ from zoo import registry
 from zoo.core import files
 from zoo.core.errors import NotFoundError, ReleaseError
 from zoo.hub import community
-from zoo.hub.source import PREFIX, Pin, is_hub, parse
+from zoo.hub.source import PREFIX, HubSource, Pin, is_hub, parse
 from zoo.release import MANIFEST
 
 RELEASE = "release"
@@ -102,6 +102,20 @@ def here(source: str) -> Path:
     if held is None:
         raise NotFoundError(f"{source} is not on this machine. Run: zoo pull {source}")
     return held.folder
+
+
+def on_hub(source: str | Path) -> HubSource | None:
+    """The repository and the full commit of a SOURCE whose release was downloaded from the Hub; None for others."""
+    from zoo.hub import cache
+
+    if is_path(source):
+        return None
+    if is_hub(source):
+        asked = parse(str(source))
+        last = None if asked.is_commit else cache.commit_of(asked)
+        return asked.at(last[0]) if last else asked
+    folder, pin = _installed(str(source))
+    return pin.source if folder is None else None
 
 
 def _installed(name: str) -> tuple[Path | None, Pin]:

@@ -15,8 +15,11 @@ from zoo import registry
 from zoo import release as releases
 from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import LONGEST, LogMel, Spec, Text, Video
-from zoo.core.errors import DataError, ParityError, ReleaseError, ZooError, installed
-from zoo.hub.resolve import find
+from zoo.core import files
+from zoo.core.errors import DataError, ParityError, ReleaseError, SettingError, ZooError, installed
+from zoo.hub import keys, look, signing
+from zoo.hub.resolve import find, on_hub
+from zoo.hub.source import HubSource
 from zoo.media import display, kinds, mel, table, wav
 from zoo.media.convert import from_batch
 from zoo.media.kinds import text_to_ids
@@ -40,12 +43,28 @@ CELL = 64
 """The bytes of a cell of a table of samples, at most, on average."""
 
 
-def verify(source: str | Path) -> dict[str, str]:
-    """Check a release and return a description of each check's result. Raises :class:`ReleaseError` if one fails."""
+class Note(str):
+    """The description of something that was not checked."""
+
+
+def verify(source: str | Path, key: str | Path | None = None, require_signature: bool = False) -> dict[str, str]:
+    """Check a release and return a description of each check's result. Raises :class:`ReleaseError` if one fails.
+
+    With `key`, the public key of a publisher in PEM, the signature of the release is checked too; a release without one
+    is an error if `require_signature`, which raises :class:`SettingError` without `key`.
+    """
+    if require_signature and key is None:
+        raise SettingError("A required signature needs the public key of whoever should have signed. Give --key PUB.")
+    if key is not None:
+        key = files.expand(key)
+        keys.public_key(key)  # a wrong path is an error for a release without a signature too
     release = releases.read(find(source))
     found = {"files": f"{releases.verify(release)} files have the SHA-256 of the manifest"}
     if strays := releases.strays(release):
-        found["files"] += f"; not in it, and not used: {', '.join(strays[:5])}{' …' if len(strays) > 5 else ''}"
+        names = f"{', '.join(strays[:5])}{' …' if len(strays) > 5 else ''}"
+        found["other files"] = Note(f"{names}: not in the manifest, and not used")
+    if signature := _signature(release, on_hub(source), key, require_signature):
+        found["signature"] = signature
     backend = OnnxBackend(release, "cpu")
     model = LoadedModel(release, backend)
     found["graphs"] = _graphs(model, release, backend)
@@ -70,6 +89,28 @@ def verify(source: str | Path) -> dict[str, str]:
             found["parity"] = f"as released; not proven again: {error}"
     model.close()
     return found
+
+
+def _signature(release: releases.Release, source: HubSource | None, key: Path | None, required: bool) -> str:
+    """Check the signature of a release; empty where there is neither a signature nor a key.
+
+    That of a release on the Hub is not in its cached folder, and is downloaded if there is a key to check it with.
+    """
+    content, where = signing.read(release.folder), str(release.folder / releases.SIGNATURE)
+    if content is None and source is not None and key is not None:
+        content, where = look.signature(source), f"{releases.SIGNATURE} of {source}"
+    if content is None and required:
+        raise ReleaseError(f"{release.name} has no signature: {where} is missing. Ask its publisher to sign it.")
+    if content is None:
+        return "" if key is None else Note(f"none: {where} is missing, so the key could not be checked")
+    if key is None:
+        return Note(f"not checked: give the public key of the publisher (--key PUB) to check {where}")
+    signed = signing.verify(release.folder, content, key)
+    also = f"; {len(signed.others)} more are signed, are no part of the release, and were not checked"
+    return (
+        f"{len(signed.files)} files, the manifest among them, are signed by the key with the fingerprint "
+        f"{signed.fingerprint}{also if signed.others else ''}"
+    )
 
 
 def _graphs(model: LoadedModel, release: releases.Release, backend: OnnxBackend) -> str:

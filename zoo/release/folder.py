@@ -31,6 +31,7 @@ MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
 CARD = "README.md"
 SIGNATURE = "model.sig"
+"""The signature of whoever published the release, which the manifest cannot list because it covers the manifest."""
 
 UNSEALED = (CARD, SIGNATURE, "config.json", ".gitattributes", ".gitignore")
 """Files that may lie in a release and are not in its manifest: people edit the card, and the Hub needs the others."""
