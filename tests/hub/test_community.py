@@ -189,7 +189,7 @@ def test_weights_of_an_installed_model_that_are_pinned_elsewhere_stay_so(
 ) -> None:
     pinned = {"package": "gone", "folder": "gone", "manifest_sha256": "f" * 64}
     patch_registry(monkeypatch, released_folder=lambda name: (None, pinned))
-    with raises(NotFoundError, "The weights of vae.digits are not installed"):
+    with raises(NotFoundError, "The weights of 'vae.digits' are not installed"):
         zoo.load("vae.digits")
 
 

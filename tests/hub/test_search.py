@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 import subprocess
 import sys
 import time
@@ -292,17 +290,3 @@ def test_the_installed_command_prints_a_table(hub: Double, zoo_command: Command,
     assert "hub:acme/vae.digits" in done.stdout
     hub.close()
     one_error(zoo_command("list", "--hub", env=env(hub, home=tmp_path)), "cannot be reached")
-
-
-def test_the_commands_of_the_guide_run(hub: Double, tmp_path: Path) -> None:
-    folder = resolve.find("vae.digits")
-    publish(hub, "acme/vae.digits", card(tasks=("encode", "reconstruct")))
-    hub.put("acme/vae.digits", {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "README.md"})
-    guide = (Path(__file__).parents[2] / "docs" / "hub-find.md").read_text("utf-8")
-    lines = [line for block in re.findall(r"^```sh\n(.*?)^```$", guide, re.M | re.S) for line in block.splitlines()]
-    assert len(lines) >= 4
-    for line in lines:
-        command = [sys.executable, "-m", *shlex.split(line, comments=True)]
-        done = subprocess.run(command, env=env(hub, home=tmp_path), cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, (line, done.stderr)
-    assert (tmp_path / "samples.png").is_file()

@@ -99,6 +99,8 @@ def here(source: str) -> Path:
         if folder is not None:
             return folder
         held = cache.held(pin.sha256)
+        if held is None and pin.source is None:
+            raise pull.nowhere(pin)
     if held is None:
         raise NotFoundError(f"{source} is not on this machine. Run: zoo pull {source}")
     return held.folder
