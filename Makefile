@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test slow check browser matrix benchmarks publish format clean help
+.PHONY: demo test slow check browser matrix benchmarks community publish format clean help
 
 help:
 	@echo "make demo    train vae.digits, check its parity, and sample from it without torch"
@@ -17,6 +17,7 @@ help:
 	@echo "make browser install what the tests in Node and in a browser need"
 	@echo "make matrix  test the lowest and the newest versions, and each Python that is here"
 	@echo "make benchmarks  measure again what docs/benchmarks.md shows (25 to 55 minutes on 2 quiet cores)"
+	@echo "make community  check the reviewed releases of third parties again on the Hub"
 	@echo "make publish ORG=NAME  put the released weights on the Hugging Face Hub; says first what it will do, and asks"
 	@echo "make format  format the code"
 	@echo "make clean   remove .venv and what the demo wrote"
@@ -45,6 +46,9 @@ matrix:
 
 benchmarks: $(VENV)/.test
 	$(BIN)/python benchmarks/all.py
+
+community: $(VENV)/.test
+	$(BIN)/zoo registry community
 
 publish: $(VENV)/.test
 	@test -n "$(ORG)" || { echo "Say where: make publish ORG=NAME, your user or an organisation on the Hub"; exit 1; }

@@ -51,7 +51,7 @@ def test_the_wheel_holds_our_packages_and_the_registry(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
-    assert "zoo/registry.yaml" in names
+    assert {"zoo/registry.yaml", "zoo/hub/community.yaml"} <= set(names)
     assert "zoo/py.typed" in names
     assert {f"zoo/gallery/page/{name}" for name in ("index.html", "style.css", "page.js")} <= set(names)
     assert "zoo_autoencoders/releases/vae.digits/model.safetensors" in names

@@ -50,7 +50,7 @@ def half(graph: onnx.ModelProto, name: str) -> onnx.ModelProto:
     Raises :class:`ExportError` on failure.
     """
     with _quiet(name, "fp16"):
-        graph = _simpler(graph)
+        graph = onnx.shape_inference.infer_shapes(_simpler(graph))  # an extractor needs the type of each value
         inputs, outputs = ([value.name for value in side] for side in (graph.graph.input, graph.graph.output))
         angles = [node.output[0] for node in graph.graph.node if node.op_type in ANGLES]
         ends = _ends_of_network(graph.graph)
@@ -60,6 +60,7 @@ def half(graph: onnx.ModelProto, name: str) -> onnx.ModelProto:
             _join(made, Extractor(graph).extract_model(inputs, angles).graph, "angle", {"", *inputs, *angles})
         rest = [output for output in outputs if output not in ends]
         if rest:
+            graph.graph.value_info.extend(value for value in graph.graph.output if value.name in ends)
             _join(
                 made, Extractor(graph).extract_model([*inputs, *ends], rest).graph, "end", {"", *inputs, *ends, *rest}
             )

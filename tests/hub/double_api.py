@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode
@@ -61,6 +63,22 @@ def auth_check(state: State, request: Request, name: str, write: str) -> Answer:
     return Answer({})
 
 
+def _numbers(commit: Commit) -> dict[str, Any] | None:
+    """The Hub's count of the numbers of each type in the weights."""
+    weights = commit.files.get("model.safetensors")
+    content = weights.content if weights else b""
+    try:
+        assert isinstance(content, bytes)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        counts: dict[str, int] = {}
+        for name, tensor in header.items():
+            if name != "__metadata__":
+                counts[tensor["dtype"]] = counts.get(tensor["dtype"], 0) + math.prod(tensor["shape"])
+    except (AssertionError, ValueError, AttributeError, KeyError, TypeError):
+        return None
+    return {"parameters": counts, "total": sum(counts.values())}
+
+
 def _described(repo: Repo, commit: Commit, blobs: bool = False) -> dict[str, Any]:
     """All that the Hub says of a model at one commit."""
     data = card(commit)
@@ -92,6 +110,7 @@ def _described(repo: Repo, commit: Commit, blobs: bool = False) -> dict[str, Any
         "pipeline_tag": data.get("pipeline_tag"),
         "library_name": data.get("library_name"),
         "model-index": data.get("model-index"),
+        "safetensors": _numbers(commit),
         "usedStorage": sum(map(len, repo.objects.values())),
     }
     return {key: value for key, value in described.items() if value is not None}

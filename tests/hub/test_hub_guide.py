@@ -24,6 +24,7 @@ GUIDE = re.sub(
 
 def test_the_guide_to_the_hub_runs(hub: Double, tmp_path: Path) -> None:
     content = {path.name: path.read_bytes() for path in resolve.find("vae.digits").iterdir()}
+    content["README.md"] = b"---\nlibrary_name: genzoo\ntags: [zoo, reconstruct]\ndatasets: [digits]\n---\n"
     hub.put("acme/vae.digits", content)
     hub.tag("acme/vae.digits", "v1")
     settings = env(hub, home=tmp_path)
@@ -39,4 +40,6 @@ def test_the_guide_to_the_hub_runs(hub: Double, tmp_path: Path) -> None:
     for command in commands:
         done = subprocess.run(command, env=settings, cwd=tmp_path, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, (command, done.stderr)
+        if command[3:] == ["list", "--hub", "vae", "--task", "reconstruct", "--data", "digits"]:
+            assert "hub:acme/vae.digits" in done.stdout
     assert (tmp_path / "samples.png").is_file()

@@ -474,7 +474,7 @@ def test_an_altered_manifest_with_a_new_seal_is_not_what_is_pinned(hub: Double, 
 
 def test_weights_that_are_nowhere(hub: Double, moved_out: Callable[..., str]) -> None:
     moved_out(repository=None)
-    with raises(NotFoundError, "The weights of vae.digits are not installed", "names no repository on the Hub"):
+    with raises(NotFoundError, "The weights of 'vae.digits' are not installed", "names no repository on the Hub"):
         resolve.find("vae.digits")
 
 

@@ -108,6 +108,11 @@ def test_doctor_tells_lost_weights(own_file: Path) -> None:
     found = {one.text for one in doctor._registry_files() if one.kind == "weights" and not one.ok}
     assert sorted("altered" in text for text in found) == [False, True]
     assert any("'vae.digits'" in text and "Install the package again" in text for text in found)
+    content["releases"]["vae.digits"]["hub"] = {"repository": "zoo/vae.digits", "revision": "0" * 40}
+    own_file.write_text(yaml.safe_dump(content, sort_keys=False))
+    registry.forget()  # what is on the Hub is not lost
+    (lost,) = (one.text for one in doctor._registry_files() if one.kind == "weights" and not one.ok)
+    assert "altered" in lost
 
 
 def test_lists_and_loading_read_the_index_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

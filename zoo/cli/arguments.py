@@ -65,8 +65,10 @@ def complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -
 def complete_source(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete released names and folders."""
     from zoo import registry
+    from zoo.hub import community
 
-    names = [row.name for row in registry.rows(pretrained=True) if row.name.startswith(incomplete)]
+    released = [row.name for row in registry.rows(pretrained=True)] + [entry.name for entry in community.releases()]
+    names = [name for name in released if name.startswith(incomplete)]
     return [*(CompletionItem(name) for name in names), CompletionItem(incomplete, type="dir")]
 
 

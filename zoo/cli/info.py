@@ -13,6 +13,7 @@ from zoo.core.text import plain
 
 if TYPE_CHECKING:
     from zoo.contract.metric import Measurement
+    from zoo.hub.community import Reviewed
     from zoo.release import Release
 
 
@@ -62,8 +63,11 @@ def _about_name(name: str) -> dict[str, Any]:
     """Return what the static registry says about a model or one of its recipes."""
     from zoo import registry
     from zoo.contract import settings
+    from zoo.hub import community
     from zoo.plugin import Recipe
 
+    if (reviewed := community.find(name)) is not None:
+        return _about_reviewed(reviewed)
     model, recipe = registry.split(name)
     plugin = registry.find(model)
     listed = registry.read_file(plugin.distribution)
@@ -104,6 +108,20 @@ def _about_name(name: str) -> dict[str, Any]:
             for key, value in (values | described["recipes"][recipe]).items()
         },
         **_about_weights(name, listed.releases.get(name)),
+    }
+
+
+def _about_reviewed(entry: Reviewed) -> dict[str, Any]:
+    """Return what the list of reviewed releases says of one. Nothing is downloaded."""
+    return {
+        "name": entry.name,
+        "title": entry.title,
+        "from": f"{entry.source}, reviewed",
+        "tasks": list(entry.tasks),
+        "data": entry.data,
+        "licence": entry.licence,
+        "manifest": entry.manifest_sha256,
+        "distribution": f"{entry.distribution}, which training it further needs; loading does not",
     }
 
 

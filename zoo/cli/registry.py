@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.arguments import FILE, as_one, complete_name, source
+from zoo.cli.arguments import FILE, as_json, as_one, complete_name, print_json, source, table
 
 
 @click.group("registry", epilog="Example:  zoo registry build")
@@ -90,6 +90,39 @@ def release_command(source: str, checkpoint: str | None, force: bool) -> None:
 
     folder, path = registry_build.release(source, checkpoint=checkpoint, force=force)
     click.echo(f"{folder} and {path} written. Commit both. Next:  zoo verify {folder.name}")
+
+
+@registry_command.command(
+    "community", short_help="Check the reviewed releases of others.", epilog="Example:  zoo registry community"
+)
+@click.argument("names", nargs=-1, metavar="[NAME]…")
+@as_json
+@click.pass_context
+def community_command(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
+    """Check the reviewed releases of third parties on the Hub; the exit status is 1 if one is wrong.
+
+    For maintainers. The manifest at the commit must have the hash of the list and say what the list says, and the
+    repository must have every file that it names. Weights are not downloaded.
+    """
+    from zoo.core.errors import NotFoundError
+    from zoo.hub import community, community_check
+
+    entries = community.releases()
+    for name in names:
+        if not any(entry.name == name for entry in entries):
+            raise NotFoundError(f"The list of reviewed releases has no {name!r}. Run: zoo registry community")
+    problems = {entry: community_check.problem_of(entry) for entry in entries if entry.name in names or not names}
+    if as_json:
+        print_json(
+            [{"name": entry.name, "source": str(entry.source), "problem": why} for entry, why in problems.items()]
+        )
+    elif problems:
+        table(
+            [("NAME", "SOURCE", ""), *((entry.name, str(entry.source), why or "ok") for entry, why in problems.items())]
+        )
+    else:
+        click.echo("The list has no release.")
+    ctx.exit(1 if any(problems.values()) else 0)
 
 
 def project_here() -> str:

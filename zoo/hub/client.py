@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,38 @@ def fetch(source: HubSource, name: str, folder: Path, progress: Progress | None 
     except Exception as error:
         raise _explain_transfer(error, source, name) from error
     return Path(path)
+
+
+def models(query: Mapping[str, Any], limit: int, patience: float = PATIENCE) -> list[Any]:
+    """Return what the Hub lists of models, `limit` at most, for a query of its ``/api/models``, as it comes.
+
+    One request, and one for each further page. (``HfApi.list_models`` would ask a Hub that is down six times, and a
+    card with an odd field is an error to it.) Raises :class:`HubError` as :func:`zoo.hub.reasons.unreachable` says.
+    """
+    if is_offline():
+        raise reasons.offline("Searching the Hub")
+
+    def ask() -> list[Any]:
+        client, found = api(), list[Any]()
+        import huggingface_hub
+
+        utils: Any = huggingface_hub.utils
+        headers = utils.build_hf_headers(library_name=client.library_name, library_version=client.library_version)
+        address, parameters = f"{reasons.endpoint()}/api/models", dict(query)
+        while address.startswith(f"{reasons.endpoint()}/") and len(found) < limit:  # the token goes nowhere else
+            response = utils.get_session().get(address, params=parameters or None, headers=headers, timeout=patience)
+            utils.hf_raise_for_status(response)
+            page = response.json()
+            if not isinstance(page, list):
+                raise HubError(f"{reasons.address()} gives no list of models. Check HF_ENDPOINT.")
+            found += page
+            address, parameters = response.links.get("next", {}).get("url", "") if page else "", {}
+        return found[:limit]
+
+    try:
+        return in_time(patience, ask)
+    except (Exception, TooLate) as error:
+        raise reasons.unreachable(error) from error
 
 
 def _explain_transfer(error: Exception, source: HubSource, name: str) -> Exception:

@@ -122,6 +122,14 @@ def _is_damaged(release: Release) -> bool:
     return False
 
 
+def nowhere(pin: Pin) -> NotFoundError:
+    """The error for weights that are not installed, if nothing says where else they are."""
+    return NotFoundError(
+        f"The weights of {pin.name!r} are not installed, and its registry.yaml names no repository on the Hub. "
+        "Install the package again."
+    )
+
+
 def _from_origins(pin: Pin, report: Report) -> Release:
     failures: list[ZooError] = []
     origins: list[Origin] = []
@@ -136,10 +144,7 @@ def _from_origins(pin: Pin, report: Report) -> Release:
         except (HubError, NotFoundError, ReleaseError) as error:
             failures.append(error)
     if not failures:
-        raise NotFoundError(
-            f"The weights of {pin.name} are not installed, and its registry.yaml names no repository on the Hub. "
-            "Install the package again."
-        )
+        raise nowhere(pin)
     text = " ".join(map(str, failures))
     kind = ReleaseError if any(isinstance(error, ReleaseError) for error in failures) else HubError
     raise kind(f"The weights of {pin.name} could not be fetched. {text}") from failures[-1]

@@ -66,11 +66,6 @@ def explain(error: BaseException, source: HubSource, file: str = "") -> ZooError
             f"{name} does not exist on {address()}, or is private and this token may not read it. Check the name, or "
             f"log in as somebody who may: {LOGIN}"
         )
-    if status == 401:
-        if has_token():
-            held = "in HF_TOKEN" if os.environ.get("HF_TOKEN") else "of your login"
-            return HubError(f"The Hub refuses the token {held}: it is wrong, or has expired. Make another: {LOGIN}")
-        return HubError(f"{address()} asks for a token. Log in: {LOGIN}")
     if status == 403:
         return HubError(f"This token may not do that with {name} ({said(error)}). Choose another: {LOGIN}")
     return unreachable(error)
@@ -85,6 +80,11 @@ def unreachable(error: BaseException) -> ZooError:
     if isinstance(error, hub.OfflineModeIsEnabled):
         return offline("This")
     status = _status(error)
+    if status == 401:
+        if has_token():
+            held = "in HF_TOKEN" if os.environ.get("HF_TOKEN") else "of your login"
+            return HubError(f"The Hub refuses the token {held}: it is wrong, or has expired. Make another: {LOGIN}")
+        return HubError(f"{address()} asks for a token. Log in: {LOGIN}")
     if status == 429:
         return limited(_headers(error).get("retry-after", ""))
     if status is not None:

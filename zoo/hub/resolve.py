@@ -8,6 +8,7 @@ from pathlib import Path
 from zoo import registry
 from zoo.core import files
 from zoo.core.errors import NotFoundError, ReleaseError
+from zoo.hub import community
 from zoo.hub.source import PREFIX, HubSource, Pin, is_hub, parse
 from zoo.release import MANIFEST
 
@@ -27,7 +28,7 @@ def is_path(source: str | Path) -> bool:
     if isinstance(source, Path) or any(mark in source for mark in (os.sep, "/")) or source.startswith((".", "~")):
         return True
     model, _ = registry.split(source)
-    return os.path.isdir(source) and model not in registry.plugins()
+    return os.path.isdir(source) and model not in registry.plugins() and not community.is_listed(source)
 
 
 def spelt(source: str | Path) -> str:
@@ -49,9 +50,9 @@ def run_folder(source: str | Path) -> Path | None:
 def find(source: str | Path, *, network: bool = True) -> Path:
     """Return the release folder of a SOURCE. Raises :class:`NotFoundError` if there is none.
 
-    Weights released under a name are checked against the hash in the registry of their distribution. Those that are
-    not installed, and sources on the Hub, are downloaded into the cache (see :func:`zoo.hub.pull.pull`); without
-    `network` they must be there.
+    Weights released under a name are checked against the hash in the registry of their distribution, or in the list
+    of reviewed releases. Those that are not installed, and sources on the Hub, are downloaded into the cache (see
+    :func:`zoo.hub.pull.pull`); without `network` they must be there.
     """
     if not isinstance(source, (str, os.PathLike)):
         raise NotFoundError(f"SOURCE is {source!r}. Give a released name, or the path of a run or a release folder.")
@@ -98,6 +99,8 @@ def here(source: str) -> Path:
         if folder is not None:
             return folder
         held = cache.held(pin.sha256)
+        if held is None and pin.source is None:
+            raise pull.nowhere(pin)
     if held is None:
         raise NotFoundError(f"{source} is not on this machine. Run: zoo pull {source}")
     return held.folder
@@ -118,7 +121,12 @@ def on_hub(source: str | Path) -> HubSource | None:
 
 
 def _installed(name: str) -> tuple[Path | None, Pin]:
-    """The folder of a released name, checked, or None where its weights are not installed; what the registry pins."""
+    """The folder of a released name, checked, or None where its weights are not installed; and what pins them.
+
+    That is the registry of the distribution that has the model, or else the list of reviewed releases.
+    """
+    if (reviewed := community.find(name)) is not None:
+        return None, reviewed.pin
     try:
         folder, entry = registry.released_folder(name)
     except NotFoundError as error:

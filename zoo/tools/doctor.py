@@ -125,7 +125,8 @@ def _registry_files() -> list[Finding]:
 def _lost(name: str) -> str:
     """Return what is wrong with the weights released under a name, or "". The manifest pins all other files."""
     try:
-        resolve.find(name, network=False)
+        if resolve.on_hub(name) is None:
+            resolve.find(name, network=False)
     except ZooError as error:
         return str(error)
     return ""

@@ -1,0 +1,44 @@
+"""Checks a reviewed release where it is: the manifest of its commit, and that the files which it names are there."""
+
+from __future__ import annotations
+
+from zoo.core.errors import ZooError
+from zoo.core.text import plain
+from zoo.hub import cache, client
+from zoo.hub.community import Reviewed
+from zoo.hub.origins import HubFiles
+from zoo.hub.pull import fetch_manifest
+from zoo.release import MANIFEST, Release, read
+
+
+def problem_of(entry: Reviewed) -> str:
+    """Return what is wrong with an entry as one line, or ``""``. Its weights are not downloaded."""
+    try:
+        _, size = client.resolve(entry.source, MANIFEST)
+        origin = HubFiles(entry.source, size)
+        with cache.scratch() as folder:
+            fetch_manifest(origin, folder, entry.manifest_sha256)
+            release = read(folder)
+        there = origin.sizes(list(release.sizes)) or {}
+    except ZooError as error:
+        return plain(error)
+    if problem := _difference(entry, release):
+        return problem
+    missing = [name for name, size in release.sizes.items() if there.get(name) != size]
+    return f"{missing[0]} is not there as the manifest says." if missing else ""
+
+
+def _difference(entry: Reviewed, release: Release) -> str:
+    """What the entry says otherwise than the manifest."""
+    manifest = release.manifest
+    pairs = {
+        "name": (entry.name, release.name),
+        "title": (entry.title, manifest["card"]["title"]),
+        "tasks": (sorted(entry.tasks), sorted(release.tasks)),
+        "data": (entry.data, release.data.name),
+        "distribution": (entry.distribution, manifest["plugin"]["distribution"]),
+    }
+    for key, (listed, found) in pairs.items():
+        if listed != found:
+            return f"The list has {key} = {listed!r}, and the manifest {plain(found, 80)!r}."
+    return ""
