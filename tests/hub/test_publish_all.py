@@ -20,9 +20,10 @@ from conftest import Command, one_error, plugged, raises
 from zoo import registry
 from zoo.core import files
 from zoo.core.errors import PluginError
+from zoo.hub import signing
 from zoo.hub.preflight import PreflightError
 from zoo.pipeline import publishing, registry_build
-from zoo.release import CARD, MANIFEST
+from zoo.release import CARD, MANIFEST, read
 
 pytest_plugins = ("double_fixture",)
 
@@ -186,3 +187,34 @@ def test_a_card_that_is_no_text_is_said(hub: Double, package: Path, zoo_call: Co
     other = changed(folder, folder.parents[2] / "other", lambda manifest, _: manifest["provenance"].pop("torch"))
     one_error(zoo_call(command[0], other, *command[2:]), "has no README.md", "(KeyError: 'torch'). Write one.")
     assert hub.writes == []
+
+
+def test_the_registry_pins_a_signer(hub: Double, package: Path, zoo_call: Command, tmp_path: Path) -> None:
+    ec = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec", reason="needs genzoo[sign]")
+    from cryptography.hazmat.primitives import serialization as form
+
+    for name in ("key", "other"):
+        private = ec.generate_private_key(ec.SECP256R1())
+        pem = private.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
+        (tmp_path / f"{name}.pem").write_bytes(pem)
+        public = private.public_key().public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo)
+        (tmp_path / f"{name}.pub").write_bytes(public)
+    for name in NAMES:
+        folder = package / "releases" / name
+        signature = signing.sign(folder, signing.covered(read(folder)), tmp_path / "key.pem")
+        Publisher()(folder, f"acme/{name}", licence="mit", signature=signature)
+    build = ("registry", "build", "--distribution", DISTRIBUTION)
+    one_error(zoo_call(*build, "--signer", tmp_path / "key.pub"), "Give --hub ORG too")
+    assert zoo_call(*build, "--hub", "acme", "--signer", tmp_path / "other.pub").returncode == 1
+    done = zoo_call(*build, "--hub", "acme", "--signer", tmp_path / "key.pub")
+    assert done.returncode == 0, done.stderr
+    assert entry(package)["hub"]["signer"] == (tmp_path / "key.pub").read_text()
+    shutil.rmtree(package / "releases" / NAMES[0])
+    done = zoo_call("verify", NAMES[0])
+    assert "are signed by the key with the fingerprint" in done.stdout, done.stderr
+    pinned = hub.files(f"acme/{NAMES[0]}")
+    commit = hub.put(f"acme/{NAMES[0]}", {**pinned, "model.sig": None})
+    text = (package / "registry.yaml").read_text().replace(entry(package)["hub"]["revision"], commit)
+    (package / "registry.yaml").write_text(text)
+    registry.forget()
+    one_error(zoo_call("verify", NAMES[0]), f"{NAMES[0]} has no signature")

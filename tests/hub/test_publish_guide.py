@@ -20,7 +20,9 @@ from zoo.pipeline import publishing, registry_build
 pytest_plugins = ("double_fixture",)
 
 ROOT = Path(__file__).parents[2]
-GUIDE = (ROOT / "docs" / "hub-publish.md").read_text("utf-8")
+GUIDE = re.search(
+    r"^## Publish a release$.*?(?=^## Signatures$)", (ROOT / "docs" / "hub.md").read_text("utf-8"), re.M | re.S
+)[0]
 QUICK = "vae.digits"
 
 

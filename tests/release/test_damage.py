@@ -136,7 +136,8 @@ def test_a_file_too_many_is_said_and_not_used(release: Path, zoo_call: Command, 
     (release / "extra.bin").write_bytes(b"x")
     for name in ("config.json", ".gitattributes"):  # those of the Hub go without saying
         (release / name).write_bytes(b"{}")
-    assert "the manifest; not in it, and not used: extra.bin\n" in zoo_call("verify", release).stdout
+    said = "note  other files: extra.bin: not in the manifest, and not used\n"
+    assert said in zoo_call("verify", release).stdout
     zoo_call("export", release, "-o", tmp_path / "copy")
     assert not (tmp_path / "copy" / "extra.bin").exists()
 

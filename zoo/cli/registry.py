@@ -23,17 +23,22 @@ def registry_command() -> None:
 @click.option("-o", "--output", type=FILE, metavar="FILE", help="The file to write.  [default: its registry.yaml]")
 @click.option("--check", is_flag=True, help="Write nothing; the exit status is 1 if the file is out of date.")
 @click.option("--hub", metavar="ORG", help="Pin the weights to ORG/MODEL.RECIPE on the Hub, as they are there now.")
-def build_command(distribution: str | None, output: Path | None, check: bool, hub: str | None) -> None:
+@click.option("--signer", type=FILE, metavar="PUB", help="With --hub: they must be signed by this key, and pin it.")
+def build_command(
+    distribution: str | None, output: Path | None, check: bool, hub: str | None, signer: Path | None
+) -> None:
     """Write registry.yaml from the installed code and the released weights.
 
     Weights that are pinned to the Hub stay so while their manifest is the same, also where their folder is gone from
     the package: they are downloaded then.
     """
-    from zoo.core.errors import ZooError
+    from zoo.core.errors import SettingError, ZooError
     from zoo.pipeline import registry_build
 
+    if signer is not None and hub is None:
+        raise SettingError("--signer is for weights on the Hub. Give --hub ORG too.")
     try:
-        path, stale = registry_build.write(distribution or project_here(), output, check, hub)
+        path, stale = registry_build.write(distribution or project_here(), output, check, hub, signer)
     except ZooError as error:
         raise as_one(error) from error
     if check and stale:
@@ -72,7 +77,7 @@ def refresh_command(ctx: click.Context, names: tuple[str, ...], distribution: st
     for name in names or folders:
         changed = refresh(folders[name])
         click.echo(f"{name}: {f'written, {len(changed)} files changed' if changed else 'is up to date'}")
-    ctx.invoke(build_command, distribution=distribution, output=None, check=False, hub=None)
+    ctx.invoke(build_command, distribution=distribution, output=None, check=False, hub=None, signer=None)
 
 
 @registry_command.command(

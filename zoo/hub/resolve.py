@@ -120,6 +120,14 @@ def on_hub(source: str | Path) -> HubSource | None:
     return pin.source if folder is None else None
 
 
+def signer(source: str | Path) -> bytes | None:
+    """The public key in PEM that a registry pins for a SOURCE whose weights are on the Hub; None for others."""
+    if is_path(source) or is_hub(source):
+        return None
+    folder, pin = _installed(str(source))
+    return pin.signer.encode() if folder is None and pin.signer else None
+
+
 def _installed(name: str) -> tuple[Path | None, Pin]:
     """The folder of a released name, checked, or None where its weights are not installed; and what pins them.
 
@@ -136,7 +144,10 @@ def _installed(name: str) -> tuple[Path | None, Pin]:
             ) from error
         raise
     sha256, hub = entry["manifest_sha256"], entry.get("hub")
-    pin = Pin(name, sha256, parse(f"{PREFIX}{hub['repository']}@{hub['revision']}") if hub else None)
+    pin = Pin(name, sha256)
+    if hub:
+        source = parse(f"{PREFIX}{hub['repository']}@{hub['revision']}")
+        pin = Pin(name, sha256, source, hub.get("signer", ""))
     if folder is None or not (folder / MANIFEST).is_file():
         return None, pin
     found = files.sha256(folder / MANIFEST)

@@ -43,6 +43,8 @@ class Pin:
     name: str
     sha256: str
     source: HubSource | None = None
+    signer: str = ""
+    """The public key, in PEM, of whoever signed the release; empty where none is pinned."""
 
 
 def is_hub(source: object) -> bool:

@@ -34,11 +34,12 @@ RELEASES = "releases"
 HEADER = "# Made by `zoo registry build` from the code and the releases. Do not edit.\n"
 
 
-def build(distribution: str, hub: str | None = None) -> str:
+def build(distribution: str, hub: str | None = None, signer: Path | None = None) -> str:
     """The text of ``registry.yaml`` for the installed models and data sets of a distribution: all are imported.
 
     Released weights keep the revisions on the Hub to which they are pinned. With `hub`, an organisation there, each is
-    pinned to what that has now; see :mod:`zoo.pipeline.registry_pins`.
+    pinned to what that has now, with `signer`, the file of a public key, to a signature by it; see
+    :mod:`zoo.pipeline.registry_pins`.
     """
     own, sets = plugins_of(distribution)
     released = registry_pins.kept(releases(own), own, distribution)
@@ -46,7 +47,7 @@ def build(distribution: str, hub: str | None = None) -> str:
         "format": schema.FORMAT,
         "distribution": distribution,
         "models": {name: describe(name, registry.load(name)) for name in own},
-        "releases": registry_pins.looked_up(released, hub) if hub else released,
+        "releases": registry_pins.looked_up(released, hub, signer) if hub else released,
         "data": {name: describe_data(name) for name in sets},
     }
     problem = schema.problem_of(content)
@@ -223,18 +224,22 @@ def rounded(value: float) -> float:
 
 
 def write(
-    distribution: str, path: Path | None = None, check: bool = False, hub: str | None = None
+    distribution: str,
+    path: Path | None = None,
+    check: bool = False,
+    hub: str | None = None,
+    signer: Path | None = None,
 ) -> tuple[Path, bool]:
     """Write ``registry.yaml``, and update the model table of its README and its ``docs/models.md``, if they exist.
 
-    `hub` is as for :func:`build`. Returns the path of ``registry.yaml``, and whether any of the files was stale. With
-    `check` nothing is written.
+    `hub` and `signer` are as for :func:`build`. Returns the path of ``registry.yaml``, and whether any of the files was
+    stale. With `check` nothing is written.
     """
     target = path or registry.file_path(distribution)
     if target is None:
         plugins_of(distribution)  # says so where no such distribution is installed
         raise NotFoundError(f"{distribution} has no package folder for a registry.yaml. Give its path with -o.")
-    wanted = {target: build(distribution, hub)}
+    wanted = {target: build(distribution, hub, signer)}
     content = registry.parse(wanted[target])
     readme, models = target.parent / "README.md", target.parent / "docs" / "models.md"
     try:

@@ -9,8 +9,8 @@ from typing import Any
 
 from zoo import registry
 from zoo.core import files
-from zoo.core.errors import PluginError, ZooError
-from zoo.hub import client, session
+from zoo.core.errors import PluginError, ReleaseError, ZooError
+from zoo.hub import client, keys, look, pull, session, signing
 from zoo.hub.preflight import PreflightError
 from zoo.hub.source import HubSource, check_repository
 from zoo.release import MANIFEST
@@ -45,21 +45,25 @@ def kept(entries: Entries, models: list[str], distribution: str) -> Entries:
     return dict(sorted({**found, **moved}.items()))
 
 
-def looked_up(entries: Entries, org: str) -> Entries:
+def looked_up(entries: Entries, org: str, signer: Path | None = None) -> Entries:
     """The same releases, each pinned to ORG/MODEL.RECIPE as it is on the Hub now.
 
-    Raises :class:`PreflightError` with a line for each that is not there with the same manifest.
+    With `signer`, the file of a public key, each must be signed by it, and the key is pinned too. Raises
+    :class:`PreflightError` with a line for each that is not there with the same manifest, or not signed so.
     """
     problems, found = [], {}
+    key = {} if signer is None else {"signer": _public(signer)}
     with session.bounded():
         for name, entry in entries.items():
             try:
                 repository = check_repository(f"{org}/{name}")
                 commit = _commit(HubSource(repository), entry["manifest_sha256"])
+                if signer is not None:
+                    _check_signed(HubSource(repository, commit), signer)
             except ZooError as error:
                 problems.append(f"{name}: {error} Publish it: zoo publish {name} --repo {org}/{name}")
             else:
-                found[name] = _pinned(entry, {"hub": {"repository": repository, "revision": commit}})
+                found[name] = _pinned(entry, {"hub": {"repository": repository, "revision": commit, **key}})
     if problems:
         raise PreflightError(problems)
     return found
@@ -73,6 +77,21 @@ def _commit(source: HubSource, sha256: str) -> str:
     if found != sha256:
         raise PluginError(f"{source} has another release: its manifest has the SHA-256 {found}, not {sha256}.")
     return commit
+
+
+def _public(key: Path) -> str:
+    """The public key of a file in PEM, as it is written anew."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return keys.public_key(key).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
+
+
+def _check_signed(source: HubSource, key: Path) -> None:
+    """Raise :class:`ReleaseError` unless the release at a commit is signed by a key. It is downloaded for that."""
+    content = look.signature(source)
+    if content is None:
+        raise ReleaseError(f"{source} has no signature.")
+    signing.verify(pull.pull(source, pull.Report.on_stderr()).folder, content, key)
 
 
 def _pinned(entry: Mapping[str, Any], pins: Mapping[str, Any]) -> dict[str, Any]:

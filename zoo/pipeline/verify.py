@@ -18,7 +18,7 @@ from zoo.contract.specs import LONGEST, LogMel, Spec, Text, Video
 from zoo.core import files
 from zoo.core.errors import DataError, ParityError, ReleaseError, SettingError, ZooError, installed
 from zoo.hub import keys, look, signing
-from zoo.hub.resolve import find, on_hub
+from zoo.hub.resolve import find, on_hub, signer
 from zoo.hub.source import HubSource
 from zoo.media import display, kinds, mel, table, wav
 from zoo.media.convert import from_batch
@@ -51,19 +51,22 @@ def verify(source: str | Path, key: str | Path | None = None, require_signature:
     """Check a release and return a description of each check's result. Raises :class:`ReleaseError` if one fails.
 
     With `key`, the public key of a publisher in PEM, the signature of the release is checked too; a release without one
-    is an error if `require_signature`, which raises :class:`SettingError` without `key`.
+    is an error if `require_signature`. Without `key`, that which a registry pins for the release is taken, and then the
+    signature is required; :class:`SettingError` if there is none and `require_signature`.
     """
-    if require_signature and key is None:
+    pinned = signer(source) if key is None else None
+    public = pinned if key is None else files.expand(key)
+    required = require_signature or pinned is not None
+    if required and public is None:
         raise SettingError("A required signature needs the public key of whoever should have signed. Give --key PUB.")
-    if key is not None:
-        key = files.expand(key)
-        keys.public_key(key)  # a wrong path is an error for a release without a signature too
+    if public is not None:
+        keys.public_key(public)  # a wrong path is an error for a release without a signature too
     release = releases.read(find(source))
     found = {"files": f"{releases.verify(release)} files have the SHA-256 of the manifest"}
     if strays := releases.strays(release):
         names = f"{', '.join(strays[:5])}{' …' if len(strays) > 5 else ''}"
         found["other files"] = Note(f"{names}: not in the manifest, and not used")
-    if signature := _signature(release, on_hub(source), key, require_signature):
+    if signature := _signature(release, on_hub(source), public, required):
         found["signature"] = signature
     backend = OnnxBackend(release, "cpu")
     model = LoadedModel(release, backend)
@@ -91,7 +94,7 @@ def verify(source: str | Path, key: str | Path | None = None, require_signature:
     return found
 
 
-def _signature(release: releases.Release, source: HubSource | None, key: Path | None, required: bool) -> str:
+def _signature(release: releases.Release, source: HubSource | None, key: Path | bytes | None, required: bool) -> str:
     """Check the signature of a release; empty where there is neither a signature nor a key.
 
     That of a release on the Hub is not in its cached folder, and is downloaded if there is a key to check it with.

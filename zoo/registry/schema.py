@@ -57,7 +57,7 @@ MODEL = {
 RELEASE = {
     "package": str,
     "folder": str,
-    "hub?": {"repository": str, "revision": str},
+    "hub?": {"repository": str, "revision": str, "signer?": str},
     "mirror?": str,
     "manifest_sha256": str,
     "bytes": int,
