@@ -18,8 +18,9 @@ from zoo import registry
 from zoo.cli.info import _about_release
 from zoo.core import files
 from zoo.core.errors import NotFoundError, PluginError, ReleaseError, TrainingError
+from zoo.hub import resolve
 from zoo.modules import torch_module
-from zoo.release import MANIFEST, read, resolve, seal
+from zoo.release import MANIFEST, read, seal
 from zoo.training import checkpoints, finetune
 
 NEED = "features.digits"
