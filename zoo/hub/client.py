@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,9 @@ from zoo._version import __version__
 from zoo.core.errors import HubError
 from zoo.hub import reasons
 from zoo.hub.deadline import TooLate, in_time
+from zoo.hub.download import PATIENCE as PATIENCE
+from zoo.hub.download import AnswerError, CutError, Progress, RedirectError, is_safe, receive, session
 from zoo.hub.source import HubSource
-
-PATIENCE = 8.0
-"""Seconds to wait for an answer that is needed."""
-
-
-class CutError(HubError):
-    """A download broke off."""
-
-
-Progress = Callable[[int, int | None, str], None]
-"""Called with the bytes done, the total bytes (None if unknown), and the name of the file."""
 
 
 def is_offline() -> bool:
@@ -32,15 +23,10 @@ def is_offline() -> bool:
 
 
 def api() -> Any:
-    """The Hub's client (``huggingface_hub.HfApi``), which finds the endpoint and the token by itself.
-
-    It trusts the authorities of ``SSL_CERT_FILE`` and, unlike the client alone, of ``REQUESTS_CA_BUNDLE``.
-    """
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    if bundle and not os.environ.get("SSL_CERT_FILE") and os.path.isfile(bundle):
-        os.environ["SSL_CERT_FILE"] = bundle
+    """The Hub's client (``huggingface_hub.HfApi``), which finds the endpoint and the token by itself."""
     from huggingface_hub import HfApi
 
+    session()
     return HfApi(endpoint=reasons.endpoint(), library_name="genzoo", library_version=__version__)
 
 
@@ -52,57 +38,77 @@ def resolve(source: HubSource, file: str, patience: float = PATIENCE) -> tuple[s
     if is_offline():
         raise reasons.offline(f"Looking up {source}")
 
-    def ask() -> Any:
-        client = api()
-        from huggingface_hub import hf_hub_url
-
-        url = hf_hub_url(source.repository, file, revision=source.revision, endpoint=reasons.endpoint())
-        return client.get_hf_file_metadata(url=url, timeout=patience)
-
+    client, url = api(), _address(source, file)  # importing the client takes a while, and is no wait for an answer
     try:
-        found = in_time(patience, ask)
+        found = in_time(patience, lambda: client.get_hf_file_metadata(url=url, timeout=patience))
     except (Exception, TooLate) as error:
         raise reasons.explain(error, source, file) from error
     commit = found.commit_hash
     if not isinstance(commit, str) or not source.at(commit).is_commit:
         raise HubError(f"{reasons.address()} does not say which commit {source} is. Check HF_ENDPOINT.")
+    if source.is_commit and commit != source.revision:
+        raise HubError(f"{reasons.address()} gives commit {commit} for {source}. Check HF_ENDPOINT.")
     return commit, found.size
 
 
 def sizes(source: HubSource, names: Sequence[str], patience: float = PATIENCE) -> dict[str, int]:
     """Return the bytes of files of a commit by name; others are left out. Errors as :func:`resolve`."""
+    if is_offline():
+        raise reasons.offline(f"Looking up {source}")
+    client = api()
     try:
         found = in_time(
-            patience, lambda: api().get_paths_info(source.repository, list(names), revision=source.revision)
+            patience, lambda: client.get_paths_info(source.repository, list(names), revision=source.revision)
         )
     except (Exception, TooLate) as error:
         raise reasons.explain(error, source) from error
     return {entry.path: entry.size for entry in found if getattr(entry, "size", None) is not None}
 
 
-def fetch(source: HubSource, name: str, folder: Path, progress: Progress | None = None, afresh: bool = False) -> Path:
-    """Download one file of a commit into a folder and return its path. What it holds is not checked.
+def fetch(
+    source: HubSource,
+    name: str,
+    folder: Path,
+    most: int,
+    progress: Progress | None = None,
+    afresh: bool = False,
+) -> Path:
+    """Download one file of a commit, of `most` bytes at most, into a folder; return its path. It is not checked.
 
-    A download that was cut goes on where it stopped, unless `afresh`. Nothing is taken from or put into the Hub's own
-    cache. Errors as :func:`resolve`.
+    A download that was cut goes on where it stopped, unless `afresh`. The token goes to the Hub alone. Nothing is taken
+    from or put into the Hub's own cache, and Xet, whose waits have no end, is not used. Errors as :func:`resolve`, and
+    :class:`CutError`.
     """
     if is_offline():
         raise reasons.offline(f"Downloading {name} of {source}")
+    client = api()
+    import huggingface_hub
+
+    utils: Any = huggingface_hub.utils
+    headers = utils.build_hf_headers(library_name=client.library_name, library_version=client.library_version)
+    path = folder / name
     try:
-        client = api()
-        path = client.hf_hub_download(
-            source.repository,
-            name,
-            revision=source.revision,
-            local_dir=folder,
-            cache_dir=folder / ".cache",
-            etag_timeout=PATIENCE,
-            force_download=afresh,
-            tqdm_class=_bar(name, progress),
+        receive(
+            _address(source, name), path, most, headers=headers, allowed=_is_allowed, progress=progress, afresh=afresh
         )
+    except AnswerError as error:
+        resolve(source, name)  # the client tells a missing file from a forbidden one
+        raise HubError(
+            f"{reasons.address()} answers {error.status} for {name} of {source}. Try again later."
+        ) from error
     except Exception as error:
         raise _explain_transfer(error, source, name) from error
-    return Path(path)
+    return path
+
+
+def _address(source: HubSource, name: str) -> str:
+    from huggingface_hub import hf_hub_url
+
+    return str(hf_hub_url(source.repository, name, revision=source.revision, endpoint=reasons.endpoint()))
+
+
+def _is_allowed(address: str) -> bool:
+    return is_safe(address) or reasons.endpoint().startswith("http://")
 
 
 def models(query: Mapping[str, Any], limit: int, patience: float = PATIENCE) -> list[Any]:
@@ -114,10 +120,11 @@ def models(query: Mapping[str, Any], limit: int, patience: float = PATIENCE) -> 
     if is_offline():
         raise reasons.offline("Searching the Hub")
 
-    def ask() -> list[Any]:
-        client, found = api(), list[Any]()
-        import huggingface_hub
+    client = api()
+    import huggingface_hub
 
+    def ask() -> list[Any]:
+        found: list[Any] = []
         utils: Any = huggingface_hub.utils
         headers = utils.build_hf_headers(library_name=client.library_name, library_version=client.library_version)
         address, parameters = f"{reasons.endpoint()}/api/models", dict(query)
@@ -142,29 +149,8 @@ def _explain_transfer(error: Exception, source: HubSource, name: str) -> Excepti
 
     if isinstance(error, hub.OfflineModeIsEnabled):
         return reasons.offline(f"Downloading {name} of {source}")
-    if isinstance(error, hub.LocalEntryNotFoundError) and error.__cause__ is not None:
-        error = error.__cause__ if isinstance(error.__cause__, Exception) else error
-    found = reasons.explain(error, source, name)
-    if isinstance(found, HubError) and not isinstance(error, hub.HfHubHTTPError) and not reasons.is_timeout(error):
-        return CutError(f"{source}: the download of {name} broke off ({reasons.said(error)}). Try again.")
-    return found
-
-
-def _bar(name: str, progress: Progress | None) -> type:
-    """A class for the client's progress bars that reports to `progress` and shows nothing itself."""
-    from tqdm.std import tqdm  # type: ignore[import-untyped]
-
-    class Bar(tqdm):  # type: ignore[misc]
-        def __init__(self, *args: Any, **options: Any) -> None:
-            options.pop("name", None)
-            total, initial = options.get("total"), options.get("initial", 0)
-            super().__init__(*args, **{**options, "disable": True})
-            self.n, self.total = initial or 0, total
-
-        def update(self, n: float | None = 1) -> bool | None:
-            self.n += n or 0
-            if progress is not None and n:
-                progress(int(self.n), None if self.total is None else int(self.total), name)
-            return None
-
-    return Bar
+    if isinstance(error, RedirectError):
+        return HubError(f"{source}: {name} cannot be downloaded: {error}. Check HF_ENDPOINT.")
+    if reasons.is_timeout(error) or isinstance(error, UnicodeError):
+        return reasons.explain(error, source, name)
+    return CutError(f"{source}: the download of {name} broke off ({reasons.said(error)}). Try again.")

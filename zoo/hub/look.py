@@ -63,7 +63,7 @@ def signature(source: HubSource) -> bytes | None:
     if size > LARGEST:
         raise ReleaseError(f"{source}: {SIGNATURE} has {size:,} bytes, which is no signature.")
     with cache.scratch() as folder:
-        return client.fetch(source, SIGNATURE, folder).read_bytes()
+        return client.fetch(source, SIGNATURE, folder, size).read_bytes()
 
 
 def _info(source: HubSource) -> Any:

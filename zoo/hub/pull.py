@@ -15,13 +15,13 @@ from zoo.core import files
 from zoo.core.errors import HubError, NotFoundError, ReleaseError, ZooError
 from zoo.core.progress import downloads
 from zoo.hub import cache, client
-from zoo.hub.client import CutError, Progress
+from zoo.hub.download import CutError, Progress
 from zoo.hub.origins import HubFiles, Mirror, Origin
 from zoo.hub.source import HubSource, Pin
 from zoo.release import MANIFEST, Release, read, verify
 from zoo.release.manifest import LARGEST
 
-QUICK = 0.9
+QUICK = 0.5
 """Seconds to wait for an answer without which a release in the cache will do."""
 
 MOST_FILES = 1000

@@ -12,7 +12,8 @@ from zoo.hub.source import HubSource
 
 LOGIN = "hf auth login"
 
-_SECRET = re.compile(r"\bhf_[A-Za-z0-9]{8,}|(?i:bearer)\s+\S+|(?<=//)[^/@\s]+:[^/@\s]+(?=@)")
+_SECRET = re.compile(r"\bhf_[A-Za-z0-9]{8,}|(?i:bearer)\s+\S+|(?<=//)[^/\s]+(?=@)|(?<=\?)[^\s'\")]*=[^\s'\")]*")
+"""Tokens, what stands before the @ of an address, and the parameters of one, which may be a signature."""
 
 
 def endpoint() -> str:
@@ -89,6 +90,8 @@ def unreachable(error: BaseException) -> ZooError:
         return limited(_headers(error).get("retry-after", ""))
     if status is not None:
         return HubError(f"{address()} answers {status} ({said(error)}). Try again later; see status.huggingface.co")
+    if isinstance(error, UnicodeError):
+        return HubError(f"The token cannot be right: it has letters that no token has. Make another: {LOGIN}")
     if is_timeout(error):
         return HubError(
             f"{address()} does not answer in time. Check the network, HF_ENDPOINT and proxies; try again later."

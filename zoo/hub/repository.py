@@ -112,7 +112,7 @@ def look(source: HubSource) -> Repository:
                 continue
             if found.blobs[name].size > most:
                 raise HubError(f"{source} has a {name} of {found.blobs[name].size:,} bytes, and zoo reads {most:,}.")
-            texts[name] = client.fetch(HubSource(found.name, found.commit), name, folder).read_bytes()
+            texts[name] = client.fetch(HubSource(found.name, found.commit), name, folder, most).read_bytes()
         release, problem = _release(folder)
     return Repository(found.name, found.commit, found.private, found.blobs, texts, release, problem)
 

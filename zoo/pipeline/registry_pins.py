@@ -14,6 +14,7 @@ from zoo.hub import client, keys, look, pull, session, signing
 from zoo.hub.preflight import PreflightError
 from zoo.hub.source import HubSource, check_repository
 from zoo.release import MANIFEST
+from zoo.release.manifest import LARGEST
 
 Entries = dict[str, dict[str, Any]]
 
@@ -73,7 +74,7 @@ def _commit(source: HubSource, sha256: str) -> str:
     """The commit that a repository is at, whose manifest has this SHA-256. Raises :class:`ZooError` otherwise."""
     commit, _ = client.resolve(source, MANIFEST)
     with TemporaryDirectory() as folder:
-        found = files.sha256(client.fetch(source.at(commit), MANIFEST, Path(folder)))
+        found = files.sha256(client.fetch(source.at(commit), MANIFEST, Path(folder), LARGEST))
     if found != sha256:
         raise PluginError(f"{source} has another release: its manifest has the SHA-256 {found}, not {sha256}.")
     return commit

@@ -1,0 +1,133 @@
+"""Receives one file over HTTP: no more bytes than expected, no endless wait, and where it stopped after a cut."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from zoo.core.errors import HubError
+
+PATIENCE = 8.0
+"""Seconds to wait for an answer, and for each part of it."""
+
+MOST_REDIRECTS = 5
+LOCAL = ("localhost", "127.0.0.1", "::1")
+
+Progress = Callable[[int, int | None, str], None]
+"""Called with the bytes done, the total bytes (None if unknown), and the name of the file."""
+
+_MAKING = Lock()
+
+
+class CutError(HubError):
+    """A download broke off."""
+
+
+class AnswerError(Exception):
+    """A server answers with an error."""
+
+    def __init__(self, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(f"it answers {status}")
+        self.status, self.headers = status, headers
+
+
+class RedirectError(Exception):
+    """A server sends elsewhere, where nothing is fetched from."""
+
+
+@contextmanager
+def authorities() -> Iterator[None]:
+    """Within the block, clients that are made trust ``REQUESTS_CA_BUNDLE`` too, where ``SSL_CERT_FILE`` is not set."""
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    if not bundle or os.environ.get("SSL_CERT_FILE") or not os.path.isfile(bundle):
+        yield
+        return
+    with _MAKING:
+        os.environ["SSL_CERT_FILE"] = bundle
+        try:
+            yield
+        finally:
+            del os.environ["SSL_CERT_FILE"]
+
+
+def session() -> Any:
+    """The HTTP client of the Hub's client: it knows proxies, and sends nothing where the network is switched off."""
+    import huggingface_hub
+
+    utils: Any = huggingface_hub.utils
+    with authorities():
+        return utils.get_session()
+
+
+def is_safe(address: str) -> bool:
+    """Whether an address is https, or on this machine."""
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and (
+            parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL)
+        )
+    except ValueError:
+        return False
+
+
+def receive(
+    address: str,
+    path: Path,
+    most: int,
+    *,
+    headers: Mapping[str, str] | None = None,
+    allowed: Callable[[str], bool] = is_safe,
+    progress: Progress | None = None,
+    afresh: bool = False,
+) -> None:
+    """Write what is at an address into a file; what goes beyond `most` bytes is left. It is not checked.
+
+    What is in the file already is continued, unless `afresh`. `headers` go to the origin of the address alone. Raises
+    :class:`AnswerError`, :class:`RedirectError` for a redirect that is not `allowed`, and whatever the client raises.
+    """
+    start = 0 if afresh or not path.is_file() else path.stat().st_size
+    sent = {"Accept-Encoding": "identity", **(headers or {}), **({"Range": f"bytes={start}-"} if start else {})}
+    client = session()
+    for _ in range(MOST_REDIRECTS):
+        with client.stream("GET", address, headers=sent, timeout=PATIENCE, follow_redirects=False) as response:
+            if 300 <= response.status_code < 400 and "location" in response.headers:
+                further = urljoin(address, response.headers["location"])
+                if not allowed(further):
+                    raise RedirectError("it redirects to an address that is not https")
+                if _origin(further) != _origin(address):
+                    sent = {name: value for name, value in sent.items() if name not in (headers or {})}
+                address = further
+                continue
+            if response.status_code == 416 and start:  # the file was whole
+                return
+            if response.status_code >= 400:
+                raise AnswerError(response.status_code, dict(response.headers))
+            _write(response, path, start if response.status_code == 206 else 0, most, progress)
+            return
+    raise RedirectError("it redirects too often")
+
+
+def _write(response: Any, path: Path, done: int, most: int, progress: Progress | None) -> None:
+    length = response.headers.get("content-length", "")
+    total = done + int(length) if length.isdecimal() and len(length) < 20 else None
+    with open(path, "ab" if done else "wb") as file:
+        for chunk in response.iter_raw(1 << 16):
+            kept = chunk[: most - done]
+            file.write(kept)
+            done += len(kept)
+            if progress:
+                progress(done, total, path.name)
+            if len(kept) < len(chunk):
+                return  # it is not the file, as its SHA-256 will say
+    if total is not None and done < total:
+        raise EOFError(f"after {done:,} of {total:,} bytes")
+
+
+def _origin(address: str) -> tuple[str, str]:
+    parts = urlsplit(address)
+    return parts.scheme, parts.netloc
