@@ -24,7 +24,7 @@ from double import Corrupt, Cut, Double, Huge, Silent, Slow, Status, env
 import zoo
 from conftest import TRAINING, Command, Refused, patch_registry, python, raises
 from zoo.core.errors import HubError, NotFoundError, ReleaseError, SettingError, ZooError
-from zoo.hub import cache, resolve
+from zoo.hub import cache, client, download, reasons, resolve
 from zoo.hub.download import CutError
 from zoo.release import MANIFEST, WEIGHTS, read, seal, verify
 
@@ -431,6 +431,63 @@ assert "torch" not in sys.modules
         assert printed == f"their.model {model.generate(2, seed=5).tolist()}\n"
 
 
+def test_a_storage_that_does_not_answer(hub: Double, commit: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Within ten seconds, without the address of the storage, which is signed."""
+    hub.fail(Silent(), method="GET", path=rf"{WEIGHTS}$")
+    began = time.monotonic()
+    with raises(HubError, f"{hub.endpoint} does not answer in time") as found:
+        resolve.find(SOURCE)
+    assert time.monotonic() - began < 10
+    assert "localhost" not in str(found.value) + "".join(capfd.readouterr())
+    assert kept() == ["references/acme--digits/named"]
+
+
+def test_a_storage_with_more_than_the_manifest_says(hub: Double, commit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.spoil(REPO, WEIGHTS, bytes(30_000_000))
+    right, largest = len(released()[WEIGHTS]), 0
+    check = download.receive
+
+    def spy(address: str, path: Path, *args: Any, **options: Any) -> None:
+        nonlocal largest
+        check(address, path, *args, **options)
+        largest = max(largest, path.stat().st_size)
+
+    monkeypatch.setattr(client, "receive", spy)
+    with raises(ReleaseError, f"{WEIGHTS} is damaged or altered"):
+        resolve.find(SOURCE)
+    assert largest == right
+
+
+def test_a_hub_that_gives_another_commit_than_asked(hub: Double, commit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = hub.put(REPO, {"x": b"1"})
+    found = client.api().get_hf_file_metadata(url=f"{hub.endpoint}/{REPO}/resolve/{other}/{MANIFEST}")
+    monkeypatch.setattr("huggingface_hub.HfApi.get_hf_file_metadata", lambda *_, **__: found)
+    with raises(HubError, f"gives commit {other} for {SOURCE}@{commit}"):
+        resolve.find(f"{SOURCE}@{commit}")
+
+
+def test_a_token_with_letters_that_none_has(hub: Double, commit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_schlüssel")
+    with raises(HubError, "The token cannot be right", "hf auth login") as found:
+        resolve.find(SOURCE)
+    assert "schl" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("https://ana:pass@host/x", "pass"),
+        ("https://token@host/x", "token"),
+        ("https://u:p@ss@host/x", "ss@"),
+        ("GET https://storage/x?X-Amz-Signature=abc123&y=2 failed", "abc123"),
+        ("Authorization: Bearer abc123", "abc123"),
+        ("hf_0123456789", "0123"),
+    ],
+)
+def test_secrets_are_not_shown(text: str, hidden: str) -> None:
+    assert hidden not in reasons.without_secrets(text)
+
+
 # Weights that a registry pins and the package does not hold.
 
 
@@ -538,14 +595,51 @@ def test_a_mirror_need_not_be_trusted(
     assert kept() == []
 
 
-@pytest.mark.parametrize("address", ["http://example.org/zoo", "ftp://a/b", "/srv/zoo", "file:///srv/zoo"])
+def test_a_mirror_may_not_send_elsewhere_without_https(
+    hub: Double, moved_out: Callable[..., str], monkeypatch: pytest.MonkeyPatch, no_proxy: None
+) -> None:
+    class Elsewhere(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", f"http://127.0.0.2:{self.server.server_port}/internal")  # type: ignore[attr-defined]
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Elsewhere)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("ZOO_MIRROR", f"http://127.0.0.1:{server.server_port}")
+    moved_out(repository=None)
+    try:
+        with raises(HubError, f"{MANIFEST} cannot be downloaded: it redirects to an address that is not https"):
+            resolve.find("vae.digits")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://example.org/zoo",
+        "ftp://a/b",
+        "/srv/zoo",
+        "file:///srv/zoo",
+        "https://ana:secret@host/zoo",
+        "https://host/zoo?key=secret",
+        "https://[::1",
+        "https://",
+    ],
+)
 def test_a_mirror_that_is_not_https(
     address: str, hub: Double, moved_out: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moved_out()
     monkeypatch.setenv("ZOO_MIRROR", address)
-    with raises(SettingError, f"ZOO_MIRROR = {address!r} is no https address"):
+    with raises(SettingError, "ZOO_MIRROR = ", " is no https address of a folder") as found:
         resolve.find("vae.digits")
+    assert "secret" not in str(found.value)
 
 
 def test_zoo_cache(hub: Double, commit: str, zoo_call: Command, refused: Refused) -> None:
