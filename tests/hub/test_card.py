@@ -47,6 +47,20 @@ def test_the_metadata_of_every_release_is_what_the_hub_reads(name: str, monkeypa
     assert fields.get("thumbnail") == (expected if "samples.png" in manifest["files"] else None)
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "has_one"),
+    [("", True), ("https://huggingface.co/", True), ("https://hub.corp.example", False), ("http://127.0.0.1:1", False)],
+)
+def test_the_address_of_a_hub_of_ones_own_is_not_published(
+    endpoint: str, has_one: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    fields = card.metadata(manifest_of("vae.digits"), repository="acme/vae.digits")
+    thumbnail = "https://huggingface.co/acme/vae.digits/resolve/main/samples.png"
+    assert fields.get("thumbnail") == (thumbnail if has_one else None)
+    assert has_one or endpoint not in card.written(fields, "")
+
+
 @pytest.mark.parametrize("name", RELEASED)
 def test_every_metric_is_in_the_model_index_with_its_unit_and_protocol(name: str) -> None:
     manifest = manifest_of(name)
@@ -134,6 +148,8 @@ def test_a_card_is_split_into_fields_and_text() -> None:
     assert card.split("# T\n\n---\na: 1\n---\n") == ({}, "# T\n\n---\na: 1\n---\n")
     assert card.split("---\na: [\n---\nT") == ({}, "T")
     assert card.split("---\n---\nT") == ({}, "T")
+    for value in ("2024-13-45", "!!bool x", "!!int ''", "!!timestamp x"):
+        assert card.split(f"---\na: {value}\n---\nT") == ({}, "T")
     assert card.split("") == ({}, "")
 
 
@@ -161,6 +177,11 @@ def test_fields_and_tags_that_people_added_stay_and_those_of_zoo_are_replaced() 
     assert "--replace-card" in note
     written, note = extras.merged_card(FIELDS, "# New\n", there(before), replace=True)
     assert (written.decode(), note) == (card.written(FIELDS, "# New\n"), "")
+
+
+def test_tags_that_are_no_text_are_dropped() -> None:
+    written, _ = extras.merged_card(FIELDS, "# New\n", there("---\ntags: [{a: b}, [c], 7, art]\n---\n# New\n"))
+    assert card.split(written.decode())[0] == {**FIELDS, "tags": ["zoo", "onnx", "art"]}
 
 
 def test_an_edited_text_stays_and_one_that_zoo_wrote_is_replaced() -> None:

@@ -421,7 +421,32 @@ def test_a_signature_of_a_damaged_manifest_is_removed(hub: Double, publisher: Pu
 def test_a_huge_card_is_not_read(hub: Double, publisher: Publisher) -> None:
     hub.put(REPOSITORY, {CARD: b"x" * (2**20 + 1)})
     (problem,) = problems(publisher, hub, released())
-    assert problem == f"hub:{REPOSITORY} has a README.md of 1,048,577 bytes, and zoo reads 1,048,576."
+    assert problem == (
+        f"hub:{REPOSITORY} has a README.md of 1,048,577 bytes, and zoo reads 1,048,576. "
+        "Shorten it there, or replace it: --replace-card"
+    )
+    publisher(released(), replace_card=True)
+    assert len(hub.files(REPOSITORY)[CARD]) < 20_000
+    assert CARD not in [path.rpartition("/")[2] for path in hub.fetched]
+
+
+def test_a_card_that_the_next_publish_would_not_read_is_refused(
+    hub: Double, publisher: Publisher, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(released(), tmp_path / "wordy"))
+    (folder / CARD).write_text("x" * 1_200_000)
+    (problem,) = problems(publisher, hub, folder)
+    assert problem.startswith("README.md would have 1,20")
+    assert problem.endswith("bytes, and a card has at most 1,048,576. Shorten it.")
+
+
+def test_a_strangers_manifest_does_not_draw_on_the_terminal(hub: Double, publisher: Publisher) -> None:
+    damaged = json.loads((released() / MANIFEST).read_bytes())
+    damaged["parity"]["tasks"]["\x1b]0;PWNED\x07"] = {"1": "low"}
+    hub.put(REPOSITORY, {MANIFEST: json.dumps(damaged).encode()})
+    publisher(released(), dry_run=True)
+    assert "PWNED" in "".join(publisher.lines)
+    assert "\x1b" not in "".join(publisher.lines)
 
 
 def test_a_message_has_a_title_and_a_text(hub: Double, publisher: Publisher) -> None:

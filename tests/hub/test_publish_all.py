@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from double import Double, Status
+from double import Before, Double, Status
 from publishing import TOKEN, Publisher, changed, released, trained_further
 
 import zoo
@@ -103,9 +103,12 @@ def test_a_publish_of_all_that_fails_goes_on_where_it_stopped(
     fault.times = 0
     assert zoo_call(*command).returncode == 0
     fault = hub.fail(Status(500), path="/api/collections")
-    one_error(
-        zoo_call(*command), "The models are published, and the collection 'zoo-tests' of acme could not be written"
-    )
+    one_error(zoo_call(*command), "are published, and 0 of 2 are in the collection 'zoo-tests' of acme.", "goes on.")
+    fault.times = 0
+    hub.fail(Status(500), path="/items", method="POST", times=1)  # the collection is made, and has none
+    one_error(zoo_call(*command), "are published, and 0 of 2 are in the collection 'zoo-tests' of acme.")
+    hub.fail(Before(lambda: hub.fail(Status(500), path="/items", times=1)), path="/items", times=1)
+    one_error(zoo_call(*command), "are published, and 1 of 2 are in the collection 'zoo-tests' of acme.")
 
 
 def test_the_registry_pins_what_is_on_the_hub(hub: Double, package: Path, zoo_call: Command) -> None:
@@ -168,6 +171,15 @@ def test_weights_that_are_not_on_the_hub_are_not_pinned(
         registry_build.write(DISTRIBUTION, hub="a--b")
 
 
+def test_a_huge_manifest_is_not_fetched_to_be_pinned(hub: Double, package: Path) -> None:
+    for name in NAMES:
+        hub.put(f"acme/{name}", {MANIFEST: b" " * (2**24 + 1)})
+    registry_build.write(DISTRIBUTION)
+    with raises(PreflightError, f"{NAMES[0]}: hub:acme/{NAMES[0]}@", "manifest.json has 16,777,217 bytes, and at most"):
+        registry_build.write(DISTRIBUTION, hub="acme")
+    assert hub.fetched == []
+
+
 def test_pins_are_not_lost_with_a_registry_that_cannot_be_read(hub: Double, package: Path) -> None:
     publish_both(package)
     registry_build.write(DISTRIBUTION, hub="acme")
@@ -186,6 +198,19 @@ def test_a_card_that_is_no_text_is_said(hub: Double, package: Path, zoo_call: Co
     (folder / CARD).unlink()
     other = changed(folder, folder.parents[2] / "other", lambda manifest, _: manifest["provenance"].pop("torch"))
     one_error(zoo_call(command[0], other, *command[2:]), "has no README.md", "(KeyError: 'torch'). Write one.")
+    assert hub.writes == []
+
+
+def test_a_card_that_is_a_link_is_not_published(
+    hub: Double, package: Path, zoo_call: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "verify", lambda folder: {})  # it takes seconds
+    (tmp_path / "secret.txt").write_text("A secret.")
+    folder = package / "releases" / NAMES[0]
+    (folder / CARD).unlink()
+    (folder / CARD).symlink_to(tmp_path / "secret.txt")
+    done = zoo_call("publish", folder, "--repo", "acme/x", "--licence", "mit")
+    one_error(done, "README.md is a link, and would publish another file. Replace it by a copy, or delete it.")
     assert hub.writes == []
 
 

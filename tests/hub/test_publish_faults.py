@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -23,7 +27,7 @@ from publishing import (
 )
 
 from conftest import raises
-from zoo.core.errors import HubError, NotFoundError
+from zoo.core.errors import HubError, NotFoundError, ReleaseError
 from zoo.hub import client, sending, session
 from zoo.hub.preflight import PreflightError
 from zoo.release import MANIFEST, read
@@ -349,6 +353,50 @@ def test_the_limits_are_gone_after_a_publish(
     finally:
         huggingface_hub.set_client_factory(huggingface_hub.utils._http.default_client_factory)
     assert logging.get_verbosity() == level
+
+
+def test_the_limits_are_gone_after_two_publishes_that_overlap(hub: Double) -> None:
+    from huggingface_hub.utils import _http
+
+    before, inside, leave = _http._GLOBAL_CLIENT_FACTORY, threading.Event(), threading.Event()
+
+    def other() -> None:
+        with session.bounded():
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=other)
+    with session.bounded():
+        thread.start()
+        inside.wait(0.2)
+    leave.set()
+    thread.join(10)
+    assert inside.is_set()
+    assert _http._GLOBAL_CLIENT_FACTORY is before
+
+
+def test_a_manifest_that_changes_meanwhile_is_not_mixed_with_the_old_one(
+    hub: Double, publisher: Publisher, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(released(), tmp_path / "own"))
+    old = (folder / MANIFEST).read_bytes()
+    hub.fail(Before(lambda: (folder / MANIFEST).write_bytes(old + b"\n")), path="/api/repos/create", times=1)
+    publisher(folder)
+    assert (folder / MANIFEST).read_bytes() != old
+    assert hub.files(REPOSITORY)[MANIFEST] == old
+    config = json.loads(hub.files(REPOSITORY)["config.json"])
+    assert config["manifest_sha256"] == hashlib.sha256(old).hexdigest()
+
+
+def test_a_manifest_that_changed_since_it_was_checked_is_not_published(
+    hub: Double, publisher: Publisher, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(released(), tmp_path / "own"))
+    other = (folder / MANIFEST).read_bytes().replace(b'"seed": 0', b'"seed": 1')
+    hub.fail(Before(lambda: (folder / MANIFEST).write_bytes(other)), path="whoami", times=1)
+    with raises(ReleaseError, "manifest.json was changed just now. Nothing was sent."):
+        publisher(folder)
+    assert hub.writes == []
 
 
 def test_offline_mode_holds_within_the_limits(hub: Double, monkeypatch: pytest.MonkeyPatch) -> None:

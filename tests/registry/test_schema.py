@@ -40,6 +40,10 @@ DAMAGE: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda all_: all_["releases"][NAME].update(bytes=True), f"has releases.{NAME}.bytes = 'True', which is not int"),
     (lambda all_: all_["releases"][NAME].update(parity="low"), "parity = 'low', which is not float"),
     (lambda all_: all_["releases"][NAME].update(hub={"repository": "a/b"}), f"has no releases.{NAME}.hub.revision"),
+    (
+        lambda all_: all_["releases"][NAME].update(hub={"repository": "a/b", "revision": "main"}),
+        f"has releases.{NAME}.hub.revision = 'main', which is not a full commit",
+    ),
     (lambda all_: all_["releases"][NAME].update(metrics={}), "metrics = '{}', which is not a list"),
     (lambda all_: all_["releases"][NAME]["metrics"][0].pop("protocol"), f"has no releases.{NAME}.metrics.0.protocol"),
     (lambda all_: all_["index"]["ae"].update(title="AE"), "has an index that does not say what the rest says"),

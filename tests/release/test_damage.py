@@ -22,8 +22,10 @@ import zoo
 from conftest import Command, Refused, Shelf, cut, empty, flip, one_error, patch_registry, raises
 from spoil import edit, places, put
 from zoo.cli import main
+from zoo.cli.arguments import as_one
 from zoo.core import files
 from zoo.core.errors import ReleaseError, ZooError
+from zoo.hub.preflight import PreflightError
 from zoo.release import CARD, MANIFEST, WEIGHTS, seal
 
 # Damaged releases
@@ -55,6 +57,34 @@ def test_altered_weights_are_found_by_torch(release: Path) -> None:
 def test_an_altered_image_is_found_by_verify(release: Path, refused: Refused) -> None:
     flip(release / "samples.png")
     refused("verify", release, says=("samples.png", "expected SHA-256"))
+
+
+def test_a_strangers_manifest_does_not_draw_on_the_terminal(release: Path, zoo_call: Command) -> None:
+    title = "\x1b]0;PWNED\x07"
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["provenance"] |= {title: {title: {title: title}}}
+        manifest["quantized"] = {
+            "kind": title,
+            "of": title,
+            "losses": [],
+            "bytes": {"float": 2, "quantized": 1},
+        }
+
+    edit(release, change)
+    shown, verified = zoo_call("info", release), zoo_call("verify", release)
+    edit(release, lambda manifest: manifest["parity"]["tasks"].update({title: {"1": "low"}}))
+    failed = zoo_call("info", release)
+    one_error(failed, "PWNED")
+    assert "does not apply to  ]0;PWNED " in verified.stdout
+    for done in (shown, verified, failed):
+        assert "PWNED" in done.stdout + done.stderr
+        assert not {"\x1b", "\x07"} & {*done.stdout, *done.stderr}
+
+
+def test_several_problems_do_not_draw_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    as_one(PreflightError(["\x1b]0;PWNED\x07", "more"]))
+    assert capsys.readouterr().err == "- ]0;PWNED\n- more\n"
 
 
 def test_the_card_may_be_edited_or_missing(release: Path, zoo_call: Command, tmp_path: Path) -> None:

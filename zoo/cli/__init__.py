@@ -122,7 +122,10 @@ def _print_anything() -> None:
 
 
 def _fail(message: str, code: int) -> None:
+    from zoo.core.text import plain
+
     rank = os.environ.get("RANK", "0")  # under torchrun, each process reports its own errors
     where = "" if rank == "0" else f"(process {rank}) "
-    click.echo(click.style("Error: ", fg="red", bold=True) + where + " ".join(message.splitlines()), err=True)
+    text = plain(message.encode("utf-8", "backslashreplace").decode())  # a file name that is not UTF-8 stays readable
+    click.echo(click.style("Error: ", fg="red", bold=True) + where + text, err=True)
     sys.exit(code)

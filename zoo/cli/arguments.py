@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 
 from zoo.core import files
 from zoo.core.errors import ZooError
+from zoo.core.text import plain
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -238,5 +239,5 @@ def as_one(error: ZooError) -> ZooError:
     if len(problems) < 2:
         return error
     for problem in problems:
-        click.echo(f"- {problem}", err=True)
+        click.echo(f"- {plain(problem)}", err=True)
     return ZooError(f"There are {len(problems)} problems. Nothing was changed.")

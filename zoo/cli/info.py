@@ -51,7 +51,7 @@ def info_command(name: str, as_json: bool) -> None:
 
 def _words(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_words(part)}" for key, part in value.items()) or "-"
+        return ", ".join(f"{plain(key)} {_words(part)}" for key, part in value.items()) or "-"
     if isinstance(value, (list, tuple)):
         return ", ".join(_words(part) for part in value) or "-"
     if isinstance(value, bool):

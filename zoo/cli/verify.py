@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from zoo.cli.arguments import FILE, as_json, print_json, source
+from zoo.core.text import plain
 
 
 @click.command("verify", epilog="Example:  zoo verify runs/vae.digits")
@@ -36,4 +37,4 @@ def verify_command(source: str, key: Path | None, require_signature: bool, as_js
     else:
         for what, text in lines.items():
             mark = click.style("note", fg="yellow") if isinstance(text, Note) else click.style("ok", fg="green")
-            click.echo(f"{mark}  {what}: {text}")
+            click.echo(f"{mark}  {what}: {plain(text)}")

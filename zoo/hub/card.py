@@ -50,19 +50,20 @@ def metadata(
     """The Hub's metadata of a release: the fields of its card.
 
     `licence` is used in place of that of the manifest. The thumbnail is the image of samples in `repository`, which
-    needs its full address; without one there is no thumbnail.
+    needs its full address. There is none without `repository`, nor on a Hub of one's own, whose address stays private.
     """
     samples = "samples.png"
     tag = pipeline_tag(manifest)
     data = [name for name in _data_names(manifest) if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)]
-    thumbnail = f"{reasons.address()}/{repository}/resolve/{revision}/{samples}"
+    has_thumbnail = repository and samples in manifest.get("files", {}) and reasons.endpoint() == reasons.PUBLIC
+    thumbnail = f"{reasons.PUBLIC}/{repository}/resolve/{revision}/{samples}"
     return {
         "library_name": LIBRARY,
         "pipeline_tag": tag,
         **licences.on_the_hub(licence or licences.of_manifest(manifest)),
         "tags": tags(manifest),
         **({"datasets": data} if data else {}),
-        **({"thumbnail": thumbnail} if repository and samples in manifest.get("files", {}) else {}),
+        **({"thumbnail": thumbnail} if has_thumbnail else {}),
         **({"model-index": [_results(manifest, tag)]} if manifest["metrics"] else {}),
     }
 
@@ -129,7 +130,7 @@ def split(card: str) -> tuple[dict[str, Any], str]:
 
     try:
         fields = yaml.safe_load(found[1])
-    except (yaml.YAMLError, RecursionError):
+    except Exception:  # not only YAMLError: ValueError for 2024-13-45, KeyError for !!bool x
         fields = None
     return (fields if isinstance(fields, dict) else {}), card[found.end() :]
 

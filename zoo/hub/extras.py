@@ -65,7 +65,8 @@ def merged_card(
         return before, kept
     theirs = {key: value for key, value in old_fields.items() if key not in fields and key not in card.FIELDS}
     old_tags = old_fields.get("tags")
-    added = [tag for tag in old_tags if tag not in there.tags] if isinstance(old_tags, list) else []
+    old_tags = old_tags if isinstance(old_tags, list) else []
+    added = [tag for tag in old_tags if isinstance(tag, str) and tag not in there.tags]
     new_fields = {**fields, "tags": list(dict.fromkeys([*fields["tags"], *added])), **theirs}
     edited = bool(old_text.strip()) and _hash(old_text) != there.text_sha256 and old_text.strip() != text.strip()
     new_text = old_text if edited else text

@@ -11,7 +11,7 @@ from zoo.hub import account, client, licences, reasons, repository
 from zoo.hub.account import Account
 from zoo.hub.deadline import TooLate, in_time
 from zoo.hub.repository import ATTRIBUTES, CONFIG, Repository
-from zoo.hub.source import MAIN, PREFIX, HubSource, check_repository, parse
+from zoo.hub.source import MAIN, HubSource, check_repository, check_revision
 from zoo.release import MANIFEST, SIGNATURE, Release
 
 LARGEST_FILE = 50 * 10**9
@@ -98,16 +98,14 @@ def _of_release(release: Release, target: Target) -> Iterator[str]:
 
 
 def _of_target(target: Target) -> Iterator[str]:
-    for revision, what in ((target.revision, "--revision"), (target.tag, "--tag")):
-        if not revision and what == "--tag":
-            continue
-        source = f"{PREFIX}a/a@{revision}"
+    names = {"branch": ("--revision", target.revision), **({"tag": ("--tag", target.tag)} if target.tag else {})}
+    for kind, (option, name) in names.items():
         try:
-            fits = not parse(source).is_commit
+            fits = not HubSource(target.repository, check_revision(name)).is_commit
         except SettingError:
             fits = False
         if not fits:
-            yield f"{what} {revision[:80]!r} is no name for a {'tag' if what == '--tag' else 'branch'}. Choose another."
+            yield f"{option} {name[:80]!r} is no name for a {kind}. Choose another."
     if target.message is not None and not target.message.strip():
         yield "--message is empty. Say in a line what is new, or leave it out."
     if target.pull_request and target.revision != MAIN:
@@ -144,7 +142,7 @@ def _find(target: Target, who: Account) -> Cleared:
         if new_branch and references is not None:
             _check_new(source, references)
             source = source.at(MAIN)
-        there = repository.look(source)
+        there = repository.look(source, skip_card=target.replace_card)
     except ZooError:
         raise
     except (Exception, TooLate) as error:

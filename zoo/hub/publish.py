@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from zoo.core import files
+from zoo.core.errors import ReleaseError
+from zoo.core.text import plain
 from zoo.hub import card, extras, preflight, reasons, session
 from zoo.hub.account import Account
 from zoo.hub.changes import Changes, compare
 from zoo.hub.preflight import PreflightError, Target
 from zoo.hub.pull import Report
-from zoo.hub.repository import ATTRIBUTES, CONFIG, Content, Repository
+from zoo.hub.repository import ATTRIBUTES, CONFIG, LARGEST_EXTRA, Content, Repository
 from zoo.hub.sending import Sender
 from zoo.hub.source import HubSource
 from zoo.release import CARD, MANIFEST, SIGNATURE, Release, verify
+from zoo.release.manifest import parse
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def publish(
         if note:
             report.say(note)
         if there and there.problem:
-            report.say(f"{name}: {there.problem} What that release has and this one has not stays there.")
+            report.say(f"{name}: {plain(there.problem)} What that release has and this one has not stays there.")
         if dry_run:
             commit, pull_request = there.commit if there else "", ""
         else:
@@ -90,23 +94,41 @@ def _contents(
     release: Release, target: Target, readme: str, there: Repository | None, signature: bytes | None
 ) -> tuple[dict[str, Content], str]:
     """The content of every file to publish by name, and a line to say about the card if need be."""
-    folder, name = release.folder, there.name if there else target.repository
-    contents: dict[str, Content] = {file: folder / file for file in (*sorted(release.files), MANIFEST)}
+    name, manifest = there.name if there else target.repository, _manifest(release)
+    contents: dict[str, Content] = {file: release.folder / file for file in sorted(release.files)}
+    contents[MANIFEST] = manifest
     if signature is not None:
         contents[SIGNATURE] = signature
     fields = card.metadata(release.manifest, licence=target.licence, repository=name, revision=target.revision)
     text = extras.text_of(readme, name)
-    contents[CARD], note = extras.merged_card(fields, text, there, target.replace_card)
-    contents[CONFIG] = extras.config(release, files.sha256(folder / MANIFEST), text)
+    written, note = extras.merged_card(fields, text, there, target.replace_card)
+    if len(written) > LARGEST_EXTRA:  # the next publish would not read it
+        problem = f"{CARD} would have {len(written):,} bytes, and a card has at most {LARGEST_EXTRA:,}. Shorten it."
+        raise PreflightError([problem])
+    contents[CARD] = written
+    contents[CONFIG] = extras.config(release, hashlib.sha256(manifest).hexdigest(), text)
     contents[ATTRIBUTES] = extras.attributes(release.files, there)
     return contents, note
 
 
-def _left_over(release: Release, contents: Iterable[str], there: Repository | None) -> list[str]:
+def _manifest(release: Release) -> bytes:
+    """The manifest's bytes, read once for all that depends on them. Raises :class:`ReleaseError` if it was changed."""
+    path = release.folder / MANIFEST
+    content = path.read_bytes()
+    try:
+        same = parse(release.folder, json.loads(content)).manifest == release.manifest
+    except (ValueError, RecursionError, ReleaseError):
+        same = False
+    if not same:
+        raise ReleaseError(f"{path} was changed just now. Nothing was sent. Run the same command again.")
+    return content
+
+
+def _left_over(release: Release, contents: Mapping[str, Content], there: Repository | None) -> list[str]:
     """The files that the release there has put into the repository, and this one has not."""
     if there is None or not there.is_ours:
         return []
     old = {*there.release.files} if there.release else set()
-    if not there.blobs[MANIFEST].holds(release.folder / MANIFEST):
+    if not there.blobs[MANIFEST].holds(contents[MANIFEST]):
         old.add(SIGNATURE)  # it is for the other manifest
     return sorted(old & {*there.blobs} - {*contents})

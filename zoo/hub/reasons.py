@@ -11,6 +11,8 @@ from zoo.hub.deadline import TooLate
 from zoo.hub.source import HubSource
 
 LOGIN = "hf auth login"
+PUBLIC = "https://huggingface.co"
+"""The address of the public Hub."""
 
 _SECRET = re.compile(r"\bhf_[A-Za-z0-9]{8,}|(?i:bearer)\s+\S+|(?<=//)[^/\s]+(?=@)|(?<=\?)[^\s'\")]*=[^\s'\")]*")
 """Tokens, what stands before the @ of an address, and the parameters of one, which may be a signature."""
@@ -18,7 +20,7 @@ _SECRET = re.compile(r"\bhf_[A-Za-z0-9]{8,}|(?i:bearer)\s+\S+|(?<=//)[^/\s]+(?=@
 
 def endpoint() -> str:
     """The address of the Hub: ``HF_ENDPOINT``, or the public one."""
-    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or PUBLIC
 
 
 def address() -> str:
@@ -56,7 +58,7 @@ def explain(error: BaseException, source: HubSource, file: str = "") -> ZooError
         return NotFoundError(f"{source} has no {file}, so it is no release of zoo. See {page}")
     if isinstance(error, hub.DisabledRepoError):
         return HubError(f"{name} is disabled by the Hub. See {page}")
-    status = _status(error)
+    status = status_of(error)
     if isinstance(error, hub.RepositoryNotFoundError):
         if not has_token():
             return NotFoundError(
@@ -80,7 +82,7 @@ def unreachable(error: BaseException) -> ZooError:
 
     if isinstance(error, hub.OfflineModeIsEnabled):
         return offline("This")
-    status = _status(error)
+    status = status_of(error)
     if status == 401:
         if has_token():
             held = "in HF_TOKEN" if os.environ.get("HF_TOKEN") else "of your login"
@@ -135,7 +137,8 @@ def said(error: BaseException) -> str:
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
-def _status(error: BaseException) -> int | None:
+def status_of(error: BaseException) -> int | None:
+    """The status of the answer that an exception is about; None where there was no answer."""
     return getattr(getattr(error, "response", None), "status_code", None)
 
 

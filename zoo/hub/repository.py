@@ -97,8 +97,8 @@ def describe(source: HubSource) -> Repository:
     return Repository(info.id, info.sha, bool(info.private), blobs)
 
 
-def look(source: HubSource) -> Repository:
-    """The same with the contents that publishing reads: the manifest, the card and the Hub's other extras.
+def look(source: HubSource, *, skip_card: bool = False) -> Repository:
+    """The same with the contents that publishing reads: the manifest, the card unless `skip_card`, and other extras.
 
     Raises the client's own errors for a repository or a revision that cannot be described, and :class:`HubError` for
     contents that cannot be read.
@@ -108,10 +108,13 @@ def look(source: HubSource) -> Repository:
     with TemporaryDirectory() as place:
         folder = Path(place)
         for name, most in ((MANIFEST, LARGEST), (CARD, LARGEST_EXTRA), (CONFIG, LARGEST_EXTRA), (ATTRIBUTES, 2**16)):
-            if name not in found.blobs:
+            if name not in found.blobs or (name == CARD and skip_card):
                 continue
             if found.blobs[name].size > most:
-                raise HubError(f"{source} has a {name} of {found.blobs[name].size:,} bytes, and zoo reads {most:,}.")
+                then = "Shorten it there, or replace it: --replace-card" if name == CARD else "Delete it there first."
+                raise HubError(
+                    f"{source} has a {name} of {found.blobs[name].size:,} bytes, and zoo reads {most:,}. {then}"
+                )
             texts[name] = client.fetch(HubSource(found.name, found.commit), name, folder, most).read_bytes()
         release, problem = _release(folder)
     return Repository(found.name, found.commit, found.private, found.blobs, texts, release, problem)

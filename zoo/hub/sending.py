@@ -67,7 +67,7 @@ class Sender:
             self._api.create_repo(self._name, private=self._target.private, exist_ok=False)
         except Exception as error:
             reason = reasons.explain(error, source)
-            if _status(error) is not None:
+            if reasons.status_of(error) is not None:
                 raise reason from error
             try:  # it may be the answer alone that was lost
                 return repository.look(source)
@@ -127,7 +127,7 @@ class Sender:
         self, error: Exception, there: Repository, contents: Mapping[str, Content], changes: Changes
     ) -> tuple[str, str]:
         """Find out what became of a commit that failed or was not answered; return what :meth:`_commit` does."""
-        status = _status(error)
+        status = reasons.status_of(error)
         reason = self._reason(error)
         if status is not None and 400 <= status < 500 and status != 412:
             raise type(reason)(f"{reason} Nothing was committed.") from error
@@ -216,7 +216,3 @@ class _Watched(io.BufferedIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
-
-
-def _status(error: BaseException) -> int | None:
-    return getattr(getattr(error, "response", None), "status_code", None)

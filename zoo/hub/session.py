@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,37 +22,41 @@ MOST_WAIT = 20
 MOST_CONFLICTS = 30
 """How often a repository is tried to be made while the Hub makes another: the client would try it for ever."""
 
+_ONE = threading.RLock()
+"""Held within a block: of two that overlap, the second would put the limits of the first back for good."""
+
 
 @contextmanager
 def bounded() -> Iterator[None]:
     """Within the block every request of the Hub's client in this process has a time-out, and its own output is off.
 
     A request that gets no answer in time raises :class:`HubError` at once: the client would try it five times more.
-    The limits hold for requests that the client sends without any, and its hook for offline mode stays. At both ends of
-    the block the client's connections are closed, so no other thread may use it meanwhile.
+    The limits replace those that the client sets, and its hook for offline mode stays. At both ends of the block the
+    client's connections are closed, so no other thread may use it meanwhile; one that enters such a block waits.
     """
     import huggingface_hub
     from huggingface_hub.utils import _http
     from huggingface_hub.utils import logging as hub_logging
 
-    before = getattr(_http, "_GLOBAL_CLIENT_FACTORY", _http.default_client_factory)
+    with _ONE:
+        before = getattr(_http, "_GLOBAL_CLIENT_FACTORY", _http.default_client_factory)
 
-    def limited() -> Any:
-        session: Any = before()
-        session.send = _Limited(session.send)
-        return session
+        def limited() -> Any:
+            session: Any = before()
+            session.send = _Limited(session.send)
+            return session
 
-    logging: Any = hub_logging
-    level = logging.get_verbosity()
-    huggingface_hub.set_client_factory(limited)
-    logging.set_verbosity_error()  # it logs addresses of uploads, which are signed
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(level)
-        huggingface_hub.set_client_factory(before)
+        logging: Any = hub_logging
+        level = logging.get_verbosity()
+        huggingface_hub.set_client_factory(limited)
+        logging.set_verbosity_error()  # it logs addresses of uploads, which are signed
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            logging.set_verbosity(level)
+            huggingface_hub.set_client_factory(before)
 
 
 class _Limited:

@@ -56,12 +56,7 @@ def parse(source: str) -> HubSource:
     """Return what ``hub:ORG/NAME[@REVISION]`` says. Raises :class:`SettingError` for anything else."""
     repository, mark, revision = source.removeprefix(PREFIX).partition("@")
     check_repository(repository, source)
-    found = HubSource(repository, revision if mark else MAIN)
-    if not _REVISION.fullmatch(found.revision) or ".." in found.revision:
-        raise SettingError(
-            f"{source[:200]!r} has the revision {revision[:80]!r}. Write a branch, a tag or a full commit after the @."
-        )
-    return found
+    return HubSource(repository, check_revision(revision, source) if mark else MAIN)
 
 
 def check_repository(repository: str, shown: str = "") -> str:
@@ -74,3 +69,13 @@ def check_repository(repository: str, shown: str = "") -> str:
             f"{PREFIX}ORG/NAME or {PREFIX}ORG/NAME@REVISION), of letters, digits, '.', '_' and '-'."
         )
     return repository
+
+
+def check_revision(revision: str, shown: str = "") -> str:
+    """Return a revision. Raises :class:`SettingError` unless it may be a branch, a tag, ``refs/pr/N`` or a commit."""
+    if not _REVISION.fullmatch(revision) or ".." in revision:
+        raise SettingError(
+            f"{(shown or revision)[:200]!r} names no revision on the Hub. Write a branch, a tag or a full commit (in a "
+            "SOURCE: after the @)."
+        )
+    return revision

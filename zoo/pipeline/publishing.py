@@ -110,8 +110,10 @@ def _signature(release: Release, key: Key | None) -> bytes | None:
 
 
 def _card(release: Release) -> str:
-    """The card in a release folder, or one that is made from the manifest."""
+    """The card in a release folder, or one that is made from the manifest. Raises :class:`ReleaseError`."""
     path = release.folder / CARD
+    if path.is_symlink():  # no hash says what it is, so a link could publish any file
+        raise ReleaseError(f"{path} is a link, and would publish another file. Replace it by a copy, or delete it.")
     try:
         if path.is_file():
             return path.read_text("utf-8")

@@ -11,10 +11,10 @@ from zoo import registry
 from zoo.core import files
 from zoo.core.errors import PluginError, ReleaseError, ZooError
 from zoo.hub import client, keys, look, pull, session, signing
+from zoo.hub.origins import HubFiles
 from zoo.hub.preflight import PreflightError
 from zoo.hub.source import HubSource, check_repository
 from zoo.release import MANIFEST
-from zoo.release.manifest import LARGEST
 
 Entries = dict[str, dict[str, Any]]
 
@@ -72,9 +72,10 @@ def looked_up(entries: Entries, org: str, signer: Path | None = None) -> Entries
 
 def _commit(source: HubSource, sha256: str) -> str:
     """The commit that a repository is at, whose manifest has this SHA-256. Raises :class:`ZooError` otherwise."""
-    commit, _ = client.resolve(source, MANIFEST)
+    commit, size = client.resolve(source, MANIFEST)
     with TemporaryDirectory() as folder:
-        found = files.sha256(client.fetch(source.at(commit), MANIFEST, Path(folder), LARGEST))
+        pull.fetch_manifest(HubFiles(source.at(commit), size), Path(folder), None)
+        found = files.sha256(Path(folder) / MANIFEST)
     if found != sha256:
         raise PluginError(f"{source} has another release: its manifest has the SHA-256 {found}, not {sha256}.")
     return commit

@@ -1,6 +1,7 @@
 """The schema of ``registry.yaml``, and what is wrong with one: checked when it is written and read, and by zoo doctor.
 
 str, int, …         a value of that type, a number for float; a bool is no number
+COMMIT              a full commit: 40 digits of 0-9 and a-f
 {"key": form}       a mapping that has these keys; one marked "key?" may be absent; others are left unread
 Each(form)          a mapping of any names
 Many(form)          a list
@@ -8,6 +9,7 @@ Many(form)          a list
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +31,8 @@ class Many:
 
     form: Any
 
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 MEASUREMENT = {
     "name": str,
@@ -57,7 +61,7 @@ MODEL = {
 RELEASE = {
     "package": str,
     "folder": str,
-    "hub?": {"repository": str, "revision": str, "signer?": str},
+    "hub?": {"repository": str, "revision": COMMIT, "signer?": str},
     "mirror?": str,
     "manifest_sha256": str,
     "bytes": int,
@@ -67,7 +71,7 @@ RELEASE = {
     "parity": float,
     "metrics": Many(MEASUREMENT),
 }
-"""A set of weights: where it is (a folder of an installed package; a Hub repository at a revision, a mirror), the
+"""A set of weights: where it is (a folder of an installed package; a Hub repository at a full commit, a mirror), the
 SHA-256 of its manifest, which has those of all else, and where the weights come from. `parity` is the largest
 difference between torch and ONNX Runtime over all tasks."""
 
@@ -212,6 +216,8 @@ def _problem(value: Any, form: Any, where: str) -> str:
             return _wrong(value, "a list", where)
         parts = (_problem(item, form.form, _path(where, str(place))) for place, item in enumerate(value))
         return next(filter(None, parts), "")
+    if form is COMMIT:
+        return "" if isinstance(value, str) and COMMIT.fullmatch(value) else _wrong(value, "a full commit", where)
     kinds = (int, float) if form is float else form
     fits = isinstance(value, kinds) and not (isinstance(value, bool) and form in (int, float))
     return "" if fits else _wrong(value, form.__name__, where)
