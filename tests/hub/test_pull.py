@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -53,9 +54,9 @@ def altered(content: dict[str, bytes], **changes: object) -> dict[str, bytes]:
 
 
 def kept() -> list[str]:
-    """What the cache has, but for its locks."""
+    """What the cache has, but for its locks; without the folder of references to this Hub."""
     found = [path.relative_to(cache.folder()) for path in cache.folder().rglob("*") if path.is_file()]
-    return sorted(str(path) for path in found if path.parts[0] != "locks")
+    return sorted(re.sub(r"^(references)/\w{12}/", r"\1/", str(path)) for path in found if path.parts[0] != "locks")
 
 
 @pytest.fixture
@@ -332,6 +333,14 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, zoo
         if name:
             monkeypatch.setenv(name, str(tmp_path / name))
         assert zoo_call("cache", "path").stdout == f"{place}\n"
+    monkeypatch.setenv("ZOO_CACHE_DIR", "here")
+    assert zoo_call("cache", "path").stdout == f"{Path.cwd() / 'here'}\n"
+    monkeypatch.delenv("ZOO_CACHE_DIR")
+    monkeypatch.setenv("HF_HUB_CACHE", "/hub")  # a volume, often
+    assert zoo_call("cache", "path").stdout == "/hub/zoo\n"
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "volume"))
+    monkeypatch.setattr("os.path.ismount", lambda path: path == tmp_path / "volume")
+    assert zoo_call("cache", "path").stdout == f"{tmp_path / 'volume' / 'zoo'}\n"
 
 
 @pytest.mark.parametrize(
@@ -355,6 +364,14 @@ def test_what_names_no_repository(source: str, refused: Refused) -> None:
 
 def test_zoo_pull_takes_no_path(refused: Refused) -> None:
     refused("pull", "./runs", says=("'./runs' is a path", "hub:ORG/NAME or a released name"))
+
+
+def test_zoo_pull_checks_what_is_installed(refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(resolve.find("vae.digits"), tmp_path / "installed"))
+    entry = {"manifest_sha256": hashlib.sha256(released()[MANIFEST]).hexdigest()}
+    patch_registry(monkeypatch, released_folder=lambda name: (folder, entry))
+    (folder / WEIGHTS).write_bytes(bytes((folder / WEIGHTS).stat().st_size))
+    refused("pull", "vae.digits", says=(f"{folder / WEIGHTS} is damaged or altered",))
 
 
 PULL = "import sys, zoo.hub.resolve as r; print(r.fetched(sys.argv[1], quiet=True))"
@@ -563,7 +580,8 @@ def test_zoo_cache(hub: Double, commit: str, zoo_call: Command, refused: Refused
     refused("cache", "prune", "vae.gone", says=("The cache has no release 'vae.gone'", "zoo cache list"))
     assert "1 release would be removed" in zoo_call("cache", "prune", "vae.other", "--dry-run").stdout
     assert "0 releases removed" in zoo_call("cache", "prune", "--unused-for", "1").stdout
-    os.utime(cache.folder() / "references" / "acme--digits" / commit, (0, 0))
+    (reference,) = cache.folder().glob(f"references/*/acme--digits/{commit}")
+    os.utime(reference, (0, 0))
     os.utime(folder, (0, 0))
     assert "vae.digits" in zoo_call("cache", "prune", "--unused-for", "1").stdout
     assert [one.name for one in cache.contents()] == ["vae.other"]

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoo.core import files
-from zoo.core.errors import HubError, NotFoundError, ReleaseError, ZooError
+from zoo.core.errors import ExistsError, HubError, NotFoundError, ReleaseError, ZooError
 from zoo.core.progress import downloads
 from zoo.hub import cache, client
+from zoo.hub.cache_folder import locked
 from zoo.hub.client import CutError, Progress
 from zoo.hub.origins import HubFiles, Mirror, Origin
 from zoo.hub.source import HubSource, Pin
@@ -59,7 +60,7 @@ def pull(source: HubSource, report: Report, *, ask: bool = False) -> Release:
     :class:`ReleaseError` for content that is not what its manifest says: nothing of it is kept.
     """
     if not ask and source.is_commit and (held := cached(source)) is not None:
-        cache.remember(source, cache.sha256_of(held))
+        cache.remember(source, held.folder.name)
         return held
     last = None if source.is_commit or ask else cache.commit_of(source)
     held = cached(source) if last else None
@@ -74,7 +75,7 @@ def pull(source: HubSource, report: Report, *, ask: bool = False) -> Release:
             raise HubError(f"{source} is not in the cache. {error}") from error
         day = time.strftime("%Y-%m-%d", time.localtime(last[1]))
         report.say(f"{source} is taken from the cache, as it was on {day}, at commit {last[0]}. {error}")
-        cache.remember(source.at(last[0]), cache.sha256_of(held))
+        cache.remember(source.at(last[0]), held.folder.name)
         return held
     pinned = source.at(commit)
     if not source.is_commit:
@@ -85,8 +86,8 @@ def pull(source: HubSource, report: Report, *, ask: bool = False) -> Release:
     held = cached(pinned)
     if held is None or (ask and _is_damaged(held)):
         origin = HubFiles(pinned, size)
-        held = _into_cache(origin, None, report.progress)
-    cache.remember(pinned, cache.sha256_of(held))
+        held = _into_cache(origin, None, report)
+    cache.remember(pinned, held.folder.name)
     return held
 
 
@@ -117,7 +118,7 @@ def cached(source: HubSource) -> Release | None:
 def _is_damaged(release: Release) -> bool:
     try:
         verify(release)
-    except ReleaseError:
+    except (ReleaseError, OSError):  # the latter where another process removes it now
         return True
     return False
 
@@ -140,7 +141,7 @@ def _from_origins(pin: Pin, report: Report) -> Release:
     for origin in origins:
         try:
             report.say(f"The weights of {pin.name} come from {origin}.")
-            return _into_cache(origin, pin.sha256, report.progress)
+            return _into_cache(origin, pin.sha256, report)
         except (HubError, NotFoundError, ReleaseError) as error:
             failures.append(error)
     if not failures:
@@ -150,21 +151,27 @@ def _from_origins(pin: Pin, report: Report) -> Release:
     raise kind(f"The weights of {pin.name} could not be fetched. {text}") from failures[-1]
 
 
-def _into_cache(origin: Origin, sha256: str | None, progress: Progress) -> Release:
+def _into_cache(origin: Origin, sha256: str | None, report: Report) -> Release:
     """Download a release into the cache, unless that has it; `sha256` is what its manifest must have."""
     cache.sweep()
     with cache.scratch() as folder:
         fetch_manifest(origin, folder, sha256)
         manifest = (folder / MANIFEST).read_bytes()
     found = hashlib.sha256(manifest).hexdigest()
-    with cache.locked(found):
+    with locked(found, report.say):
         held = cache.held(found)
         if held is not None and not _is_damaged(held):  # another process was first
             return held
-        with cache.filling(found) as folder:
-            files.write(folder / MANIFEST, manifest)
-            _fill(origin, folder, progress)
-    return read(cache.place(found))
+        try:
+            with cache.filling(found) as folder:
+                files.write(folder / MANIFEST, manifest)
+                _fill(origin, folder, report.progress)
+        except ExistsError:  # another process was first, where there are no locks
+            held = cache.held(found)
+            if held is None or _is_damaged(held):
+                raise
+            return held
+        return read(cache.place(found))
 
 
 def fetch_manifest(origin: Origin, folder: Path, sha256: str | None) -> None:
