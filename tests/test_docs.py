@@ -164,6 +164,7 @@ def test_shell_completion(shell: str, zoo_command: Command) -> None:
         }
     )
     assert "vae.digits" in done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_settings_of_the_model_are_completed(zoo_command: Command) -> None:

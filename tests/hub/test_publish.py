@@ -572,3 +572,12 @@ def test_a_signed_release_is_published_with_its_signature(
     made = publisher(newer)
     assert set(made.changes.deleted) == {"model.sig"}
     assert "model.sig" not in hub.files(REPOSITORY)
+
+
+def test_a_repository_with_another_model_is_refused(hub: Double, publisher: Publisher, tmp_path: Path) -> None:
+    publisher(released())
+    head = hub.head(REPOSITORY)
+    other = changed(released(), tmp_path / "other", lambda manifest, _: manifest.update(name="vae.other"))
+    with raises(PreflightError, f"{REPOSITORY} has the release of vae.digits, and this is vae.other"):
+        publisher(other)
+    assert hub.head(REPOSITORY) == head

@@ -7,12 +7,14 @@ import hashlib
 import http.server
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache as cache_of
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ import pytest
 from double import Corrupt, Cut, Double, Huge, Silent, Slow, Status, env
 
 import zoo
-from conftest import TRAINING, Command, Refused, patch_registry, python, raises
+from conftest import TRAINING, Command, Refused, one_error, patch_registry, python, raises
 from zoo.core.errors import HubError, NotFoundError, ReleaseError, SettingError, ZooError
 from zoo.hub import cache, client, download, reasons, resolve
 from zoo.hub.download import CutError
@@ -53,9 +55,9 @@ def altered(content: dict[str, bytes], **changes: object) -> dict[str, bytes]:
 
 
 def kept() -> list[str]:
-    """What the cache has, but for its locks."""
+    """What the cache has, but for its locks; without the folder of references to this Hub."""
     found = [path.relative_to(cache.folder()) for path in cache.folder().rglob("*") if path.is_file()]
-    return sorted(str(path) for path in found if path.parts[0] != "locks")
+    return sorted(re.sub(r"^(references)/\w{12}/", r"\1/", str(path)) for path in found if path.parts[0] != "locks")
 
 
 @pytest.fixture
@@ -193,6 +195,7 @@ def test_damage_in_the_cache_is_told_and_repaired(hub: Double, commit: str, zoo_
         ({"/etc/passwd": 1}, ReleaseError, "lists the file name '/etc/passwd'"),
         ({"huge.bin": 10**18}, HubError, "has 1,000,000,000,"),
         ({"odd.bin": -1}, ReleaseError, "odd.bin is of -1 bytes"),
+        ({"more.bin": 10**4000}, ReleaseError, "bytes is missing or not of the right type"),
         ({f"f{i}.bin": 1 for i in range(1001)}, ReleaseError, "a release has at most 1,000"),
         ({WEIGHTS: 5}, ReleaseError, f"{WEIGHTS} has "),
         ({"gone.onnx": 5}, ReleaseError, "gone.onnx is not there, and its manifest says 5 bytes"),
@@ -274,7 +277,7 @@ def test_a_renamed_repository_is_followed(hub: Double, commit: str) -> None:
     [
         (Status(503), "answers 503"),
         (Status(429, retry_after=7), "limits how often it is asked. Try again in 7 s"),
-        (Status(403), "This token may not do that with acme/digits"),
+        (Status(403), "forbids that for acme/digits without a token"),
         (Silent(), "does not answer in time"),
     ],
 )
@@ -332,6 +335,14 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, zoo
         if name:
             monkeypatch.setenv(name, str(tmp_path / name))
         assert zoo_call("cache", "path").stdout == f"{place}\n"
+    monkeypatch.setenv("ZOO_CACHE_DIR", "here")
+    assert zoo_call("cache", "path").stdout == f"{Path.cwd() / 'here'}\n"
+    monkeypatch.delenv("ZOO_CACHE_DIR")
+    monkeypatch.setenv("HF_HUB_CACHE", "/hub")  # a volume, often
+    assert zoo_call("cache", "path").stdout == "/hub/zoo\n"
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "volume"))
+    monkeypatch.setattr("os.path.ismount", lambda path: path == tmp_path / "volume")
+    assert zoo_call("cache", "path").stdout == f"{tmp_path / 'volume' / 'zoo'}\n"
 
 
 @pytest.mark.parametrize(
@@ -355,6 +366,14 @@ def test_what_names_no_repository(source: str, refused: Refused) -> None:
 
 def test_zoo_pull_takes_no_path(refused: Refused) -> None:
     refused("pull", "./runs", says=("'./runs' is a path", "hub:ORG/NAME or a released name"))
+
+
+def test_zoo_pull_checks_what_is_installed(refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(resolve.find("vae.digits"), tmp_path / "installed"))
+    entry = {"manifest_sha256": hashlib.sha256(released()[MANIFEST]).hexdigest()}
+    patch_registry(monkeypatch, released_folder=lambda name: (folder, entry))
+    (folder / WEIGHTS).write_bytes(bytes((folder / WEIGHTS).stat().st_size))
+    refused("pull", "vae.digits", says=(f"{folder / WEIGHTS} is damaged or altered",))
 
 
 PULL = "import sys, zoo.hub.resolve as r; print(r.fetched(sys.argv[1], quiet=True))"
@@ -486,6 +505,42 @@ def test_a_token_with_letters_that_none_has(hub: Double, commit: str, monkeypatc
 )
 def test_secrets_are_not_shown(text: str, hidden: str) -> None:
     assert hidden not in reasons.without_secrets(text)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"generation": {"kind": "one-shot", "task": ""}},
+        {"provenance": {"needs": [1]}},
+        {"provenance": {"needs": {"a": 1}}},
+        {"provenance": {"data": "mnist"}},
+        {"provenance": {"data": {"name": "mnist", "source": -1}}},
+    ],
+)
+def test_a_manifest_of_other_types_is_one_line(changes: dict[str, Any], hub: Double, zoo_call: Command) -> None:
+    source = f"{SOURCE}@{hub.put(REPO, altered(released(), **changes))}"
+    one_error(zoo_call("info", source), source)
+    with raises(ReleaseError, source):
+        resolve.find(source)
+
+
+def test_threads_load_one_source_at_once(hub: Double, commit: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            assert len(set(pool.map(lambda _: resolve.find(f"{SOURCE}@{commit}"), range(8)))) == 1
+
+
+def test_zoo_pull_checks_what_is_cached_where_the_hub_does_not_answer(
+    hub: Double, commit: str, zoo_call: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = resolve.find(SOURCE)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for source in (SOURCE, f"{SOURCE}@{commit}"):
+        done = zoo_call("pull", source)
+        assert (done.returncode, done.stdout) == (0, f"{folder}\n")
+        assert "is taken from the cache" in done.stderr
+    (folder / WEIGHTS).write_bytes(bytes((folder / WEIGHTS).stat().st_size))
+    one_error(zoo_call("pull", SOURCE), "is not in the cache undamaged", "HF_HUB_OFFLINE")
 
 
 # Weights that a registry pins and the package does not hold.
@@ -658,7 +713,8 @@ def test_zoo_cache(hub: Double, commit: str, zoo_call: Command, refused: Refused
     refused("cache", "prune", "vae.gone", says=("The cache has no release 'vae.gone'", "zoo cache list"))
     assert "1 release would be removed" in zoo_call("cache", "prune", "vae.other", "--dry-run").stdout
     assert "0 releases removed" in zoo_call("cache", "prune", "--unused-for", "1").stdout
-    os.utime(cache.folder() / "references" / "acme--digits" / commit, (0, 0))
+    (reference,) = cache.folder().glob(f"references/*/acme--digits/{commit}")
+    os.utime(reference, (0, 0))
     os.utime(folder, (0, 0))
     assert "vae.digits" in zoo_call("cache", "prune", "--unused-for", "1").stdout
     assert [one.name for one in cache.contents()] == ["vae.other"]

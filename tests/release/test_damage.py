@@ -162,6 +162,21 @@ def test_a_link_to_other_content(name: str, release: Path, refused: Refused, tmp
     refused("generate", release, says=(f"{name} is missing",))
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("MANIFEST.JSON", "which another file has but for upper and lower case"),
+        ("manifest.json", "which another file has"),
+        ("readme.md", "which another file has"),
+        ("Model.Safetensors", "which another file has"),
+        ("a" * 129, "which is not allowed"),
+    ],
+)
+def test_file_names_that_not_every_disk_can_hold(name: str, says: str, release: Path, refused: Refused) -> None:
+    edit(release, lambda manifest: manifest["files"].update({name: {"sha256": "0" * 64, "bytes": 1}}))
+    refused("info", release, says=(f"lists the file name {name[:80]!r}", says))
+
+
 def test_a_file_too_many_is_said_and_not_used(release: Path, zoo_call: Command, tmp_path: Path) -> None:
     (release / "extra.bin").write_bytes(b"x")
     for name in ("config.json", ".gitattributes"):  # those of the Hub go without saying
@@ -432,6 +447,12 @@ def test_external_data_anywhere_on_the_machine(release: Path, zoo_call: Command,
 
 def test_a_graph_that_is_none(release: Path, refused: Refused) -> None:
     put(release, "decode.onnx", b"this is no graph")
+    refused("generate", release, says=("decode.onnx is not an ONNX graph, or is damaged",))
+
+
+def test_a_graph_whose_fields_readers_number_differently(release: Path, refused: Refused) -> None:
+    """A tag of more than 32 bits is field 2²⁹ + 13 to some readers, and field 13, external data, to others."""
+    put(release, "decode.onnx", (release / "decode.onnx").read_bytes() + b"\xea\x80\x80\x80\x10\x00")
     refused("generate", release, says=("decode.onnx is not an ONNX graph, or is damaged",))
 
 

@@ -9,6 +9,9 @@ from importlib import import_module
 
 import click
 
+MOST_OF_AN_ERROR = 4000
+"""Characters of an error that are shown, at most: a manifest of others may hold any number of them."""
+
 COMMANDS = {
     "demo": ("zoo.cli.demo", "Train a small model and run it without torch, in about a minute."),
     "list": ("zoo.cli.list", "List models and their recipes."),
@@ -72,7 +75,8 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """A zoo of generative models: train them, and run the same weights in PyTorch and ONNX Runtime.
 
-    NAME is model.recipe, such as vae.mnist. SOURCE is a released name, a run folder or a release folder.
+    NAME is model.recipe, such as vae.mnist. SOURCE is a released name, a run folder, a
+    release folder, or hub:ORG/NAME.
     """
 
 
@@ -108,6 +112,8 @@ def main() -> None:
         import traceback
 
         where = traceback.extract_tb(error.__traceback__)[-1]
+        if os.path.dirname(where.filename) == os.path.dirname(click.__file__):  # shell completion ends so
+            raise
         ending = f"{where.filename}, line {where.lineno}, ended the program: SystemExit({error.code!r})"
         _fail(f"{ending}. A plugin must raise an error that says what is wrong.", 1)
     if code:
@@ -126,6 +132,7 @@ def _fail(message: str, code: int) -> None:
 
     rank = os.environ.get("RANK", "0")  # under torchrun, each process reports its own errors
     where = "" if rank == "0" else f"(process {rank}) "
-    text = plain(message.encode("utf-8", "backslashreplace").decode())  # a file name that is not UTF-8 stays readable
+    readable = message.encode("utf-8", "backslashreplace").decode()  # also a file name that is not UTF-8
+    text = plain(readable, MOST_OF_AN_ERROR)
     click.echo(click.style("Error: ", fg="red", bold=True) + where + text, err=True)
     sys.exit(code)

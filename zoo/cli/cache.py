@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from zoo.cli.arguments import as_json, print_json, table
+
+if TYPE_CHECKING:
+    from zoo.hub.cache import Cached
 
 
 @click.group("cache", epilog="Example:  zoo cache list")
@@ -82,7 +86,7 @@ def prune_command(manifests: tuple[str, ...], unused_for: float | None, every: b
     ]
     for one in chosen:
         if not dry_run:
-            cache.remove(one)
+            cache.remove(one, lambda text: click.echo(text, err=True))
         click.echo(f"{one.name or 'a folder that is not whole'} ({one.sha256[:12]}, {_size(one.bytes)})")
     if not dry_run:
         cache.sweep()
@@ -91,10 +95,7 @@ def prune_command(manifests: tuple[str, ...], unused_for: float | None, every: b
     click.echo(f"{count} {'release' if count == 1 else 'releases'} {verb}, {_size(total)}")
 
 
-def _is(one: object, wanted: str) -> bool:
-    from zoo.hub.cache import Cached
-
-    assert isinstance(one, Cached)
+def _is(one: Cached, wanted: str) -> bool:
     return bool(wanted) and (one.name == wanted or (len(wanted) >= 4 and one.sha256.startswith(wanted)))
 
 

@@ -21,14 +21,16 @@ def pull_command(source: str, quiet: bool, as_json: bool) -> None:
     from zoo.core.errors import SettingError
     from zoo.hub import cache
     from zoo.hub.resolve import fetched, is_path
-    from zoo.release import read
+    from zoo.release import read, verify
 
     if is_path(source):
         raise SettingError(f"{source!r} is a path. Give hub:ORG/NAME or a released name.")
     folder = fetched(source, ask=True, quiet=quiet)
     release = read(folder)
+    sha256 = cache.sha256_of(release)
+    if folder != cache.place(sha256):  # it is installed; what is in the cache was checked
+        verify(release)
     if as_json:
-        sha256 = cache.sha256_of(release)
         print_json({"name": release.name, "folder": str(folder), "manifest_sha256": sha256})
     else:
         click.echo(folder)

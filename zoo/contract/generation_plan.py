@@ -191,6 +191,8 @@ class Plan:
 
     def problem(self) -> str:
         """Return why the tasks do not fit the generation, or ``""`` if they fit."""
+        if not self.uses:
+            return "generation uses no task"
         for name in self.uses:
             if name not in self.tasks:
                 return f"generation uses task {name!r}, which is not there"

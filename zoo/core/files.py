@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import get_ident
 
 from zoo.core.errors import ExistsError, NotFoundError, SettingError, ZooError
 
@@ -77,7 +78,7 @@ def write(path: Path, content: bytes | str, force: bool = True) -> Path:
     check_free(path, force)
     if path.is_dir():
         raise ExistsError(f"{path} is a folder, so no file can be written there. Choose another path.")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "wb") as file:
@@ -141,24 +142,13 @@ def new_folder(path: Path, force: bool, mark: str = "manifest.json") -> Iterator
 def _sweep(path: Path) -> None:
     """Delete temporary folders that killed processes left next to `path`, and restore a folder they had moved away."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        _sweep_one(left, left.name.removeprefix(f".{path.name}."), path)
-
-
-def sweep(folder: Path) -> None:
-    """The same next to every path in a folder."""
-    for left in folder.glob(".*.*.*"):
-        name, pid, kind = left.name[1:].rsplit(".", 2)
-        _sweep_one(left, f"{pid}.{kind}", folder / name)
-
-
-def _sweep_one(left: Path, ending: str, path: Path) -> None:
-    pid, _, kind = ending.partition(".")
-    if kind not in ("partial", "old") or not pid.isdigit() or _alive(int(pid)):
-        return
-    if kind == "old" and not os.path.lexists(path):
-        os.replace(left, path)
-    else:
-        shutil.rmtree(left, ignore_errors=True)
+        pid, _, kind = left.name.removeprefix(f".{path.name}.").partition(".")
+        if kind not in ("partial", "old") or not pid.isdigit() or _alive(int(pid)):
+            continue
+        if kind == "old" and not os.path.lexists(path):
+            os.replace(left, path)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _alive(pid: int) -> bool:

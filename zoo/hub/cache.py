@@ -3,24 +3,30 @@
 CACHE/releases/SHA-256/             a whole release; it is renamed into place only when every file is checked
 CACHE/references/ORG--NAME/COMMIT   the SHA-256 of the release at that commit; its date is that of the last use
 CACHE/references/ORG--NAME/named    as JSON, the commit that each branch or tag meant when it was last asked for
-CACHE/locks/SHA-256                 held by the process that downloads this release
+CACHE/references/HASH/ORG--NAME/…   the same for another Hub: the hash is that of its HF_ENDPOINT
+CACHE/releases/.NAME.….partial      what is not whole yet; sweep() removes what a killed process left
+CACHE/locks/NAME                    held by the process that works on releases/NAME or a folder .NAME.….partial
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 from zoo.core import files
-from zoo.core.errors import HubError, ReleaseError
+from zoo.core.errors import HubError, ReleaseError, ZooError
+from zoo.hub import reasons
+from zoo.hub.cache_folder import folder as folder
+from zoo.hub.cache_folder import lock_file, locked, unwritable
 from zoo.hub.source import HubSource
 from zoo.release import MANIFEST, Release, read
 
@@ -28,21 +34,7 @@ if sys.platform != "win32":
     import fcntl
 
 NAMED = "named"
-
-
-def folder() -> Path:
-    """The folder of the cache. Nothing is created.
-
-    ``ZOO_CACHE_DIR``; else ``zoo`` beside the Hub's own cache, where ``HF_HOME`` or ``HF_HUB_CACHE`` moves that; else
-    ``zoo`` in the user's cache folder (``XDG_CACHE_HOME``).
-    """
-    if own := os.environ.get("ZOO_CACHE_DIR"):
-        return files.expand(own)
-    if moved := os.environ.get("HF_HUB_CACHE"):
-        return files.expand(moved).parent / "zoo"
-    if home := os.environ.get("HF_HOME"):
-        return files.expand(home) / "zoo"
-    return files.user_cache()
+DAY = 86400
 
 
 def place(sha256: str) -> Path:
@@ -55,7 +47,10 @@ def held(sha256: str) -> Release | None:
 
     Its files are checked against their SHA-256 when they are opened. A release that is not whole counts as missing.
     """
-    path = place(sha256)
+    return _whole(place(sha256), sha256)
+
+
+def _whole(path: Path, sha256: str) -> Release | None:
     try:
         if files.sha256(path / MANIFEST) != sha256:
             return None
@@ -77,15 +72,13 @@ def reference(source: HubSource) -> str | None:
 
 
 def remember(source: HubSource, sha256: str) -> None:
-    """Note what is at a full commit, and that it was used now."""
+    """Note what is at a full commit, and that it was used now; not in a cache that can only be read."""
     path = _file(source)
-    try:
+    with suppress(OSError, ZooError):
         if reference(source) == sha256:
             os.utime(path)
         else:
             files.write(path, f"{sha256}\n")
-    except OSError:  # a cache that others own can be read
-        pass
 
 
 def commit_of(source: HubSource) -> tuple[str, float] | None:
@@ -95,8 +88,8 @@ def commit_of(source: HubSource) -> tuple[str, float] | None:
 
 
 def remember_name(source: HubSource, commit: str) -> None:
-    """Note what a branch or a tag means now."""
-    with locked(f"named-{source.repository.replace('/', '--')}"):
+    """Note what a branch or a tag means now; not in a cache that can only be read."""
+    with suppress(ZooError), locked(f"named-{source.repository.replace('/', '--')}"):
         files.write(
             _file(source.at(NAMED)), json.dumps({**_named(source), source.revision: (commit, time.time())}, indent=2)
         )
@@ -111,28 +104,13 @@ def _named(source: HubSource) -> dict[str, tuple[str, float]]:
 
 
 def _file(source: HubSource) -> Path:
-    return folder() / "references" / source.repository.replace("/", "--") / source.revision
+    return _hub() / source.repository.replace("/", "--") / source.revision
 
 
-@contextmanager
-def locked(name: str) -> Iterator[None]:
-    """Hold a lock of the cache, which the system releases when this process ends; wait for another that holds it.
-
-    Raises :class:`HubError` where the cache cannot be written. Windows has no such locks: there, each process works on
-    its own.
-    """
-    path = folder() / "locks" / name
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "ab")  # noqa: SIM115  (closed below)
-    except OSError as error:
-        raise unwritable(error) from error
-    try:
-        if sys.platform != "win32":
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-    finally:
-        file.close()
+def _hub() -> Path:
+    """The folder of the references to this Hub: a commit of the same name on another one is something else."""
+    endpoint, path = reasons.endpoint(), folder() / "references"
+    return path if endpoint == reasons.PUBLIC else path / hashlib.sha256(endpoint.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -148,7 +126,7 @@ class Cached:
     used: float
     """When it was last used."""
     sources: tuple[str, ...]
-    """The Hub's commits that have it."""
+    """The commits that have it, on the Hub of HF_ENDPOINT."""
     folder: Path
 
 
@@ -159,70 +137,91 @@ def contents() -> list[Cached]:
     for path in _folders(folder() / "releases"):
         known = names.get(path.name, [])
         release = held(path.name)
-        size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
-        downloaded = path.stat().st_mtime
+        try:
+            size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+            downloaded = path.stat().st_mtime
+        except OSError:  # another process removes it now
+            continue
         used = max([downloaded, *(when for _, when in known)])
-        sources = tuple(source for source, _ in known)
+        sources = tuple(source for source, _ in known if source)
         found.append(Cached(path.name, release.name if release else "", size, downloaded, used, sources, path))
     return sorted(found, key=lambda one: -one.used)
 
 
-def remove(cached: Cached) -> None:
-    """Delete a release of the cache, and the notes of where it came from."""
-    with locked(cached.sha256):
-        discard(cached.folder)
+def remove(cached: Cached, say: Callable[[str], object] | None = None) -> None:
+    """Delete a release of the cache, if it is still there, and the notes of where it came from.
+
+    Waits while it is downloaded, which `say` is told. Raises :class:`HubError` where the cache cannot be written.
+    """
+    with locked(cached.sha256, say):
+        _discard(cached.folder)
     for path in _reference_files():
-        if path.read_text("ascii", "replace").strip() == cached.sha256:
-            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            if path.read_text("ascii", "replace").strip() == cached.sha256:
+                path.unlink()
 
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A temporary folder. That of a killed process is removed by :func:`sweep`."""
-    path = folder() / "releases" / f".{uuid4().hex}.{os.getpid()}.partial"
+    """A temporary folder. Raises :class:`HubError` where the cache cannot be written."""
+    name = uuid4().hex
+    path = folder() / "releases" / f".{name}.partial"
     try:
-        path.mkdir(parents=True)
-    except OSError as error:
-        raise unwritable(error) from error
-    try:
-        yield path
+        with locked(name):
+            try:
+                path.mkdir(parents=True)
+            except OSError as error:
+                raise unwritable(error) from error
+            yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):
+            (folder() / "locks" / name).unlink()
 
 
 @contextmanager
 def filling(sha256: str) -> Iterator[Path]:
-    """A temporary folder that becomes the release of that hash if the block succeeds. Its lock is held."""
+    """A temporary folder that becomes the release of that hash if the block succeeds. Its lock is held.
+
+    Raises :class:`HubError` where it is not whole then, or the cache cannot be written; :class:`ExistsError` where
+    another process was first, which only happens where there are no locks.
+    """
     path = place(sha256)
     if sys.platform != "win32":  # with the lock, so whoever had one of these is dead
         for left in path.parent.glob(f".{sha256}.*"):
             shutil.rmtree(left, ignore_errors=True)
     if path.exists():
-        discard(path)
+        _discard(path)
     with files.new_folder(path, force=False) as partial:
         yield partial
+        if _whole(partial, sha256) is None:
+            raise HubError(f"Another process removed files of this download in {folder()}. Try again.")
 
 
-def discard(path: Path) -> None:
+def _discard(path: Path) -> None:
     """Remove a folder of the cache at once, so that nobody sees half of it; its lock is held."""
-    away = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    away = path.with_name(f".{path.name}.{uuid4().hex}.partial")
     try:
         os.replace(path, away)
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise unwritable(error) from error
     shutil.rmtree(away, ignore_errors=True)
 
 
 def sweep() -> None:
-    """Remove what killed downloads left."""
-    files.sweep(folder() / "releases")
-
-
-def unwritable(error: OSError) -> HubError:
-    """The error for a cache that this process may not write, or has no room in."""
-    return HubError(
-        f"The cache {folder()} cannot be written: {error.strerror or error}. Choose another with ZOO_CACHE_DIR."
-    )
+    """Remove what killed downloads left: folders whose lock nobody holds. Without locks (Windows), those of a day."""
+    for left in (folder() / "releases").glob(".*.*"):
+        name = left.name[1:].partition(".")[0]
+        with suppress(OSError), lock_file(name) as file:
+            if sys.platform != "win32":
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            elif left.stat().st_mtime > time.time() - DAY:
+                continue
+            shutil.rmtree(left, ignore_errors=True)
+            if len(name) != 64:  # that of a scratch folder, whose name nobody uses again
+                (folder() / "locks" / name).unlink()
 
 
 def sha256_of(release: Release) -> str:
@@ -231,18 +230,19 @@ def sha256_of(release: Release) -> str:
 
 
 def _references() -> dict[str, list[tuple[str, float]]]:
-    """By SHA-256: each reference to it as a SOURCE, with the date of its last use."""
+    """By SHA-256: each reference to it as a SOURCE ("" for that of another Hub), with the date of its last use."""
     found: dict[str, list[tuple[str, float]]] = {}
     for path in _reference_files():
         source = HubSource(path.parent.name.replace("--", "/", 1), path.name)
+        name = str(source) if path.parent.parent == _hub() else ""
         with suppress(OSError):
-            found.setdefault(path.read_text("ascii", "replace").strip(), []).append((str(source), path.stat().st_mtime))
+            found.setdefault(path.read_text("ascii", "replace").strip(), []).append((name, path.stat().st_mtime))
     return found
 
 
 def _reference_files() -> list[Path]:
-    repositories = _folders(folder() / "references")
-    return [path for one in repositories for path in sorted(one.iterdir()) if path.name != NAMED and path.is_file()]
+    found = (Path(where, name) for where, _, names in os.walk(folder() / "references") for name in names)
+    return sorted(path for path in found if path.name != NAMED and not path.name.startswith("."))
 
 
 def _folders(path: Path) -> list[Path]:

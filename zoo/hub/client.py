@@ -91,6 +91,8 @@ def fetch(
         receive(
             _address(source, name), path, most, headers=headers, allowed=_is_allowed, progress=progress, afresh=afresh
         )
+    except HubError:
+        raise
     except AnswerError as error:
         resolve(source, name)  # the client tells a missing file from a forbidden one
         raise HubError(

@@ -115,7 +115,7 @@ def receive(
 def _write(response: Any, path: Path, done: int, most: int, progress: Progress | None) -> None:
     length = response.headers.get("content-length", "")
     total = done + int(length) if length.isdecimal() and len(length) < 20 else None
-    with open(path, "ab" if done else "wb") as file:
+    with _writing(path), open(path, "ab" if done else "wb") as file:
         for chunk in response.iter_raw(1 << 16):
             kept = chunk[: most - done]
             file.write(kept)
@@ -126,6 +126,20 @@ def _write(response: Any, path: Path, done: int, most: int, progress: Progress |
                 return  # it is not the file, as its SHA-256 will say
     if total is not None and done < total:
         raise EOFError(f"after {done:,} of {total:,} bytes")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn what the disk says into a :class:`HubError`; what the network says are other exceptions."""
+    try:
+        yield
+    except OSError as error:
+        if type(error).__module__ != "builtins" or not error.errno:
+            raise
+        raise HubError(
+            f"{path} could not be written: {error.strerror}. Run zoo cache prune, or choose another folder with "
+            "ZOO_CACHE_DIR."
+        ) from error
 
 
 def _origin(address: str) -> tuple[str, str]:

@@ -69,6 +69,8 @@ class Mirror:
             raise reasons.offline(f"Downloading {name} from {self}")
         try:
             receive(self._base + name, folder / name, most, progress=progress, afresh=afresh)
+        except HubError:
+            raise
         except AnswerError as error:
             raise HubError(f"{self} answers {error.status} for {name}.") from error
         except RedirectError as error:

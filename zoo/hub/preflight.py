@@ -217,6 +217,11 @@ def _of_repository(release: Release, target: Target, found: Cleared) -> Iterator
     commit = (found.tags or {}).get(target.tag)
     if commit is not None and (commit != there.commit or found.new_branch):
         yield moved(target, commit)
+    if there.release is not None and there.release.name != release.name:
+        yield (
+            f"{there.name} has the release of {there.release.name}, and this is {release.name}. Choose another "
+            "repository."
+        )
     if not there.is_ours:
         written = {MANIFEST, SIGNATURE, CONFIG, *release.files}
         if others := sorted(written & {*there.blobs}):

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoo.core import files
-from zoo.core.errors import HubError, NotFoundError, ReleaseError, ZooError
+from zoo.core.errors import ExistsError, HubError, NotFoundError, ReleaseError, ZooError
 from zoo.core.progress import downloads
+from zoo.core.text import plain
 from zoo.hub import cache, client
+from zoo.hub.cache_folder import locked
 from zoo.hub.download import CutError, Progress
 from zoo.hub.origins import HubFiles, Mirror, Origin
 from zoo.hub.source import HubSource, Pin
@@ -23,6 +25,12 @@ from zoo.release.manifest import LARGEST
 
 QUICK = 0.5
 """Seconds to wait for an answer without which a release in the cache will do."""
+
+PAUSE = 30.0
+"""Seconds for which a Hub that did not answer is not asked again in this process, if the cache will do."""
+
+_SILENT: dict[str, float] = {}
+"""By source: until when it is not asked about."""
 
 MOST_FILES = 1000
 """The number of files of a release, at most."""
@@ -47,34 +55,38 @@ def _say(text: str) -> None:
     """Print a line on standard error, once a process: a command may look up its SOURCE more than once."""
     if text not in _SAID:
         _SAID.add(text)
-        print(text, file=sys.stderr, flush=True)
+        print(plain(text), file=sys.stderr, flush=True)  # the Hub's own words may be in it
 
 
 def pull(source: HubSource, report: Report, *, ask: bool = False) -> Release:
     """Return the release at a source, from the cache or else downloaded into it.
 
     A full commit that the cache has needs no network. For a branch or a tag the Hub is asked; where it does not answer
-    soon and the cache has what the name meant last, that is taken and said. With `ask` only the Hub's answer counts,
-    and every file of a cached release is checked again. Raises :class:`NotFoundError`, :class:`HubError`, or
+    soon and the cache has what the name meant last, that is taken and said. With `ask` the Hub is given more time, and
+    every file of a cached release is checked again. Raises :class:`NotFoundError`, :class:`HubError`, or
     :class:`ReleaseError` for content that is not what its manifest says: nothing of it is kept.
     """
     if not ask and source.is_commit and (held := cached(source)) is not None:
-        cache.remember(source, cache.sha256_of(held))
+        cache.remember(source, held.folder.name)
         return held
-    last = None if source.is_commit or ask else cache.commit_of(source)
+    last = (source.revision, 0.0) if source.is_commit else cache.commit_of(source)
     held = cached(source) if last else None
     try:
-        commit, size = client.resolve(source, MANIFEST, client.PATIENCE if held is None else QUICK)
+        if held is not None and not ask and time.monotonic() < _SILENT.get(str(source), 0):
+            raise HubError("The Hub did not answer just now.")
+        commit, size = client.resolve(source, MANIFEST, client.PATIENCE if held is None or ask else QUICK)
     except NotFoundError as error:
         if last is None or held is None:
             raise
         raise NotFoundError(f"{error} The cache has it as it was: {source.at(last[0])}") from error
     except HubError as error:
-        if last is None or held is None:
-            raise HubError(f"{source} is not in the cache. {error}") from error
-        day = time.strftime("%Y-%m-%d", time.localtime(last[1]))
-        report.say(f"{source} is taken from the cache, as it was on {day}, at commit {last[0]}. {error}")
-        cache.remember(source.at(last[0]), cache.sha256_of(held))
+        if last is None or held is None or (ask and _is_damaged(held)):
+            raise HubError(f"{source} is not in the cache{'' if held is None else ' undamaged'}. {error}") from error
+        _SILENT[str(source)] = time.monotonic() + PAUSE
+        when = "" if source.is_commit else f", as it was on {time.strftime('%Y-%m-%d', time.localtime(last[1]))}"
+        at = "" if source.is_commit else f", at commit {last[0]}"
+        report.say(f"{source} is taken from the cache{when}{at}. {error}")
+        cache.remember(source.at(last[0]), held.folder.name)
         return held
     pinned = source.at(commit)
     if not source.is_commit:
@@ -85,8 +97,8 @@ def pull(source: HubSource, report: Report, *, ask: bool = False) -> Release:
     held = cached(pinned)
     if held is None or (ask and _is_damaged(held)):
         origin = HubFiles(pinned, size)
-        held = _into_cache(origin, None, report.progress)
-    cache.remember(pinned, cache.sha256_of(held))
+        held = _into_cache(origin, None, report)
+    cache.remember(pinned, held.folder.name)
     return held
 
 
@@ -117,7 +129,7 @@ def cached(source: HubSource) -> Release | None:
 def _is_damaged(release: Release) -> bool:
     try:
         verify(release)
-    except ReleaseError:
+    except (ReleaseError, OSError):  # the latter where another process removes it now
         return True
     return False
 
@@ -140,7 +152,7 @@ def _from_origins(pin: Pin, report: Report) -> Release:
     for origin in origins:
         try:
             report.say(f"The weights of {pin.name} come from {origin}.")
-            return _into_cache(origin, pin.sha256, report.progress)
+            return _into_cache(origin, pin.sha256, report)
         except (HubError, NotFoundError, ReleaseError) as error:
             failures.append(error)
     if not failures:
@@ -150,21 +162,27 @@ def _from_origins(pin: Pin, report: Report) -> Release:
     raise kind(f"The weights of {pin.name} could not be fetched. {text}") from failures[-1]
 
 
-def _into_cache(origin: Origin, sha256: str | None, progress: Progress) -> Release:
+def _into_cache(origin: Origin, sha256: str | None, report: Report) -> Release:
     """Download a release into the cache, unless that has it; `sha256` is what its manifest must have."""
     cache.sweep()
     with cache.scratch() as folder:
         fetch_manifest(origin, folder, sha256)
         manifest = (folder / MANIFEST).read_bytes()
     found = hashlib.sha256(manifest).hexdigest()
-    with cache.locked(found):
+    with locked(found, report.say):
         held = cache.held(found)
         if held is not None and not _is_damaged(held):  # another process was first
             return held
-        with cache.filling(found) as folder:
-            files.write(folder / MANIFEST, manifest)
-            _fill(origin, folder, progress)
-    return read(cache.place(found))
+        try:
+            with cache.filling(found) as folder:
+                files.write(folder / MANIFEST, manifest)
+                _fill(origin, folder, report.progress)
+        except ExistsError:  # another process was first, where there are no locks
+            held = cache.held(found)
+            if held is None or _is_damaged(held):
+                raise
+            return held
+        return read(cache.place(found))
 
 
 def fetch_manifest(origin: Origin, folder: Path, sha256: str | None) -> None:

@@ -69,6 +69,8 @@ def explain(error: BaseException, source: HubSource, file: str = "") -> ZooError
             f"{name} does not exist on {address()}, or is private and this token may not read it. Check the name, or "
             f"log in as somebody who may: {LOGIN}"
         )
+    if status == 403 and not has_token():
+        return HubError(f"{address()} forbids that for {name} without a token. Log in: {LOGIN}")
     if status == 403:
         return HubError(f"This token may not do that with {name} ({said(error)}). Choose another: {LOGIN}")
     return unreachable(error)
@@ -91,7 +93,8 @@ def unreachable(error: BaseException) -> ZooError:
     if status == 429:
         return limited(_headers(error).get("retry-after", ""))
     if status is not None:
-        return HubError(f"{address()} answers {status} ({said(error)}). Try again later; see status.huggingface.co")
+        page = "; see status.huggingface.co" if endpoint() == PUBLIC else ""
+        return HubError(f"{address()} answers {status} ({said(error)}). Try again later{page}.")
     if isinstance(error, UnicodeError):
         return HubError(f"The token cannot be right: it has letters that no token has. Make another: {LOGIN}")
     if is_timeout(error):

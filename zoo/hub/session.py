@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from zoo.core.errors import HubError
 from zoo.hub import reasons
+from zoo.hub.download import authorities
 
 CONNECT, SMALL, LARGE = 8.0, 15.0, 60.0
 """Seconds to wait for a connection; for the answer to a small request; for that to an upload or a commit."""
@@ -36,13 +37,16 @@ def bounded() -> Iterator[None]:
     """
     import huggingface_hub
     from huggingface_hub.utils import _http
+
+    _utils: Any = huggingface_hub.utils
     from huggingface_hub.utils import logging as hub_logging
 
     with _ONE:
         before = getattr(_http, "_GLOBAL_CLIENT_FACTORY", _http.default_client_factory)
 
         def limited() -> Any:
-            session: Any = before()
+            with authorities():
+                session: Any = before()
             session.send = _Limited(session.send)
             return session
 
@@ -50,12 +54,16 @@ def bounded() -> Iterator[None]:
         level = logging.get_verbosity()
         huggingface_hub.set_client_factory(limited)
         logging.set_verbosity_error()  # it logs addresses of uploads, which are signed
+        bars = _utils.are_progress_bars_disabled()
+        _utils.disable_progress_bars()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 yield
         finally:
             logging.set_verbosity(level)
+            if not bars:
+                _utils.enable_progress_bars()
             huggingface_hub.set_client_factory(before)
 
 

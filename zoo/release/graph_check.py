@@ -121,6 +121,8 @@ def _fields(content: memoryview) -> Iterator[tuple[int, memoryview]]:
     at = 0
     while at < len(content):
         tag, at = _varint(content, at)
+        if not 8 <= tag < 2**32:  # other readers keep 32 bits of it, and see another field
+            raise ValueError("no such field")
         if tag & 7 == 2:
             size, at = _varint(content, at)
             if size > len(content) - at:

@@ -30,7 +30,7 @@ LARGEST = 2**24
 GENERATE = "generate"
 """The key of the graph that generates as a whole."""
 
-_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _LAYOUTS = {".png": ("n", "columns", "gap", "scale"), ".wav": ("n",), ".csv": ("n",), ".txt": ()}
 """What is said of the file of samples beside its seed, by ending."""
 
@@ -135,9 +135,8 @@ def parse(folder: Path, manifest: Any) -> Release:
         )
     manifest = _renewed(manifest, version, where)
     listed = {
-        _file_name(name, where): _text(_get(entry, "sha256", str, where), where)
-        for name, entry in _get(manifest, "files", dict, where).items()
-        if name != CARD  # releases of older formats list it
+        name: _text(_get(manifest["files"][name], "sha256", str, where), where)
+        for name in _file_names(_get(manifest, "files", dict, where), where)
     }
     tasks = {
         name: _task(name, entry, f"{where}: task {name!r}")
@@ -213,6 +212,16 @@ def _check_details(manifest: Mapping[str, Any], where: str) -> None:
         _text(manifest["licence"], f"{where}: licence")
     for part in ("recipe", "provenance", "tied"):
         _get(manifest, part, dict, where)
+    provenance = manifest["provenance"]
+    for part in ("data", "needs"):
+        if provenance.get(part) is not None:
+            _get(provenance, part, dict, f"{where}: provenance")
+    for key in ("name", "source", "licence"):
+        if key in (provenance.get("data") or {}):
+            _get(provenance["data"], key, str, f"{where}: provenance: data")
+    for name, one in (provenance.get("needs") or {}).items():
+        for key in ("name", "sha256"):
+            _get(one, key, str, f"{where}: provenance: needs: {str(name)[:40]!r}")
     data = _get(manifest["recipe"], "data", dict, f"{where}: recipe")
     _get(data, "name", str, f"{where}: recipe: data")
     _get(data, "options", dict, f"{where}: recipe: data")
@@ -263,7 +272,8 @@ def _check_measurement(metric: Mapping[str, Any], where: str) -> None:
 
 def _get(value: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:
     found = value.get(key) if isinstance(value, dict) else None
-    too_large = isinstance(found, int) and kind == (int, float) and abs(found) > 2**1000  # no float holds it
+    most = 2**1000 if kind == (int, float) else 2**63  # no float, and no file, is larger
+    too_large = isinstance(found, int) and abs(found) > most
     if not isinstance(found, kind) or too_large:
         raise ReleaseError(f"{where} is damaged: {key} is missing or not of the right type. Get the release again.")
     return found
@@ -279,6 +289,21 @@ def _model_name(name: Any, where: str) -> str:
     if not names.BOTH.fullmatch(_text(name, f"{where}: name")):
         raise ReleaseError(f"{where} has the name {name[:80]!r}, which is not allowed.")
     return str(name)
+
+
+def _file_names(listed: Mapping[str, Any], where: str) -> list[str]:
+    """The files but the card, which older releases list. No two may be one file where case does not count."""
+    found: list[str] = []
+    taken = {MANIFEST.lower(), CARD.lower()}
+    for name in listed:
+        if name != CARD:
+            found.append(_file_name(name, where))
+            if name.lower() in taken:
+                raise ReleaseError(
+                    f"{where} lists the file name {name!r}, which another file has but for upper and lower case."
+                )
+            taken.add(name.lower())
+    return found
 
 
 def _file_name(name: str, where: str) -> str:
