@@ -93,6 +93,7 @@ def test_the_pipeline_tag_says_what_a_model_does(name: str, tag: str) -> None:
     assert card.pipeline_tag(manifest_of(name)) == tag
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "tag"), [("illustrate", "text-to-image"), ("describe", "image-to-text"), ("paint", "image-to-image")]
 )
@@ -127,6 +128,7 @@ def test_the_licence_is_that_of_the_manifest_else_of_the_distribution() -> None:
     assert licences.of_manifest({**manifest, "plugin": plugin}) == "unknown"
 
 
+@pytest.mark.slow
 def test_a_new_release_has_its_licence_in_the_manifest_and_metadata_in_its_card(shelf: Shelf) -> None:
     release = read(shelf.release("vae"))
     assert release.manifest["licence"] == "MIT"
@@ -136,6 +138,7 @@ def test_a_new_release_has_its_licence_in_the_manifest_and_metadata_in_its_card(
     assert text.startswith("\n# vae.tiny\n")
 
 
+@pytest.mark.slow
 def test_users_own_data_is_no_data_set_of_the_hub(gpt: Path) -> None:
     manifest = read(gpt / "release").manifest
     assert ":" in manifest["provenance"]["data"]["name"]

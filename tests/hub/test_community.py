@@ -421,6 +421,7 @@ def test_files_that_are_not_there_are_found(hub: Double, listing: Listing, zoo_c
     assert check(zoo_call) == (1, {NAME: "encode.onnx is not there as the manifest says."})
 
 
+@pytest.mark.slow
 def test_a_hub_that_does_not_answer_fails_the_check(hub: Double, listed: str, zoo_call: Command) -> None:
     hub.fail(Silent())
     began = time.monotonic()

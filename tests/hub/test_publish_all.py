@@ -92,6 +92,7 @@ def test_all_weights_of_a_distribution_are_published_into_a_collection(
     assert sum(request.path == "/api/whoami-v2" for request in hub.requests) == 4  # once a command: it is limited
 
 
+@pytest.mark.slow
 def test_a_publish_of_all_that_fails_goes_on_where_it_stopped(
     hub: Double, package: Path, zoo_call: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

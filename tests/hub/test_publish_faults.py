@@ -172,6 +172,7 @@ def test_a_commit_that_is_refused_changes_nothing(
     assert unchanged(hub, head)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/preupload/", "objects/batch", "^/[0-9a-f]{24}/", "objects/verify"])
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_what_the_hub_cannot_do_just_now_is_tried_again(
@@ -183,6 +184,7 @@ def test_what_the_hub_cannot_do_just_now_is_tried_again(
     assert made.commit == hub.head(REPOSITORY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/preupload/", "objects/batch", "^/[0-9a-f]{24}/", "objects/verify"])
 @pytest.mark.parametrize("status", [403, 503])
 def test_an_upload_that_always_fails_leaves_the_repository_as_it_was(
@@ -304,6 +306,7 @@ def test_a_silent_hub_is_one_line_soon(hub: Double, publisher: Publisher, head: 
     assert unchanged(hub, head)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("path", ["/api/repos/create", "/tag/", "/branch/", "/refs"])
 def test_a_hub_that_falls_silent_later_is_one_line_too(hub: Double, publisher: Publisher, path: str) -> None:

@@ -450,6 +450,7 @@ assert "torch" not in sys.modules
         assert printed == f"their.model {model.generate(2, seed=5).tolist()}\n"
 
 
+@pytest.mark.slow
 def test_a_storage_that_does_not_answer(hub: Double, commit: str, capfd: pytest.CaptureFixture[str]) -> None:
     """Within ten seconds, without the address of the storage, which is signed."""
     hub.fail(Silent(), method="GET", path=rf"{WEIGHTS}$")

@@ -19,7 +19,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from conftest import Command, Refused, flip, one_error, python, raises
+from conftest import Command, Refused, few, flip, one_error, python, raises
 from spoil import edit
 from zoo.core.errors import DataError, NotFoundError, ReleaseError, SettingError, installed
 from zoo.hub import keys, signing
@@ -145,7 +145,7 @@ def downloaded(release: Path) -> None:
     (release / ".cache" / "huggingface" / ".gitignore").write_text("*")
 
 
-@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize("curve", few(CURVES, "P-256"))
 def test_the_tool_verifies_what_zoo_signs(curve: str, release: Path, tmp_path: Path) -> None:
     own, public = write_keys(tmp_path, ec.generate_private_key(CURVES[curve]))
     (release / SIGNATURE).write_bytes(signing.sign(release, NAMES, own))
@@ -154,6 +154,7 @@ def test_the_tool_verifies_what_zoo_signs(curve: str, release: Path, tmp_path: P
     assert tool_verifies(release, public, "--ignore_unsigned_files")
 
 
+@pytest.mark.slow
 def test_the_tool_allows_files_of_others_only_with_the_documented_option(
     release: Path, pair: tuple[Path, Path]
 ) -> None:
@@ -162,6 +163,7 @@ def test_the_tool_allows_files_of_others_only_with_the_documented_option(
     assert tool_verifies(release, pair[1], "--ignore_unsigned_files")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [MANIFEST, WEIGHTS, "decode.onnx", "samples.png"])
 def test_the_tool_and_zoo_refuse_an_altered_file(name: str, release: Path, pair: tuple[Path, Path]) -> None:
     expected = hashlib.sha256((release / name).read_bytes()).hexdigest()
@@ -639,6 +641,7 @@ print(verify(release)["signature"][:11])
 # docs/hub.md
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page_run(tmp_path: Path) -> None:
     if not shutil.which("openssl"):
         pytest.skip("openssl is not installed")
