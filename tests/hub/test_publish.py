@@ -581,3 +581,10 @@ def test_a_repository_with_another_model_is_refused(hub: Double, publisher: Publ
     with raises(PreflightError, f"{REPOSITORY} has the release of vae.digits, and this is vae.other"):
         publisher(other)
     assert hub.head(REPOSITORY) == head
+
+
+@pytest.mark.parametrize("licence", ["x\x1b[31m", "mit\nlicense: other", "x" * 101])
+def test_a_licence_is_one_printable_line(licence: str, hub: Double, publisher: Publisher) -> None:
+    with raises(PreflightError, "--licence is no name of a licence"):
+        publisher(released(), licence=licence)
+    assert not hub.writes

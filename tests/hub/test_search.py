@@ -192,7 +192,7 @@ def test_zoo_list_hub_says_what_to_do_next(hub: Double, zoo_call: Command) -> No
     assert blank == ""
     text = "\n".join(rest)
     assert "Not reviewed" in text
-    assert "runs without its plugin:  zoo generate hub:ORG/NAME" in text
+    assert "runs without its plugin, in every command that takes a SOURCE:  zoo generate hub:ORG/NAME" in text
     assert "zoo info hub:ORG/NAME" in text
     assert "--limit" not in text
     assert "the first 1: see --limit" in zoo_call("list", "--hub", "--limit", "1").stdout

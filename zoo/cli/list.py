@@ -131,6 +131,6 @@ def _list_hub(query: str, task: str | None, data: str | None, limit: int | None,
     more = f" These are the first {limit}: see --limit." if len(found) == limit else ""
     click.echo(
         f"\nNot reviewed: this is what their publishers say of them.{more}\n"
-        "Each runs without its plugin:  zoo generate hub:ORG/NAME\n"
-        "Look at one before that:       zoo info hub:ORG/NAME"
+        "Look at one:  zoo info hub:ORG/NAME\n"
+        "Each runs without its plugin, in every command that takes a SOURCE:  zoo generate hub:ORG/NAME"
     )

@@ -38,6 +38,8 @@ def _difference(entry: Reviewed, release: Release) -> str:
         "data": (entry.data, release.data.name),
         "distribution": (entry.distribution, manifest["plugin"]["distribution"]),
     }
+    if "licence" in manifest:  # older releases do not say it
+        pairs["licence"] = (entry.licence, manifest["licence"])
     for key, (listed, found) in pairs.items():
         if listed != found:
             return f"The list has {key} = {listed!r}, and the manifest {plain(found, 80)!r}."

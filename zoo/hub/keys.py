@@ -37,7 +37,7 @@ def private_key(key: Path | bytes, password: str | None = None) -> ec.EllipticCu
     try:
         found = serialization.load_pem_private_key(pem, password.encode() if password else None)
     except TypeError as error:
-        wrong = "has no password. Give none." if password else "is encrypted. Give its password."
+        wrong = "has no password. Give none." if password else "is encrypted. Give its password in ZOO_SIGN_PASSWORD."
         raise SettingError(f"{where} {wrong}") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         if _is_private(pem) and password:

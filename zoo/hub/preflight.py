@@ -106,6 +106,8 @@ def _of_target(target: Target) -> Iterator[str]:
             fits = False
         if not fits:
             yield f"{option} {name[:80]!r} is no name for a {kind}. Choose another."
+    if len(target.licence) > 100 or not target.licence.isprintable():
+        yield "--licence is no name of a licence, such as mit, or of at most 100 printable characters. Give another."
     if target.message is not None and not target.message.strip():
         yield "--message is empty. Say in a line what is new, or leave it out."
     if target.pull_request and target.revision != MAIN:
