@@ -278,7 +278,7 @@ def test_a_renamed_repository_is_followed(hub: Double, commit: str) -> None:
         (Status(503), "answers 503"),
         (Status(429, retry_after=7), "limits how often it is asked. Try again in 7 s"),
         (Status(403), "forbids that for acme/digits without a token"),
-        (Silent(), "does not answer in time"),
+        pytest.param(Silent(), "does not answer in time", marks=pytest.mark.slow),
     ],
 )
 def test_a_hub_that_is_down(

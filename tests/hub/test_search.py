@@ -233,7 +233,7 @@ def test_options_that_do_not_fit(options: list[str], says: str, hub: Double, ref
         (Status(429, retry_after=7), "limits how often it is asked. Try again in 7 s"),
         (Status(401), "asks for a token"),
         pytest.param(Silent(), "does not answer in time", marks=pytest.mark.slow),
-        (Slow(1), "does not answer in time"),
+        pytest.param(Slow(1), "does not answer in time", marks=pytest.mark.slow),
     ],
 )
 def test_a_hub_that_is_down(fault: Any, says: str, hub: Double, refused: Refused) -> None:
