@@ -26,7 +26,7 @@ from double import Corrupt, Cut, Double, Huge, Silent, Slow, Status, env
 import zoo
 from conftest import TRAINING, Command, Refused, one_error, patch_registry, python, raises
 from zoo.core.errors import HubError, NotFoundError, ReleaseError, SettingError, ZooError
-from zoo.hub import cache, client, download, reasons, resolve
+from zoo.hub import cache, client, download, pull, reasons, resolve
 from zoo.hub.download import CutError
 from zoo.release import MANIFEST, WEIGHTS, read, seal, verify
 
@@ -365,7 +365,7 @@ def test_what_names_no_repository(source: str, refused: Refused) -> None:
 
 
 def test_zoo_pull_takes_no_path(refused: Refused) -> None:
-    refused("pull", "./runs", says=("'./runs' is a path", "hub:ORG/NAME or a released name"))
+    refused("pull", "./runs", says=("'./runs' is a path", "hub:ORG/NAME, with hub:, or a released name"))
 
 
 def test_zoo_pull_checks_what_is_installed(refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -523,6 +523,25 @@ def test_a_manifest_of_other_types_is_one_line(changes: dict[str, Any], hub: Dou
     one_error(zoo_call("info", source), source)
     with raises(ReleaseError, source):
         resolve.find(source)
+
+
+def test_a_hub_that_did_not_answer_is_asked_again_after_a_pause(
+    hub: Double, commit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the release is loaded again and again meanwhile."""
+    resolve.find(SOURCE)
+    now = 1000.0
+    monkeypatch.setattr(pull.time, "monotonic", lambda: now)
+    fault = hub.fail(Status(503))
+    resolve.find(SOURCE)
+    asked = len(hub.requests)
+    for _ in range(3):
+        now += pull.PAUSE / 2 - 1
+        resolve.find(SOURCE)
+        if now < 1000 + pull.PAUSE:
+            assert len(hub.requests) == asked
+    fault.times = 0
+    assert len(hub.requests) == asked + 1
 
 
 def test_threads_load_one_source_at_once(hub: Double, commit: str) -> None:

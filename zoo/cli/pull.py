@@ -24,7 +24,7 @@ def pull_command(source: str, quiet: bool, as_json: bool) -> None:
     from zoo.release import read, verify
 
     if is_path(source):
-        raise SettingError(f"{source!r} is a path. Give hub:ORG/NAME or a released name.")
+        raise SettingError(f"{source!r} is a path. Give hub:ORG/NAME, with hub:, or a released name.")
     folder = fetched(source, ask=True, quiet=quiet)
     release = read(folder)
     sha256 = cache.sha256_of(release)

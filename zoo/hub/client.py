@@ -51,6 +51,13 @@ def resolve(source: HubSource, file: str, patience: float = PATIENCE) -> tuple[s
     return commit, found.size
 
 
+def info(source: HubSource) -> Any:
+    """Return the Hub's description of a repository at a revision, with its files. Raises the client's own errors."""
+    client = api()
+    options = {"revision": source.revision, "files_metadata": True, "timeout": PATIENCE}
+    return in_time(PATIENCE, lambda: client.model_info(source.repository, **options))
+
+
 def sizes(source: HubSource, names: Sequence[str], patience: float = PATIENCE) -> dict[str, int]:
     """Return the bytes of files of a commit by name; others are left out. Errors as :func:`resolve`."""
     if is_offline():

@@ -10,7 +10,7 @@ from typing import Any
 from zoo.core.errors import ReleaseError
 from zoo.core.text import plain
 from zoo.hub import cache, client, reasons
-from zoo.hub.deadline import TooLate, in_time
+from zoo.hub.deadline import TooLate
 from zoo.hub.origins import HubFiles
 from zoo.hub.pull import cached, fetch_manifest
 from zoo.hub.signing import LARGEST
@@ -35,8 +35,11 @@ def look(source: HubSource) -> Seen:
     """Return what is known of a release on the Hub. Only its manifest is downloaded. Errors as those of ``pull``."""
     commit, size = client.resolve(source, MANIFEST)
     pinned = source.at(commit)
-    info = _info(pinned)
-    names = {entry.rfilename: entry.size for entry in info.siblings or ()}
+    try:
+        info = client.info(pinned)
+    except (Exception, TooLate) as error:
+        raise reasons.explain(error, pinned) from error
+    is_signed = any(entry.rfilename == SIGNATURE for entry in info.siblings or ())
     held = cached(pinned)
     if held is None:
         with cache.scratch() as folder:
@@ -52,7 +55,7 @@ def look(source: HubSource) -> Seen:
         "downloads": info.downloads,
         "bytes": sum(held.sizes.values()),
     }
-    return Seen(pinned, held, about, SIGNATURE in names)
+    return Seen(pinned, held, about, is_signed)
 
 
 def signature(source: HubSource) -> bytes | None:
@@ -64,15 +67,3 @@ def signature(source: HubSource) -> bytes | None:
         raise ReleaseError(f"{source}: {SIGNATURE} has {size:,} bytes, which is no signature.")
     with cache.scratch() as folder:
         return client.fetch(source, SIGNATURE, folder, size).read_bytes()
-
-
-def _info(source: HubSource) -> Any:
-    try:
-        return in_time(
-            client.PATIENCE,
-            lambda: client.api().model_info(
-                source.repository, revision=source.revision, files_metadata=True, timeout=client.PATIENCE
-            ),
-        )
-    except (Exception, TooLate) as error:
-        raise reasons.explain(error, source) from error

@@ -15,7 +15,7 @@ from zoo.core import files
 from zoo.core.errors import ExistsError, HubError, NotFoundError, ReleaseError, ZooError
 from zoo.core.progress import downloads
 from zoo.core.text import plain
-from zoo.hub import cache, client
+from zoo.hub import cache, client, reasons
 from zoo.hub.cache_folder import locked
 from zoo.hub.download import CutError, Progress
 from zoo.hub.origins import HubFiles, Mirror, Origin
@@ -29,8 +29,8 @@ QUICK = 0.5
 PAUSE = 30.0
 """Seconds for which a Hub that did not answer is not asked again in this process, if the cache will do."""
 
-_SILENT: dict[str, float] = {}
-"""By source: until when it is not asked about."""
+_SILENT: dict[tuple[str, HubSource], float] = {}
+"""By Hub and source: until when it is not asked about."""
 
 MOST_FILES = 1000
 """The number of files of a release, at most."""
@@ -71,8 +71,10 @@ def pull(source: HubSource, report: Report, *, ask: bool = False) -> Release:
         return held
     last = (source.revision, 0.0) if source.is_commit else cache.commit_of(source)
     held = cached(source) if last else None
+    key = reasons.endpoint(), source
+    skip = held is not None and not ask and time.monotonic() < _SILENT.get(key, 0)
     try:
-        if held is not None and not ask and time.monotonic() < _SILENT.get(str(source), 0):
+        if skip:
             raise HubError("The Hub did not answer just now.")
         commit, size = client.resolve(source, MANIFEST, client.PATIENCE if held is None or ask else QUICK)
     except NotFoundError as error:
@@ -82,7 +84,8 @@ def pull(source: HubSource, report: Report, *, ask: bool = False) -> Release:
     except HubError as error:
         if last is None or held is None or (ask and _is_damaged(held)):
             raise HubError(f"{source} is not in the cache{'' if held is None else ' undamaged'}. {error}") from error
-        _SILENT[str(source)] = time.monotonic() + PAUSE
+        if not skip:  # else who loads often would never ask again
+            _SILENT[key] = time.monotonic() + PAUSE
         when = "" if source.is_commit else f", as it was on {time.strftime('%Y-%m-%d', time.localtime(last[1]))}"
         at = "" if source.is_commit else f", at commit {last[0]}"
         report.say(f"{source} is taken from the cache{when}{at}. {error}")

@@ -82,12 +82,7 @@ class Repository:
 
 def describe(source: HubSource) -> Repository:
     """The files of a repository at the head of a revision, without their contents. Raises the client's own errors."""
-    info: Any = in_time(
-        client.PATIENCE,
-        lambda: client.api().model_info(
-            source.repository, revision=source.revision, files_metadata=True, timeout=client.PATIENCE
-        ),
-    )
+    info = client.info(source)
     blobs = {
         entry.rfilename: Blob(entry.size or 0, entry.lfs.sha256 if entry.lfs else "", entry.blob_id or "")
         for entry in info.siblings or ()
