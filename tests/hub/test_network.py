@@ -10,11 +10,19 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import huggingface_hub
 import pytest
 from double import without_settings
+from huggingface_hub.utils import _http
+
+from zoo.hub.download import session
+from zoo.hub.session import bounded
 
 PULL = "import sys, zoo.cli; sys.argv = ['zoo', 'pull', *sys.argv[1:]]; zoo.cli.main()"
 
@@ -127,3 +135,32 @@ def test_an_authority_of_ones_own(authority: tuple[Path, ssl.SSLContext], tmp_pa
             assert f"{address} answers 418" in error(tmp_path, HF_ENDPOINT=address, **{name: str(bundle)})
     finally:
         server.close()
+
+
+def test_threads_share_one_client_that_trusts_it(
+    authority: tuple[Path, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, _ = authority
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    before = getattr(_http, "_GLOBAL_CLIENT_FACTORY", _http.default_client_factory)
+    made: list[str | None] = []
+
+    def slow() -> Any:
+        made.append(os.environ.get("SSL_CERT_FILE"))
+        time.sleep(0.05)
+        return before()
+
+    huggingface_hub.set_client_factory(slow)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert len(set(pool.map(lambda _: session(), range(8)))) == 1
+        assert made == [str(bundle)]
+        with bounded(), ThreadPoolExecutor(8) as pool:  # in which the client makes sessions by itself, too
+            asked = [pool.submit(ask) for ask in (session, huggingface_hub.get_session) * 4]
+            for one in asked:
+                one.result(timeout=30)
+        assert set(made) == {str(bundle)}
+        assert "SSL_CERT_FILE" not in os.environ
+    finally:
+        huggingface_hub.set_client_factory(before)

@@ -22,6 +22,8 @@ Progress = Callable[[int, int | None, str], None]
 """Called with the bytes done, the total bytes (None if unknown), and the name of the file."""
 
 _MAKING = Lock()
+_TRUST = Lock()
+_trusting = 0
 
 
 class CutError(HubError):
@@ -43,16 +45,20 @@ class RedirectError(Exception):
 @contextmanager
 def authorities() -> Iterator[None]:
     """Within the block, clients that are made trust ``REQUESTS_CA_BUNDLE`` too, where ``SSL_CERT_FILE`` is not set."""
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    if not bundle or os.environ.get("SSL_CERT_FILE") or not os.path.isfile(bundle):
+    global _trusting
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or ""
+    with _TRUST:
+        needed = os.path.isfile(bundle) and (_trusting > 0 or not os.environ.get("SSL_CERT_FILE"))
+        if needed:
+            os.environ["SSL_CERT_FILE"] = bundle
+            _trusting += 1
+    try:
         yield
-        return
-    with _MAKING:
-        os.environ["SSL_CERT_FILE"] = bundle
-        try:
-            yield
-        finally:
-            del os.environ["SSL_CERT_FILE"]
+    finally:
+        with _TRUST:  # the last of the threads that are in such a block leaves the environment as it was
+            _trusting -= needed
+            if needed and not _trusting:
+                del os.environ["SSL_CERT_FILE"]
 
 
 def session() -> Any:
@@ -60,7 +66,7 @@ def session() -> Any:
     import huggingface_hub
 
     utils: Any = huggingface_hub.utils
-    with authorities():
+    with _MAKING, authorities():  # of threads that ask at once, version 1 of the client would give each its own
         return utils.get_session()
 
 
