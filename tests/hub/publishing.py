@@ -14,9 +14,9 @@ from double import Double, env
 
 from zoo import registry
 from zoo.core import files
+from zoo.core.progress import TransferReport
 from zoo.hub.preflight import Target
 from zoo.hub.publish import Published, publish
-from zoo.hub.pull import Report
 from zoo.release import CARD, MANIFEST, Release, read, seal
 
 TOKEN = "hf_ana_write_0123456789"
@@ -74,7 +74,7 @@ class Publisher:
 
     def __call__(self, folder: Path, repository: str = REPOSITORY, **options: Any) -> Published:
         given = {key: options.pop(key) for key in ("signature", "who", "dry_run") if key in options}
-        report = Report(self.lines.append, lambda *moved: self.progress.append(moved))
+        report = TransferReport(self.lines.append, lambda *moved: self.progress.append(moved))
         return publish(read(folder), Target(repository, **options), readme(folder), report, **given)
 
 

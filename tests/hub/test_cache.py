@@ -22,6 +22,7 @@ from test_pull import REPO, SOURCE, altered, named, released
 from conftest import raises
 from zoo.core import files
 from zoo.core.errors import HubError
+from zoo.core.progress import TransferReport
 from zoo.hub import cache, cache_folder, pull, resolve
 from zoo.hub.source import HubSource, parse
 from zoo.release import MANIFEST, WEIGHTS
@@ -106,7 +107,7 @@ def test_half_a_download_does_not_become_a_release(hub: Double, commit: str) -> 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
 def test_a_process_that_waits_says_so(hub: Double, commit: str) -> None:
     lines: list[str] = []
-    report = pull.Report(lines.append, lambda *_: None)
+    report = TransferReport(lines.append, lambda *_: None)
     waiting = threading.Thread(target=lambda: pull.pull(parse(SOURCE), report))
     with cache_folder.locked(SHA256):
         waiting.start()
@@ -179,7 +180,7 @@ def test_a_download_that_is_removed_at_once_was_read(hub: Double, commit: str, m
         shutil.rmtree(cache.place(SHA256))
 
     monkeypatch.setattr(pull, "locked", then_removed)
-    assert pull.pull(parse(SOURCE), pull.Report.on_stderr(quiet=True)).name == "vae.digits"
+    assert pull.pull(parse(SOURCE), TransferReport.on_stderr(quiet=True)).name == "vae.digits"
 
 
 # Other Hubs, and a cache that others own

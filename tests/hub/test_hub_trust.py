@@ -10,7 +10,7 @@ import pytest
 from double import Double
 
 from conftest import Command, Refused
-from zoo.hub import keys, resolve, signing
+from zoo.hub import cache, keys, resolve, signing
 from zoo.release import MANIFEST, SIGNATURE, read, seal
 
 pytest_plugins = ("double_fixture",)
@@ -77,3 +77,56 @@ def test_a_signature_that_is_missing(
     assert f"note  signature: none: {missing}" in zoo_call("verify", source, "--key", key).stdout
     refused("verify", source, "--key", key, "--require-signature", says=("has no signature", missing))
     refused("verify", source, "--require-signature", says=("Give --key PUB",))
+
+
+def test_a_cached_release_is_verified_without_the_hub(
+    hub: Double, signed: dict[str, bytes], zoo_call: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = f"{SOURCE}@{hub.put('acme/digits', signed)}"
+    resolve.find(SOURCE)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for which in (source, SOURCE):
+        done = zoo_call("verify", which, "--key", tmp_path / "key.pub", "--require-signature")
+        assert keys.fingerprint(tmp_path / "key.pub") in done.stdout
+
+
+def test_a_cached_signature_that_is_damaged_is_repaired_by_zoo_pull(
+    hub: Double, signed: dict[str, bytes], zoo_call: Command, refused: Refused, tmp_path: Path
+) -> None:
+    source = f"{SOURCE}@{hub.put('acme/digits', signed)}"
+    resolve.find(source)
+    (held,) = (cache.folder() / "references").rglob("*.sig")
+    assert held.read_bytes() == signed[SIGNATURE]
+    held.write_bytes(b"{}")
+    refused(
+        "verify",
+        source,
+        "--key",
+        tmp_path / "key.pub",
+        says=(f"{SIGNATURE} of {source} is damaged", "Get the release again"),
+    )
+    zoo_call("pull", source)
+    assert held.read_bytes() == signed[SIGNATURE]
+    zoo_call("cache", "prune", "--all")
+    assert not [path for path in (cache.folder() / "references").rglob("*") if path.is_file() and path.name != "named"]
+
+
+def test_zoo_info_names_who_signed_as_the_signature_says(
+    hub: Double, signed: dict[str, bytes], zoo_call: Command, tmp_path: Path
+) -> None:
+    source = f"{SOURCE}@{hub.put('acme/digits', signed)}"
+    text = json.loads(zoo_call("info", SOURCE, "--json").stdout)["signed"]
+    assert text.startswith(f"by the key with the fingerprint {keys.fingerprint(tmp_path / 'key.pub')}, as it says")
+    assert text.endswith(f"check it: zoo verify {source} --key PUBLIC.pem")
+    assert set(hub.fetched) == {MANIFEST, SIGNATURE}
+    bundle = json.loads(signed[SIGNATURE])
+    for material, says in (
+        ({"publicKey": {"hint": "\x1b[31m"}}, "by the key with the fingerprint [31m,"),
+        ({"certificate": {"rawBytes": ""}}, "by a certificate, which the tool checks"),
+        ([], "by a signature that is damaged"),
+    ):
+        other = json.dumps({**bundle, "verificationMaterial": material}).encode()
+        hub.put("acme/digits", signed | {SIGNATURE: other})
+        assert json.loads(zoo_call("info", SOURCE, "--json").stdout)["signed"].startswith(says)
+    hub.put("acme/digits", {SIGNATURE: None})
+    assert json.loads(zoo_call("info", SOURCE, "--json").stdout)["signed"] == "no"

@@ -191,16 +191,18 @@ def _about_release(source: str) -> dict[str, Any]:
 
 def _about_hub(source: str) -> dict[str, Any]:
     """Return what the Hub and its manifest say of a release, without downloading its weights."""
-    from zoo.hub import look
+    from zoo.hub.preview import preview
     from zoo.hub.source import parse
 
-    seen = look.look(parse(source))
+    seen = preview(parse(source))
     plugin = seen.release.manifest["plugin"]
     return {
         "name": seen.release.name,
         "source": str(seen.source),
         "hub": dict(seen.hub),
-        "signed": f"yes; check it: zoo verify {seen.source} --key PUBLIC.pem" if seen.is_signed else "no",
+        "signed": "no"
+        if seen.signer is None
+        else f"by {seen.signer}, as it says; check it: zoo verify {seen.source} --key PUBLIC.pem",
         "runs with": "genzoo alone; to fine-tune it, the release names the package "
         f"{plugin['distribution']} {plugin['version']}, which nobody has checked",
         **_manifest(seen.release),
@@ -212,9 +214,11 @@ def _manifest(release: Release) -> dict[str, Any]:
     from zoo.contract.metric import from_json
     from zoo.release import QUANTIZED
 
-    manifest = release.manifest
+    manifest, card = release.manifest, release.manifest["card"]
     return {
-        "title": manifest["card"]["title"],
+        "title": card["title"],
+        "summary": card["summary"],
+        "paper": f"{card['citation']}, {card['paper']}",
         "tasks": {
             name: f"{', '.join(task.inputs)} → {', '.join(task.outputs)}" for name, task in release.tasks.items()
         },

@@ -53,9 +53,8 @@ def publish_command(
     """
     from zoo.cli.registry import project_here
     from zoo.core.errors import SettingError, ZooError
-    from zoo.core.progress import Uploads
+    from zoo.core.progress import TransferReport, Uploads
     from zoo.hub.preflight import Target
-    from zoo.hub.pull import Report
     from zoo.pipeline.publishing import Key, publish_all, publish_one
 
     if every and (source or repo or not org):
@@ -66,7 +65,7 @@ def publish_command(
     shared: Any = {"key": signer, "dry_run": dry_run}
     try:
         with Uploads(quiet) as uploads:
-            report = Report(uploads.say, uploads.move)
+            report = TransferReport(uploads.say, uploads.move)
             if every:
                 target = Target("", **options)
                 found = publish_all(distribution or project_here(), str(org), target, report, **shared)

@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
+
+from zoo.core.text import plain
 
 SOON, LATER = 0.2, 10.0
 """Seconds between two updates of the bar, and between two plain lines."""
@@ -144,3 +146,25 @@ def downloads(quiet: bool) -> Callable[[int, int | None, str], None]:
             print(f"Downloading {name} …", file=sys.stderr, flush=True)
 
     return watch
+
+
+class TransferReport(NamedTuple):
+    """Where what is said of a transfer goes: lines, and the bytes done, the total and the name of each file."""
+
+    say: Callable[[str], None]
+    progress: Callable[[int, int | None, str], None]
+
+    @classmethod
+    def on_stderr(cls, quiet: bool = False) -> TransferReport:
+        """Lines and progress on standard error; none if `quiet`."""
+        return cls((lambda text: None) if quiet else _say_once, downloads(quiet))
+
+
+_NOTICES: set[str] = set()
+
+
+def _say_once(text: str) -> None:
+    """Print a line on standard error, once a process: a command may look up its SOURCE more than once."""
+    if text not in _NOTICES:
+        _NOTICES.add(text)
+        print(plain(text), file=sys.stderr, flush=True)  # words of others may be in it

@@ -2,6 +2,7 @@
 
 CACHE/releases/SHA-256/             a whole release; it is renamed into place only when every file is checked
 CACHE/references/ORG--NAME/COMMIT   the SHA-256 of the release at that commit; its date is that of the last use
+CACHE/references/ORG--NAME/COMMIT.sig   the signature of that release, if it has one
 CACHE/references/ORG--NAME/named    as JSON, the commit that each branch or tag meant when it was last asked for
 CACHE/references/HASH/ORG--NAME/…   the same for another Hub: the hash is that of its HF_ENDPOINT
 CACHE/releases/.NAME.….partial      what is not whole yet; sweep() removes what a killed process left
@@ -33,7 +34,7 @@ from zoo.release import MANIFEST, Release, read
 if sys.platform != "win32":
     import fcntl
 
-NAMED = "named"
+NAMED, SIGNED = "named", ".sig"
 DAY = 86400
 
 
@@ -79,6 +80,24 @@ def remember(source: HubSource, sha256: str) -> None:
             os.utime(path)
         else:
             files.write(path, f"{sha256}\n")
+
+
+def signature(source: HubSource) -> bytes | None:
+    """The signature that was downloaded for a full commit, which is not checked; None where there is none."""
+    try:
+        return _file(source).with_suffix(SIGNED).read_bytes()
+    except OSError:
+        return None
+
+
+def remember_signature(source: HubSource, content: bytes | None) -> None:
+    """Note the signature at a full commit, if its release is in the cache, or that there is none."""
+    path = _file(source).with_suffix(SIGNED)
+    with suppress(OSError, ZooError):
+        if content is None:
+            path.unlink(missing_ok=True)
+        elif reference(source) is not None:
+            files.write(path, content)
 
 
 def commit_of(source: HubSource) -> tuple[str, float] | None:
@@ -159,6 +178,7 @@ def remove(cached: Cached, say: Callable[[str], object] | None = None) -> None:
         with suppress(OSError):
             if path.read_text("ascii", "replace").strip() == cached.sha256:
                 path.unlink()
+                path.with_suffix(SIGNED).unlink()
 
 
 @contextmanager
@@ -189,8 +209,8 @@ def filling(sha256: str) -> Iterator[Path]:
     path = place(sha256)
     if sys.platform != "win32":  # with the lock, so whoever had one of these is dead
         for left in path.parent.glob(f".{sha256}.*"):
-            shutil.rmtree(left, ignore_errors=True)
-    if path.exists():
+            _delete(left)
+    if os.path.lexists(path):  # a link that leads nowhere, too
         _discard(path)
     with files.new_folder(path, force=False) as partial:
         yield partial
@@ -207,7 +227,16 @@ def _discard(path: Path) -> None:
         return
     except OSError as error:
         raise unwritable(error) from error
-    shutil.rmtree(away, ignore_errors=True)
+    _delete(away)
+
+
+def _delete(path: Path) -> None:
+    """Remove a folder, or what is in the place of one, as far as that goes."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 def sweep() -> None:
@@ -219,7 +248,7 @@ def sweep() -> None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             elif left.stat().st_mtime > time.time() - DAY:
                 continue
-            shutil.rmtree(left, ignore_errors=True)
+            _delete(left)
             if len(name) != 64:  # that of a scratch folder, whose name nobody uses again
                 (folder() / "locks" / name).unlink()
 
@@ -242,7 +271,7 @@ def _references() -> dict[str, list[tuple[str, float]]]:
 
 def _reference_files() -> list[Path]:
     found = (Path(where, name) for where, _, names in os.walk(folder() / "references") for name in names)
-    return sorted(path for path in found if path.name != NAMED and not path.name.startswith("."))
+    return sorted(path for path in found if len(path.name) == 40)
 
 
 def _folders(path: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from zoo._version import __version__
 from zoo.core.errors import HubError
@@ -30,8 +30,19 @@ def api() -> Any:
     return HfApi(endpoint=reasons.endpoint(), library_name="genzoo", library_version=__version__)
 
 
-def resolve(source: HubSource, file: str, patience: float = PATIENCE) -> tuple[str, int | None]:
-    """Return the full commit that a revision means now, and the bytes of a file that it must have.
+class Resolved(NamedTuple):
+    """What a revision means now."""
+
+    commit: str
+    """The full commit."""
+    bytes: int | None
+    """The size of the file that was asked about, if the Hub says it."""
+    repository: str
+    """Its name now: another one than was asked for where it was renamed."""
+
+
+def resolve(source: HubSource, file: str, patience: float = PATIENCE) -> Resolved:
+    """Return what a revision means now; it must have the file.
 
     Raises :class:`NotFoundError` or :class:`HubError` (see :func:`zoo.hub.reasons.explain`).
     """
@@ -48,7 +59,14 @@ def resolve(source: HubSource, file: str, patience: float = PATIENCE) -> tuple[s
         raise HubError(f"{reasons.address()} does not say which commit {source} is. Check HF_ENDPOINT.")
     if source.is_commit and commit != source.revision:
         raise HubError(f"{reasons.address()} gives commit {commit} for {source}. Check HF_ENDPOINT.")
-    return commit, found.size
+    return Resolved(commit, found.size, _repository(str(found.location)) or source.repository)
+
+
+def _repository(location: str) -> str:
+    """The repository whose file has this address on the Hub; "" for an address that is elsewhere."""
+    place, mark, _ = location.partition("/resolve/")
+    name = place.removeprefix(f"{reasons.endpoint()}/")
+    return name if mark and place != name and name.count("/") == 1 else ""
 
 
 def info(source: HubSource) -> Any:
@@ -162,4 +180,4 @@ def _explain_transfer(error: Exception, source: HubSource, name: str) -> Excepti
         return HubError(f"{source}: {name} cannot be downloaded: {error}. Check HF_ENDPOINT.")
     if reasons.is_timeout(error) or isinstance(error, UnicodeError):
         return reasons.explain(error, source, name)
-    return CutError(f"{source}: the download of {name} broke off ({reasons.said(error)}). Try again.")
+    return CutError(f"{source}: the download of {name} broke off ({reasons.message(error)}). Try again.")

@@ -14,7 +14,7 @@ from zoo.release import MANIFEST, Release, read
 def problem_of(entry: Reviewed) -> str:
     """Return what is wrong with an entry as one line, or ``""``. Its weights are not downloaded."""
     try:
-        _, size = client.resolve(entry.source, MANIFEST)
+        size = client.resolve(entry.source, MANIFEST).bytes
         origin = HubFiles(entry.source, size)
         with cache.scratch() as folder:
             fetch_manifest(origin, folder, entry.manifest_sha256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,9 @@ from zoo.core.errors import HubError
 
 PATIENCE = 8.0
 """Seconds to wait for an answer, and for each part of it."""
+
+STALL, LEAST = 60.0, 1 << 14
+"""A download of which fewer than `LEAST` bytes arrive in `STALL` seconds is broken off."""
 
 MOST_REDIRECTS = 5
 LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -121,15 +125,20 @@ def receive(
 def _write(response: Any, path: Path, done: int, most: int, progress: Progress | None) -> None:
     length = response.headers.get("content-length", "")
     total = done + int(length) if length.isdecimal() and len(length) < 20 else None
+    since, before = time.monotonic(), done
     with _writing(path), open(path, "ab" if done else "wb") as file:
-        for chunk in response.iter_raw(1 << 16):
-            kept = chunk[: most - done]
-            file.write(kept)
-            done += len(kept)
+        for chunk in response.iter_raw():
+            part = chunk[: most - done]
+            file.write(part)
+            done += len(part)
             if progress:
                 progress(done, total, path.name)
-            if len(kept) < len(chunk):
+            if len(part) < len(chunk):
                 return  # it is not the file, as its SHA-256 will say
+            if time.monotonic() - since > STALL:
+                if done - before < LEAST:
+                    raise EOFError(f"{done - before:,} bytes in {STALL:.0f} s")
+                since, before = time.monotonic(), done
     if total is not None and done < total:
         raise EOFError(f"after {done:,} of {total:,} bytes")
 

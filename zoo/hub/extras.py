@@ -58,11 +58,11 @@ def merged_card(
     before = there.texts.get(CARD) if there else None
     if there is None or before is None or replace:
         return card.written(fields, text).encode(), ""
-    kept = f"{there.name}: the text of README.md was edited there and stays. --replace-card puts that of the release."
+    notice = f"{there.name}: the text of README.md was edited there and stays. --replace-card puts that of the release."
     try:
         old_fields, old_text = card.split(before.decode())
     except UnicodeDecodeError:
-        return before, kept
+        return before, notice
     theirs = {key: value for key, value in old_fields.items() if key not in fields and key not in card.FIELDS}
     old_tags = old_fields.get("tags")
     old_tags = old_tags if isinstance(old_tags, list) else []
@@ -71,8 +71,8 @@ def merged_card(
     edited = bool(old_text.strip()) and _hash(old_text) != there.text_sha256 and old_text.strip() != text.strip()
     new_text = old_text if edited else text
     if new_fields == old_fields and new_text.strip() == old_text.strip():
-        return before, kept if edited else ""  # however its YAML is written
-    return card.written(new_fields, new_text).encode(), kept if edited else ""
+        return before, notice if edited else ""  # however its YAML is written
+    return card.written(new_fields, new_text).encode(), notice if edited else ""
 
 
 def _hash(text: str) -> str:

@@ -70,19 +70,11 @@ def public_key(key: Path | bytes) -> ec.EllipticCurvePublicKey:
 
 
 def fingerprint(key: Path | bytes | ec.EllipticCurvePublicKey) -> str:
-    """Return the SHA-256, in hexadecimal, of a public key (its SubjectPublicKeyInfo in DER), by which it is known.
+    """Return the SHA-256, in hexadecimal, of a public key in PEM, by which it is known; a signature names it so too.
 
     Raises the errors of :func:`public_key`.
     """
     public = public_key(key) if isinstance(key, (Path, bytes)) else key
-    from cryptography.hazmat.primitives import serialization
-
-    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(der).hexdigest()
-
-
-def hint(public: ec.EllipticCurvePublicKey) -> str:
-    """Return how a signature names its public key: the SHA-256, in hexadecimal, of its PEM."""
     from cryptography.hazmat.primitives import serialization
 
     pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

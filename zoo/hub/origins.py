@@ -79,5 +79,7 @@ class Mirror:
             if isinstance(error, hub.OfflineModeIsEnabled) or reasons.is_timeout(error):
                 raise HubError(f"{self} does not answer in time.") from error
             if "connect" in type(error).__name__.lower():
-                raise HubError(f"{self} cannot be reached ({reasons.said(error)}).") from error
-            raise CutError(f"{self}: the download of {name} broke off ({reasons.said(error)}). Try again.") from error
+                raise HubError(f"{self} cannot be reached ({reasons.message(error)}).") from error
+            raise CutError(
+                f"{self}: the download of {name} broke off ({reasons.message(error)}). Try again."
+            ) from error

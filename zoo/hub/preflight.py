@@ -144,7 +144,7 @@ def _find(target: Target, who: Account) -> Cleared:
         if new_branch and references is not None:
             _check_new(source, references)
             source = source.at(MAIN)
-        there = repository.look(source, skip_card=target.replace_card)
+        there = repository.inspect(source, skip_card=target.replace_card)
     except ZooError:
         raise
     except (Exception, TooLate) as error:

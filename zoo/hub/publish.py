@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from zoo.core.errors import ReleaseError
+from zoo.core.progress import TransferReport
 from zoo.core.text import plain
 from zoo.hub import card, extras, preflight, reasons, session
 from zoo.hub.account import Account
 from zoo.hub.changes import Changes, compare
 from zoo.hub.preflight import PreflightError, Target
-from zoo.hub.pull import Report
 from zoo.hub.repository import ATTRIBUTES, CONFIG, LARGEST_EXTRA, Content, Repository
 from zoo.hub.sending import Sender
 from zoo.hub.source import HubSource
@@ -52,7 +52,7 @@ def publish(
     release: Release,
     target: Target,
     readme: str,
-    report: Report,
+    report: TransferReport,
     *,
     signature: bytes | None = None,
     who: Account | None = None,

@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import sys
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from zoo.core import files
 from zoo.core.errors import ExistsError, HubError, NotFoundError, ReleaseError, ZooError
-from zoo.core.progress import downloads
-from zoo.core.text import plain
-from zoo.hub import cache, client, reasons
+from zoo.core.progress import TransferReport
+from zoo.hub import cache, client, reasons, signature_files
 from zoo.hub.cache_folder import locked
 from zoo.hub.download import CutError, Progress
 from zoo.hub.origins import HubFiles, Mirror, Origin
@@ -36,29 +33,7 @@ MOST_FILES = 1000
 """The number of files of a release, at most."""
 
 
-class Report(NamedTuple):
-    """Where messages go: lines, and the progress of downloads."""
-
-    say: Callable[[str], None]
-    progress: Progress
-
-    @classmethod
-    def on_stderr(cls, quiet: bool = False) -> Report:
-        """Lines and progress on standard error; none if `quiet`."""
-        return cls((lambda text: None) if quiet else _say, downloads(quiet))
-
-
-_SAID: set[str] = set()
-
-
-def _say(text: str) -> None:
-    """Print a line on standard error, once a process: a command may look up its SOURCE more than once."""
-    if text not in _SAID:
-        _SAID.add(text)
-        print(plain(text), file=sys.stderr, flush=True)  # the Hub's own words may be in it
-
-
-def pull(source: HubSource, report: Report, *, ask: bool = False) -> Release:
+def pull(source: HubSource, report: TransferReport, *, ask: bool = False) -> Release:
     """Return the release at a source, from the cache or else downloaded into it.
 
     A full commit that the cache has needs no network. For a branch or a tag the Hub is asked; where it does not answer
@@ -76,7 +51,7 @@ def pull(source: HubSource, report: Report, *, ask: bool = False) -> Release:
     try:
         if skip:
             raise HubError("The Hub did not answer just now.")
-        commit, size = client.resolve(source, MANIFEST, client.PATIENCE if held is None or ask else QUICK)
+        found = client.resolve(source, MANIFEST, client.PATIENCE if held is None or ask else QUICK)
     except NotFoundError as error:
         if last is None or held is None:
             raise
@@ -91,21 +66,25 @@ def pull(source: HubSource, report: Report, *, ask: bool = False) -> Release:
         report.say(f"{source} is taken from the cache{when}{at}. {error}")
         cache.remember(source.at(last[0]), held.folder.name)
         return held
-    pinned = source.at(commit)
+    commit, pinned = found.commit, source.at(found.commit)
+    if found.repository.lower() != source.repository.lower():
+        report.say(f"{source.repository} was renamed, and is {found.repository} now.")
     if not source.is_commit:
         before = cache.commit_of(source)
         moved = f" It was {before[0]}, which stays {source.at(before[0])}." if before and before[0] != commit else ""
         report.say(f"{source} is commit {commit}.{moved}")
         cache.remember_name(source, commit)
     held = cached(pinned)
-    if held is None or (ask and _is_damaged(held)):
-        origin = HubFiles(pinned, size)
-        held = _into_cache(origin, None, report)
+    fresh = held is None or (ask and _is_damaged(held))
+    if held is None or fresh:
+        held = _into_cache(HubFiles(pinned, found.bytes), None, report)
     cache.remember(pinned, held.folder.name)
+    if fresh or ask:
+        _fetch_signature(pinned)
     return held
 
 
-def pull_pinned(pin: Pin, report: Report, *, ask: bool = False) -> Release:
+def pull_pinned(pin: Pin, report: TransferReport, *, ask: bool = False) -> Release:
     """Return the release that a registry pins: from the cache, the Hub or a mirror, whichever has it first.
 
     Whatever does not have the SHA-256 of the registry is refused, so a mirror need not be trusted. With `ask` every
@@ -118,6 +97,12 @@ def pull_pinned(pin: Pin, report: Report, *, ask: bool = False) -> Release:
     if pin.source is not None:
         cache.remember(pin.source, pin.sha256)
     return release
+
+
+def _fetch_signature(source: HubSource) -> None:
+    """Bring the signature at a full commit into the cache, if it has one and the Hub gives it now."""
+    with suppress(HubError, NotFoundError, ReleaseError):  # who checks it asks again, and gets the reason
+        signature_files.fetch(source, afresh=True)
 
 
 def cached(source: HubSource) -> Release | None:
@@ -145,7 +130,7 @@ def nowhere(pin: Pin) -> NotFoundError:
     )
 
 
-def _from_origins(pin: Pin, report: Report) -> Release:
+def _from_origins(pin: Pin, report: TransferReport) -> Release:
     failures: list[ZooError] = []
     origins: list[Origin] = []
     if pin.source is not None:
@@ -155,7 +140,11 @@ def _from_origins(pin: Pin, report: Report) -> Release:
     for origin in origins:
         try:
             report.say(f"The weights of {pin.name} come from {origin}.")
-            return _into_cache(origin, pin.sha256, report)
+            release = _into_cache(origin, pin.sha256, report)
+            if pin.source is not None and isinstance(origin, HubFiles):
+                cache.remember(pin.source, pin.sha256)
+                _fetch_signature(pin.source)
+            return release
         except (HubError, NotFoundError, ReleaseError) as error:
             failures.append(error)
     if not failures:
@@ -165,7 +154,7 @@ def _from_origins(pin: Pin, report: Report) -> Release:
     raise kind(f"The weights of {pin.name} could not be fetched. {text}") from failures[-1]
 
 
-def _into_cache(origin: Origin, sha256: str | None, report: Report) -> Release:
+def _into_cache(origin: Origin, sha256: str | None, report: TransferReport) -> Release:
     """Download a release into the cache, unless that has it; `sha256` is what its manifest must have."""
     cache.sweep()
     with cache.scratch() as folder:

@@ -69,10 +69,12 @@ def explain(error: BaseException, source: HubSource, file: str = "") -> ZooError
             f"{name} does not exist on {address()}, or is private and this token may not read it. Check the name, or "
             f"log in as somebody who may: {LOGIN}"
         )
+    if status == 403 and not _is_of_the_hub(error):
+        return HubError(f"The storage of {address()} forbids that ({message(error)}). Try again; check proxies.")
     if status == 403 and not has_token():
         return HubError(f"{address()} forbids that for {name} without a token. Log in: {LOGIN}")
     if status == 403:
-        return HubError(f"This token may not do that with {name} ({said(error)}). Choose another: {LOGIN}")
+        return HubError(f"This token may not do that with {name} ({message(error)}). Choose another: {LOGIN}")
     return unreachable(error)
 
 
@@ -94,7 +96,7 @@ def unreachable(error: BaseException) -> ZooError:
         return limited(_headers(error).get("retry-after", ""))
     if status is not None:
         page = "; see status.huggingface.co" if endpoint() == PUBLIC else ""
-        return HubError(f"{address()} answers {status} ({said(error)}). Try again later{page}.")
+        return HubError(f"{address()} answers {status} ({message(error)}). Try again later{page}.")
     if isinstance(error, UnicodeError):
         return HubError(f"The token cannot be right: it has letters that no token has. Make another: {LOGIN}")
     if is_timeout(error):
@@ -107,7 +109,8 @@ def unreachable(error: BaseException) -> ZooError:
             "SSL_CERT_FILE or REQUESTS_CA_BUNDLE."
         )
     return HubError(
-        f"{address()} cannot be reached ({said(error)}). Check the network, HF_ENDPOINT and proxies; try again later."
+        f"{address()} cannot be reached ({message(error)}). Check the network, HF_ENDPOINT and proxies; "
+        "try again later."
     )
 
 
@@ -132,7 +135,7 @@ def without_secrets(text: str) -> str:
     return _SECRET.sub("…", text)
 
 
-def said(error: BaseException) -> str:
+def message(error: BaseException) -> str:
     """What an exception says, as one short line without anything secret."""
     server = getattr(error, "server_message", None)
     text = " ".join(str(server).split()) if server else one_line(error)
@@ -143,6 +146,12 @@ def said(error: BaseException) -> str:
 def status_of(error: BaseException) -> int | None:
     """The status of the answer that an exception is about; None where there was no answer."""
     return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _is_of_the_hub(error: BaseException) -> bool:
+    """Whether an answer came from the Hub itself, and not from its storage, which is sent no token."""
+    request = getattr(getattr(error, "response", None), "request", None)
+    return str(getattr(request, "url", "")).startswith(f"{endpoint()}/")
 
 
 def _headers(error: BaseException) -> Any:

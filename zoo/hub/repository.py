@@ -92,7 +92,7 @@ def describe(source: HubSource) -> Repository:
     return Repository(info.id, info.sha, bool(info.private), blobs)
 
 
-def look(source: HubSource, *, skip_card: bool = False) -> Repository:
+def inspect(source: HubSource, *, skip_card: bool = False) -> Repository:
     """The same with the contents that publishing reads: the manifest, the card unless `skip_card`, and other extras.
 
     Raises the client's own errors for a repository or a revision that cannot be described, and :class:`HubError` for

@@ -8,6 +8,7 @@ from pathlib import Path
 from zoo import registry
 from zoo.core import files
 from zoo.core.errors import NotFoundError, ReleaseError
+from zoo.core.progress import TransferReport
 from zoo.hub import community
 from zoo.hub.source import PREFIX, HubSource, Pin, is_hub, parse
 from zoo.release import MANIFEST
@@ -57,7 +58,7 @@ def find(source: str | Path, *, network: bool = True) -> Path:
     if not isinstance(source, (str, os.PathLike)):
         raise NotFoundError(f"SOURCE is {source!r}. Give a released name, or the path of a run or a release folder.")
     if not is_path(source):
-        return fetched(str(source)) if network else here(str(source))
+        return fetched(str(source)) if network else local(str(source))
     if not str(source):
         raise NotFoundError("SOURCE is empty. Give a released name, a run folder or a release folder.")
     path = files.existing(files.expand(source), "SOURCE")
@@ -81,14 +82,14 @@ def fetched(source: str, *, ask: bool = False, quiet: bool = False) -> Path:
     """
     from zoo.hub import pull
 
-    report = pull.Report.on_stderr(quiet)
+    report = TransferReport.on_stderr(quiet)
     if is_hub(source):
         return pull.pull(parse(source), report, ask=ask).folder
     folder, pin = _installed(source)
     return folder or pull.pull_pinned(pin, report, ask=ask).folder
 
 
-def here(source: str) -> Path:
+def local(source: str) -> Path:
     """The same without the network. Raises :class:`NotFoundError` for what is neither installed nor in the cache."""
     from zoo.hub import cache, pull
 

@@ -78,9 +78,9 @@ def search(query: str = "", *, task: str | None = None, data: str | None = None,
         wanted.append(_checked(task, "task"))
     if data is not None:
         wanted.append(_DATA + _checked(data, "data set"))
-    asked = {"filter": wanted, "search": query, "sort": "downloads", "limit": limit, "expand": FIELDS}
+    parameters = {"filter": wanted, "search": query, "sort": "downloads", "limit": limit, "expand": FIELDS}
     known = {name for row in registry.rows() for name in row.tasks}
-    listed = client.models({key: value for key, value in asked.items() if value}, limit)
+    listed = client.models({key: value for key, value in parameters.items() if value}, limit)
     return [found for entry in listed if (found := _found(entry, known)) is not None]
 
 
@@ -122,9 +122,9 @@ def _metrics(index: Any) -> Iterator[ClaimedMetric]:
                 yield ClaimedMetric(plain(name, LONGEST), float(value), plain(unit, LONGEST))
 
 
-def _weight_bytes(said: Any) -> int | None:
+def _weight_bytes(listed: Any) -> int | None:
     """The size of the weights by the Hub's count of their numbers of each type."""
-    counts = said.get("parameters") if isinstance(said, dict) else None
+    counts = listed.get("parameters") if isinstance(listed, dict) else None
     if not isinstance(counts, dict) or not counts:
         return None
     if not all(kind in WIDTHS and isinstance(count, int) for kind, count in counts.items()):

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from zoo.core.errors import HubError, ReleaseError
+from zoo.core.progress import TransferReport
 from zoo.hub import client, extras, preflight, reasons, repository
 from zoo.hub.changes import Changes, compare
 from zoo.hub.preflight import Cleared, Target
-from zoo.hub.pull import Report
 from zoo.hub.repository import ATTRIBUTES, Content, Repository
 from zoo.hub.source import HubSource
 from zoo.release import Release
@@ -28,7 +28,7 @@ LOOKS = (0.0, 1.0, 3.0)
 class Sender:
     """Sends the changes of one publish to the repository `name`."""
 
-    def __init__(self, release: Release, target: Target, name: str, report: Report) -> None:
+    def __init__(self, release: Release, target: Target, name: str, report: TransferReport) -> None:
         self._release, self._target, self._name, self._report = release, target, name, report
         self._api = client.api()
 
@@ -70,11 +70,11 @@ class Sender:
             if reasons.status_of(error) is not None:
                 raise reason from error
             try:  # it may be the answer alone that was lost
-                return repository.look(source)
+                return repository.inspect(source)
             except Exception:
                 raise reason from error
         try:
-            return repository.look(source)
+            return repository.inspect(source)
         except Exception as error:
             raise reasons.explain(error, source) from error
 
@@ -142,7 +142,7 @@ class Sender:
                         return commit, pull_request
             except Exception as again:
                 raise HubError(
-                    f"{reason} Whether the commit is there could not be found out ({reasons.said(again)}). Run the "
+                    f"{reason} Whether the commit is there could not be found out ({reasons.message(again)}). Run the "
                     "same command again: the same content makes no second commit."
                 ) from error
             if newer and not self._target.pull_request:
@@ -183,7 +183,7 @@ class Sender:
         while type(error) is RuntimeError and error.__cause__ is not None:  # the client wraps failed uploads so
             error = error.__cause__
         if type(error) is ValueError:  # so it says what the Hub thinks of a card, or of large files
-            return HubError(f"The Hub refuses what was sent ({reasons.said(error)}).")
+            return HubError(f"The Hub refuses what was sent ({reasons.message(error)}).")
         return reasons.explain(error, HubSource(self._name, self._target.revision))
 
 

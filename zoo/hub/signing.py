@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from zoo import release as releases
 from zoo.core import files
 from zoo.core.errors import ReleaseError
+from zoo.core.text import plain
 from zoo.hub import keys
 from zoo.release import MANIFEST, SIGNATURE, Release
 
@@ -95,7 +96,7 @@ def sign(folder: Path, names: Sequence[str], key: Path, password: str | None = N
     signature = keys.sign(private, _encoded(payload))
     bundle = {
         "mediaType": _BUNDLE,
-        "verificationMaterial": {"publicKey": {"hint": keys.hint(private.public_key())}, "tlogEntries": []},
+        "verificationMaterial": {"publicKey": {"hint": keys.fingerprint(private.public_key())}, "tlogEntries": []},
         "dsseEnvelope": {
             "payload": base64.b64encode(payload).decode(),
             "payloadType": _PAYLOAD,
@@ -105,22 +106,35 @@ def sign(folder: Path, names: Sequence[str], key: Path, password: str | None = N
     return json.dumps(bundle).encode()
 
 
-def verify(folder: Path, signature: bytes, key: Path | bytes) -> Signed:
+def verify(folder: Path, signature: bytes, key: Path | bytes, where: str = "") -> Signed:
     """Check that the owner of a key signed the manifest of a release and every file that it names, as they are now.
 
-    `key` is a public key in PEM, or the path of one. Raises :class:`ReleaseError` for a signature that is damaged, of
+    `key` is a public key in PEM, or the path of one; `where` is the signature's place for messages, if it is not in the
+    folder. Raises :class:`ReleaseError` for a signature that is damaged, of
     another key or format, or does not fit the files, :class:`SettingError` for a key that signs nothing in this
     format, and :class:`MissingPackageError`.
     """
     public = keys.public_key(key)
-    where = str(folder / SIGNATURE)
+    where = where or str(folder / SIGNATURE)
     signed = _resources(_statement_of(signature, public, where), where)
-    _check(folder, MANIFEST, signed)
+    _check(folder, MANIFEST, signed, where)
     names = covered(releases.read(folder))
     for name in names:
-        _check(folder, name, signed)
+        _check(folder, name, signed, where)
     others = sorted(signed.keys() - set(names))
     return Signed({name: signed[name] for name in names}, others, keys.fingerprint(public))
+
+
+def claimed_signer(signature: bytes) -> str:
+    """Who made a signature by its own words, which anybody can write: a key by its fingerprint, or a certificate."""
+    try:
+        material = json.loads(signature.decode())["verificationMaterial"]
+        hint = (material.get("publicKey") or {}).get("hint")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return "a signature that is damaged, or not in the model-signing format"
+    if hint is None:
+        return "a certificate, which the tool checks: model_signing verify --help"
+    return f"the key with the fingerprint {plain(hint, 64)}"
 
 
 # The statement and its envelope
@@ -175,7 +189,7 @@ def _statement_of(signature: bytes, public: ec.EllipticCurvePublicKey, where: st
             "model_signing verify --help"
         )
     if not keys.is_signed(public, _encoded(payload), value):
-        if hint == keys.hint(public):
+        if hint == keys.fingerprint(public):
             raise ReleaseError(f"{where} is damaged or altered: its signature is not valid. {_AGAIN}")
         raise ReleaseError(
             f"{where} is not signed with the given key, whose fingerprint is {keys.fingerprint(public)}. "
@@ -219,11 +233,11 @@ def _digest(text: str) -> str:
     return text
 
 
-def _check(folder: Path, name: str, signed: Mapping[str, str]) -> None:
+def _check(folder: Path, name: str, signed: Mapping[str, str], where: str) -> None:
     """Raise :class:`ReleaseError` unless a file is signed, and as it was when it was signed."""
     path = folder / name
     if name not in signed:
-        raise ReleaseError(f"{folder / SIGNATURE} does not cover {name}, so nobody vouches for it. {_AGAIN}")
+        raise ReleaseError(f"{where} does not cover {name}, so nobody vouches for it. {_AGAIN}")
     if not path.is_file():
         raise ReleaseError(f"{path} is signed, and missing. Get the release again.")
     if (found := files.sha256(path)) != signed[name]:

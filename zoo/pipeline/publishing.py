@@ -7,11 +7,11 @@ from pathlib import Path
 
 from zoo import release as releases
 from zoo.core.errors import HubError, NotFoundError, ReleaseError, ZooError, one_line
+from zoo.core.progress import TransferReport
 from zoo.hub import account, collection, signing
 from zoo.hub.account import Account
 from zoo.hub.preflight import PreflightError, Target
 from zoo.hub.publish import Published, publish
-from zoo.hub.pull import Report
 from zoo.hub.resolve import find
 from zoo.pipeline import registry_build
 from zoo.pipeline.verify import verify
@@ -28,7 +28,7 @@ class Key:
 
 
 def publish_one(
-    source: str | Path, target: Target, report: Report, *, key: Key | None = None, dry_run: bool = False
+    source: str | Path, target: Target, report: TransferReport, *, key: Key | None = None, dry_run: bool = False
 ) -> Published:
     """Verify the release of a SOURCE and publish it, signed if there is a `key`.
 
@@ -50,7 +50,13 @@ class All:
 
 
 def publish_all(
-    distribution: str, org: str, target: Target, report: Report, *, key: Key | None = None, dry_run: bool = False
+    distribution: str,
+    org: str,
+    target: Target,
+    report: TransferReport,
+    *,
+    key: Key | None = None,
+    dry_run: bool = False,
 ) -> All:
     """Verify every released weight set of a distribution, publish it as ORG/MODEL.RECIPE, and list all in a collection.
 

@@ -10,7 +10,8 @@ from typing import Any
 from zoo import registry
 from zoo.core import files
 from zoo.core.errors import PluginError, ReleaseError, ZooError
-from zoo.hub import client, keys, look, pull, session, signing
+from zoo.core.progress import TransferReport
+from zoo.hub import client, keys, pull, session, signature_files, signing
 from zoo.hub.origins import HubFiles
 from zoo.hub.preflight import PreflightError
 from zoo.hub.source import HubSource, check_repository
@@ -72,7 +73,7 @@ def looked_up(entries: Entries, org: str, signer: Path | None = None) -> Entries
 
 def _commit(source: HubSource, sha256: str) -> str:
     """The commit that a repository is at, whose manifest has this SHA-256. Raises :class:`ZooError` otherwise."""
-    commit, size = client.resolve(source, MANIFEST)
+    commit, size, _name = client.resolve(source, MANIFEST)
     with TemporaryDirectory() as folder:
         pull.fetch_manifest(HubFiles(source.at(commit), size), Path(folder), None)
         found = files.sha256(Path(folder) / MANIFEST)
@@ -90,10 +91,10 @@ def _public(key: Path) -> str:
 
 def _check_signed(source: HubSource, key: Path) -> None:
     """Raise :class:`ReleaseError` unless the release at a commit is signed by a key. It is downloaded for that."""
-    content = look.signature(source)
+    content = signature_files.fetch(source)
     if content is None:
         raise ReleaseError(f"{source} has no signature.")
-    signing.verify(pull.pull(source, pull.Report.on_stderr()).folder, content, key)
+    signing.verify(pull.pull(source, TransferReport.on_stderr()).folder, content, key)
 
 
 def _pinned(entry: Mapping[str, Any], pins: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from zoo.contract.generation_plan import Plan
 from zoo.contract.specs import LONGEST, LogMel, Spec, Text, Video
 from zoo.core import files
 from zoo.core.errors import DataError, ParityError, ReleaseError, SettingError, ZooError, installed
-from zoo.hub import keys, look, signing
+from zoo.hub import keys, signature_files, signing
 from zoo.hub.resolve import find, on_hub, signer
 from zoo.hub.source import HubSource
 from zoo.media import display, kinds, mel, table, wav
@@ -101,14 +101,14 @@ def _signature(release: releases.Release, source: HubSource | None, key: Path | 
     """
     content, where = signing.read(release.folder), str(release.folder / releases.SIGNATURE)
     if content is None and source is not None and key is not None:
-        content, where = look.signature(source), f"{releases.SIGNATURE} of {source}"
+        content, where = signature_files.fetch(source), f"{releases.SIGNATURE} of {source}"
     if content is None and required:
         raise ReleaseError(f"{release.name} has no signature: {where} is missing. Ask its publisher to sign it.")
     if content is None:
         return "" if key is None else Note(f"none: {where} is missing, so the key could not be checked")
     if key is None:
         return Note(f"not checked: give the public key of the publisher (--key PUB) to check {where}")
-    signed = signing.verify(release.folder, content, key)
+    signed = signing.verify(release.folder, content, key, where)
     also = f"; {len(signed.others)} more are signed, are no part of the release, and were not checked"
     return (
         f"{len(signed.files)} files, the manifest among them, are signed by the key with the fingerprint "

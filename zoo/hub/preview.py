@@ -7,19 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from zoo.core.errors import ReleaseError
 from zoo.core.text import plain
-from zoo.hub import cache, client, reasons
+from zoo.hub import cache, client, reasons, signature_files, signing
 from zoo.hub.deadline import TooLate
 from zoo.hub.origins import HubFiles
 from zoo.hub.pull import cached, fetch_manifest
-from zoo.hub.signing import LARGEST
 from zoo.hub.source import HubSource
-from zoo.release import MANIFEST, SIGNATURE, Release, read
+from zoo.release import MANIFEST, Release, read
 
 
 @dataclass(frozen=True)
-class Seen:
+class Preview:
     """A release on the Hub: its manifest, of which nothing but the seal is checked, and what the Hub says."""
 
     source: HubSource
@@ -28,42 +26,36 @@ class Seen:
     """Its folder is not there: the files were not downloaded."""
     hub: Mapping[str, Any]
     """Publisher, visibility, date, licence and size, as the Hub shows them."""
-    is_signed: bool
+    signer: str | None
+    """Who signed it by its signature, which is not checked; None without a signature."""
 
 
-def look(source: HubSource) -> Seen:
-    """Return what is known of a release on the Hub. Only its manifest is downloaded. Errors as those of ``pull``."""
-    commit, size = client.resolve(source, MANIFEST)
-    pinned = source.at(commit)
+def preview(source: HubSource) -> Preview:
+    """Return what is known of a release on the Hub before it is downloaded. Errors as those of ``pull``.
+
+    Only its manifest and its signature are downloaded.
+    """
+    found = client.resolve(source, MANIFEST)
+    pinned = source.at(found.commit)
     try:
         info = client.info(pinned)
     except (Exception, TooLate) as error:
         raise reasons.explain(error, pinned) from error
-    is_signed = any(entry.rfilename == SIGNATURE for entry in info.siblings or ())
     held = cached(pinned)
     if held is None:
         with cache.scratch() as folder:
-            fetch_manifest(HubFiles(pinned, size), folder, None)
+            fetch_manifest(HubFiles(pinned, found.bytes), folder, None)
             held = replace(read(folder), folder=Path(str(pinned)))
+    content = signature_files.fetch(pinned)
     card = info.card_data.to_dict() if info.card_data is not None else {}
     about = {
-        "publisher": info.author or source.repository.partition("/")[0],
-        "commit": commit,
+        "page": f"{reasons.address()}/{found.repository}",
+        "publisher": info.author or found.repository.partition("/")[0],
+        "commit": found.commit,
         "changed": f"{info.last_modified:%Y-%m-%d}" if info.last_modified else "",
         "visibility": "private" if info.private else "gated" if info.gated else "public",
         "licence": plain(card.get("license_name") or card.get("license") or "none is named", 100),
         "downloads": info.downloads,
         "bytes": sum(held.sizes.values()),
     }
-    return Seen(pinned, held, about, is_signed)
-
-
-def signature(source: HubSource) -> bytes | None:
-    """Return the signature at a full commit, or None where there is none. Errors as :func:`zoo.hub.client.resolve`."""
-    size = client.sizes(source, [SIGNATURE]).get(SIGNATURE)
-    if size is None:
-        return None
-    if size > LARGEST:
-        raise ReleaseError(f"{source}: {SIGNATURE} has {size:,} bytes, which is no signature.")
-    with cache.scratch() as folder:
-        return client.fetch(source, SIGNATURE, folder, size).read_bytes()
+    return Preview(pinned, held, about, None if content is None else signing.claimed_signer(content))
