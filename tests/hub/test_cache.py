@@ -1,10 +1,11 @@
-"""The cache where several processes, containers and Hubs share it, and where it can only be read."""
+"""The cache: shared by processes, containers and Hubs, only to be read, and listed and pruned with ``zoo cache``."""
 
 from __future__ import annotations
 
 import builtins
 import errno
 import hashlib
+import json
 import os
 import shutil
 import threading
@@ -17,9 +18,9 @@ from typing import IO, Any
 
 import pytest
 from double import Before, Double
-from test_pull import REPO, SOURCE, altered, named, released
+from pulling import REPO, SOURCE, altered, named, released
 
-from conftest import raises
+from conftest import Command, Refused, raises
 from zoo.core import files
 from zoo.core.errors import HubError
 from zoo.core.progress import TransferReport
@@ -27,15 +28,9 @@ from zoo.hub import cache, cache_folder, pull, resolve
 from zoo.hub.source import HubSource, parse
 from zoo.release import MANIFEST, WEIGHTS
 
-pytest_plugins = ("double_fixture",)
+pytest_plugins = ("double_fixture", "pulling_fixture")
 
 SHA256 = hashlib.sha256(released()[MANIFEST]).hexdigest()
-
-
-@pytest.fixture
-def commit(hub: Double) -> str:
-    """The commit of a release in a public repository."""
-    return hub.put(REPO, released())
 
 
 def left(name: str) -> Path:
@@ -229,3 +224,74 @@ def test_a_cache_that_can_only_be_read_loads_what_it_has(
     reference.write_text("?")
     cache.remember(HubSource(REPO, commit), SHA256)
     assert reference.read_text() == "?"
+
+
+# Where it is, and what `zoo cache` does with it
+
+
+def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, zoo_call: Command) -> None:
+    for name in ("ZOO_CACHE_DIR", "HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    places = {"": tmp_path / ".cache" / "zoo"}
+    places |= {
+        "XDG_CACHE_HOME": tmp_path / "XDG_CACHE_HOME" / "zoo",
+        "HF_HOME": tmp_path / "HF_HOME" / "zoo",
+        "HF_HUB_CACHE": tmp_path / "zoo",
+        "ZOO_CACHE_DIR": tmp_path / "ZOO_CACHE_DIR",
+    }
+    for name, place in places.items():
+        if name:
+            monkeypatch.setenv(name, str(tmp_path / name))
+        assert zoo_call("cache", "path").stdout == f"{place}\n"
+    monkeypatch.setenv("ZOO_CACHE_DIR", "here")
+    assert zoo_call("cache", "path").stdout == f"{Path.cwd() / 'here'}\n"
+    monkeypatch.delenv("ZOO_CACHE_DIR")
+    monkeypatch.setenv("HF_HUB_CACHE", "/hub")  # a volume, often
+    assert zoo_call("cache", "path").stdout == "/hub/zoo\n"
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "volume"))
+    monkeypatch.setattr("os.path.ismount", lambda path: path == tmp_path / "volume")
+    assert zoo_call("cache", "path").stdout == f"{tmp_path / 'volume' / 'zoo'}\n"
+
+
+def test_zoo_cache(hub: Double, commit: str, zoo_call: Command, refused: Refused) -> None:
+    assert zoo_call("cache", "list").stdout == f"0 releases, 0.0 MB, in {cache.folder()}\n"
+    folder = Path(zoo_call("pull", SOURCE, "--quiet").stdout.strip())
+    other = hub.put("acme/other", altered(released(), name="vae.other"))
+    json_line = json.loads(zoo_call("pull", "hub:acme/other", "--json").stdout)
+    assert json_line["name"] == "vae.other"
+    listed = json.loads(zoo_call("cache", "list", "--json").stdout)
+    assert {one["name"]: one["sources"] for one in listed} == {
+        "vae.digits": [f"{SOURCE}@{commit}"],
+        "vae.other": [f"hub:acme/other@{other}"],
+    }
+    assert {one["bytes"] for one in listed} > {sum(path.stat().st_size for path in folder.iterdir())}
+    assert "vae.digits" in zoo_call("cache", "list").stdout
+    refused("cache", "prune", "vae.gone", says=("The cache has no release 'vae.gone'", "zoo cache list"))
+    assert "1 release would be removed" in zoo_call("cache", "prune", "vae.other", "--dry-run").stdout
+    assert "0 releases removed" in zoo_call("cache", "prune", "--unused-for", "1").stdout
+    (reference,) = cache.folder().glob(f"references/*/acme--digits/{commit}")
+    os.utime(reference, (0, 0))
+    os.utime(folder, (0, 0))
+    assert "vae.digits" in zoo_call("cache", "prune", "--unused-for", "1").stdout
+    assert [one.name for one in cache.contents()] == ["vae.other"]
+    half = cache.place("f" * 64)
+    half.mkdir()
+    (half / "x").write_bytes(b"1")
+    (cache.folder() / "releases" / ".left.999999999.partial").mkdir()
+    assert "a folder that is not whole" in zoo_call("cache", "prune").stdout
+    assert [one.name for one in cache.contents()] == ["vae.other"]
+    assert "1 release removed" in zoo_call("cache", "prune", "--all").stdout
+    assert not any((cache.folder() / "releases").iterdir())
+    with raises(HubError, "is not in the cache"):
+        hub.close()
+        resolve.find(f"{SOURCE}@{commit}")
+
+
+def test_a_cache_that_cannot_be_written(
+    hub: Double, commit: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path / "file"))
+    with raises(HubError, f"The cache {tmp_path / 'file'} cannot be written", "ZOO_CACHE_DIR"):
+        resolve.find(SOURCE)

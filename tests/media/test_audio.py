@@ -23,6 +23,7 @@ from zoo.media import display, wav
 from zoo.media import mel as audio
 from zoo.media.convert import to_batch
 from zoo.media.griffin_lim import griffin_lim
+from zoo.pipeline import verify_samples
 from zoo.pipeline.verify import verify
 from zoo.release import parse, read
 from zoo.runtime.example_inputs import example
@@ -501,10 +502,9 @@ def test_other_samples_than_those_of_the_seed_are_noticed(kind: str, runs: dict[
     release = Path(shutil.copytree(runs[kind] / "release", tmp_path / "release"))
     name = read(release).manifest["samples"]["file"]
     assert name == {"waves": "samples.wav", "mel": "samples.png"}[kind]
-    from zoo.pipeline.verify import _samples
 
     model = zoo.load(release)
-    assert "gives the samples in" in _samples(model)
+    assert "gives the samples in" in verify_samples.check(model)
     path = release / name
     if kind == "waves":
         _, waveform = wav.read(path, name)
@@ -517,7 +517,7 @@ def test_other_samples_than_those_of_the_seed_are_noticed(kind: str, runs: dict[
         Pillow.fromarray(pixels).save(path)
     object.__setattr__(model.release, "files", {**model.release.files, name: zoo_sha256(path)})
     with raises(ReleaseError, "seed 0 are not those in", name):
-        _samples(model)
+        verify_samples.check(model)
 
 
 @pytest.mark.parametrize(("kind", "source"), [("mel", "."), *slow(("waves", "release"))])
@@ -531,7 +531,6 @@ def test_models_of_sounds_are_measured(kind: str, source: str, runs: dict[str, P
 
 def test_other_sounds_than_those_of_the_spectrograms_are_noticed(runs: dict[str, Path], tmp_path: Path) -> None:
     release = Path(shutil.copytree(runs["mel"] / "release", tmp_path / "release"))
-    from zoo.pipeline.verify import _samples
 
     model = zoo.load(release)
     path = release / "samples.wav"
@@ -547,10 +546,10 @@ def test_other_sounds_than_those_of_the_spectrograms_are_noticed(runs: dict[str,
         path.write_bytes(content)
         object.__setattr__(model.release, "files", {**model.release.files, "samples.wav": zoo_sha256(path)})
         if well:
-            assert _samples(model).endswith("samples.png and, within tolerance, those in samples.wav")
+            assert verify_samples.check(model).endswith("samples.png and, within tolerance, those in samples.wav")
         else:
             with raises(ReleaseError, "seed 0 are not those in samples.wav"):
-                _samples(model)
+                verify_samples.check(model)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from zoo.core.errors import PluginError, ReleaseError, SettingError
 from zoo.evaluation.evaluated_model import Budget, EvaluatedModel
 from zoo.evaluation.generation import on_features
 from zoo.media.convert import from_batch
-from zoo.pipeline import verify
+from zoo.pipeline import verify, verify_samples
 from zoo.release import parse, read
 from zoo.runtime import derived
 from zoo.sampling import autoregressive, generation, latent
@@ -228,10 +228,10 @@ def test_a_token_may_be_another_where_rounding_chooses(release: Path, monkeypatc
             made[other] = model.generate(64, seed=0)
         assert [*np.unique(np.argwhere(made[True] != made[False])[:, 0])] == [2]
         other = True
-        assert verify._samples(model).endswith("samples.png")
+        assert verify_samples.check(model).endswith("samples.png")
         monkeypatch.setattr(autoregressive, "MARGIN", 1e-6)
         with raises(ReleaseError, "the samples of seed 0 are not those in samples.png"):
-            verify._samples(model)
+            verify_samples.check(model)
 
 
 @pytest.mark.slow
