@@ -14,10 +14,14 @@ SOURCE = f"hub:{REPO}"
 
 
 @cache_of
-def released() -> dict[str, bytes]:
-    """The files of a release as its publisher uploads them."""
+def _released() -> dict[str, bytes]:
     folder = resolve.find("vae.digits")
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def released() -> dict[str, bytes]:
+    """The files of a release as its publisher uploads them."""
+    return dict(_released())
 
 
 def named(content: dict[str, bytes]) -> list[str]:
@@ -31,7 +35,7 @@ def altered(content: dict[str, bytes], **changes: object) -> dict[str, bytes]:
     return {**content, MANIFEST: json.dumps(seal(manifest)).encode()}
 
 
-def kept() -> list[str]:
+def cached_files() -> list[str]:
     """What the cache has, but for its locks; without the folder of references to this Hub."""
     found = [path.relative_to(cache.folder()) for path in cache.folder().rglob("*") if path.is_file()]
     return sorted(re.sub(r"^(references)/\w{12}/", r"\1/", str(path)) for path in found if path.parts[0] != "locks")

@@ -26,7 +26,7 @@ from zoo.core.errors import HubError
 from zoo.core.progress import TransferReport
 from zoo.hub import cache, cache_folder, pull, resolve
 from zoo.hub.source import HubSource, parse
-from zoo.release import MANIFEST, WEIGHTS
+from zoo.release import MANIFEST, WEIGHTS, read, verify
 
 pytest_plugins = ("double_fixture", "pulling_fixture")
 
@@ -138,7 +138,7 @@ def test_without_locks_what_is_left_is_swept_after_a_day(hub: Double, monkeypatc
 
 
 def test_a_release_that_vanishes_is_not_listed(hub: Double, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept, gone = put(released()), put(altered(released(), name="vae.other"))
+    stays, gone = put(released()), put(altered(released(), name="vae.other"))
     held = cache.held
 
     def vanish(sha256: str) -> object:
@@ -146,7 +146,7 @@ def test_a_release_that_vanishes_is_not_listed(hub: Double, monkeypatch: pytest.
         return held(sha256)
 
     monkeypatch.setattr(cache, "held", vanish)
-    assert [one.sha256 for one in cache.contents()] == [kept]
+    assert [one.sha256 for one in cache.contents()] == [stays]
 
 
 def test_two_may_remove_a_release(hub: Double, commit: str) -> None:
@@ -295,3 +295,21 @@ def test_a_cache_that_cannot_be_written(
     monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path / "file"))
     with raises(HubError, f"The cache {tmp_path / 'file'} cannot be written", "ZOO_CACHE_DIR"):
         resolve.find(SOURCE)
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "file"])
+def test_what_is_in_the_place_of_a_release_is_replaced(kind: str, hub: Double, commit: str, tmp_path: Path) -> None:
+    folder = resolve.find(SOURCE)
+    elsewhere = tmp_path / "elsewhere"
+    folder.rename(elsewhere)
+    if kind == "file":
+        folder.write_bytes(b"")
+    else:
+        folder.symlink_to(elsewhere)
+        weights = elsewhere / WEIGHTS
+        shutil.rmtree(elsewhere) if kind == "dangling" else weights.write_bytes(b"cut")
+    assert resolve.find(SOURCE) == folder
+    assert not folder.is_symlink()
+    assert verify(read(folder)) == len(named(released())) - 1
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    assert kind != "link" or (elsewhere / WEIGHTS).read_bytes() == b"cut"

@@ -6,12 +6,12 @@ import json
 
 import pytest
 from double import Double
-from pulling import REPO, SOURCE, altered, kept, named, released
+from pulling import REPO, SOURCE, altered, cached_files, named, released
 
 import zoo
 from conftest import Command, Refused, raises
 from zoo.core.errors import NotFoundError
-from zoo.release import MANIFEST
+from zoo.release import MANIFEST, SIGNATURE
 
 pytest_plugins = ("double_fixture",)
 
@@ -19,14 +19,15 @@ pytest_plugins = ("double_fixture",)
 def test_zoo_info_looks_at_a_release_without_its_weights(hub: Double, zoo_call: Command) -> None:
     content = released()
     content["README.md"] = b"---\nlicense: cc-by-sa-4.0\n---\n"
-    content["model.sig"] = b"{}"
+    content[SIGNATURE] = b"{}"
     commit = hub.put(REPO, content)
     text = zoo_call("info", SOURCE).stdout
     about = json.loads(zoo_call("info", SOURCE, "--json").stdout)
-    assert set(hub.fetched) == {MANIFEST}
-    assert kept() == []
+    assert set(hub.fetched) == {MANIFEST, SIGNATURE}
+    assert cached_files() == []
     assert about["source"] == f"{SOURCE}@{commit}"
     assert about["hub"] | {"changed": "", "downloads": 0} == {
+        "page": f"{hub.endpoint}/{REPO}",
         "publisher": "acme",
         "commit": commit,
         "changed": "",
@@ -35,7 +36,10 @@ def test_zoo_info_looks_at_a_release_without_its_weights(hub: Double, zoo_call: 
         "downloads": 0,
         "bytes": sum(len(content[name]) for name in named(content) if name != MANIFEST),
     }
-    assert about["signed"].startswith(f"yes; check it: zoo verify {SOURCE}@{commit} --key")
+    assert about["signed"].endswith(f"as it says; check it: zoo verify {SOURCE}@{commit} --key PUBLIC.pem")
+    card = json.loads(content[MANIFEST])["card"]
+    assert (about["title"], about["summary"]) == (card["title"], card["summary"])
+    assert about["paper"] == f"{card['citation']}, {card['paper']}"
     assert about["provenance"] == json.loads(content[MANIFEST])["provenance"]
     assert "the release names the package genzoo 0.1.0, which nobody has checked" in text
 

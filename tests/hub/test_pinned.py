@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from double import Double
-from pulling import REPO, SOURCE, altered, kept, named, released
+from pulling import REPO, SOURCE, altered, cached_files, named, released
 
 from conftest import patch_registry, raises
 from zoo.core.errors import HubError, NotFoundError, ReleaseError, SettingError
@@ -58,7 +58,7 @@ def test_an_altered_manifest_with_a_new_seal_is_not_what_is_pinned(hub: Double, 
     wrong = hashlib.sha256(content[MANIFEST]).hexdigest()
     with raises(ReleaseError, "The weights of vae.digits could not be fetched", MANIFEST, sha256, wrong):
         resolve.find("vae.digits")
-    assert kept() == []
+    assert cached_files() == []
 
 
 def test_weights_that_are_nowhere(hub: Double, moved_out: Callable[..., str]) -> None:
@@ -123,7 +123,7 @@ def test_a_mirror_need_not_be_trusted(
     (place / MANIFEST).unlink()
     with raises(HubError, f"answers 404 for {MANIFEST}"):
         resolve.find("vae.digits")
-    assert kept() == []
+    assert cached_files() == []
 
 
 def test_a_mirror_may_not_send_elsewhere_without_https(

@@ -328,6 +328,14 @@ def test_a_stalled_upload_ends(hub: Double, publisher: Publisher, head: str, new
     assert unchanged(hub, head)
 
 
+def test_a_storage_that_forbids_is_not_the_token(hub: Double, publisher: Publisher, head: str, newer: Path) -> None:
+    hub.fail(Status(403), method="PUT")
+    with raises(HubError, f"The storage of {hub.endpoint} forbids that") as found:
+        publisher(newer)
+    assert "token" not in str(found.value)
+    assert unchanged(hub, head)
+
+
 def test_a_slow_hub_is_waited_for(hub: Double, publisher: Publisher) -> None:
     hub.fail(Slow(20_000), method="GET")
     assert publisher(released()).commit == hub.head(REPOSITORY)

@@ -1,8 +1,9 @@
-"""Releases come from the Hub into the cache: what is asked, what is downloaded, what is checked, and what is kept."""
+"""Releases come from the Hub into the cache: what is asked, what is downloaded, what is checked, and what is cached."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -143,9 +144,13 @@ def test_why_a_repository_cannot_be_read(hub: Double, monkeypatch: pytest.Monkey
     assert not any("0123456789" in text for text in anonymous)
 
 
-def test_a_renamed_repository_is_followed(hub: Double, commit: str) -> None:
+def test_a_renamed_repository_is_followed_and_said(hub: Double, commit: str, zoo_call: Command) -> None:
     hub.rename(REPO, "acme/renamed")
-    assert (resolve.find(SOURCE) / MANIFEST).read_bytes() == released()[MANIFEST]
+    done = zoo_call("pull", SOURCE)
+    assert (Path(done.stdout.strip()) / MANIFEST).read_bytes() == released()[MANIFEST]
+    assert f"{REPO} was renamed, and is acme/renamed now." in done.stderr
+    about = json.loads(zoo_call("info", SOURCE, "--json").stdout)
+    assert about["hub"]["page"] == f"{hub.endpoint}/acme/renamed"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Pulling while a Hub, its storage, a manifest or a process misbehaves: nothing wrong is kept, no secret is shown."""
+"""Pulling while a Hub, its storage, a manifest or a process misbehaves: nothing wrong is cached, no secret is shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from double import Corrupt, Cut, Double, Huge, Silent, Slow, Status, env
-from pulling import REPO, SOURCE, altered, kept, named, released
+from pulling import REPO, SOURCE, altered, cached_files, named, released
 
 from conftest import Command, one_error, python, raises
 from zoo.core.errors import HubError, ReleaseError, ZooError
@@ -43,7 +43,7 @@ def test_what_is_always_corrupted_names_both_hashes_and_keeps_nothing(hub: Doubl
     wrong = str(found.value).partition("found ")[2][:64]
     assert len(wrong) == 64
     assert wrong != right
-    assert kept() == ["references/acme--digits/named"]
+    assert cached_files() == ["references/acme--digits/named"]
 
 
 def test_a_download_that_was_cut_goes_on(hub: Double, commit: str) -> None:
@@ -55,7 +55,7 @@ def test_a_download_that_is_always_cut_is_one_line(hub: Double, commit: str) -> 
     hub.fail(Cut(), method="GET", path=rf"{WEIGHTS}$")
     with raises(CutError, f"the download of {WEIGHTS} broke off", "Try again"):
         resolve.find(SOURCE)
-    assert kept() == ["references/acme--digits/named"]
+    assert cached_files() == ["references/acme--digits/named"]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_hostile_manifest_downloads_nothing(
     with raises(kind, SOURCE, says):
         resolve.find(SOURCE)
     assert set(hub.fetched) == {MANIFEST}
-    assert kept() == ["references/acme--digits/named"]
+    assert cached_files() == ["references/acme--digits/named"]
 
 
 def test_a_manifest_of_a_gigabyte_is_not_fetched(hub: Double) -> None:
@@ -219,7 +219,7 @@ def test_a_storage_that_does_not_answer(hub: Double, commit: str, capfd: pytest.
         resolve.find(SOURCE)
     assert time.monotonic() - began < 10
     assert "localhost" not in str(found.value) + "".join(capfd.readouterr())
-    assert kept() == ["references/acme--digits/named"]
+    assert cached_files() == ["references/acme--digits/named"]
 
 
 def test_a_storage_with_more_than_the_manifest_says(hub: Double, commit: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,3 +321,13 @@ def test_zoo_pull_checks_what_is_cached_where_the_hub_does_not_answer(
         assert "is taken from the cache" in done.stderr
     (folder / WEIGHTS).write_bytes(bytes((folder / WEIGHTS).stat().st_size))
     one_error(zoo_call("pull", SOURCE), "is not in the cache undamaged", "HF_HUB_OFFLINE")
+
+
+def test_a_download_that_drips_ends(hub: Double, commit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte comes in time, but the file would take for ever."""
+    monkeypatch.setattr(download, "STALL", 0.3)
+    fault = hub.fail(Slow(200), method="GET", path=rf"{WEIGHTS}$")
+    with raises(CutError, f"{SOURCE}@{commit}: the download of {WEIGHTS} broke off", "bytes in 0 s"):
+        resolve.find(SOURCE)
+    assert fault.happened == 2
+    assert cached_files() == ["references/acme--digits/named"]
