@@ -331,3 +331,28 @@ def test_a_download_that_drips_ends(hub: Double, commit: str, monkeypatch: pytes
         resolve.find(SOURCE)
     assert fault.happened == 2
     assert cached_files() == ["references/acme--digits/named"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["bench", "{}"],
+        ["compress", "{}", "a.png"],
+        ["evaluate", "{}"],
+        ["export", "{}", "-o", "x"],
+        ["gallery", "{}", "-o", "g.png"],
+        ["generate", "{}"],
+        ["generate", "--guidance", "3", "{}"],
+        ["info", "{}"],
+        ["interpolate", "{}", "a.png", "a.png"],
+        ["pull", "{}"],
+        ["run", "{}", "encode", "a.png"],
+        ["verify", "{}"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_asks_a_hub_that_is_down_once(command: list[str], hub: Double, zoo_call: Command) -> None:
+    hub.fail(Status(503))
+    Path("a.png").write_bytes(b"")
+    one_error(zoo_call(*(word.format(SOURCE) for word in command)), f"{hub.endpoint} answers 503")
+    assert len(hub.requests) == 1

@@ -27,15 +27,18 @@ class GenerateCommand(click.Command):
     """A command whose options include those of the model that SOURCE names: see ``zoo generate SOURCE --help``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        plan, fault = _plan(self._words(args))
+        plan, faults = _plan(self._words(args))
         ctx.meta[OPTIONS] = list(_options(plan))
-        ctx.meta[FAULT] = fault
+        ctx.meta[FAULT] = fault = next(iter(faults.values()), None)
         try:
-            return super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, args)
         except click.NoSuchOption:
             if fault is not None:  # an option of a model that is not there
                 raise fault from None
             raise
+        if not ctx.resilient_parsing and (fault := faults.get(ctx.params["source"])):
+            raise fault  # before a Hub that does not answer is asked again
+        return rest
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         params = super().get_params(ctx)
@@ -62,19 +65,19 @@ class GenerateCommand(click.Command):
         return [word for _, word in sorted(words, key=lambda one: one[0])]
 
 
-def _plan(words: Sequence[str]) -> tuple[Plan | None, ZooError | None]:
-    """How the first model that the words name generates, or why the first word names none."""
+def _plan(words: Sequence[str]) -> tuple[Plan | None, dict[str, ZooError]]:
+    """How the first model that the words name generates, and why each word before it names none."""
     from zoo.core.errors import ZooError
     from zoo.hub.resolve import find
     from zoo.release import read
 
-    faults = []
+    faults: dict[str, ZooError] = {}
     for word in words:
         try:
-            return read(find(word)).plan, None
+            return read(find(word)).plan, faults
         except ZooError as error:
-            faults.append(error)
-    return None, faults[0] if faults else None
+            faults[word] = error
+    return None, faults
 
 
 def _options(plan: Plan | None) -> Iterator[click.Option]:

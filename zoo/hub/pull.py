@@ -20,7 +20,7 @@ from zoo.hub.source import HubSource, Pin
 from zoo.release import MANIFEST, Release, read, verify
 from zoo.release.manifest import LARGEST
 
-QUICK = 0.5
+QUICK = 0.4
 """Seconds to wait for an answer without which a release in the cache will do."""
 
 PAUSE = 30.0
@@ -41,30 +41,26 @@ def pull(source: HubSource, report: TransferReport, *, ask: bool = False) -> Rel
     every file of a cached release is checked again. Raises :class:`NotFoundError`, :class:`HubError`, or
     :class:`ReleaseError` for content that is not what its manifest says: nothing of it is kept.
     """
-    if not ask and source.is_commit and (held := cached(source)) is not None:
-        cache.remember(source, held.folder.name)
-        return held
-    last = (source.revision, 0.0) if source.is_commit else cache.commit_of(source)
-    held = cached(source) if last else None
+    held = cached(source)
+    meant, when = (source.revision, 0.0) if source.is_commit else cache.commit_of(source) or ("", 0.0)
     key = reasons.endpoint(), source
-    skip = held is not None and not ask and time.monotonic() < _SILENT.get(key, 0)
+    is_silent = time.monotonic() < _SILENT.get(key, 0)  # as was said; who loads often would never ask again
+    if held is not None and not ask and (source.is_commit or is_silent):
+        cache.remember(source.at(meant), held.folder.name)
+        return held
     try:
-        if skip:
-            raise HubError("The Hub did not answer just now.")
         found = client.resolve(source, MANIFEST, client.PATIENCE if held is None or ask else QUICK)
     except NotFoundError as error:
-        if last is None or held is None:
+        if held is None:
             raise
-        raise NotFoundError(f"{error} The cache has it as it was: {source.at(last[0])}") from error
+        raise NotFoundError(f"{error} The cache has it as it was: {source.at(meant)}") from error
     except HubError as error:
-        if last is None or held is None or (ask and _is_damaged(held)):
+        if held is None or (ask and _is_damaged(held)):
             raise HubError(f"{source} is not in the cache{'' if held is None else ' undamaged'}. {error}") from error
-        if not skip:  # else who loads often would never ask again
-            _SILENT[key] = time.monotonic() + PAUSE
-        when = "" if source.is_commit else f", as it was on {time.strftime('%Y-%m-%d', time.localtime(last[1]))}"
-        at = "" if source.is_commit else f", at commit {last[0]}"
-        report.say(f"{source} is taken from the cache{when}{at}. {error}")
-        cache.remember(source.at(last[0]), held.folder.name)
+        _SILENT[key] = time.monotonic() + PAUSE
+        as_it_was = f", as it was on {time.strftime('%Y-%m-%d', time.localtime(when))}, at commit {meant}"
+        report.say(f"{source} is taken from the cache{'' if source.is_commit else as_it_was}. {error}")
+        cache.remember(source.at(meant), held.folder.name)
         return held
     commit, pinned = found.commit, source.at(found.commit)
     if found.repository.lower() != source.repository.lower():
