@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import KINDS, MODELS, Shelf, few
+from conftest import Shelf
 from zoo.testing import CHECKS, Check, Subject, run
 
 LONG = ("quantisation", "resume", "discovery", "metrics")

@@ -117,9 +117,9 @@ def complete_device(ctx: click.Context, param: click.Parameter, incomplete: str)
 
 def complete_logger(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete names of loggers."""
-    from zoo.registry import loggers
+    from zoo import registry
 
-    return [CompletionItem(name) for name in loggers.installed() if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in registry.plugins(registry.LOGGERS) if name.startswith(incomplete)]
 
 
 def complete_task(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -15,6 +15,7 @@ from zoo import registry
 from zoo.contract import settings
 from zoo.contract.specs import FieldSpec, Label
 from zoo.contract.use import Use
+from zoo.contract.version import CONTRACT
 from zoo.core import files
 from zoo.core.errors import NotFoundError, PluginError, one_line, suggest
 from zoo.data import changed, load
@@ -46,6 +47,7 @@ def build(distribution: str, hub: str | None = None, signer: Path | None = None)
     content: dict[str, Any] = {
         "format": schema.FORMAT,
         "distribution": distribution,
+        "contract": CONTRACT,
         "models": {name: describe(name, registry.load(name)) for name in own},
         "releases": registry_pins.looked_up(released, hub, signer) if hub else released,
         "data": {name: describe_data(name) for name in sets},
@@ -53,7 +55,7 @@ def build(distribution: str, hub: str | None = None, signer: Path | None = None)
     problem = schema.problem_of(content)
     if problem:
         raise PluginError(f"The registry.yaml of {distribution} {problem}.")
-    head = {key: content.pop(key) for key in ("format", "distribution")}
+    head = {key: content.pop(key) for key in ("format", "distribution", "contract")}
     indices = {schema.INDEX: schema.index_of(content), schema.DATA_INDEX: schema.data_index_of(content)}
     return HEADER + _yaml(head) + "".join(_index(key, value) for key, value in indices.items()) + _yaml(content)
 

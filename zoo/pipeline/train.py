@@ -29,7 +29,6 @@ from zoo.evaluation import Measurement, at_end, measurements_file
 from zoo.hub.resolve import RELEASE
 from zoo.modules import build
 from zoo.plugin import Model, Recipe
-from zoo.registry import loggers
 from zoo.release import MANIFEST
 from zoo.training import checkpoints, distributed, loop, run_folder
 from zoo.training.distributed import World
@@ -100,7 +99,10 @@ def train(
         else:
             run_folder.check_free(folder, force)
     _check(name, model, recipe, shard)
-    chosen = {logger: loggers.load(logger) for logger in dict.fromkeys((log,) if isinstance(log, str) else log)}
+    chosen = {
+        logger: registry.load_value(logger, registry.LOGGERS)
+        for logger in dict.fromkeys((log,) if isinstance(log, str) else log)
+    }
     if release:
         zoo_export.check_installed("Writing the release at the end (--no-release leaves it out)")
     with run_folder.lock(folder) if distributed.rank() == 0 else nullcontext():

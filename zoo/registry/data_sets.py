@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.registry import registry_file, schema
-from zoo.registry.discovery import DATA, conflict, plugins
+from zoo.registry.discovery import DATA, conflict, file_path, plugins
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class DataIndex:
 
 def data_index(distribution: str) -> DataIndex:
     """Read the index of the data sets in a distribution's ``registry.yaml``, as :func:`zoo.registry.index` does."""
-    path = registry_file.file_path(distribution)
+    path = file_path(distribution)
     head = registry_file.read_head(path, schema.DATA_INDEX)
     if head is not None and not schema.problem_of_head(head, schema.DATA_INDEX):
         return DataIndex(path, head[schema.DATA_INDEX])

@@ -6,25 +6,30 @@ of the source tree, and inside ``zoo/`` in the wheel.) ``zoo registry build`` wr
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.contract import names, typed
+from zoo.contract.version import CONTRACT, is_newer
 from zoo.core.errors import NotFoundError, PluginError, ZooError, missing, one_line, suggest
 from zoo.registry import faults
 
 if TYPE_CHECKING:
     from zoo.plugin import Model
 
-MODELS, DATA = "zoo.models", "zoo.data"
+MODELS, DATA, LOGGERS = "zoo.models", "zoo.data", "zoo.loggers"
 """The groups of entry points."""
 
 OWN = "genzoo"
+FILE = "registry.yaml"
+HEAD = 2000
+"""Characters of a registry in which its contract is named, at most."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Group:
 
     noun: str
     type: str
-    """The name of the class in :mod:`zoo.plugin` of which each is a value."""
+    """The name of the class in :mod:`zoo.plugin` of which each is a value; "" for functions."""
     listing: str
     """The command that lists them."""
 
@@ -41,12 +46,13 @@ class Group:
 GROUPS: Mapping[str, Group] = {
     MODELS: Group("model", "Model", "zoo list"),
     DATA: Group("data set", "DataSet", "zoo data list"),
+    LOGGERS: Group("logger", "", "zoo plugin list"),
 }
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point: the name of a model or a data set, the location of its code, and its distribution."""
+    """One entry point: the name of a model, a data set or a logger, where its code is, and its distribution."""
 
     name: str
     value: str
@@ -72,8 +78,8 @@ def plugins(group: str = MODELS) -> Mapping[str, tuple[Plugin, ...]]:
 
 
 def find(name: str, group: str = MODELS) -> Plugin:
-    """Return the plugin of a model or a data set. Raises :class:`NotFoundError`, or :class:`PluginError` if two
-    distributions claim the name."""
+    """Return the plugin of a name. Raises :class:`NotFoundError`, or :class:`PluginError` if two distributions claim
+    the name."""
     known, claims = GROUPS[group], plugins(group).get(name, ())
     if not claims:
         near = suggest(name, plugins(group))
@@ -97,20 +103,23 @@ def load(model: str) -> Model:
 
 @cache
 def load_value(name: str, group: str = MODELS) -> Any:
-    """Import the plugin of a model or a data set and return its value.
+    """Import the plugin of a name and return its value. What it prints meanwhile goes to standard error.
 
-    Raises :class:`PluginError` if the import fails, :class:`MissingPackageError` if torch is missing.
+    Raises :class:`PluginError` if it cannot be imported or is made for a newer contract, and
+    :class:`MissingPackageError` if torch, or another package that it looks for by itself, is missing.
     """
     from importlib import import_module
 
     from zoo import plugin as contract
 
     plugin, known = find(name, group), GROUPS[group]
-    wanted: type = getattr(contract, known.type)
     module_name, _, attribute = plugin.value.partition(":")
     origin = f"{plugin.distribution} {plugin.version}"
+    if problem := too_new(plugin.distribution):
+        raise PluginError(f"The {known.noun} {name!r} of {origin} is {problem}")
     try:
-        value: Any = import_module(module_name.strip())
+        with redirect_stdout(sys.stderr):
+            value: Any = import_module(module_name.strip())
         for part in attribute.strip().split("."):
             value = getattr(value, part)
     except (Exception, SystemExit) as error:
@@ -118,9 +127,12 @@ def load_value(name: str, group: str = MODELS) -> Any:
             raise missing("torch", "train", f"{known.noun.capitalize()} {name!r}") from error
         if isinstance(error, PluginError):  # from a declaration, such as zoo.Model(…)
             raise fault(name, str(error), error, group=group) from error
+        if isinstance(error, ZooError):
+            raise
         raise fault(name, f"{origin} cannot be imported: {one_line(error)}", error, group=group) from error
-    if not isinstance(value, wanted):
-        why = f"{plugin.value} of {origin} is {typed.shown(value)}, and should be a zoo.{known.type}."
+    if not (isinstance(value, getattr(contract, known.type)) if known.type else callable(value)):
+        right = f"a zoo.{known.type}" if known.type else "a function"
+        why = f"{plugin.value} of {origin} is {typed.shown(value)}, and should be {right}."
         raise fault(name, why, group=group)
     if not names.MODEL.fullmatch(name):
         why = f"the {known.noun} name {name!r} is not allowed. It may have letters, digits, '-' and '_'."
@@ -155,6 +167,44 @@ def calling(name: str, what: str, *subjects: object, group: str = MODELS) -> Ite
         raise
     except (Exception, SystemExit) as error:
         raise fault(name, f"{what} fails: {one_line(error)[:300]}", error, *subjects, group=group) from error
+
+
+def file_path(distribution: str) -> Path | None:
+    """Return the path of a distribution's ``registry.yaml``, which may not exist."""
+    if distribution == OWN:
+        package = Path(__file__).parents[1]
+        source = package.parent
+        return source / FILE if (source / "pyproject.toml").is_file() else package / FILE
+    claims = [claim for group in GROUPS for several in plugins(group).values() for claim in several]
+    values = [plugin.value for plugin in claims if plugin.distribution == distribution]
+    folders = [folder for value in values if (folder := package_folder(value)) is not None]
+    return next(
+        (folder / FILE for folder in folders if (folder / FILE).is_file()),
+        folders[0] / FILE if folders else None,
+    )
+
+
+@cache
+def contract_of(distribution: str) -> str:
+    """Return the version of the contract for which a distribution's plugins were made, by its ``registry.yaml``.
+
+    It is "" for a distribution without one, or of an unknown version. Nothing is parsed but that line.
+    """
+    path = file_path(distribution)
+    try:
+        head = path.read_text("utf-8")[:HEAD] if path is not None else ""
+    except (OSError, ValueError):
+        return ""
+    found = re.search(r"^contract: ['\"]?(\d+\.\d+)['\"]?$", head, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def too_new(distribution: str) -> str:
+    """Return why this zoo cannot load a distribution's plugins, or ""."""
+    asked = contract_of(distribution)
+    if not is_newer(asked):
+        return ""
+    return f"made for contract {asked}, and this zoo has {CONTRACT}. Run: pip install --upgrade genzoo"
 
 
 def split(name: str) -> tuple[str, str]:

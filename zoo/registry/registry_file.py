@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.core.errors import NotFoundError, PluginError, one_line, suggest
-from zoo.registry import loggers, schema
+from zoo.registry import schema
 from zoo.registry.discovery import (
-    DATA,
-    MODELS,
+    FILE,
     OWN,
     conflict,
+    contract_of,
+    file_path,
     find,
     load,
     load_value,
@@ -29,8 +30,6 @@ from zoo.registry.discovery import (
 
 if TYPE_CHECKING:
     from zoo.plugin import Model, Recipe
-
-FILE = "registry.yaml"
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def index(distribution: str) -> Index:
 
 def forget() -> None:
     """Clear the caches, so that plugins are found and imported, and registries read, again."""
-    for cached in (plugins, load_value, read_file, index, loggers.installed):
+    for cached in (plugins, load_value, contract_of, read_file, index):
         cached.cache_clear()
 
 
@@ -132,21 +131,6 @@ def parse(text: str) -> Any:
     import yaml
 
     return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-
-
-def file_path(distribution: str) -> Path | None:
-    """Return the path of a distribution's ``registry.yaml``, which may not exist."""
-    if distribution == OWN:
-        package = Path(__file__).parents[1]
-        source = package.parent
-        return source / FILE if (source / "pyproject.toml").is_file() else package / FILE
-    claims = [claim for group in (MODELS, DATA) for several in plugins(group).values() for claim in several]
-    values = [plugin.value for plugin in claims if plugin.distribution == distribution]
-    folders = [folder for value in values if (folder := package_folder(value)) is not None]
-    return next(
-        (folder / FILE for folder in folders if (folder / FILE).is_file()),
-        folders[0] / FILE if folders else None,
-    )
 
 
 def load_recipe(name: str) -> tuple[Model, Recipe]:

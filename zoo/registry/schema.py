@@ -135,7 +135,7 @@ HEADS = {
     INDEX: {"format": int, INDEX: Each(INDEXED)},
     DATA_INDEX: {"format": int, DATA_INDEX: Each(INDEXED_DATA)},
 }
-REGISTRY = {"format": int, "models": Each(MODEL), "releases?": Each(RELEASE), "data?": Each(DATA)}
+REGISTRY = {"format": int, "contract?": str, "models": Each(MODEL), "releases?": Each(RELEASE), "data?": Each(DATA)}
 
 
 def problem_of(content: Any) -> str:

@@ -13,7 +13,6 @@ import zoo_export
 from zoo import registry
 from zoo.core.errors import PluginError
 from zoo.pipeline import registry_build
-from zoo.registry import fault
 from zoo.testing.subject import Subject
 from zoo.training import rehearsal
 
@@ -47,20 +46,22 @@ def discovery(subject: Subject) -> str:
                 cwd=folder, capture_output=True, text=True, timeout=IMPORT,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
-            raise fault(subject.name, f"its import takes more than {IMPORT:g} s. Do no work at import") from error
+            raise subject.fault(f"its import takes more than {IMPORT:g} s. Do no work at import") from error
         written = sorted(os.listdir(folder))
     *printed, answer = done.stdout.splitlines() or [""]
     if done.returncode:
         last = done.stderr.strip().rpartition("\n")[2]
-        raise fault(subject.name, f"its import ends the process with exit status {done.returncode}: {last}")
+        raise subject.fault(f"its import ends the process with exit status {done.returncode}: {last}")
     early, listed, imported = json.loads(answer)
     if early:
-        raise PluginError(f"Listing models imports {', '.join(early)}. Import nothing where a package is found: {package}.")
+        raise PluginError(
+            f"Listing models imports {', '.join(early)}. Import nothing where a package is found: {package}."
+        )
     if printed or done.stderr.strip():
         said = (printed or done.stderr.strip().splitlines())[0]
-        raise fault(subject.name, f"its import prints {said[:100]!r}. Print nothing at import")
+        raise subject.fault(f"its import prints {said[:100]!r}. Print nothing at import")
     if written:
-        raise fault(subject.name, f"its import writes {written[0]!r} into the current folder. Write nothing at import")
+        raise subject.fault(f"its import writes {written[0]!r} into the current folder. Write nothing at import")
     return f"listed in {listed:.2f} s without an import; imported in {imported:.1f} s"
 
 
@@ -68,20 +69,20 @@ def card(subject: Subject) -> str:
     """The card has a title, a summary, the address of the paper, and authors with a year; the registry has the same."""
     shown, where = subject.model.card, subject.model.build
     if not shown.title.strip():
-        raise fault(subject.name, "the card has no title", where)
+        raise subject.fault("the card has no title", where)
     if len(shown.summary.split()) <= 5:
-        raise fault(subject.name, f"the summary of the card, {shown.summary!r}, is no sentence", where)
+        raise subject.fault(f"the summary of the card, {shown.summary!r}, is no sentence", where)
     if not shown.paper.startswith("https://"):
-        raise fault(subject.name, f"the paper of the card, {shown.paper!r}, is no address. Write https://…", where)
+        raise subject.fault(f"the paper of the card, {shown.paper!r}, is no address. Write https://…", where)
     if not re.search(r"\b(1[89]|20)\d\d\b", shown.citation):
-        raise fault(subject.name, f"the citation {shown.citation!r} has no year. Write it as 'Kingma & Welling 2014'", where)
+        raise subject.fault(f"the citation {shown.citation!r} has no year. Write it as 'Kingma & Welling 2014'", where)
     plugin = registry.find(subject.name)
     listed = registry.read_file(plugin.distribution)
     if listed.problem:
         raise PluginError(f"{plugin.distribution}: {listed.problem}")
     described = listed.models.get(subject.name)
     if described is None:
-        raise PluginError(f"{subject.name} is not in the registry.yaml of {plugin.distribution}. Run: zoo registry build")
+        raise PluginError(f"The registry.yaml of {plugin.distribution} lacks {subject.name}. Run: zoo registry build")
     if described != registry_build.describe(subject.name, subject.model):
         raise PluginError(
             f"The registry.yaml of {plugin.distribution} describes {subject.name} otherwise than its code. "
@@ -94,12 +95,12 @@ def recipes(subject: Subject) -> str:
     """There is a recipe ``tiny``, for tests, and another one."""
     known = subject.model.recipes
     if "tiny" not in known:
-        raise fault(subject.name, "it has no recipe 'tiny', which trains in a second or two for tests", subject.model.build)
+        raise subject.fault("it has no recipe 'tiny', which trains in a second or two for tests", subject.model.build)
     if len(known) < 2:
-        raise fault(subject.name, "it has no recipe but 'tiny'. Add one for real use", subject.model.build)
+        raise subject.fault("it has no recipe but 'tiny'. Add one for real use", subject.model.build)
     steps = known["tiny"].steps
     if steps < STEPS:
-        raise fault(subject.name, f"its recipe 'tiny' has {steps} steps, and needs {STEPS}", subject.model.build)
+        raise subject.fault(f"its recipe 'tiny' has {steps} steps, and needs {STEPS}", subject.model.build)
     return f"{', '.join(known)}; tiny has {steps} steps"
 
 
@@ -107,6 +108,8 @@ def declarations(subject: Subject) -> str:
     """Objectives, tasks, generation, codec and metrics are as declared, and every task has an ONNX graph."""
     missing = rehearsal.tiny(subject.name, graphs=True, trace=zoo_export.tracer())
     if missing:
-        raise PluginError(f"{subject.tiny} cannot be tried: {missing}. Use a data set for tests that needs no download.")
+        raise PluginError(
+            f"{subject.tiny} cannot be tried: {missing}. Use a data set for tests that needs no download."
+        )
     model = subject.model
     return f"{len(model.recipes)} recipes, {len(model.metrics)} metrics of its own"

@@ -1,6 +1,6 @@
 """Trains a model and kills its own process before a step, as a power cut does: for the check of exact resume.
 
-    python -m zoo.testing.killed NAME FOLDER STEP CHECKPOINT_EVERY
+python -m zoo.testing.killed NAME FOLDER STEP CHECKPOINT_EVERY
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import signal
 import sys
 from typing import Any
 
-import zoo
+from zoo.pipeline.train import train
 from zoo.training.phases import Phase
 
 
@@ -24,7 +24,7 @@ def main(name: str, folder: str, stop: str, every: str) -> None:
         return move(self, batch, step)
 
     setattr(Phase, "move", dying)  # noqa: B010
-    zoo.train(name, out=folder, release=False, quiet=True, checkpoint_every=int(every))
+    train(name, out=folder, release=False, quiet=True, checkpoint_every=int(every))
 
 
 if __name__ == "__main__":

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import onnx
 
-import zoo
 from zoo.core.errors import EvaluationError, ParityError, PluginError
+from zoo.evaluation import evaluate
 from zoo.pipeline import verify, verify_samples
-from zoo.registry import fault
 from zoo.release import WEIGHTS
+from zoo.runtime import load
 from zoo.runtime.example_inputs import examples
 from zoo.runtime.samples import given_of
 from zoo.testing.subject import Subject
-from zoo_export import onnx_graph
+from zoo_export import export, onnx_graph
 
 BATCHES = (2, 70)
 """Other sizes of batches than those at which a release proves parity."""
@@ -38,21 +38,20 @@ def graphs(subject: Subject) -> str:
                 if tensor.data_location != onnx.TensorProto.EXTERNAL:
                     _small(subject, path, tensor.name, tensor.ByteSize())
                 elif {entry.key: entry.value for entry in tensor.external_data}["location"] != WEIGHTS:
-                    raise PluginError(f"{path}: {tensor.name} is in another file than {WEIGHTS}. Report it: a bug of zoo.")
+                    raise PluginError(f"{path}: {tensor.name} is not in {WEIGHTS}. Please report this bug of zoo.")
             for node in part.node:
                 if node.op_type in onnx_graph.RANDOM:
-                    raise fault(subject.name, f"the graph {path.name} draws random numbers", subject.model.tasks)
+                    raise subject.fault(f"the graph {path.name} draws random numbers", subject.model.tasks)
                 for attribute in node.attribute:
                     _small(subject, path, node.name, attribute.t.ByteSize())
         if str(Path.home()).encode() in path.read_bytes() and len(str(Path.home())) > 1:
-            raise PluginError(f"{path} has the name of a folder of this machine in it. Report it: a bug of zoo.")
+            raise PluginError(f"{path} has the name of a folder of this machine in it. Please report this bug of zoo.")
     return f"{len(found)} graphs, {sum(path.stat().st_size for path in found):,} bytes"
 
 
 def _small(subject: Subject, path: Path, name: str, size: int) -> None:
     if size > onnx_graph.INSIDE:
-        raise fault(
-            subject.name,
+        raise subject.fault(
             f"the graph {path.name} holds {name!r} of {size:,} bytes. Register it as a buffer of the module",
             subject.model.tasks,
         )
@@ -70,8 +69,8 @@ def parity(subject: Subject) -> str:
                 gap = np.abs(np.asarray(right[key], np.float64) - left[key])
                 if (gap > 1e-5 + 1e-4 * np.abs(left[key])).any():
                     raise ParityError(
-                        f"Task {name!r} of {subject.tiny} gives {key} that differs by {gap.max():.1e} between torch and "
-                        f"ONNX Runtime at a batch of {batch}. Treat each item of a batch alone, in float32."
+                        f"Task {name!r} of {subject.tiny} gives {key} that differs by {gap.max():.1e} between "
+                        f"torch and ONNX Runtime at a batch of {batch}. Treat each item of a batch alone, in float32."
                     )
                 worst = max(worst, float(gap.max(initial=0)))
     return f"{', '.join(release.tasks)} at batches of {' and '.join(map(str, BATCHES))}: at most {worst:.1e} apart"
@@ -88,14 +87,15 @@ def generation(subject: Subject) -> str:
     for other, where in ((alone, "alone"), (by_torch, "by torch")):
         for index in range(5):
             if not verify_samples.alike(fast, together[index], other[index], 3, index):
-                raise fault(
-                    subject.name, f"sample {index} of seed 3 is another one {where} than in a batch in ONNX Runtime. Treat "
-                    "each item of a batch alone, in eval mode", subject.model.tasks,
-                )  # fmt: skip
-    if not _equal(zoo.load(subject.release.folder, device="cpu").generate(5, seed=3, **given_of(fast, 5)), together):
-        raise fault(subject.name, "the same seed gives other samples when it is loaded again", subject.model.tasks)
+                raise subject.fault(
+                    f"sample {index} of seed 3 is another one {where} than in a batch in ONNX Runtime. Treat each item "
+                    "of a batch alone, in eval mode",
+                    subject.model.tasks,
+                )
+    if not _equal(load(subject.release.folder, device="cpu").generate(5, seed=3, **given_of(fast, 5)), together):
+        raise subject.fault("the same seed gives other samples when it is loaded again", subject.model.tasks)
     if _equal(fast.generate(5, seed=4, **given_of(fast, 5)), together):
-        raise fault(subject.name, "another seed gives the same samples. Take the zoo.Noise of the task", subject.model.tasks)
+        raise subject.fault("another seed gives the same samples. Take the zoo.Noise of the task", subject.model.tasks)
     return "5 samples of a seed are the same alone, in a batch, in torch and in ONNX Runtime"
 
 
@@ -106,7 +106,7 @@ def _equal(left: Any, right: Any) -> bool:
 def metrics(subject: Subject) -> str:
     """Each metric has a finite value in its interval, and a protocol that says how it was computed."""
     try:
-        found = zoo.evaluate(subject.run, limit=ITEMS, samples=ITEMS, quiet=True).measurements
+        found = evaluate(subject.run, limit=ITEMS, samples=ITEMS, quiet=True).measurements
     except EvaluationError as error:
         if subject.model.metrics:
             raise
@@ -114,7 +114,7 @@ def metrics(subject: Subject) -> str:
     for one in found:
         low, high = one.low if one.low is not None else one.value, one.high if one.high is not None else one.value
         if not math.isfinite(one.value) or not low <= one.value <= high:
-            raise PluginError(f"The metric {one.name!r} of {subject.tiny} is {one.value}, in the interval {low} to {high}.")
+            raise PluginError(f"The metric {one.name!r} is {one.value}, and its interval is {low} to {high}.")
     lacking = {metric.name for metric in subject.model.metrics} - {one.name for one in found}
     if lacking:
         raise PluginError(f"{subject.tiny} was evaluated without its own metric {', '.join(sorted(lacking))}.")
@@ -126,11 +126,11 @@ def quantisation(subject: Subject) -> str:
     sizes = []
     for kind in ("fp16", "int8"):
         with TemporaryDirectory() as folder:
-            quantised = zoo.export(
+            quantised = export(
                 subject.release.folder, Path(folder, kind), quantize=kind, quantize_loss=1e9,
                 data=subject.recipe.data.name, quiet=True,
             )  # fmt: skip
-            with zoo.load(quantised, device="cpu") as model:
+            with load(quantised, device="cpu") as model:
                 if model.release.generation is not None:
                     model.generate(2, **given_of(model, 2))
             sizes.append(f"{kind} {(quantised / WEIGHTS).stat().st_size:,} bytes")

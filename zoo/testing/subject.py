@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 
-import zoo
 from zoo import registry
 from zoo.core.errors import PluginError
+from zoo.pipeline.train import train
 from zoo.plugin import Model, Recipe
 from zoo.release import Release, read
-from zoo.runtime import LoadedModel
+from zoo.runtime import LoadedModel, load
 from zoo.training import checkpoints, run_folder
 
 
@@ -49,7 +49,7 @@ class Subject:
     def run(self) -> Path:
         """The folder of a run of ``tiny``, with its release."""
         if self._run is None:
-            self._run = zoo.train(self.tiny, out=self.folder / "run", quiet=True).folder
+            self._run = train(self.tiny, out=self.folder / "run", quiet=True).folder
         return self._run
 
     @cached_property
@@ -61,7 +61,7 @@ class Subject:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         if (folder / run_folder.METRICS).is_file() and checkpoints.steps(folder):
-            zoo.train(self.tiny, out=folder, release=False, quiet=True, resume=True)
+            train(self.tiny, out=folder, release=False, quiet=True, resume=True)
             return folder
         last = done.stderr.strip().rpartition("\n")[2]
         raise PluginError(
@@ -76,12 +76,16 @@ class Subject:
     @cached_property
     def by_onnx(self) -> LoadedModel:
         """The release, in ONNX Runtime on the CPU."""
-        return zoo.load(self.release.folder, backend="onnx", device="cpu")
+        return load(self.release.folder, backend="onnx", device="cpu")
 
     @cached_property
     def by_torch(self) -> LoadedModel:
         """The release, in torch on the CPU."""
-        return zoo.load(self.release.folder, backend="torch", device="cpu")
+        return load(self.release.folder, backend="torch", device="cpu")
+
+    def fault(self, why: str, *subjects: object) -> PluginError:
+        """The error for what the plugin does wrong, with the file and line of the first of its functions `subjects`."""
+        return registry.fault(self.name, why, *subjects)
 
     def tensors(self, run: Path) -> dict[str, torch.Tensor]:
         """What the last checkpoint of a run holds: the module's weights, their EMA, the optimisers' states."""

@@ -11,10 +11,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-import zoo
 from zoo.core.errors import PluginError
-from zoo.modules import build
-from zoo.registry import fault
+from zoo.modules import build, load_module
 from zoo.release import WEIGHTS
 from zoo.testing.subject import Subject
 from zoo.training import frozen, run_folder
@@ -30,17 +28,18 @@ def training(subject: Subject) -> str:
     for line in lines:
         for name, value in line["terms"].items():
             if not math.isfinite(value):
-                raise fault(
-                    subject.name, f"the loss term {name!r} is {value} at step {line['step']}. Lower the learning rate, or "
-                    "bound what is exponentiated, divided by, or taken the logarithm of", *_losses(subject),
-                )  # fmt: skip
+                raise subject.fault(
+                    f"the loss term {name!r} is {value} at step {line['step']}. Lower the learning rate, or bound what "
+                    "is exponentiated, divided by, or taken the logarithm of",
+                    *_losses(subject),
+                )
     before, after = _fresh(subject), subject.tensors(subject.run)
     moved = {name for name, weight in before.items() if not torch.equal(weight, after[f"module.{name}"])}
     module = _module(subject)
     for objective in subject.model.phases(subject.recipe, module):
         for path in objective.params or ("",):
             if not any(name.startswith(path) for name in moved):
-                raise fault(subject.name, f"a phase moves no weight of {path or 'the module'!r}", objective.loss)
+                raise subject.fault(f"a phase moves no weight of {path or 'the module'!r}", objective.loss)
     last = ", ".join(f"{name} {value:.4g}" for name, value in lines[-1]["terms"].items())
     return f"{subject.recipe.steps} steps; {last}"
 
@@ -52,7 +51,7 @@ def frozen_parts(subject: Subject) -> str:
     after = subject.tensors(subject.run)
     for name, tensor in module.state_dict().items():
         if frozen.inside(name, held) and not torch.equal(tensor, after[f"module.{name}"]):
-            raise fault(subject.name, f"training changes {name!r}, which is frozen", *_losses(subject))
+            raise subject.fault(f"training changes {name!r}, which is frozen", *_losses(subject))
     return ", ".join(held)
 
 
@@ -61,13 +60,13 @@ def resume(subject: Subject) -> str:
     one, other = subject.tensors(subject.run), subject.tensors(subject.killed)
     differing = [name for name in one if name not in other or not torch.equal(one[name], other[name])]
     if differing or len(one) != len(other):
-        raise fault(
-            subject.name, f"a run that is killed and resumed ends with other bits than one that is not: {differing[0]}. "
-            "Draw random numbers with torch, and hold what changes in parameters, buffers or optimisers",
+        raise subject.fault(
+            f"a run that is killed and resumed ends with another {differing[0]} than one that is not. Draw random "
+            "numbers with torch, and hold what changes in parameters, buffers or optimisers",
             *_losses(subject),
-        )  # fmt: skip
+        )
     if _terms(subject.run) != _terms(subject.killed):
-        raise fault(subject.name, "a run that is killed and resumed has other losses than one that is not", *_losses(subject))
+        raise subject.fault("a run that is killed and resumed has other losses than one that is not", *_losses(subject))
     return f"{len(one)} tensors are the same, bit for bit"
 
 
@@ -76,14 +75,14 @@ def weights(subject: Subject) -> str:
     folder = subject.release.folder
     if stray := [path.name for path in folder.iterdir() if path.suffix in FORBIDDEN]:
         raise PluginError(f"{folder} has {', '.join(stray)}, and a release holds its weights as safetensors only.")
-    held, state = load_file(folder / WEIGHTS), zoo.load_module(folder).state_dict()
+    held, state = load_file(folder / WEIGHTS), load_module(folder).state_dict()
     after = subject.tensors(subject.run)
     common = [name for name in state if name in held]
     if not common:
-        raise fault(subject.name, "no task uses any weight of the module", subject.model.tasks)
+        raise subject.fault("no task uses any weight of the module", subject.model.tasks)
     for name in common:
         if not torch.equal(state[name], after[f"module.{name}"]):
-            raise fault(subject.name, f"{name!r} in the release is not as in the checkpoint", subject.model.build)
+            raise subject.fault(f"{name!r} in the release is not as in the checkpoint", subject.model.build)
     return f"{len(common)} of {len(state)} tensors, {sum(held[name].nbytes for name in common):,} bytes"
 
 

@@ -21,7 +21,6 @@ from zoo import registry
 from zoo._version import __version__
 from zoo.core.errors import MissingPackageError, ZooError, installed, one_line
 from zoo.hub import resolve
-from zoo.registry import loggers
 
 TIMEOUT = 60
 """Seconds allowed for importing and trying a plugin."""
@@ -149,7 +148,7 @@ def _plugins(group: str, timeout: float) -> list[Finding]:
 def _loggers(timeout: float) -> list[Finding]:
     """Import every logger, each in a process of its own; a package that one needs may be missing."""
     with ThreadPoolExecutor(4) as pool:
-        return list(pool.map(partial(_logger, timeout), loggers.installed().items()))
+        return list(pool.map(partial(_logger, timeout), registry.plugins(registry.LOGGERS).items()))
 
 
 def _logger(timeout: float, claims: tuple[str, tuple[registry.Plugin, ...]]) -> Finding:
@@ -172,7 +171,7 @@ def _logger(timeout: float, claims: tuple[str, tuple[registry.Plugin, ...]]) -> 
 def answer_logger(name: str) -> None:
     """Print why a logger cannot be used, after the type of the error, for the parent process."""
     try:
-        loggers.load(name)
+        registry.load_value(name, registry.LOGGERS)
     except BaseException as error:
         print("\n" + type(error).__name__, one_line(error), flush=True)
 
