@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,9 @@ import zoo
 from conftest import Command, Shelf, one_error, patch_registry, python
 from zoo import registry
 from zoo.cli import main
+from zoo.contract.version import CONTRACT
 from zoo.core.errors import PluginError, ZooError
+from zoo.registry import listing
 from zoo.training import checkpoints
 
 PROJECT = Path(__file__).parents[1] / "thirdparty"
@@ -39,8 +42,11 @@ BROKEN = {  # by model name: what its module does, and what zoo says of it
 }
 DEADLY = {  # what only a process of its own survives, and the row in zoo doctor
     "dies": ("import os; os._exit(7)", "ended the process with exit code 7"),
+    "crashes": ("import ctypes; ctypes.string_at(0)", "ended the process with exit code -11"),
     "hangs": ("import time; time.sleep(600)", "took more than 5 s and was stopped"),
 }
+NEWER = "format: 2\ncontract: '99.1'\nmodels: {}\n"
+TOO_NEW = f"made for contract 99.1, and this zoo has {CONTRACT}. Run: pip install --upgrade genzoo"
 SOUND = "from zoo_thirdparty_example.sparse import sparse as model"
 
 
@@ -97,6 +103,8 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
         install(folder, f"brings-{model}", model, code)
     install(folder, "no-registry", "unindexed", SOUND)
     install(folder, "bad-registry", "misindexed", SOUND, "models: [")
+    install(folder, "from-the-future", "newer", SOUND, NEWER)
+    install(folder, "loud", "loud", f"print('a banner')\n{SOUND}")
     install(folder, "left-twin", "twin", SOUND)
     install(folder, "right-twin", "twin", SOUND)
     install(folder, "impostor", "vae", SOUND)
@@ -215,7 +223,8 @@ def test_list_goes_on(broken: Path, example: Path, zoo_command: Command) -> None
     assert (done.returncode, done.stderr) == (0, "")
     notes = {row["name"]: row["note"] for row in json.loads(done.stdout)}
     assert notes["ae.tiny"] == notes["sparse.tiny"] == ""
-    assert all(notes[model] == "not indexed" for model in (*BROKEN, *DEADLY, "unindexed", "nameless"))
+    assert all(notes[model] == "not indexed" for model in (*BROKEN, *DEADLY, "unindexed", "nameless", "loud"))
+    assert notes["newer"] == TOO_NEW
     assert notes["misindexed"].startswith("not indexed (")
     assert "cannot be read" in notes["misindexed"]
     assert notes["twin"] == "claimed by left-twin and right-twin: uninstall one of them"
@@ -291,6 +300,48 @@ def test_asking_for_a_broken_one_says_why(model: str) -> None:
 def test_a_name_that_two_claim_names_both(model: str, claims: str) -> None:
     with pytest.raises(PluginError, match=f"'{model}' is claimed by {claims}: uninstall one of them"):
         zoo.train(f"{model}.tiny")
+
+
+@pytest.mark.usefixtures("among_broken")
+def test_one_for_a_newer_contract_is_not_imported() -> None:
+    with pytest.raises(PluginError, match=re.escape(f"The model 'newer' of from-the-future 1.0 is {TOO_NEW}")):
+        registry.load("newer")
+
+
+@pytest.mark.usefixtures("among_broken")
+def test_what_a_plugin_prints_at_import_is_no_output(capsys: pytest.CaptureFixture[str]) -> None:
+    sys.modules.pop("loud_package", None)
+    registry.load("loud")
+    assert tuple(capsys.readouterr()) == ("", "a banner\n")
+
+
+@pytest.mark.usefixtures("among_broken")
+def test_plugin_list_has_a_line_for_each(zoo_call: Command) -> None:
+    found = json.loads(zoo_call("plugin", "list", "--json").stdout)
+    assert found["contract"] == CONTRACT
+    states = {(one["kind"], one["name"], one["distribution"]): one["problem"] for one in found["plugins"]}
+    assert states["model", "ae", "genzoo"] == states["data set", "mnist", "genzoo"] == ""
+    assert states["logger", "mlflow", "genzoo"] == states["model", "sparse", NAME] == ""
+    assert states["model", "twin", "left-twin"] == "claimed by left-twin and right-twin: uninstall one of them"
+    assert states["model", "newer", "from-the-future"] == TOO_NEW
+    assert all(states["model", name, f"brings-{name}"] == "not indexed" for name in (*BROKEN, *DEADLY))
+    lines = zoo_call("plugin", "list").stdout.splitlines()
+    assert len(lines) == 1 + len(found["plugins"])
+    assert next(line for line in lines if " sparse " in line).split() == [
+        "model",
+        "sparse",
+        NAME,
+        "0.1.0",
+        CONTRACT,
+        "ok",
+    ]
+
+
+@pytest.mark.usefixtures("among_broken")
+def test_a_distribution_whose_code_is_gone(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "package_root", lambda value: None)
+    problems = {one.name: one.problem for one in listing.listed()}
+    assert problems["sparse"].startswith("its code, zoo_thirdparty_example.sparse:sparse, is not installed.")
 
 
 def test_a_broken_one_is_one_line_at_the_command_line(broken: Path, zoo_command: Command) -> None:

@@ -12,9 +12,10 @@ import pytest
 
 import zoo
 from conftest import Refused, raises
+from zoo import registry
 from zoo.cli.arguments import complete_logger
 from zoo.core.errors import MissingPackageError, PluginError
-from zoo.registry import forget, loggers
+from zoo.registry import forget
 from zoo.tools import doctor
 from zoo.training import checkpoints, run_folder
 
@@ -218,8 +219,8 @@ def test_a_logger_that_breaks_is_dropped(
     [
         ("no_start", "Logger 'no_start' does not start: ConnectionError: no server. Leave out --log no_start."),
         ("no_methods", "which has no terms and no metrics and no samples and no close. It must have: terms, metrics"),
-        ("number", "Logger 'number' (own_loggers:number) is 3, and should be a function."),
-        ("absent", "Logger 'absent' (own_loggers:absent) cannot be imported: AttributeError"),
+        ("number", "own_loggers:number of zoo-log-tests 1.0 is 3, and should be a function."),
+        ("absent", "zoo-log-tests 1.0 cannot be imported: AttributeError"),
         ("broken", "Logger 'broken' (broken_logger:x) cannot be imported: ModuleNotFoundError: No module named"),
     ],
 )
@@ -230,15 +231,15 @@ def test_a_logger_that_does_not_start(name: str, says: str, own: Path, tmp_path:
 
 
 def test_a_logger_that_is_not_there(refused: Refused) -> None:
-    says = ("No logger named 'tensorbord'. Did you mean 'tensorboard'? There are: mlflow, tensorboard.",)
+    says = ("No logger named 'tensorbord'. Did you mean 'tensorboard'? Run: zoo plugin list",)
     refused("train", "ae.tiny", "--log", "tensorbord", says=says)
 
 
 def test_two_loggers_of_one_name(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    claims: Mapping[str, Sequence[Any]] = {"lines": loggers.installed()["lines"] * 2}
-    monkeypatch.setattr(loggers, "installed", lambda: claims)
+    claims: Mapping[str, Sequence[Any]] = {"lines": registry.plugins(registry.LOGGERS)["lines"] * 2}
+    patch_registry(monkeypatch, plugins=lambda group: claims)
     with raises(PluginError, "The logger name 'lines' is claimed by zoo-log-tests and zoo-log-tests: uninstall one"):
-        loggers.load("lines")
+        registry.load_value("lines", registry.LOGGERS)
 
 
 def test_the_doctor_lists_loggers(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:

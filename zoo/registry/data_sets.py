@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.registry import registry_file, schema
-from zoo.registry.discovery import DATA, conflict, file_path, plugins
+from zoo.registry.discovery import DATA, conflict, file_path, plugins, too_new
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class DataRow:
     entry: Mapping[str, Any] = field(default_factory=dict)
     """Its part of the index: see ``zoo.registry.schema.INDEXED_DATA``."""
     note: str = ""
-    """Why it is not described: "not indexed", or the distributions that claim the same name."""
+    """Why it is not described: "not indexed", the distributions that claim the name, or a newer contract."""
 
     @property
     def place(self) -> str:
@@ -62,7 +62,9 @@ def data_rows() -> list[DataRow]:
             continue
         listed = data_index(claims[0].distribution)
         entry = listed.sets.get(name)
-        note = registry_file.not_indexed(listed.path, listed.problem) if entry is None else ""
+        note = too_new(claims[0].distribution)
+        if entry is None and not note:
+            note = registry_file.not_indexed(listed.path, listed.problem)
         found.append(DataRow(name, claims[0].distribution, entry or {}, note))
     return sorted(found, key=lambda row: bool(row.place))
 

@@ -6,6 +6,7 @@ of the source tree, and inside ``zoo/`` in the wheel.) ``zoo registry build`` wr
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -192,7 +193,8 @@ def contract_of(distribution: str) -> str:
     """
     path = file_path(distribution)
     try:
-        head = path.read_text("utf-8")[:HEAD] if path is not None else ""
+        with open(path or os.devnull, encoding="utf-8") as file:
+            head = file.read(HEAD)
     except (OSError, ValueError):
         return ""
     found = re.search(r"^contract: ['\"]?(\d+\.\d+)['\"]?$", head, re.MULTILINE)

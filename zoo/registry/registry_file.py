@@ -26,6 +26,7 @@ from zoo.registry.discovery import (
     package_folder,
     plugins,
     split,
+    too_new,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Row:
     tasks: tuple[str, ...] = ()
     pretrained: bool = False
     note: str = ""
-    """Why the model is not described: "not indexed", or the distributions that claim the same name."""
+    """Why the model is not described: "not indexed", the distributions that claim the name, or a newer contract."""
 
 
 @dataclass(frozen=True)
@@ -161,8 +162,10 @@ def rows(
             continue
         listed = index(claims[0].distribution)
         described = listed.models.get(model)
-        if described is None:
-            found.append(Row(model, model, claims[0].distribution, note=not_indexed(listed.path, listed.problem)))
+        problem = too_new(claims[0].distribution)
+        if described is None or problem:
+            note = problem or not_indexed(listed.path, listed.problem)
+            found.append(Row(model, model, claims[0].distribution, note=note))
             continue
         for recipe, data_set in described["recipes"].items():
             found.append(

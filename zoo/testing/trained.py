@@ -39,7 +39,7 @@ def training(subject: Subject) -> str:
     for objective in subject.model.phases(subject.recipe, module):
         for path in objective.params or ("",):
             if not any(name.startswith(path) for name in moved):
-                raise subject.fault(f"a phase moves no weight of {path or 'the module'!r}", objective.loss)
+                raise subject.fault(f"a phase moves no weight of {path or 'the module'}", objective.loss)
     last = ", ".join(f"{name} {value:.4g}" for name, value in lines[-1]["terms"].items())
     return f"{subject.recipe.steps} steps; {last}"
 
