@@ -17,7 +17,7 @@ from zoo.core import files
 from zoo.core.arguments import is_number
 from zoo.core.errors import SettingError, installed, missing
 from zoo.hub.resolve import find, run_folder
-from zoo.release import CARD, MANIFEST, SIGNATURE, read, verify
+from zoo.release import CARD, MANIFEST, SIGNATURE, graph_check, read, verify
 from zoo_export import web_bundle
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def copy(source: str | Path, folder: Path) -> None:
     """Copy a release into an empty folder; every file is checked against its SHA-256 before and after."""
     release = read(find(source))
     verify(release)
+    graph_check.check_release(release)
     beside = [  # they are not checked, and a link may lead elsewhere
         name
         for name in (CARD, SIGNATURE)

@@ -32,7 +32,8 @@ def front_matter(readme: str) -> dict[str, Any]:
     for licence in [licences] if isinstance(licences, str) else licences:
         if licence not in LICENCES:
             raise _invalid(f'"license" must be one of [{", ".join(sorted(LICENCES))}]')
-    for entry in data.get("model-index") or []:
+    index = data.get("model-index") or []
+    for entry in index if isinstance(index, list) else [index]:
         if not isinstance(entry, dict) or not isinstance(entry.get("results"), list) or "name" not in entry:
             raise _invalid('"model-index" must be a list of objects with "name" and "results"')
     return data

@@ -113,6 +113,11 @@ class Silent:
 
 
 @dataclass(frozen=True)
+class Drip:
+    """Answer with a head that never ends, a byte at a time."""
+
+
+@dataclass(frozen=True)
 class LostAnswer:
     """Do the work, then close the connection without an answer."""
 
@@ -124,7 +129,7 @@ class Before:
     action: Callable[[], object]
 
 
-Fault = Status | Cut | Corrupt | Slow | Silent | LostAnswer | Before
+Fault = Status | Cut | Corrupt | Slow | Silent | Drip | LostAnswer | Before
 _OF_CONTENT = (Corrupt, Slow)
 
 

@@ -15,7 +15,7 @@ from socketserver import TCPServer
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from double_faults import Answer, Before, Corrupt, Cut, Faults, LostAnswer, Request, Silent, Slow, Status, error
+from double_faults import Answer, Before, Corrupt, Cut, Drip, Faults, LostAnswer, Request, Silent, Slow, Status, error
 from double_repos import Refused
 
 CHUNK = 2**16
@@ -106,6 +106,12 @@ class Handler(BaseHTTPRequestHandler):
         fault = self.server.faults.take(request, of_content=False)
         if isinstance(fault, Silent):
             self.server.closing.wait()
+            return self.drop()
+        if isinstance(fault, Drip):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Drip: ")
+            while not self.server.closing.wait(0.2):
+                self.wfile.write(b"x")
+                self.wfile.flush()
             return self.drop()
         length = int(self.headers.get("Content-Length") or 0)
         if isinstance(fault, Cut):

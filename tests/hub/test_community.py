@@ -155,7 +155,7 @@ def test_altered_weights_are_refused(hub: Double, listed: str) -> None:
 def test_where_the_hub_is_down_the_mirror_is_asked(hub: Double, listed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.fail(Status(503))
     monkeypatch.setenv("ZOO_MIRROR", "http://127.0.0.1:9/zoo")
-    where = f"the mirror http://127.0.0.1:9/zoo/{entry()['manifest_sha256']}/"
+    where = f"The mirror http://127.0.0.1:9/zoo/{entry()['manifest_sha256']}/"
     with raises(HubError, f"The weights of {NAME} could not be fetched", "answers 503", where):
         zoo.load(NAME)
 

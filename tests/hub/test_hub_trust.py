@@ -59,7 +59,7 @@ def test_a_graph_that_was_changed_with_the_manifest_and_its_seal(
     hub: Double, signed: dict[str, bytes], refused: Refused, tmp_path: Path
 ) -> None:
     """The release is whole and its hashes are right; only the signature knows better."""
-    graph = signed["decode.onnx"] + b"\0"
+    graph = signed["encode.onnx"]
     manifest = json.loads(signed[MANIFEST])
     manifest["files"]["decode.onnx"] = {"sha256": hashlib.sha256(graph).hexdigest(), "bytes": len(graph)}
     content = signed | {"decode.onnx": graph, MANIFEST: json.dumps(seal(manifest)).encode()}
@@ -115,18 +115,23 @@ def test_zoo_info_names_who_signed_as_the_signature_says(
     hub: Double, signed: dict[str, bytes], zoo_call: Command, tmp_path: Path
 ) -> None:
     source = f"{SOURCE}@{hub.put('acme/digits', signed)}"
-    text = json.loads(zoo_call("info", SOURCE, "--json").stdout)["signed"]
-    assert text.startswith(f"by the key with the fingerprint {keys.fingerprint(tmp_path / 'key.pub')}, as it says")
-    assert text.endswith(f"check it: zoo verify {source} --key PUBLIC.pem")
+    claim = json.loads(zoo_call("info", SOURCE, "--json").stdout)["signature"]
+    assert claim == {
+        "key": keys.fingerprint(tmp_path / "key.pub"),
+        "note": "the fingerprint that the signature names, which is not checked",
+        "check": f"zoo verify {source} --key PUBLIC.pem",
+    }
     assert set(hub.fetched) == {MANIFEST, SIGNATURE}
     bundle = json.loads(signed[SIGNATURE])
-    for material, says in (
-        ({"publicKey": {"hint": "\x1b[31m"}}, "by the key with the fingerprint [31m,"),
-        ({"certificate": {"rawBytes": ""}}, "by a certificate, which the tool checks"),
-        ([], "by a signature that is damaged"),
+    for material, key, note in (
+        ({"publicKey": {"hint": "\x1b[31m"}}, "[31m", "the fingerprint that"),
+        ({"certificate": {"rawBytes": ""}}, "", "made with a certificate, which the tool checks"),
+        ([], "", "damaged"),
     ):
         other = json.dumps({**bundle, "verificationMaterial": material}).encode()
         hub.put("acme/digits", signed | {SIGNATURE: other})
-        assert json.loads(zoo_call("info", SOURCE, "--json").stdout)["signed"].startswith(says)
+        claim = json.loads(zoo_call("info", SOURCE, "--json").stdout)["signature"]
+        assert claim["key"].strip() == key
+        assert claim["note"].startswith(note)
     hub.put("acme/digits", {SIGNATURE: None})
-    assert json.loads(zoo_call("info", SOURCE, "--json").stdout)["signed"] == "no"
+    assert json.loads(zoo_call("info", SOURCE, "--json").stdout)["signature"] == "none"

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from double import Double
+from double import Double, Silent
 from pulling import REPO, SOURCE, altered, cached_files, named, released
 
-from conftest import patch_registry, raises
+from conftest import patch_registry, python, raises
 from zoo.core.errors import HubError, NotFoundError, ReleaseError, SettingError
 from zoo.hub import cache, resolve
 from zoo.release import MANIFEST, WEIGHTS
@@ -112,7 +114,7 @@ def test_a_mirror_need_not_be_trusted(
     place = tmp_path / "served" / "zoo" / sha256
     weights = place / WEIGHTS
     weights.write_bytes(bytes(weights.stat().st_size))
-    with raises(ReleaseError, f"the mirror {mirror.address}/{sha256}/: {WEIGHTS} is damaged or altered"):
+    with raises(ReleaseError, f"The mirror {mirror.address}/{sha256}/: {WEIGHTS} is damaged or altered"):
         resolve.find("vae.digits")
     weights.write_bytes(bytes(10**7))  # more than the manifest says is not even received
     with raises(ReleaseError, f"{WEIGHTS} is damaged or altered"):
@@ -171,3 +173,31 @@ def test_a_mirror_that_is_not_https(
     with raises(SettingError, "ZOO_MIRROR = ", " is no https address of a folder") as found:
         resolve.find("vae.digits")
     assert "secret" not in str(found.value)
+
+
+def test_a_mirror_alone_in_a_process_of_its_own(mirror: Serving, tmp_path: Path) -> None:
+    """Nothing else has imported the Hub's client before."""
+    code = """
+import sys
+from zoo.hub import resolve
+from zoo.hub.pull import pull_pinned
+from zoo.hub.source import Pin
+from zoo.core.progress import TransferReport
+print(pull_pinned(Pin("vae.digits", sys.argv[1]), TransferReport.on_stderr(True)).name)
+"""
+    environment = {**os.environ, "ZOO_CACHE_DIR": str(tmp_path / "cache")}
+    sha256 = hashlib.sha256(released()[MANIFEST]).hexdigest()
+    assert python(code, sha256, block=["torch"], env=environment) == "vae.digits\n"
+
+
+@pytest.mark.slow
+def test_where_neither_the_hub_nor_the_mirror_answers(
+    hub: Double, commit: str, moved_out: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved_out(revision=commit)
+    hub.fail(Silent())
+    monkeypatch.setenv("ZOO_MIRROR", hub.endpoint)
+    began = time.monotonic()
+    with raises(HubError, "The weights of vae.digits could not be fetched", "does not answer in time"):
+        resolve.find("vae.digits")
+    assert time.monotonic() - began < 10

@@ -474,7 +474,7 @@ def test_files_beside_the_release_are_not_published(hub: Double, publisher: Publ
 def test_publishing_needs_the_network(hub: Double, publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert problems(publisher, hub, released()) == [
-        "Publishing needs the Hub, and HF_HUB_OFFLINE switches the network off. Unset it, or give a folder."
+        "Publishing needs the network, and HF_HUB_OFFLINE switches it off. Unset it to go on."
     ]
     assert hub.requests == []
 

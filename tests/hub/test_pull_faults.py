@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
-from double import Corrupt, Cut, Double, Huge, Silent, Slow, Status, env
+from double import Corrupt, Cut, Double, Drip, Huge, Silent, Slow, Status, env
 from pulling import REPO, SOURCE, altered, cached_files, named, released
 
-from conftest import Command, one_error, python, raises
+from conftest import Command, Refused, one_error, python, raises
 from zoo.core.errors import HubError, ReleaseError, ZooError
 from zoo.hub import cache, client, download, pull, reasons, resolve
 from zoo.hub.download import CutError
@@ -141,7 +142,7 @@ def test_a_hub_that_is_not_there(hub: Double, commit: str, tmp_path: Path) -> No
 
 def test_offline_what_is_cached_works(hub: Double, commit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with raises(HubError, f"{SOURCE} is not in the cache", "HF_HUB_OFFLINE switches the network off"):
+    with raises(HubError, f"{SOURCE} is not in the cache", "HF_HUB_OFFLINE switches it off"):
         resolve.find(SOURCE)
     monkeypatch.delenv("HF_HUB_OFFLINE")
     folder = resolve.find(SOURCE)
@@ -315,10 +316,10 @@ def test_zoo_pull_checks_what_is_cached_where_the_hub_does_not_answer(
 ) -> None:
     folder = resolve.find(SOURCE)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    for source in (SOURCE, f"{SOURCE}@{commit}"):
+    for source, says in ((SOURCE, "is taken from the cache"), (f"{SOURCE}@{commit}", "")):
         done = zoo_call("pull", source)
         assert (done.returncode, done.stdout) == (0, f"{folder}\n")
-        assert "is taken from the cache" in done.stderr
+        assert says in done.stderr
     (folder / WEIGHTS).write_bytes(bytes((folder / WEIGHTS).stat().st_size))
     one_error(zoo_call("pull", SOURCE), "is not in the cache undamaged", "HF_HUB_OFFLINE")
 
@@ -356,3 +357,87 @@ def test_a_command_asks_a_hub_that_is_down_once(command: list[str], hub: Double,
     Path("a.png").write_bytes(b"")
     one_error(zoo_call(*(word.format(SOURCE) for word in command)), f"{hub.endpoint} answers 503")
     assert len(hub.requests) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [rf"{MANIFEST}$", rf"{WEIGHTS}$"])
+def test_an_answer_whose_head_drips_ends(path: str, hub: Double, commit: str) -> None:
+    """Each byte comes in time, and the head never ends."""
+    hub.fail(Drip(), method="GET", path=path)
+    began = time.monotonic()
+    with raises(HubError, "does not answer in time"):
+        resolve.find(SOURCE)
+    assert time.monotonic() - began < 10
+
+
+def test_a_hub_that_is_busy_is_asked_again_for_a_file(hub: Double, commit: str, waits: list[float]) -> None:
+    fault = hub.fail(Status(503, retry_after=2), method="GET", path=rf"{WEIGHTS}$", times=1)
+    resolve.find(SOURCE)
+    assert fault.happened == 1
+    assert waits == [2.0]
+    hub.fail(Status(429, retry_after=600), method="GET", path=r"encode\.onnx$")
+    hub.put(REPO, altered(released(), name="vae.other"))
+    with raises(HubError, "limits how often it is asked"):
+        resolve.find(SOURCE)
+    assert waits == [2.0]
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_certificates_that_cannot_be_used(
+    name: str, hub: Double, commit: str, zoo_command: Command, tmp_path: Path
+) -> None:
+    """What is cached works all the same, and what is not says which variable is wrong."""
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_text("no certificate")
+    settings = {**env(hub, home=tmp_path), "ZOO_CACHE_DIR": str(cache.folder()), name: str(wrong)}
+    if name == "SSL_CERT_FILE":
+        one_error(
+            zoo_command("pull", SOURCE, env=settings),
+            f"The certificates in SSL_CERT_FILE = '{wrong}' cannot be used",
+            "unset it",
+        )
+    resolve.find(SOURCE)
+    assert zoo_command("generate", SOURCE, "-o", "a.png", env=settings).returncode == 0
+
+
+@pytest.mark.parametrize("token", ["hf_ana_0123456789abcdef", "api_org_abcdefgh1234", "a-token-of-another-form"])
+def test_a_token_that_the_hub_sends_back_is_not_shown(
+    token: str, hub: Double, commit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", token)
+    hub.fail(Status(403, message=f"you sent {token}"))
+    with raises(HubError, "This token may not do that", "you sent …") as found:
+        resolve.find(SOURCE)
+    assert token not in str(found.value)
+
+
+def test_a_cached_commit_needs_no_hub(hub: Double, commit: str, zoo_call: Command) -> None:
+    source = f"{SOURCE}@{commit}"
+    folder = resolve.find(source)
+    hub.fail(Status(503))
+    assert zoo_call("pull", source).stdout == f"{folder}\n"
+    for which in (SOURCE, source):
+        hub_part = json.loads(zoo_call("info", source, "--json").stdout)["hub"]
+        assert hub_part["commit"] == commit, which
+        assert hub_part["note"].startswith("as the cache has it.")
+        assert "answers 503" in hub_part["note"]
+
+
+@pytest.mark.parametrize("location", ["../secret.bin", "/etc/passwd", "other.bin"])
+def test_a_graph_that_reads_another_file_is_not_pulled(location: str, hub: Double) -> None:
+    """Whatever runs it: some versions of ONNX Runtime read files outside the folder."""
+    graph = onnx.load_from_string(released()["decode.onnx"])
+    tensor = next(tensor for tensor in graph.graph.initializer if tensor.external_data)
+    next(entry for entry in tensor.external_data if entry.key == "location").value = location
+    content = graph.SerializeToString()
+    files = {**json.loads(released()[MANIFEST])["files"]}
+    files["decode.onnx"] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    hub.put(REPO, altered({**released(), "decode.onnx": content}, files=files))
+    with raises(ReleaseError, "decode.onnx has data in", location, "may only read", "Nothing was kept"):
+        resolve.find(SOURCE)
+    assert cached_files() == ["references/acme--digits/named"]
+
+
+def test_what_looks_like_a_repository_gets_a_hint(refused: Refused) -> None:
+    for source in (REPO, f"https://huggingface.co/{REPO}"):
+        refused("verify", source, says=(f"{source!r} does not exist", f"for the Hub, write {SOURCE}"))

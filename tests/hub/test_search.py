@@ -264,7 +264,7 @@ def test_a_wrong_token_is_named_and_not_shown(hub: Double, monkeypatch: pytest.M
 
 def test_offline_nothing_is_asked(hub: Double, monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    refused("list", "--hub", says=("Searching the Hub needs the Hub", "HF_HUB_OFFLINE"))
+    refused("list", "--hub", says=("Searching the Hub needs the network", "HF_HUB_OFFLINE"))
     assert hub.requests == []
 
 

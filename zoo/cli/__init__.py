@@ -131,6 +131,10 @@ def _print_anything() -> None:
 def _fail(message: str, code: int) -> None:
     from zoo.core.text import plain
 
+    if "zoo.core.progress" in sys.modules:
+        from zoo.core.progress import stop_bars
+
+        stop_bars()
     rank = os.environ.get("RANK", "0")  # under torchrun, each process reports its own errors
     where = "" if rank == "0" else f"(process {rank}) "
     readable = message.encode("utf-8", "backslashreplace").decode()  # also a file name that is not UTF-8

@@ -200,11 +200,14 @@ def _about_hub(source: str) -> dict[str, Any]:
         "name": seen.release.name,
         "source": str(seen.source),
         "hub": dict(seen.hub),
-        "signed": "no"
-        if seen.signer is None
-        else f"by {seen.signer}, as it says; check it: zoo verify {seen.source} --key PUBLIC.pem",
-        "runs with": "genzoo alone; to fine-tune it, the release names the package "
-        f"{plugin['distribution']} {plugin['version']}, which nobody has checked",
+        "signature": "none"
+        if seen.signature is None
+        else {**dataclasses.asdict(seen.signature), "check": f"zoo verify {seen.source} --key PUBLIC.pem"},
+        "runs with": "genzoo alone",
+        "fine-tuning": {
+            **{key: plugin[key] for key in ("distribution", "version")},
+            "note": "the package that the release names, which nobody has checked",
+        },
         **_manifest(seen.release),
     }
 

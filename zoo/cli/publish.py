@@ -53,7 +53,7 @@ def publish_command(
     """
     from zoo.cli.registry import project_here
     from zoo.core.errors import SettingError, ZooError
-    from zoo.core.progress import TransferReport, Uploads
+    from zoo.core.progress import TransferReport, Transfers
     from zoo.hub.preflight import Target
     from zoo.pipeline.publishing import Key, publish_all, publish_one
 
@@ -64,7 +64,7 @@ def publish_command(
     signer = None if key is None else Key(key, os.environ.get("ZOO_SIGN_PASSWORD"))
     shared: Any = {"key": signer, "dry_run": dry_run}
     try:
-        with Uploads(quiet) as uploads:
+        with Transfers("Uploading", quiet) as uploads:
             report = TransferReport(uploads.say, uploads.move)
             if every:
                 target = Target("", **options)

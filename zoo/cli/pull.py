@@ -20,7 +20,7 @@ def pull_command(source: str, quiet: bool, as_json: bool) -> None:
     """
     from zoo.core.errors import SettingError
     from zoo.hub import cache
-    from zoo.hub.resolve import fetched, is_path
+    from zoo.hub.resolve import fetched, is_path, on_hub
     from zoo.release import read, verify
 
     if is_path(source):
@@ -31,6 +31,16 @@ def pull_command(source: str, quiet: bool, as_json: bool) -> None:
     if folder != cache.place(sha256):  # it is installed; what is in the cache was checked
         verify(release)
     if as_json:
-        print_json({"name": release.name, "folder": str(folder), "manifest_sha256": sha256})
+        origin = on_hub(source)
+        print_json(
+            {
+                "name": release.name,
+                "folder": str(folder),
+                "manifest_sha256": sha256,
+                "source": str(origin) if origin else None,
+                "commit": origin.revision if origin else None,
+                "bytes": sum(release.sizes.values()),
+            }
+        )
     else:
         click.echo(folder)

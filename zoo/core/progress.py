@@ -91,36 +91,48 @@ class Progress:
             print(text, file=sys.stderr, flush=True)
 
 
-class Uploads:
-    """A context manager that shows uploads: one bar for all of them on a terminal, elsewhere a line for each."""
+class Transfers:
+    """A context manager that shows transfers: one bar for all of them on a terminal, elsewhere a line for each.
 
-    def __init__(self, quiet: bool = False) -> None:
-        self._quiet = quiet
+    `what` happens to them: "Uploading" or "Downloading".
+    """
+
+    def __init__(self, what: str, quiet: bool = False) -> None:
+        self._what, self._quiet = what, quiet
         self._bar: Progress | None = None
         self._seen: set[str] = set()
 
-    def __enter__(self) -> Uploads:
+    def __enter__(self) -> Transfers:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave the bar as it is now, so that other lines can follow it."""
         if self._bar is not None:
-            self._bar.__exit__(kind, error, trace)
+            self._bar.__exit__(None, None, None)
             self._bar = None
+        _LIVE.discard(self)
 
     def move(self, done: int, total: int | None, name: str) -> None:
-        """Report the bytes done of all files, and the name of the file that is sent."""
-        if self._quiet or not total:
+        """Report the bytes done, the total if it is known, and the name of what is transferred."""
+        if self._quiet:
             return
         if not sys.stderr.isatty():
             if name not in self._seen:
-                print(f"Uploading {name} …", file=sys.stderr, flush=True)
-        elif self._bar is None:
-            self._bar = Progress("Uploading", -(-total // 1000), unit="kB").__enter__()
+                print(f"{self._what} {name} …", file=sys.stderr, flush=True)
+            self._seen.add(name)
+            return
+        if self._bar is None and total:
+            self._bar = Progress(self._what, -(-total // 1000), unit="kB").__enter__()
+            _LIVE.add(self)
         if self._bar is not None:
             self._bar.move(-(-done // 1000), done // 1000)
-        self._seen.add(name)
+            if done == total:
+                self.stop()
 
     def say(self, text: str) -> None:
         """Print a line, above the bar if there is one."""
@@ -130,22 +142,18 @@ class Uploads:
             print(text, file=sys.stderr, flush=True)
 
 
+_LIVE: set[Transfers] = set()
+
+
+def stop_bars() -> None:
+    """Leave the bars of transfers as they are now: for a message about what ended them."""
+    for transfers in list(_LIVE):
+        transfers.stop()
+
+
 def downloads(quiet: bool) -> Callable[[int, int | None, str], None]:
-    """Return a progress callback for downloads: a counter on a terminal, one line for each file elsewhere."""
-    seen: set[str] = set()
-
-    def watch(done: int, total: int | None, name: str) -> None:
-        if quiet:
-            return
-        if sys.stderr.isatty():
-            of = f" of {total / 1e6:.1f}" if total else ""
-            end = "\n" if done == total else ""
-            print(f"\rDownloading {name}: {done / 1e6:.1f}{of} MB", end=end, file=sys.stderr, flush=True)
-        elif name not in seen:
-            seen.add(name)
-            print(f"Downloading {name} …", file=sys.stderr, flush=True)
-
-    return watch
+    """Return a progress callback for downloads, which takes the bytes done, the total if known, and the name."""
+    return Transfers("Downloading", quiet).move
 
 
 class TransferReport(NamedTuple):

@@ -24,7 +24,7 @@ def folder() -> Path:
     """
     if own := os.environ.get("ZOO_CACHE_DIR"):
         return files.expand(own).absolute()
-    if moved := os.environ.get("HF_HUB_CACHE"):
+    if moved := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
         path = files.expand(moved).absolute()
         return (path if os.path.ismount(path) or path.parent == Path(path.anchor) else path.parent) / "zoo"
     if home := os.environ.get("HF_HOME"):

@@ -97,6 +97,7 @@ def fetch(
     most: int,
     progress: Progress | None = None,
     afresh: bool = False,
+    patience: float = PATIENCE,
 ) -> Path:
     """Download one file of a commit, of `most` bytes at most, into a folder; return its path. It is not checked.
 
@@ -107,22 +108,26 @@ def fetch(
     if is_offline():
         raise reasons.offline(f"Downloading {name} of {source}")
     client = api()
-    import huggingface_hub
+    import huggingface_hub.utils
 
     utils: Any = huggingface_hub.utils
     headers = utils.build_hf_headers(library_name=client.library_name, library_version=client.library_version)
     path = folder / name
     try:
         receive(
-            _address(source, name), path, most, headers=headers, allowed=_is_allowed, progress=progress, afresh=afresh
-        )
+            _address(source, name), path, most,
+            headers=headers, allowed=_is_allowed, progress=progress, afresh=afresh, patience=patience,
+        )  # fmt: skip
     except HubError:
         raise
     except AnswerError as error:
+        answer = f"{reasons.address()} answers {error.status} for {name} of {source}. Try again later."
+        if error.wait is not None:
+            raise CutError(answer, error.wait) from error
+        if error.status == 429:
+            raise reasons.limited(error.headers.get("retry-after", "")) from error
         resolve(source, name)  # the client tells a missing file from a forbidden one
-        raise HubError(
-            f"{reasons.address()} answers {error.status} for {name} of {source}. Try again later."
-        ) from error
+        raise HubError(answer) from error
     except Exception as error:
         raise _explain_transfer(error, source, name) from error
     return path
@@ -148,7 +153,7 @@ def models(query: Mapping[str, Any], limit: int, patience: float = PATIENCE) -> 
         raise reasons.offline("Searching the Hub")
 
     client = api()
-    import huggingface_hub
+    import huggingface_hub.utils
 
     def ask() -> list[Any]:
         found: list[Any] = []

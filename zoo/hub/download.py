@@ -11,7 +11,8 @@ from threading import Lock
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from zoo.core.errors import HubError
+from zoo.core.errors import HubError, one_line
+from zoo.hub.deadline import in_time
 
 PATIENCE = 8.0
 """Seconds to wait for an answer, and for each part of it."""
@@ -20,6 +21,12 @@ STALL, LEAST = 60.0, 1 << 14
 """A download of which fewer than `LEAST` bytes arrive in `STALL` seconds is broken off."""
 
 MOST_REDIRECTS = 5
+MOST_WAIT = 5
+"""Seconds that a server which is busy may ask for."""
+
+CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The variables that name certificates. The first two do not count where the third is set."""
+
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
 Progress = Callable[[int, int | None, str], None]
@@ -31,7 +38,11 @@ _trusting = 0
 
 
 class CutError(HubError):
-    """A download broke off."""
+    """A download broke off, or did not begin; it may go on after `wait` seconds."""
+
+    def __init__(self, message: str, wait: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait = wait
 
 
 class AnswerError(Exception):
@@ -40,6 +51,14 @@ class AnswerError(Exception):
     def __init__(self, status: int, headers: Mapping[str, str]) -> None:
         super().__init__(f"it answers {status}")
         self.status, self.headers = status, headers
+
+    @property
+    def wait(self) -> float | None:
+        """The seconds after which it may be asked again; None where asking again is of no use."""
+        if self.status != 429 and self.status < 500:
+            return None
+        asked = self.headers.get("retry-after", "1")
+        return float(asked) if asked.isdecimal() and len(asked) < 3 and int(asked) <= MOST_WAIT else None
 
 
 class RedirectError(Exception):
@@ -66,12 +85,22 @@ def authorities() -> Iterator[None]:
 
 
 def session() -> Any:
-    """The HTTP client of the Hub's client: it knows proxies, and sends nothing where the network is switched off."""
-    import huggingface_hub
+    """The HTTP client of the Hub's client: it knows proxies, and sends nothing where the network is switched off.
+
+    Raises :class:`HubError` for certificates that cannot be read.
+    """
+    import huggingface_hub.utils
 
     utils: Any = huggingface_hub.utils
     with _MAKING, authorities():  # of threads that ask at once, version 1 of the client would give each its own
-        return utils.get_session()
+        try:
+            return utils.get_session()
+        except OSError as error:  # ssl.SSLError is one
+            name = next((name for name in CERTIFICATES if os.environ.get(name)), "")
+            raise HubError(
+                f"The certificates in {name} = {os.environ.get(name, '')!r} cannot be used: {one_line(error)}. Give "
+                "the file of your authority, or unset it."
+            ) from error
 
 
 def is_safe(address: str) -> bool:
@@ -94,6 +123,7 @@ def receive(
     allowed: Callable[[str], bool] = is_safe,
     progress: Progress | None = None,
     afresh: bool = False,
+    patience: float = PATIENCE,
 ) -> None:
     """Write what is at an address into a file; what goes beyond `most` bytes is left. It is not checked.
 
@@ -104,7 +134,7 @@ def receive(
     sent = {"Accept-Encoding": "identity", **(headers or {}), **({"Range": f"bytes={start}-"} if start else {})}
     client = session()
     for _ in range(MOST_REDIRECTS):
-        with client.stream("GET", address, headers=sent, timeout=PATIENCE, follow_redirects=False) as response:
+        with _answer(client, address, sent, patience) as response:
             if 300 <= response.status_code < 400 and "location" in response.headers:
                 further = urljoin(address, response.headers["location"])
                 if not allowed(further):
@@ -120,6 +150,17 @@ def receive(
             _write(response, path, start if response.status_code == 206 else 0, most, progress)
             return
     raise RedirectError("it redirects too often")
+
+
+@contextmanager
+def _answer(client: Any, address: str, headers: Mapping[str, str], patience: float) -> Iterator[Any]:
+    """The answer to a GET, whose head must be there in time, however it comes, and each part of its body too."""
+    opened = client.stream("GET", address, headers=headers, timeout=patience, follow_redirects=False)
+    response = in_time(patience, opened.__enter__)
+    try:
+        yield response
+    finally:
+        opened.__exit__(None, None, None)
 
 
 def _write(response: Any, path: Path, done: int, most: int, progress: Progress | None) -> None:

@@ -26,8 +26,8 @@ class Origin(Protocol):
 class HubFiles:
     """The files of a repository on the Hub at a full commit."""
 
-    def __init__(self, source: HubSource, manifest_bytes: int | None = None) -> None:
-        self._source = source
+    def __init__(self, source: HubSource, manifest_bytes: int | None = None, patience: float = client.PATIENCE) -> None:
+        self._source, self._patience = source, patience
         self._sizes = {} if manifest_bytes is None else {MANIFEST: manifest_bytes}
 
     def __str__(self) -> str:
@@ -35,11 +35,11 @@ class HubFiles:
 
     def sizes(self, names: Sequence[str]) -> dict[str, int] | None:
         if missing := [name for name in names if name not in self._sizes]:
-            self._sizes |= client.sizes(self._source, missing)
+            self._sizes |= client.sizes(self._source, missing, self._patience)
         return {name: self._sizes[name] for name in names if name in self._sizes}
 
     def fetch(self, name: str, folder: Path, most: int, afresh: bool, progress: Progress | None) -> None:
-        client.fetch(self._source, name, folder, most, progress, afresh)
+        client.fetch(self._source, name, folder, most, progress, afresh, self._patience)
 
 
 class Mirror:
@@ -50,7 +50,8 @@ class Mirror:
     http will do.
     """
 
-    def __init__(self, address: str, sha256: str) -> None:
+    def __init__(self, address: str, sha256: str, patience: float = client.PATIENCE) -> None:
+        self._patience = patience
         if not is_safe(address) or any(mark in address for mark in "@?# \\"):
             shown = reasons.without_secrets(address)
             raise SettingError(f"ZOO_MIRROR = {shown!r} is no https address of a folder, as https://host/path.")
@@ -68,11 +69,12 @@ class Mirror:
         if client.is_offline():
             raise reasons.offline(f"Downloading {name} from {self}")
         try:
-            receive(self._base + name, folder / name, most, progress=progress, afresh=afresh)
+            receive(self._base + name, folder / name, most, progress=progress, afresh=afresh, patience=self._patience)
         except HubError:
             raise
         except AnswerError as error:
-            raise HubError(f"{self} answers {error.status} for {name}.") from error
+            answer = f"{self} answers {error.status} for {name}."
+            raise (HubError(answer) if error.wait is None else CutError(answer, error.wait)) from error
         except RedirectError as error:
             raise HubError(f"{self}: {name} cannot be downloaded: {error}.") from error
         except Exception as error:

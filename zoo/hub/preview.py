@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from zoo.core.errors import HubError, NotFoundError
 from zoo.core.text import plain
-from zoo.hub import cache, client, reasons, signature_files, signing
+from zoo.hub import cache, client, licences, reasons, signature_files, signing
 from zoo.hub.deadline import TooLate
 from zoo.hub.origins import HubFiles
-from zoo.hub.pull import cached, fetch_manifest
+from zoo.hub.pull import QUICK, cached, fetch_manifest
+from zoo.hub.signing import Claim
 from zoo.hub.source import HubSource
 from zoo.release import MANIFEST, Release, read
 
@@ -26,21 +28,27 @@ class Preview:
     """Its folder is not there: the files were not downloaded."""
     hub: Mapping[str, Any]
     """Publisher, visibility, date, licence and size, as the Hub shows them."""
-    signer: str | None
-    """Who signed it by its signature, which is not checked; None without a signature."""
+    signature: Claim | None
+    """Who signed it by its own words, which are not checked; None without a signature."""
 
 
 def preview(source: HubSource) -> Preview:
     """Return what is known of a release on the Hub before it is downloaded. Errors as those of ``pull``.
 
-    Only its manifest and its signature are downloaded.
+    Only its manifest and its signature are downloaded. Of a Hub that does not answer, what the cache has is taken.
     """
-    found = client.resolve(source, MANIFEST)
-    pinned = source.at(found.commit)
+    held = cached(source)
     try:
-        info = client.info(pinned)
+        found = client.resolve(source, MANIFEST, client.PATIENCE if held is None else QUICK)
+        info = client.info(source.at(found.commit))
+    except NotFoundError:
+        raise
     except (Exception, TooLate) as error:
-        raise reasons.explain(error, pinned) from error
+        reason = reasons.explain(error, source)
+        if held is None or not isinstance(reason, HubError):
+            raise reason from error
+        return _from_cache(source, held, str(reason))
+    pinned = source.at(found.commit)
     held = cached(pinned)
     if held is None:
         with cache.scratch() as folder:
@@ -58,4 +66,19 @@ def preview(source: HubSource) -> Preview:
         "downloads": info.downloads,
         "bytes": sum(held.sizes.values()),
     }
-    return Preview(pinned, held, about, None if content is None else signing.claimed_signer(content))
+    return Preview(pinned, held, about, None if content is None else signing.claimed(content))
+
+
+def _from_cache(source: HubSource, held: Release, reason: str) -> Preview:
+    """What is known of a cached release without the Hub."""
+    last = None if source.is_commit else cache.commit_of(source)
+    pinned = source.at(last[0]) if last else source
+    content = cache.signature(pinned)
+    about = {
+        "page": f"{reasons.address()}/{source.repository}",
+        "commit": pinned.revision,
+        "licence": licences.of_manifest(held.manifest),
+        "bytes": sum(held.sizes.values()),
+        "note": f"as the cache has it. {reason}",
+    }
+    return Preview(pinned, held, about, None if content is None else signing.claimed(content))

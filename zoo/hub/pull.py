@@ -17,7 +17,7 @@ from zoo.hub.cache_folder import locked
 from zoo.hub.download import CutError, Progress
 from zoo.hub.origins import HubFiles, Mirror, Origin
 from zoo.hub.source import HubSource, Pin
-from zoo.release import MANIFEST, Release, read, verify
+from zoo.release import MANIFEST, Release, graph_check, read, verify
 from zoo.release.manifest import LARGEST
 
 QUICK = 0.4
@@ -45,8 +45,10 @@ def pull(source: HubSource, report: TransferReport, *, ask: bool = False) -> Rel
     meant, when = (source.revision, 0.0) if source.is_commit else cache.commit_of(source) or ("", 0.0)
     key = reasons.endpoint(), source
     is_silent = time.monotonic() < _SILENT.get(key, 0)  # as was said; who loads often would never ask again
-    if held is not None and not ask and (source.is_commit or is_silent):
+    if held is not None and (source.is_commit or is_silent) and not (ask and _is_damaged(held)):
         cache.remember(source.at(meant), held.folder.name)
+        if ask:
+            _fetch_signature(source.at(meant), QUICK)
         return held
     try:
         found = client.resolve(source, MANIFEST, client.PATIENCE if held is None or ask else QUICK)
@@ -95,10 +97,10 @@ def pull_pinned(pin: Pin, report: TransferReport, *, ask: bool = False) -> Relea
     return release
 
 
-def _fetch_signature(source: HubSource) -> None:
+def _fetch_signature(source: HubSource, patience: float = client.PATIENCE) -> None:
     """Bring the signature at a full commit into the cache, if it has one and the Hub gives it now."""
     with suppress(HubError, NotFoundError, ReleaseError):  # who checks it asks again, and gets the reason
-        signature_files.fetch(source, afresh=True)
+        signature_files.fetch(source, afresh=True, patience=patience)
 
 
 def cached(source: HubSource) -> Release | None:
@@ -129,10 +131,12 @@ def nowhere(pin: Pin) -> NotFoundError:
 def _from_origins(pin: Pin, report: TransferReport) -> Release:
     failures: list[ZooError] = []
     origins: list[Origin] = []
+    mirror = os.environ.get("ZOO_MIRROR")
+    patience = client.PATIENCE / 2 if mirror and pin.source else client.PATIENCE  # for both, no more than for one
     if pin.source is not None:
-        origins.append(HubFiles(pin.source))
-    if mirror := os.environ.get("ZOO_MIRROR"):
-        origins.append(Mirror(mirror, pin.sha256))
+        origins.append(HubFiles(pin.source, patience=patience))
+    if mirror:
+        origins.append(Mirror(mirror, pin.sha256, patience))
     for origin in origins:
         try:
             report.say(f"The weights of {pin.name} come from {origin}.")
@@ -145,7 +149,7 @@ def _from_origins(pin: Pin, report: TransferReport) -> Release:
             failures.append(error)
     if not failures:
         raise nowhere(pin)
-    text = " ".join(map(str, failures))
+    text = " ".join(f"T{text[1:]}" if text.startswith("the ") else text for text in map(str, failures))
     kind = ReleaseError if any(isinstance(error, ReleaseError) for error in failures) else HubError
     raise kind(f"The weights of {pin.name} could not be fetched. {text}") from failures[-1]
 
@@ -220,6 +224,10 @@ def _fill(origin: Origin, folder: Path, progress: Progress) -> None:
 
         _fetch(origin, name, folder, sha256=release.files[name], size=size, most=size, progress=received)
         done += size
+    try:
+        graph_check.check_release(release)
+    except ReleaseError as error:
+        raise ReleaseError(f"{str(error).replace(f'{folder}{os.sep}', f'{origin}: ')} Nothing was kept.") from error
     shutil.rmtree(folder / ".cache", ignore_errors=True)
 
 
@@ -241,9 +249,10 @@ def _fetch(
     for attempt in (1, 2):
         try:
             origin.fetch(name, folder, most, afresh, progress)
-        except CutError:
+        except CutError as error:
             if attempt == 2:
                 raise
+            time.sleep(error.wait)
             continue  # where it stopped
         found, afresh = files.sha256(folder / name), True
         if sha256 in (None, found):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from typing import Any
 
 from zoo.core.errors import HubError, NotFoundError, ZooError, one_line
@@ -14,7 +15,7 @@ LOGIN = "hf auth login"
 PUBLIC = "https://huggingface.co"
 """The address of the public Hub."""
 
-_SECRET = re.compile(r"\bhf_[A-Za-z0-9]{8,}|(?i:bearer)\s+\S+|(?<=//)[^/\s]+(?=@)|(?<=\?)[^\s'\")]*=[^\s'\")]*")
+_SECRET = re.compile(r"\b(?:hf|api_org)_\w{8,}|(?i:bearer)\s+\S+|(?<=//)[^/\s]+(?=@)|(?<=\?)[^\s'\")]*=[^\s'\")]*")
 """Tokens, what stands before the @ of an address, and the parameters of one, which may be a signature."""
 
 
@@ -30,9 +31,13 @@ def address() -> str:
 
 def has_token() -> bool:
     """Whether the client finds a token: in ``HF_TOKEN``, or of a login."""
+    return bool(_token())
+
+
+def _token() -> str:
     import huggingface_hub
 
-    return bool(huggingface_hub.get_token())
+    return huggingface_hub.get_token() or ""
 
 
 def explain(error: BaseException, source: HubSource, file: str = "") -> ZooError:
@@ -127,11 +132,14 @@ def is_timeout(error: BaseException) -> bool:
 
 def offline(what: str) -> HubError:
     """The error for what would need the network while it is switched off."""
-    return HubError(f"{what} needs the Hub, and HF_HUB_OFFLINE switches the network off. Unset it, or give a folder.")
+    return HubError(f"{what} needs the network, and HF_HUB_OFFLINE switches it off. Unset it to go on.")
 
 
 def without_secrets(text: str) -> str:
     """A text for people, without tokens and passwords that it may hold."""
+    for token in {os.environ.get("HF_TOKEN", ""), _token() if "huggingface_hub" in sys.modules else ""}:
+        if len(token) > 3:
+            text = text.replace(token, "…")
     return _SECRET.sub("…", text)
 
 

@@ -10,7 +10,7 @@ from zoo.core import files
 from zoo.core.errors import NotFoundError, ReleaseError
 from zoo.core.progress import TransferReport
 from zoo.hub import community
-from zoo.hub.source import PREFIX, HubSource, Pin, is_hub, parse
+from zoo.hub.source import PREFIX, HubSource, Pin, is_hub, parse, resembles
 from zoo.release import MANIFEST
 
 RELEASE = "release"
@@ -61,7 +61,10 @@ def find(source: str | Path, *, network: bool = True) -> Path:
         return fetched(str(source)) if network else local(str(source))
     if not str(source):
         raise NotFoundError("SOURCE is empty. Give a released name, a run folder or a release folder.")
-    path = files.existing(files.expand(source), "SOURCE")
+    path = files.expand(source)
+    if not os.path.lexists(path) and (there := resembles(str(source))):
+        raise NotFoundError(f"SOURCE {str(source)!r} does not exist. Check the path; for the Hub, write {there}")
+    files.existing(path, "SOURCE")
     if (path / MANIFEST).is_file():
         return path
     if (path / RELEASE / MANIFEST).is_file():

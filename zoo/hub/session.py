@@ -35,7 +35,7 @@ def bounded() -> Iterator[None]:
     The limits replace those that the client sets, and its hook for offline mode stays. At both ends of the block the
     client's connections are closed, so no other thread may use it meanwhile; one that enters such a block waits.
     """
-    import huggingface_hub
+    import huggingface_hub.utils
     from huggingface_hub.utils import _http
 
     _utils: Any = huggingface_hub.utils

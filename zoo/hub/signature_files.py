@@ -9,7 +9,7 @@ from zoo.hub.source import HubSource
 from zoo.release import SIGNATURE
 
 
-def fetch(source: HubSource, *, afresh: bool = False) -> bytes | None:
+def fetch(source: HubSource, *, afresh: bool = False, patience: float = client.PATIENCE) -> bytes | None:
     """Return the signature at a full commit, or None where there is none. It is not checked.
 
     It is put into the cache where the release is there, and taken from it unless `afresh`. Errors as those of
@@ -18,7 +18,7 @@ def fetch(source: HubSource, *, afresh: bool = False) -> bytes | None:
     content = None if afresh else cache.signature(source)
     if content is not None:
         return content
-    size = client.sizes(source, [SIGNATURE]).get(SIGNATURE)
+    size = client.sizes(source, [SIGNATURE], patience).get(SIGNATURE)
     if size is None:
         cache.remember_signature(source, None)
         return None

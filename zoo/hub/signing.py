@@ -125,16 +125,25 @@ def verify(folder: Path, signature: bytes, key: Path | bytes, where: str = "") -
     return Signed({name: signed[name] for name in names}, others, keys.fingerprint(public))
 
 
-def claimed_signer(signature: bytes) -> str:
-    """Who made a signature by its own words, which anybody can write: a key by its fingerprint, or a certificate."""
+@dataclass(frozen=True)
+class Claim:
+    """Who made a signature by its own words, which anybody can write."""
+
+    key: str
+    """The fingerprint of the key; "" where it names none."""
+    note: str
+
+
+def claimed(signature: bytes) -> Claim:
+    """Return what a signature says of its maker. Nothing of it is checked."""
     try:
         material = json.loads(signature.decode())["verificationMaterial"]
         hint = (material.get("publicKey") or {}).get("hint")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return "a signature that is damaged, or not in the model-signing format"
+        return Claim("", "damaged, or not in the model-signing format")
     if hint is None:
-        return "a certificate, which the tool checks: model_signing verify --help"
-    return f"the key with the fingerprint {plain(hint, 64)}"
+        return Claim("", "made with a certificate, which the tool checks: model_signing verify --help")
+    return Claim(plain(hint, 64), "the fingerprint that the signature names, which is not checked")
 
 
 # The statement and its envelope

@@ -52,6 +52,12 @@ def is_hub(source: object) -> bool:
     return isinstance(source, str) and source.startswith(PREFIX)
 
 
+def resembles(text: str) -> str:
+    """How a release on the Hub is written, for a text that may be meant so: ORG/NAME, or the address of its page."""
+    found = re.fullmatch(rf"(?:https?://[^/]+/)?({_REPOSITORY.pattern})/?", text)
+    return f"{PREFIX}{found[1]}" if found else ""
+
+
 def parse(source: str) -> HubSource:
     """Return what ``hub:ORG/NAME[@REVISION]`` says. Raises :class:`SettingError` for anything else."""
     repository, mark, revision = source.removeprefix(PREFIX).partition("@")

@@ -120,7 +120,7 @@ class Release:
             linked = f" (a link to {path.resolve()})" if path.is_symlink() else ""
             raise ReleaseError(
                 f"{path}{linked} is damaged or altered: expected SHA-256 {self.files[path.name]}, found {found}. "
-                "Get the release again."
+                "Get the release again; zoo pull repairs one from the Hub."
             )
 
     def weights(self) -> Path:

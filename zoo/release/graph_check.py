@@ -14,7 +14,7 @@ from typing import Any
 
 from zoo.contract.specs import Spec
 from zoo.core.errors import ReleaseError, one_line
-from zoo.release import WEIGHTS, ReleasedTask
+from zoo.release import WEIGHTS, Release, ReleasedTask
 
 _INSIDE: Mapping[str, Mapping[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
@@ -54,6 +54,14 @@ def offsets(weights: Path) -> dict[str, tuple[int, int]]:
     }
 
 
+def check_release(release: Release) -> None:
+    """Raise :class:`ReleaseError` unless every graph of a release reads its weights and no other file."""
+    tensors = frozenset(offsets(release.folder / WEIGHTS).values())
+    for name in release.files:
+        if name.endswith(".onnx"):
+            check_file(release.folder / name, release.content(name), tensors)
+
+
 def check_file(path: Path, content: bytes, tensors: frozenset[tuple[int, int]]) -> None:
     """Raise :class:`ReleaseError` for a file that is not ONNX, or that reads data other than the release's weights.
 
@@ -66,9 +74,7 @@ def check_file(path: Path, content: bytes, tensors: frozenset[tuple[int, int]]) 
     for reference in references:
         location = reference.get(b"location", b"")
         if location != WEIGHTS.encode():
-            raise ReleaseError(
-                f"{path} has data in {location[:80]!r}, and may only read {WEIGHTS}. Get the release again."
-            )
+            raise ReleaseError(f"{path} has data in {location[:80]!r}, and may only read {WEIGHTS}. Do not use it.")
         offset, length = (reference.get(key, b"") for key in (b"offset", b"length"))
         if (
             not (offset.isdigit() and length.isdigit() and len(offset + length) < 40)
@@ -78,7 +84,7 @@ def check_file(path: Path, content: bytes, tensors: frozenset[tuple[int, int]]) 
             )
             not in tensors
         ):
-            raise ReleaseError(f"{path} reads data that is not a tensor of {WEIGHTS}. Get the release again.")
+            raise ReleaseError(f"{path} reads data that is not a tensor of {WEIGHTS}. Do not use it.")
 
 
 def check_form(path: Path, task: ReleasedTask, session: Any) -> None:
