@@ -34,6 +34,7 @@ COMMANDS = {
     "cache": ("zoo.cli.cache", "Show and remove downloaded releases."),
     "data": ("zoo.cli.data", "List, download and inspect data sets."),
     "doctor": ("zoo.cli.doctor", "Check this installation and every plugin."),
+    "plugin": ("zoo.cli.plugin", "Write a plugin of your own."),
     "registry": ("zoo.cli.registry", "Index your models, and release their weights."),
     "completion": ("zoo.cli.completion", "Print the shell completion script."),
 }
