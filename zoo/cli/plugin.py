@@ -21,7 +21,11 @@ def plugin_command() -> None:
 )
 @click.argument("name")
 @click.option(
-    "--kind", type=click.Choice(["model", "dataset", "logger"]), default="model", show_default=True, help="What to write."
+    "--kind",
+    type=click.Choice(["model", "dataset", "logger"]),
+    default="model",
+    show_default=True,
+    help="What to write.",
 )
 @click.option(
     "--template",
@@ -29,13 +33,9 @@ def plugin_command() -> None:
     help="The model to start from.  [default: vae]",
 )
 @click.option("--data", is_flag=True, help="Also write a data set, on which the model trains.")
-@click.option(
-    "-o", "--output", "folder", type=DIR, metavar="DIR", help="The new project folder.  [default: zoo-NAME]"
-)
+@click.option("-o", "--output", "folder", type=DIR, metavar="DIR", help="The new project folder.  [default: zoo-NAME]")
 @as_json
-def new_command(
-    name: str, kind: str, template: str | None, data: bool, folder: Path | None, as_json: bool
-) -> None:
+def new_command(name: str, kind: str, template: str | None, data: bool, folder: Path | None, as_json: bool) -> None:
     """Write the distribution zoo-NAME: a small plugin NAME that works, with tests, to change into your own.
 
     A model trains on digits, or with --data on images that a formula makes.

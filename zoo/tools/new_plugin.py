@@ -26,7 +26,7 @@ TEMPLATES = Path(__file__).parent / "plugin_templates"
 MODELS = ("vae", "gan", "autoregressive", "diffusion")
 """The templates of models."""
 
-LONGEST = 40
+LONGEST = 30
 """The most characters of a name: longer ones make lines of the generated code too long."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
