@@ -214,7 +214,7 @@ def test_it_is_a_full_citizen(new: New, tmp_path: Path) -> None:
     run(python, "-m", "zoo", "registry", "build", cwd=project)
     run(python, "-m", "zoo", "registry", "build", "--check", cwd=project)
     if new.kind == "dataset":
-        assert "Diamonds" in run(python, "-m", "zoo", "data", "list", cwd=project)
+        assert "Diamonds" in run(python, "-m", "zoo", "data", "info", NAME, cwd=project)
         return
     assert f"{NAME} " in run(python, "-m", "zoo", "list", cwd=project)
     run(python, "-m", "zoo", "train", f"{NAME}.tiny", cwd=project)
