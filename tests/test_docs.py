@@ -142,7 +142,16 @@ def test_a_task_may_have_no_name_that_a_loaded_model_has() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [*COMMANDS, "registry build", "registry refresh", "registry release", "data list", "data get", "data info"],
+    [
+        *COMMANDS,
+        "registry build",
+        "registry refresh",
+        "registry release",
+        "plugin new",
+        "data list",
+        "data get",
+        "data info",
+    ],
 )
 def test_every_command_has_help_with_an_example(name: str, zoo_call: Command) -> None:
     done = zoo_call(*name.split(), "--help")

@@ -54,6 +54,8 @@ def test_the_wheel_holds_our_packages_and_the_registry(wheel: Path) -> None:
     assert {"zoo/registry.yaml", "zoo/hub/community.yaml"} <= set(names)
     assert "zoo/py.typed" in names
     assert {f"zoo/gallery/page/{name}" for name in ("index.html", "style.css", "page.js")} <= set(names)
+    templates = ROOT / "zoo" / "tools" / "plugin_templates"
+    assert {path.relative_to(ROOT).as_posix() for path in templates.rglob("*.tmpl")} <= set(names)
     assert "zoo_autoencoders/releases/vae.digits/model.safetensors" in names
     assert [name for name in names if name.endswith("LICENSE")]
 

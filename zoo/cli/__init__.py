@@ -34,7 +34,7 @@ COMMANDS = {
     "cache": ("zoo.cli.cache", "Show and remove downloaded releases."),
     "data": ("zoo.cli.data", "List, download and inspect data sets."),
     "doctor": ("zoo.cli.doctor", "Check this installation and every plugin."),
-    "plugin": ("zoo.cli.plugin", "List installed plugins, and check your own."),
+    "plugin": ("zoo.cli.plugin", "List installed plugins, write your own, and check it."),
     "registry": ("zoo.cli.registry", "Index your models, and release their weights."),
     "completion": ("zoo.cli.completion", "Print the shell completion script."),
 }

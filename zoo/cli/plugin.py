@@ -1,4 +1,4 @@
-"""The command ``zoo plugin``: list installed plugins, and check one's own."""
+"""The command ``zoo plugin``: list installed plugins, write one, and check it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.arguments import as_json, complete_name, print_json, table
+from zoo.cli.arguments import DIR, as_json, complete_name, print_json, table
 
 
-@click.group("plugin", epilog="Example:  zoo plugin test mine")
+@click.group("plugin", epilog="Example:  zoo plugin new mine")
 def plugin_command() -> None:
-    """List installed plugins, and check your own."""
+    """List installed plugins, write your own, and check it."""
 
 
 @plugin_command.command("list", epilog="Example:  zoo plugin list --json")
@@ -36,6 +36,47 @@ def list_command(as_json: bool) -> None:
     ]
     table([("KIND", "NAME", "FROM", "CONTRACT", "STATE"), *rows])
     click.echo(f"This zoo has contract {CONTRACT}. To import and try each plugin: zoo doctor", err=True)
+
+
+@plugin_command.command(
+    "new",
+    short_help="Write a distribution with a plugin that works, to change.",
+    epilog="Example:  zoo plugin new mine --template diffusion",
+)
+@click.argument("name")
+@click.option(
+    "--kind",
+    type=click.Choice(["model", "dataset", "logger"]),
+    default="model",
+    show_default=True,
+    help="What to write.",
+)
+@click.option(
+    "--template",
+    type=click.Choice(["vae", "gan", "autoregressive", "diffusion"]),
+    help="The model to start from.  [default: vae]",
+)
+@click.option("--data", is_flag=True, help="Also write a data set, on which the model trains.")
+@click.option("-o", "--output", "folder", type=DIR, metavar="DIR", help="The new project folder.  [default: zoo-NAME]")
+@as_json
+def new_command(name: str, kind: str, template: str | None, data: bool, folder: Path | None, as_json: bool) -> None:
+    """Write the distribution zoo-NAME: a small plugin NAME that works, with tests, to change into your own.
+
+    A model trains on digits, or with --data on images that a formula makes.
+    """
+    from dataclasses import asdict
+
+    from zoo.tools import new_plugin
+
+    made = new_plugin.write(name, kind=kind, template=template, data=data, folder=folder)
+    if as_json:
+        print_json({**asdict(made), "folder": str(made.folder)})
+        return
+    for file in made.files:
+        click.echo(f"{made.folder / file} written")
+    click.echo("Next:")
+    for command in made.next:
+        click.echo(f"  {command}")
 
 
 @plugin_command.command("test", epilog="Example:  zoo plugin test mine --check resume")
