@@ -18,6 +18,7 @@ COMMANDS = {
     "info": ("zoo.cli.info", "Show a model, a recipe, or a release."),
     "train": ("zoo.cli.train", "Train a model and write its release."),
     "evaluate": ("zoo.cli.evaluate", "Compute a model's metrics, with protocols and confidence intervals."),
+    "reproduce": ("zoo.cli.reproduce", "Train released weights again, and compare every metric."),
     "bench": ("zoo.cli.bench", "Compare the speed of releases in torch and in ONNX Runtime."),
     "export": ("zoo.cli.export", "Write the release of a run."),
     "gallery": ("zoo.cli.gallery", "Write a web page that shows released models."),
