@@ -6,7 +6,6 @@ another hash, other starting weights, other needed releases.
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 from zoo import registry
@@ -41,7 +40,7 @@ def recipe_of(release: Release, data: str | None) -> tuple[Model, Recipe]:
         if use.place and (field != "data" or data is None):
             how = f"Give its path: --data {use.kind}:…" if field == "data" else "It cannot be trained again here."
             raise DataError(f"{release.name} was trained on {use.name!r}, of which a release has only the name. {how}")
-    return model, dataclasses.replace(recipe, **{field: completed(use, field) for field, use in uses.items()})
+    return model, settings.replace(recipe, {field: completed(use, field) for field, use in uses.items()})
 
 
 def _normalised(distribution: str) -> str:

@@ -120,7 +120,8 @@ def reproduce(
         what = "Terminated" if type(error) is not Interrupted else "Interrupted"
         raise type(error)(f"{what}. The same command continues the run in {folder} exactly.") from error
     metrics = [from_json(entry) for entry in release.manifest["metrics"]]
-    found, reasons = {one.name: one for one in run.measurements}, {}
+    found = {one.name: one for one in run.measurements}
+    reasons: dict[str, str] = {}
     if not quick:
         at_its_end = provenance["step"] == recorded_steps or recipe.early_stop
         which = run_folder.released(recipe) if at_its_end else "best"
