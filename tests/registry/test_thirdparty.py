@@ -202,6 +202,14 @@ def test_weights_are_released_with_its_package(example: Path, run: Path, tmp_pat
 
 
 @pytest.mark.slow
+def test_its_run_is_reproduced(example: Path, run: Path, zoo_command: Command) -> None:
+    done = zoo_command("reproduce", run, "-q", env=environment(example))
+    assert done.returncode == 0, done.stderr
+    assert "The weights are bit-equal" in done.stdout
+    one_error(zoo_command("reproduce", run), "'sparse' is not installed", "pip install zoo-thirdparty-example==1.0")
+
+
+@pytest.mark.slow
 def test_torch_without_the_plugin_says_what_to_install(run: Path) -> None:
     with pytest.raises(ZooError, match=r"sparse.*zoo-thirdparty-example"):
         zoo.load(run, backend="torch")

@@ -197,7 +197,9 @@ def _evaluated(
 
 def _compared(old: Measurement, new: Measurement | None, reason: str) -> Comparison:
     if new is None:
-        return Comparison(recorded=old, new=None, verdict="no new value", note=reason or "not computed")
+        return Comparison(
+            recorded=old, new=None, verdict="no new value", note=reason or "not computed at the end of a run"
+        )
     same = agree(old, new)
     verdict: Verdict = "no interval" if same is None else "agrees" if same else "differs"
     return Comparison(recorded=old, new=new, verdict=verdict, note=protocol_note(old, new))
