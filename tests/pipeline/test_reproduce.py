@@ -42,6 +42,7 @@ def far_off(manifest: dict[str, Any]) -> None:
         manifest["metrics"][0][key] += 1000
 
 
+@pytest.mark.slow
 def test_a_run_that_is_trained_again_agrees_and_a_metric_that_is_far_off_does_not(
     shelf: Shelf, tmp_path: Path, zoo_call: Command
 ) -> None:
@@ -63,6 +64,23 @@ def test_a_run_that_is_trained_again_agrees_and_a_metric_that_is_far_off_does_no
     assert {row["verdict"] for row in found["metrics"]} == {"agrees"}
     assert all(row["new"]["value"] == row["recorded"]["value"] for row in found["metrics"])
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == log  # the run was complete
+
+
+def one_more(manifest: dict[str, Any]) -> None:
+    manifest["metrics"].append(measured(1, 0, 2, name="of_an_older_zoo").to_json())
+
+
+def test_weights_without_metrics_are_compared_and_a_metric_without_a_new_value_does_not_agree(
+    shelf: Shelf, tmp_path: Path, zoo_call: Command
+) -> None:
+    done = zoo_call("reproduce", shelf.run("gan"), "-o", tmp_path / "run", "-q")
+    assert done.returncode == 0, done.stderr
+    assert "gan.tiny has no recorded metrics" in done.stdout
+    assert "The weights are bit-equal" in done.stdout
+    done = zoo_call("reproduce", doctored(shelf.release("gan"), tmp_path / "more", one_more), "-o", tmp_path / "run")
+    assert done.returncode == 1, done.stderr
+    assert "is complete: " in done.stderr
+    assert "no new value: of_an_older_zoo" in done.stdout
 
 
 def elsewhere(manifest: dict[str, Any]) -> None:
@@ -100,14 +118,14 @@ def other_needs(manifest: dict[str, Any]) -> None:
 
 
 def quantised(manifest: dict[str, Any]) -> None:
-    manifest["quantized"] = {"kind": "int8", "of": "0" * 64}
+    manifest["quantized"] = {"kind": "int8", "of": "0" * 64, "losses": [], "bytes": {"float": 2, "quantized": 1}}
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         (nobody, ("'nobody' is not installed", "pip install zoo-elsewhere==")),
-        (elsewhere, ("vae.tiny is of zoo-elsewhere", "of genzoo")),
+        (elsewhere, ("gan.tiny is of zoo-elsewhere", "of genzoo")),
         (other_data, ("The test split of digits", "SHA-256 " + "0" * 64)),
         (private_data, ("'folder:faces'", "--data folder:")),
         (unknown_data, ("No data set named 'nodigits'. Did you mean 'digits'?",)),
@@ -121,7 +139,7 @@ def quantised(manifest: dict[str, Any]) -> None:
 def test_what_would_be_another_run_is_refused_before_training(
     change: Change, says: tuple[str, ...], shelf: Shelf, tmp_path: Path, refused: Refused
 ) -> None:
-    folder = doctored(shelf.release("vae"), tmp_path / "release", change)
+    folder = doctored(shelf.release("gan"), tmp_path / "release", change)
     refused("reproduce", folder, says=says)
 
 
@@ -138,8 +156,10 @@ def test_bad_arguments(arguments: tuple[str, ...], says: tuple[str, ...], refuse
     refused("reproduce", *arguments, says=says)
 
 
-def measured(value: float, low: float | None = None, high: float | None = None, protocol: str = "") -> Measurement:
-    return Measurement(name="fid", value=value, unit="", protocol=protocol, low=low, high=high)
+def measured(
+    value: float, low: float | None = None, high: float | None = None, protocol: str = "", name: str = "fid"
+) -> Measurement:
+    return Measurement(name=name, value=value, unit="", protocol=protocol, low=low, high=high)
 
 
 @pytest.mark.parametrize(
@@ -197,10 +217,8 @@ def test_the_commands_of_the_docs(tmp_path: Path, zoo_call: Command) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a process of its own")
 def test_an_interrupted_run_is_continued_exactly_by_the_same_command(shelf: Shelf, tmp_path: Path) -> None:
-    release = (
-        shelf.made("vae.long", lambda at: zoo.train("vae.tiny", set={"steps": 400}, out=at, quiet=True)) / "release"
-    )
-    command = [sys.executable, "-m", "zoo", "reproduce", str(release), "-q"]
+    first = shelf.made("vae.long", lambda folder: zoo.train("vae.tiny", set={"steps": 400}, out=folder, quiet=True))
+    command = [sys.executable, "-m", "zoo", "reproduce", str(first), "-q"]
     run = tmp_path / "runs" / "reproduce" / "vae.tiny"
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 120

@@ -110,7 +110,8 @@ def _print(found: Reproduction) -> None:
         rows.append((name, _value(one.recorded), _value(new) if new else "-", one.recorded.unit, verdict))
         if one.note:
             notes[one.note].append(name)
-    table(rows)
+    if found.comparisons:
+        table(rows)
     for note, names in notes.items():
         click.echo(f"{', '.join(names)}: {note}.")
     if found.quick:
@@ -127,6 +128,8 @@ def _print(found: Reproduction) -> None:
 
 
 def _summary(found: Reproduction) -> str:
+    if not found.comparisons:
+        return f"{found.name} has no recorded metrics, so only the weights are compared."
     by_verdict: defaultdict[str, list[str]] = defaultdict(list)
     for one in found.comparisons:
         by_verdict[one.verdict].append(one.recorded.name)
