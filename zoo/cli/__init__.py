@@ -21,6 +21,7 @@ COMMANDS = {
     "reproduce": ("zoo.cli.reproduce", "Train released weights again, and compare every metric."),
     "bench": ("zoo.cli.bench", "Compare the speed of releases in torch and in ONNX Runtime."),
     "export": ("zoo.cli.export", "Write the release of a run."),
+    "release": ("zoo.cli.release", "Release the weights of a run with the package of its model."),
     "gallery": ("zoo.cli.gallery", "Write a web page that shows released models."),
     "generate": ("zoo.cli.generate", "Generate samples, without torch."),
     "run": ("zoo.cli.run", "Run a task of a model on files, without torch."),

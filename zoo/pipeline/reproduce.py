@@ -65,11 +65,9 @@ class Reproduction:
     @property
     def agrees(self) -> bool:
         """Whether every metric has a new value, and none differs; without metrics, whether the weights are the same."""
-        return (
-            self.bit_equal
-            if not self.comparisons
-            else all(one.verdict in ("agrees", "no interval") for one in self.comparisons)
-        )
+        if not self.comparisons:
+            return self.bit_equal
+        return all(one.verdict in ("agrees", "no interval") for one in self.comparisons)
 
 
 def reproduce(
