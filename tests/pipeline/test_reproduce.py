@@ -80,6 +80,7 @@ def test_weights_without_metrics_are_compared_and_a_metric_without_a_new_value_d
     done = zoo_call("reproduce", doctored(shelf.release("gan"), tmp_path / "more", one_more), "-o", tmp_path / "run")
     assert done.returncode == 1, done.stderr
     assert "is complete: " in done.stderr
+    assert "of_an_older_zoo: no metric has that name here." in done.stdout
     assert "no new value: of_an_older_zoo" in done.stdout
 
 

@@ -94,7 +94,7 @@ def reproduce(
         raise SettingError("zoo reproduce runs in one process. Start it without torchrun.")
     release = read(find(source))
     if (made := release.manifest.get(QUANTIZED)) is not None:
-        raise ReleaseError(f"{release.name} is in {made['kind']}, and is not trained. Reproduce what it was made of.")
+        raise ReleaseError(f"{release.name} is in {made['kind']}, which is not trained. Reproduce what it was made of.")
     evaluation.check_installed()
     model, recipe = recorded.recipe_of(release, data)
     provenance = release.manifest["provenance"]
@@ -157,8 +157,11 @@ def _evaluated(
     A protocol is a text, so the evaluation that has the same text is searched for: that at the end of training, the
     whole one of ``zoo evaluate``, and one with the recorded number of samples. If none has it, the whole one counts.
     """
-    found, reasons = dict(at_end), dict[str, str]()
     known = {metric.name for metric in model.metrics} | {*ZOO_METRICS}
+    found, reasons = (
+        dict(at_end),
+        {one.name: "no metric has that name here" for one in metrics if one.name not in known},
+    )
 
     def missing() -> list[Measurement]:
         return [
