@@ -240,6 +240,7 @@ def _manifest(
             "from": about.get("from"),
             **({"needs": about["needs"]} if about.get("needs") else {}),
             "step": held.state.step,
+            "checkpoint_every": about["checkpoint_every"],
             "seconds": round(held.state.seconds, 1),
             "device": held.state.device,
             "zoo": about["zoo"],

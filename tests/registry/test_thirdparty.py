@@ -192,21 +192,49 @@ def test_module_of_a_release_has_plain_weights(example: Path, run: Path) -> None
 
 
 @pytest.mark.slow
-def test_weights_are_released_with_its_package(example: Path, run: Path, tmp_path: Path, zoo_command: Command) -> None:
-    """``zoo registry release`` writes them into a copy of the package; that alone lists, loads and verifies them."""
-    site = shutil.copytree(example, tmp_path / "site")
-    done = zoo_command("registry", "release", run, "--checkpoint", "last", env=environment(site))
+def test_weights_are_released_into_its_package_and_its_wheel_carries_them(
+    example: Path, run: Path, tmp_path: Path, zoo_command: Command
+) -> None:
+    """``zoo release`` writes them into a source tree; a wheel of that lists, loads, generates and verifies them."""
+    tree = shutil.copytree(PROJECT, tmp_path / "tree", ignore=shutil.ignore_patterns("shapes"))
+    (about,) = example.glob("*.dist-info")
+    shutil.copytree(about, tree / about.name)  # as pip install -e says where its entry points are
+    into = ("--into", "zoo_thirdparty_example")
+    done = zoo_command("release", run, *into, "--checkpoint", "last", env=environment(tree))
     assert done.returncode == 0, done.stderr
-    folder = site / "zoo_thirdparty_example" / "releases" / "sparse.tiny"
+    folder = tree / "zoo_thirdparty_example" / "releases" / "sparse.tiny"
     assert str(folder) in done.stdout
     assert (folder / "model.safetensors").read_bytes() == (run / "release" / "model.safetensors").read_bytes()
-    (row,) = json.loads(zoo_command("list", "sparse", "--pretrained", "--json", env=environment(site)).stdout)
+    again = zoo_command("release", run, "--into", tree / "zoo_thirdparty_example", env=environment(tree))
+    one_error(again, str(folder), "exists already and was kept", "--force")
+    forced = zoo_command("registry", "release", run, "--force", env=environment(tree))  # the same command
+    assert forced.returncode == 0, forced.stderr
+
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
+    subprocess.run(build, cwd=tree, check=True, capture_output=True)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    shutil.rmtree(tree)
+    site = environment(tmp_path / "site")
+    (row,) = json.loads(zoo_command("list", "sparse", "--pretrained", "--json", env=site).stdout)
     assert row["name"] == "sparse.tiny"
     code = "print(zoo.load('sparse.tiny').generate(3).shape)"
-    printed = python(f"sys.path.insert(0, {str(site)!r})\nimport zoo\n{code}", block=["torch"], cwd=tmp_path)
+    printed = python(f"sys.path.insert(0, {str(tmp_path / 'site')!r})\nimport zoo\n{code}", block=["torch"])
     assert printed.strip() == "(3, 8, 8)"
-    again = zoo_command("registry", "release", run, env=environment(site))
-    one_error(again, str(folder), "exists already and was kept", "--force")
+    (tmp_path / "elsewhere").mkdir()
+    done = zoo_command("generate", "sparse.tiny", "-o", "a.png", cwd=tmp_path / "elsewhere", env=site)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "elsewhere" / "a.png").is_file()
+    assert zoo_command("verify", "sparse.tiny", env=site).returncode == 0
+
+
+@pytest.mark.slow
+def test_its_run_is_reproduced(example: Path, run: Path, zoo_command: Command) -> None:
+    done = zoo_command("reproduce", run, "-q", env=environment(example))
+    assert done.returncode == 0, done.stderr
+    assert "The weights are bit-equal" in done.stdout
+    one_error(zoo_command("reproduce", run), "'sparse' is not installed", "pip install zoo-thirdparty-example==1.0")
 
 
 @pytest.mark.slow

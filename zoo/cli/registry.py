@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.arguments import FILE, as_json, as_one, complete_name, print_json, source, table
+from zoo.cli.arguments import FILE, as_json, as_one, complete_name, print_json, table
+from zoo.cli.release import release_command
 
 
 @click.group("registry", epilog="Example:  zoo registry build")
@@ -80,21 +81,7 @@ def refresh_command(ctx: click.Context, names: tuple[str, ...], distribution: st
     ctx.invoke(build_command, distribution=distribution, output=None, check=False, hub=None, signer=None)
 
 
-@registry_command.command(
-    "release", short_help="Release the weights of a run.", epilog="Example:  zoo registry release runs/mine.digits"
-)
-@source
-@click.option("--checkpoint", metavar="WHICH", help="last, best or a step.  [default: the one that the run releases]")
-@click.option("--force", is_flag=True, help="Replace the weights already released under that name.")
-def release_command(source: str, checkpoint: str | None, force: bool) -> None:
-    """Release the weights of a run with the package of its model, and write registry.yaml.
-
-    The weights go to PACKAGE/releases/MODEL.RECIPE. Whoever installs the package can load them by that name.
-    """
-    from zoo.pipeline import registry_build
-
-    folder, path = registry_build.release(source, checkpoint=checkpoint, force=force)
-    click.echo(f"{folder} and {path} written. Commit both. Next:  zoo verify {folder.name}")
+registry_command.add_command(release_command, "release")
 
 
 @registry_command.command(

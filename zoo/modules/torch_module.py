@@ -177,15 +177,21 @@ def _where(origin: Mapping[str, str]) -> str:
     return f"The release names the package {distribution[:80]!r} {version[:40]!r}, which cannot be right"
 
 
+def check_plugin(release: Release) -> str:
+    """The name of a release's plugin. Raises :class:`NotFoundError` if it is not installed."""
+    name = registry.split(release.name)[0]
+    if name not in registry.plugins():
+        raise NotFoundError(
+            f"The plugin of {name!r} is not installed, and torch needs it. {_where(release.manifest['plugin'])}. "
+            "ONNX Runtime runs the release without it."
+        )
+    return name
+
+
 def of_release(release: Release) -> nn.Module:
     """The module of a release. Raises :class:`ReleaseError` if its weights do not fit the installed plugin."""
     path = release.weights()
-    name, origin = registry.split(release.name)[0], release.manifest["plugin"]
-    if name not in registry.plugins():
-        raise NotFoundError(
-            f"The plugin of {name!r} is not installed, and torch needs it. {_where(origin)}. ONNX Runtime runs the "
-            "release without it."
-        )
+    name = check_plugin(release)
     model = registry.load(name)
     recipe = settings.from_json(type(next(iter(model.recipes.values()))), release.manifest["recipe"])
     needs = recorded(release.manifest["provenance"].get("needs"), str(release.folder / MANIFEST))

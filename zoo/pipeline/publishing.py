@@ -66,9 +66,7 @@ def publish_all(
     models, _ = registry_build.plugins_of(distribution)
     folders = registry_build.release_folders(models)
     if not folders:
-        raise NotFoundError(
-            f"{distribution} has no released weights in its package. Add some: zoo registry release RUN"
-        )
+        raise NotFoundError(f"{distribution} has no released weights in its package. Add some: zoo release RUN")
     found = []
     for folder in folders:
         report.say(f"Verifying {folder.name} …")

@@ -10,7 +10,6 @@ from typing import Any
 
 import yaml
 
-import zoo_export
 from zoo import registry
 from zoo.contract import settings
 from zoo.contract.specs import FieldSpec, Label
@@ -21,13 +20,11 @@ from zoo.core.errors import NotFoundError, PluginError, one_line, suggest
 from zoo.data import changed, load
 from zoo.data.loading import form
 from zoo.hub import licences
-from zoo.hub.resolve import RECIPE, find, is_path
 from zoo.pipeline import registry_pins, tables
 from zoo.plugin import DataSet, KnownFile, Model, Recipe
 from zoo.registry import schema
 from zoo.release import MANIFEST, read
 from zoo.training.further import load_both, with_further
-from zoo.training.run_folder import described as described_run
 
 RELEASES = "releases"
 """The folder, inside an import package, with its released weights."""
@@ -257,40 +254,6 @@ def write(
             files.write(file, wanted[file])
         registry.forget()
     return target, bool(stale)
-
-
-def release(
-    source: str | Path, *, checkpoint: str | None = None, force: bool = False, quiet: bool = False
-) -> tuple[Path, Path]:
-    """Add a release to the distribution of its model, and update the distribution's ``registry.yaml`` and tables.
-
-    `source` is a run folder, with `checkpoint` as in :func:`zoo.export`, or a release folder. The release is written to
-    ``PACKAGE/releases/MODEL.RECIPE``. Returns that folder, and the path of the registry. Raises :class:`ZooError`, in
-    which case nothing is written.
-    """
-    name = _name(source)
-    plugin = registry.find(registry.split(name)[0])
-    package = registry.package_folder(plugin.value)
-    if package is None:
-        raise NotFoundError(
-            f"{plugin.distribution} has {plugin.value!r} in a single file, and releases need a folder. "
-            "Turn it into a package."
-        )
-    recipe, recipes = registry.split(name)[1], registry.load(plugin.name).recipes
-    if recipe not in recipes:
-        raise registry.no_recipe(plugin.name, recipe, recipes)
-    build(plugin.distribution)  # fails before anything is written
-    folder = zoo_export.export(source, package / RELEASES / name, checkpoint=checkpoint, force=force, quiet=quiet)
-    registry.forget()
-    return folder, write(plugin.distribution)[0]
-
-
-def _name(source: str | Path) -> str:
-    """The name ``model.recipe`` of a run folder or of a release."""
-    folder = Path(source).expanduser()
-    if is_path(source) and (folder / RECIPE).is_file():
-        return str(described_run(folder)["name"])
-    return read(find(source)).name
 
 
 def _plain(value: Any) -> Any:
