@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import inspect
 import sys
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ def _described(name: str, value: Any) -> list[str]:
         return [f"class {name}", *_methods(value)]
     if callable(value):
         return [f"def {name}{_signature(value)}"]
-    return [f"{name}" if isinstance(value, (str, Enum)) else f"{name} = {value!r}"]
+    return [f"{name}: {type(value).__name__}"]
 
 
 def _methods(cls: type) -> list[str]:

@@ -1,4 +1,4 @@
-"""The built-in models pass the suite that third parties run on theirs, and it finds what is wrong."""
+"""The built-in models pass the suite that third parties run on theirs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Shelf
+from conftest import KINDS, MODELS, Shelf, slow
 from zoo.testing import CHECKS, Check, Subject, run
 
-LONG = ("quantisation", "resume", "discovery", "metrics")
-"""Checks that take seconds."""
+LONG = ("discovery", "metrics", "quantisation", "resume")
+"""Checks that take seconds, and wait for ``-m slow``."""
+
+EVERY = [(model, check) for model in MODELS for check in CHECKS]
+QUICK = [(model, check) for model, check in EVERY if model in KINDS and check.name not in LONG]
+QUICK += [("cgan", check) for check in CHECKS if check.name == "resume"]
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-def test_the_built_in_models(model_name: str, check: Check, shelf: Shelf, tmp_path: Path) -> None:
-    result = run(check, Subject(model_name, tmp_path, shelf.run(model_name)))
+@pytest.mark.parametrize(
+    ("model", "check"),
+    [*QUICK, *slow(*(pair for pair in EVERY if pair not in QUICK))],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
+def test_the_built_in_models(model: str, check: Check, shelf: Shelf, tmp_path: Path) -> None:
+    result = run(check, Subject(model, tmp_path, shelf.run(model)))
     assert result.ok is not False, result.text

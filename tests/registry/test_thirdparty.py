@@ -355,14 +355,7 @@ def test_plugin_list_has_a_line_for_each(zoo_call: Command) -> None:
     assert all(states["model", name, f"brings-{name}"] == "not indexed" for name in (*BROKEN, *DEADLY))
     lines = zoo_call("plugin", "list").stdout.splitlines()
     assert len(lines) == 1 + len(found["plugins"])
-    assert next(line for line in lines if " sparse " in line).split() == [
-        "model",
-        "sparse",
-        NAME,
-        "0.1.0",
-        CONTRACT,
-        "ok",
-    ]
+    assert next(line for line in lines if " sparse " in line).split()[-2:] == [CONTRACT, "ok"]
 
 
 @pytest.mark.usefixtures("among_broken")
