@@ -1,4 +1,4 @@
-"""Every installed plugin, of every kind, and whether zoo can use it as far as can be told without importing it."""
+"""Every installed plugin, of every kind, and whether zoo can use it as far as is known without importing it."""
 
 from __future__ import annotations
 
