@@ -146,7 +146,6 @@ def test_a_task_may_have_no_name_that_a_loaded_model_has() -> None:
         *COMMANDS,
         "registry build",
         "registry refresh",
-        "registry release",
         "plugin new",
         "data list",
         "data get",

@@ -207,7 +207,7 @@ def test_weights_are_released_into_its_package_and_its_wheel_carries_them(
     assert (folder / "model.safetensors").read_bytes() == (run / "release" / "model.safetensors").read_bytes()
     again = zoo_command("release", run, "--into", tree / "zoo_thirdparty_example", env=environment(tree))
     one_error(again, str(folder), "exists already and was kept", "--force")
-    forced = zoo_command("registry", "release", run, "--force", env=environment(tree))  # the same command
+    forced = zoo_command("release", run, "--force", env=environment(tree))
     assert forced.returncode == 0, forced.stderr
 
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]

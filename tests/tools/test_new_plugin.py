@@ -218,7 +218,7 @@ def test_it_is_a_full_citizen(new: New, tmp_path: Path) -> None:
         return
     assert f"{NAME} " in run(python, "-m", "zoo", "list", cwd=project)
     run(python, "-m", "zoo", "train", f"{NAME}.tiny", cwd=project)
-    run(python, "-m", "zoo", "registry", "release", f"runs/{NAME}.tiny", cwd=project)
+    run(python, "-m", "zoo", "release", f"runs/{NAME}.tiny", cwd=project)
     run(python, "-m", "zoo", "verify", f"{NAME}.tiny", cwd=project)
     run(python, "-m", "build", "--no-isolation", cwd=project)  # the wheel from the source distribution
 

@@ -37,7 +37,7 @@ COMMANDS = {
     "data": ("zoo.cli.data", "List, download and inspect data sets."),
     "doctor": ("zoo.cli.doctor", "Check this installation and every plugin."),
     "plugin": ("zoo.cli.plugin", "List installed plugins, write your own, and check it."),
-    "registry": ("zoo.cli.registry", "Index your models, and release their weights."),
+    "registry": ("zoo.cli.registry", "Index your models and their released weights."),
     "completion": ("zoo.cli.completion", "Print the shell completion script."),
 }
 

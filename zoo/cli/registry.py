@@ -1,4 +1,4 @@
-"""The command ``zoo registry``: index the user's models, and release their weights."""
+"""The command ``zoo registry``: index the user's models and their released weights."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from pathlib import Path
 import click
 
 from zoo.cli.arguments import FILE, as_json, as_one, complete_name, print_json, table
-from zoo.cli.release import release_command
 
 
 @click.group("registry", epilog="Example:  zoo registry build")
 def registry_command() -> None:
-    """Index your models and release their weights, so that zoo list and zoo.load need not import them."""
+    """Index your models and their released weights, so that zoo list and zoo.load need not import them."""
 
 
 @registry_command.command(
@@ -79,9 +78,6 @@ def refresh_command(ctx: click.Context, names: tuple[str, ...], distribution: st
         changed = refresh(folders[name])
         click.echo(f"{name}: {f'written, {len(changed)} files changed' if changed else 'is up to date'}")
     ctx.invoke(build_command, distribution=distribution, output=None, check=False, hub=None, signer=None)
-
-
-registry_command.add_command(release_command, "release")
 
 
 @registry_command.command(
