@@ -85,7 +85,7 @@ def new_command(name: str, kind: str, template: str | None, data: bool, folder: 
 @click.option("--list", "names", is_flag=True, help="Say what each check requires, and run none.")
 @click.option(
     "--keep",
-    type=click.Path(path_type=Path),
+    type=DIR,
     metavar="DIR",
     help="Write the tiny run and its release into this folder, which must not exist.  [default: a temporary one]",
 )
@@ -123,7 +123,7 @@ def test_command(name: str, chosen: tuple[str, ...], names: bool, keep: Path | N
         if keep is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         else:
-            folder = files.expand(keep)
+            folder = keep
             files.check_free(folder, force=False)
             folder.mkdir(parents=True)
         subject, results = Subject(model, folder), list[Result]()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.contract import names, typed
 from zoo.contract.version import CONTRACT, is_newer
-from zoo.core.errors import NotFoundError, PluginError, ZooError, missing, one_line, suggest
+from zoo.core.errors import MissingPackageError, NotFoundError, PluginError, ZooError, missing, one_line, suggest
 from zoo.registry import faults
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def load_value(name: str, group: str = MODELS) -> Any:
             raise missing("torch", "train", f"{known.noun.capitalize()} {name!r}") from error
         if isinstance(error, PluginError):  # from a declaration, such as zoo.Model(…)
             raise fault(name, str(error), error, group=group) from error
-        if isinstance(error, ZooError):
+        if isinstance(error, MissingPackageError):
             raise
         raise fault(name, f"{origin} cannot be imported: {one_line(error)}", error, group=group) from error
     if not (isinstance(value, getattr(contract, known.type)) if known.type else callable(value)):
