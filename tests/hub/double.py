@@ -47,6 +47,7 @@ from double_faults import (
     Cut,
     Fault,
     Faults,
+    Late,
     LostAnswer,
     Request,
     Silent,
@@ -66,6 +67,7 @@ __all__ = [
     "Cut",
     "Double",
     "Huge",
+    "Late",
     "LostAnswer",
     "Request",
     "Silent",
@@ -214,6 +216,11 @@ class Double:
 
     def tags(self, name: str) -> dict[str, str]:
         return dict(self._repo(name).tags)
+
+    def close_pull(self, name: str, number: int) -> None:
+        """Close a pull request; its branch stays."""
+        with self.lock:
+            self._repo(name).closed.add(f"refs/pr/{number}")
 
     def pulls(self, name: str) -> dict[str, str]:
         """The pull requests: ``refs/pr/1`` to the head of each."""

@@ -267,6 +267,38 @@ def test_a_pull_request_leaves_main_alone(hub: Double, publisher: Publisher, new
     assert hub.commits("other/vae", "refs/pr/1")[0].title == "Better weights"
 
 
+def test_the_same_content_opens_no_second_pull_request(hub: Double, command: Command, newer: Path) -> None:
+    hub.put("other/vae", {name.name: name.read_bytes() for name in released().iterdir()})
+    arguments = ("publish", newer, "--repo", "other/vae", "--pr")
+    done = command(*arguments)
+    assert done.returncode == 0, done.stderr
+    page = f"{hub.endpoint}/other/vae/discussions/1"
+    for options, then in (((), "was made"), (("--dry-run",), "would be made")):
+        again = command(*arguments, *options)
+        assert again.stdout.splitlines()[0] == f"This release is already in the pull request {page}: no commit {then}."
+    assert list(hub.pulls("other/vae")) == ["refs/pr/1"]
+    found = json.loads(command(*arguments, "--json").stdout)
+    assert (found["address"], found["commit"]) == (page, hub.pulls("other/vae")["refs/pr/1"])
+    hub.put("other/vae", {"note.txt": b"x"}, revision="refs/pr/1")  # and somebody has added to it
+    assert "already in the pull request" in command(*arguments).stdout
+    hub.close_pull("other/vae", 1)
+    assert command(*arguments).returncode == 0
+    assert list(hub.pulls("other/vae")) == ["refs/pr/1", "refs/pr/2"]
+
+
+def test_a_tag_and_a_new_branch_are_reported(hub: Double, command: Command) -> None:
+    arguments = ("publish", "vae.digits", "--repo", REPOSITORY)
+    assert "was made: 11 files added (1.6 MB); tagged v1." in command(*arguments, "--tag", "v1").stdout
+    has = f"{REPOSITORY} (public) has this release already: no commit was made"
+    for options, end in (
+        (("--tag", "v1"), "."),
+        (("--tag", "v2"), "; tagged v2."),
+        (("--revision", "dev", "--tag", "v3"), "; the branch dev was made; tagged v3."),
+    ):
+        assert command(*arguments, *options).stdout.splitlines()[0] == f"{has}{end}"
+    assert json.loads(command(*arguments, "--revision", "dev", "--json").stdout)["branch"] == "dev"
+
+
 def test_a_private_repository_is_made_and_stays_private(hub: Double, publisher: Publisher, newer: Path) -> None:
     assert publisher(released(), private=True).is_private
     assert hub.private(REPOSITORY)

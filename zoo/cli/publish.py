@@ -99,6 +99,7 @@ def _entry(one: Published, dry_run: bool) -> dict[str, Any]:
         "commit": one.commit,
         "address": one.address,
         "source": "" if dry_run else one.source,
+        "branch": one.branch,
         "tag": one.tag,
         "added": changes.added,
         "replaced": changes.replaced,
@@ -110,16 +111,23 @@ def _entry(one: Published, dry_run: bool) -> dict[str, Any]:
 def _say(one: Published, dry_run: bool) -> None:
     changes, place = one.changes, f"{one.repository} ({'private' if one.is_private else 'public'})"
     parts = {"added": changes.added, "replaced": changes.replaced, "deleted": changes.deleted}
+    if dry_run and one.pull_request:
+        click.echo(f"This release is already in the pull request {one.pull_request}: no commit would be made.")
+        return
     if dry_run:
         click.echo(f"{place}{' would be made' if one.is_new else ''}: {_summary(parts)}. Nothing was sent.")
         if changes:
             rows = [(verb, name, f"{size:,}") for verb, sizes in parts.items() for name, size in sizes.items()]
             table([("CHANGE", "FILE", "BYTES"), *rows])
         return
+    made = f"; the branch {one.branch} was made" if one.is_new_branch else ""
+    made += f"; tagged {one.tag}" if one.is_new_tag else ""
     if changes:
-        click.echo(f"{place}{' was made' if one.is_new else ''}: {_summary(parts)}.")
+        click.echo(f"{place}{' was made' if one.is_new else ''}: {_summary(parts)}{made}.")
+    elif one.pull_request:
+        click.echo(f"This release is already in the pull request {one.pull_request}: no commit was made.")
     else:
-        click.echo(f"{place} has this release already: no commit was made.")
+        click.echo(f"{place} has this release already: no commit was made{made}.")
     click.echo(f"Commit:     {one.commit}")
     click.echo(f"Address:    {one.address}")
     click.echo(f'Load it:    zoo.load("{one.source}")')

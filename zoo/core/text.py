@@ -12,3 +12,8 @@ def plain(text: object, most: int | None = None) -> str:
     """
     line = re.sub("\0+", " ", "".join(char if char.isprintable() else "\0" for char in str(text))).strip()
     return line if most is None or len(line) <= most else f"{line[: most - 1]}…"
+
+
+def sentence(text: object) -> str:
+    """A text with a full stop at its end, so that another sentence may follow."""
+    return str(text) if str(text).endswith((".", "!", "?", "…")) else f"{text}."

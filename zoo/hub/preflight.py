@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from zoo.core.errors import HubError, NotFoundError, SettingError, ZooError
-from zoo.hub import account, client, licences, reasons, repository
+from zoo.hub import account, client, licences, reasons, references, repository
 from zoo.hub.account import Account
 from zoo.hub.deadline import TooLate, in_time
+from zoo.hub.references import References
 from zoo.hub.repository import ATTRIBUTES, CONFIG, Repository
 from zoo.hub.source import MAIN, HubSource, check_repository, check_revision
 from zoo.release import MANIFEST, SIGNATURE, Release
@@ -136,13 +136,13 @@ def _of_account(target: Target, who: Account) -> Iterator[str]:
 def _find(target: Target, who: Account) -> Cleared:
     """The repository that is there. Raises :class:`NotFoundError` or :class:`HubError`."""
     source = HubSource(target.repository, target.revision)
-    references = None
+    found = None
     try:
         if target.tag or target.revision != MAIN:
-            references = _references(target.repository)
-        new_branch = references is not None and target.revision not in references.branches
-        if new_branch and references is not None:
-            _check_new(source, references)
+            found = references.look_up(target.repository)
+        new_branch = found is not None and target.revision not in found.branches
+        if new_branch and found is not None:
+            _check_new(source, found)
             source = source.at(MAIN)
         there = repository.inspect(source, skip_card=target.replace_card)
     except ZooError:
@@ -157,26 +157,11 @@ def _find(target: Target, who: Account) -> Cleared:
         raise reason from error
     if there.name.lower() != target.repository.lower():
         raise NotFoundError(f"{target.repository} was renamed, and is {there.name} now. Give that as --repo.")
-    return Cleared(there, new_branch, references.tags if references else None)
+    return Cleared(there, new_branch, found.tags if found else None)
 
 
-@dataclass(frozen=True)
-class _References:
-    branches: Mapping[str, str]
-    tags: Mapping[str, str]
-
-
-def _references(name: str) -> _References:
-    found: Any = in_time(client.PATIENCE, lambda: client.api().list_repo_refs(name, include_pull_requests=True))
-    pulls = {one.ref: one.target_commit for one in found.pull_requests or ()}
-    return _References(
-        {one.name: one.target_commit for one in found.branches} | pulls,
-        {one.name: one.target_commit for one in found.tags},
-    )
-
-
-def _check_new(source: HubSource, references: _References) -> None:
-    if source.revision in references.tags:
+def _check_new(source: HubSource, found: References) -> None:
+    if source.revision in found.tags:
         raise SettingError(f"{source} is a tag, and commits go to a branch. Give a branch as --revision.")
     if source.revision.startswith("refs/"):
         raise NotFoundError(f"{source} does not exist: there is no such pull request. Give a branch as --revision.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from zoo import release as releases
 from zoo.core.errors import HubError, NotFoundError, ReleaseError, ZooError, one_line
 from zoo.core.progress import TransferReport
+from zoo.core.text import sentence
 from zoo.hub import account, collection, signing
 from zoo.hub.account import Account
 from zoo.hub.preflight import PreflightError, Target
@@ -90,9 +91,8 @@ def publish_all(
         try:
             done.append(publish(release, own, _card(release), report, signature=signature, who=who))
         except ZooError as error:
-            raise HubError(
-                f"{release.name}: {error} {len(done)} of {len(found)} are published; the same command goes on."
-            ) from error
+            rest = f"{len(done)} of {len(found)} are published; the same command goes on."
+            raise HubError(f"{release.name}: {sentence(error)} {rest}") from error
     names = [one.repository for one in done]
     return All(done, collection.add(org, distribution, names, private=any(one.is_private for one in done)))
 

@@ -11,6 +11,7 @@ from zoo import registry
 from zoo.core import files
 from zoo.core.errors import HubError, PluginError, ReleaseError, ZooError
 from zoo.core.progress import TransferReport
+from zoo.core.text import sentence
 from zoo.hub import client, complete, keys, pull, session, signature_files, signing
 from zoo.hub.origins import HubFiles
 from zoo.hub.preflight import PreflightError
@@ -75,7 +76,7 @@ def looked_up(entries: Entries, org: str, signer: Path | None, before: Mapping[s
                 problems.append(f"{name}: {error}")
             except ZooError as error:
                 again = f"zoo publish {name} --repo {org}/{name}{' --sign KEY' if key else ''}"
-                problems.append(f"{name}: {error} Publish it: {again}")
+                problems.append(f"{name}: {sentence(error)} Publish it: {again}")
             else:
                 pin = {"repository": repository, "revision": commit, **({"signer": key} if key else {})}
                 found[name] = _pinned(entry, {"hub": pin})
