@@ -191,7 +191,9 @@ def test_the_text_that_people_wrote_stays_and_is_said(hub: Double, publisher: Pu
     assert text.endswith("A remark.\n")
     assert "the text of README.md was edited there and stays" in publisher.lines[-1]
     publisher(newer, replace_card=True)
-    assert b"A remark." not in hub.files(REPOSITORY)[CARD]
+    fields, text = card.split(hub.files(REPOSITORY)[CARD].decode())
+    assert "A remark." not in text
+    assert fields["language"] == "en"
 
 
 def test_a_card_of_somebody_before_the_first_publish_stays(hub: Double, publisher: Publisher) -> None:
@@ -389,7 +391,7 @@ def test_everything_that_is_wrong_is_said_at_once(
     monkeypatch.setenv("HF_TOKEN", "hf_rita_read_0123456789")
     found = problems(publisher, hub, unlicensed, "acme/a--b", revision="a b", tag="..", message=" ")
     expected = (
-        "The licence of vae.digits is not known",
+        "The licence of vae.digits is not known: its manifest names none, and nobody-has-this is not installed.",
         "model.safetensors has 1,456,956 bytes, and the Hub takes files of at most 1,000,000.",
         "--revision 'a b' is no name for a branch.",
         "--tag '..' is no name for a tag.",

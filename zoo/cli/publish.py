@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.arguments import FILE, as_json, as_one, complete_source, print_json, table
+from zoo.core.text import size
 
 if TYPE_CHECKING:
     from zoo.hub.publish import Published
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--pr", "pull_request", is_flag=True, help="Open a pull request instead of a commit to main.")
 @click.option("--message", metavar="TEXT", help="The first line of the commit.")
 @click.option("--licence", metavar="NAME", default="", help="That of the weights.  [default: as the release says]")
-@click.option("--replace-card", is_flag=True, help="Replace a README.md that was edited on the Hub.")
+@click.option("--replace-card", is_flag=True, help="Replace the text of a README.md that was edited on the Hub.")
 @click.option(
     "--sign", "key", type=FILE, metavar="KEY", help="Sign with a private key; ZOO_SIGN_PASSWORD has its password."
 )
@@ -135,7 +136,7 @@ def _say(one: Published, dry_run: bool) -> None:
 
 def _summary(parts: dict[str, Any]) -> str:
     counts = [
-        f"{len(sizes)} {'file' if len(sizes) == 1 else 'files'} {verb} ({sum(sizes.values()) / 1e6:,.1f} MB)"
+        f"{len(sizes)} {'file' if len(sizes) == 1 else 'files'} {verb} ({size(sum(sizes.values()))})"
         for verb, sizes in parts.items()
         if sizes
     ]

@@ -42,7 +42,7 @@ class Target:
     licence: str = ""
     """That of the weights; "" for what the manifest and the distribution say."""
     replace_card: bool = False
-    """Whether the card replaces a text that people have edited on the Hub."""
+    """Whether the text of the card replaces one that people have edited on the Hub."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,10 @@ def check(release: Release, target: Target, who: Account | None = None) -> Clear
 
 def _of_release(release: Release, target: Target) -> Iterator[str]:
     if not target.licence and licences.of_manifest(release.manifest) == licences.UNKNOWN:
+        distribution = release.manifest["plugin"]["distribution"]
         yield (
-            f"The licence of {release.name} is not known: its manifest names none, and "
-            f"{release.manifest['plugin']['distribution']} is not installed or declares none. Give it: --licence mit"
+            f"The licence of {release.name} is not known: its manifest names none, and {distribution} "
+            f"{'declares none' if licences.is_installed(distribution) else 'is not installed'}. Give it: --licence mit"
         )
     for name, size in release.sizes.items():
         if size > LARGEST_FILE:
@@ -144,7 +145,7 @@ def _find(target: Target, who: Account) -> Cleared:
         if new_branch and found is not None:
             _check_new(source, found)
             source = source.at(MAIN)
-        there = repository.inspect(source, skip_card=target.replace_card)
+        there = repository.inspect(source, any_card=target.replace_card)
     except ZooError:
         raise
     except (Exception, TooLate) as error:
