@@ -288,6 +288,14 @@ def test_the_same_content_opens_no_second_pull_request(hub: Double, command: Com
     assert list(hub.pulls("other/vae")) == ["refs/pr/1", "refs/pr/2"]
 
 
+def test_quiet_hides_progress_and_no_note(hub: Double, command: Command, publisher: Publisher) -> None:
+    publisher(released())
+    hub.put(REPOSITORY, {CARD: hub.files(REPOSITORY)[CARD] + b"\nA remark.\n"})
+    done = command("publish", "vae.digits", "--repo", REPOSITORY, "--quiet")
+    (note,) = done.stderr.splitlines()
+    assert note.startswith(f"{REPOSITORY}: the text of README.md was edited there and stays.")
+
+
 def test_a_tag_and_a_new_branch_are_reported(hub: Double, command: Command) -> None:
     arguments = ("publish", "vae.digits", "--repo", REPOSITORY)
     assert "was made: 11 files added (1.6 MB); tagged v1." in command(*arguments, "--tag", "v1").stdout
@@ -538,8 +546,7 @@ def test_the_command_says_every_problem_on_a_line(
 ) -> None:
     done = command("publish", "vae.digits", "--repo", "other/vae.digits", "--message", "")
     one_error(done, "There are 3 problems. Nothing was changed.")
-    assert done.stderr.splitlines()[0] == "Verifying vae.digits …"
-    assert [line[:2] for line in done.stderr.splitlines()[1:-1]] == ["- "] * 3
+    assert [line[:2] for line in done.stderr.splitlines()[:-1]] == ["- "] * 3  # before it is verified
     done = command("publish", "vae.digits", "--repo", "other/vae.digits", "--message", "", "--json")
     assert len(json.loads(done.stdout)["problems"]) == 3
     monkeypatch.delenv("HF_TOKEN")
@@ -564,48 +571,6 @@ def test_a_process_of_its_own_publishes_with_the_token_of_a_login(hub: Double, t
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, hub.head(REPOSITORY), "")
     assert {request.token for request in hub.requests if request.origin == "hub"} == {TOKEN}
     (tmp_path / "huggingface" / "token").unlink()
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> tuple[Path, Path]:
-    """A private key in a file, and its public one."""
-    pytest.importorskip("cryptography")
-    from cryptography.hazmat.primitives import serialization as forms
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    made = ec.generate_private_key(ec.SECP256R1())
-    private = made.private_bytes(
-        forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.BestAvailableEncryption(b"correct horse")
-    )
-    public = made.public_key().public_bytes(forms.Encoding.PEM, forms.PublicFormat.SubjectPublicKeyInfo)
-    (tmp_path / "key.pem").write_bytes(private)
-    (tmp_path / "key.pub").write_bytes(public)
-    return tmp_path / "key.pem", tmp_path / "key.pub"
-
-
-def test_a_signed_release_is_published_with_its_signature(
-    hub: Double,
-    command: Command,
-    publisher: Publisher,
-    keys: tuple[Path, Path],
-    newer: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    private, public = keys
-    arguments = ("publish", "vae.digits", "--repo", REPOSITORY, "--sign", private)
-    one_error(command(*arguments), "is encrypted")
-    monkeypatch.setenv("ZOO_SIGN_PASSWORD", "correct horse")
-    assert command(*arguments).returncode == 0
-    signed = hub.head(REPOSITORY)
-    assert len(hub.commits(REPOSITORY)) == 2
-    assert "no commit was made" in command(*arguments).stdout
-    done = command("verify", f"hub:{REPOSITORY}", "--key", public, "--require-signature")
-    assert done.returncode == 0, done.stderr
-    publisher(released())  # unsigned, and still the same manifest, so the signature is right
-    assert (hub.head(REPOSITORY), "model.sig" in hub.files(REPOSITORY)) == (signed, True)
-    made = publisher(newer)
-    assert set(made.changes.deleted) == {"model.sig"}
-    assert "model.sig" not in hub.files(REPOSITORY)
 
 
 def test_a_repository_with_another_model_is_refused(hub: Double, publisher: Publisher, tmp_path: Path) -> None:

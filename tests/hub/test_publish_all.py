@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from double import Before, Double, Status
-from packaged import DISTRIBUTION, NAMES
+from packaged import DISTRIBUTION, NAMES, publish_both
 from publishing import changed
 
 from conftest import Command, one_error
-from zoo.pipeline import publishing
+from zoo.pipeline import publishing, registry_build
 from zoo.release import CARD
 
 pytest_plugins = ("double_fixture", "package_fixture")
@@ -85,3 +86,35 @@ def test_a_card_that_is_a_link_is_not_published(
     done = zoo_call("publish", folder, "--repo", "acme/x", "--licence", "mit")
     one_error(done, "README.md is a link, and would publish another file. Replace it by a copy, or delete it.")
     assert hub.writes == []
+
+
+def test_what_is_soon_looked_at_is_looked_at_before_anything_is_verified(
+    hub: Double, package: Path, zoo_call: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def verify(folder: Path) -> dict[str, str]:
+        raise AssertionError(f"{folder} was verified")
+
+    monkeypatch.setattr(publishing, "verify", verify)
+    command = ("publish", "--all", "--distribution", DISTRIBUTION, "--org")
+    done = zoo_call(*command, "acme")
+    one_error(done, "There are 2 problems.")
+    assert done.stderr.startswith(
+        f"{DISTRIBUTION} has 2 released weight sets in its package (3.2 MB). The token, the licences and the "
+        "repositories are checked; then all weights are verified, which may take minutes; then each is published as "
+        "acme/MODEL.RECIPE, and put into a collection.\n"
+    )
+    one_error(zoo_call(*command, "other", "--licence", "mit"), "There are 4 problems.")
+    one_error(zoo_call(*command, "acme", "--licence", "mit", "--sign", tmp_path / "no.pem"), "no.pem")
+    monkeypatch.delenv("HF_TOKEN")
+    one_error(zoo_call(*command, "acme", "--licence", "mit"), "No token is set")
+    assert hub.writes == []
+
+
+def test_weights_that_have_left_the_package_are_named(hub: Double, package: Path, zoo_call: Command) -> None:
+    publish_both(package)
+    registry_build.write(DISTRIBUTION, hub="acme")
+    command = ("publish", "--all", "--distribution", DISTRIBUTION, "--org", "acme", "--licence", "mit", "--dry-run")
+    shutil.rmtree(package / "releases" / NAMES[0])
+    assert f"in its package (1.6 MB), and 1 more on the Hub already ({NAMES[0]})." in zoo_call(*command).stderr
+    shutil.rmtree(package / "releases" / NAMES[1])
+    one_error(zoo_call(*command), f"2 are on the Hub already, where its registry.yaml pins them ({', '.join(NAMES)})")

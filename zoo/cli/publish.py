@@ -48,8 +48,8 @@ def publish_command(
 ) -> None:
     """Publish a release on the Hugging Face Hub, in one commit.
 
-    The release is verified first. Then everything else that could go wrong is checked: the token, the repository, the
-    licence. The commit has exactly the files of the release, a card, config.json and .gitattributes; files of an older
+    Everything that could go wrong is checked first: the token, the repository, the licence. Then the release is
+    verified. The commit has exactly the files of the release, a card, config.json and .gitattributes; files of an older
     release that this one does not have are removed, and files of other people stay. The same content makes no commit.
     """
     from zoo.cli.registry import project_here
@@ -66,7 +66,7 @@ def publish_command(
     shared: Any = {"key": signer, "dry_run": dry_run}
     try:
         with Uploads(quiet) as uploads:
-            report = TransferReport(uploads.say, uploads.move)
+            report = TransferReport(uploads.say, uploads.move, uploads.step)
             if every:
                 target = Target("", **options)
                 found = publish_all(distribution or project_here(), str(org), target, report, **shared)

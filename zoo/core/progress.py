@@ -126,8 +126,13 @@ class Uploads:
         """Print a line, above the bar if there is one."""
         if self._bar is not None:
             self._bar.say(text)
-        elif not self._quiet:
+        else:
             print(text, file=sys.stderr, flush=True)
+
+    def step(self, text: str) -> None:
+        """Print a line that only says how far it is."""
+        if not self._quiet:
+            self.say(text)
 
 
 def downloads(quiet: bool) -> Callable[[int, int | None, str], None]:
@@ -153,6 +158,8 @@ class TransferReport(NamedTuple):
 
     say: Callable[[str], None]
     progress: Callable[[int, int | None, str], None]
+    step: Callable[[str], None] = lambda text: None
+    """Lines that only say how far it is."""
 
     @classmethod
     def on_stderr(cls, quiet: bool = False) -> TransferReport:

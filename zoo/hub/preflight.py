@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zoo.core.errors import HubError, NotFoundError, SettingError, ZooError
 from zoo.hub import account, client, licences, reasons, references, repository
@@ -54,6 +54,7 @@ class Cleared:
     new_branch: bool = False
     tags: Mapping[str, str] | None = None
     """The commit of each tag; None if they were not looked up."""
+    who: Account | None = None
 
 
 def check(release: Release, target: Target, who: Account | None = None) -> Cleared:
@@ -75,7 +76,7 @@ def check(release: Release, target: Target, who: Account | None = None) -> Clear
     except ZooError as error:
         problems.append(str(error))
     else:
-        cleared = found
+        cleared = replace(found, who=who)
         if not wrong_account:
             problems += _of_access(target, who, cleared)
         problems += _of_repository(release, target, cleared)
