@@ -1,4 +1,4 @@
-"""Publishing: what a commit has, what it leaves alone, what makes none, and what is refused beforehand."""
+"""Publishing: what a commit has, what it leaves alone, and what makes none."""
 
 from __future__ import annotations
 

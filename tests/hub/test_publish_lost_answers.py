@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -88,8 +89,9 @@ def test_a_commit_that_comes_after_the_time_out_is_not_denied(
     assert unchanged(hub, head)
     count = len(hub.state.repos[REPOSITORY].commits)
     go.set()
-    while len(hub.state.repos[REPOSITORY].commits) == count:
-        pass
+    deadline = time.monotonic() + 30
+    while len(hub.state.repos[REPOSITORY].commits) == count and time.monotonic() < deadline:
+        time.sleep(0.01)
     again = publisher(newer, pull_request=pull_request)
     assert not again.changes
     assert len(hub.state.repos[REPOSITORY].commits) == count + 1

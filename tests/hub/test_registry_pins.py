@@ -200,3 +200,9 @@ def test_a_pinned_signer_is_required_of_weights_in_the_package(
     repin(hub, signed)
     place = f"model.sig of hub:acme/{NAMES[0]}@{hub.head(f'acme/{NAMES[0]}')} is missing"
     one_error(zoo_call("verify", NAMES[0]), f"{NAMES[0]} has no signature: {place}")
+
+
+def test_a_hub_that_is_down_is_one_line(hub: Double, package: Path, zoo_call: Command) -> None:
+    hub.close()
+    line = one_error(zoo_call(*BUILD, "--hub", "acme"), f"{NAMES[0]}: {hub.endpoint} cannot be reached")
+    assert "Publish it" not in line

@@ -124,7 +124,8 @@ def _moved(distribution: str, found: Sequence[Release]) -> list[str]:
 def _plan(distribution: str, found: Sequence[Release], org: str, dry_run: bool) -> str:
     """What publishing all weights does, for people."""
     total = size(sum(sum(release.sizes.values()) for release in found))
-    then = "nothing is sent" if dry_run else f"each is published as {org}/MODEL.RECIPE, and put into a collection"
+    sent = f"each is published as {org}/MODEL.RECIPE, and put into a collection"
+    then = "what would be sent is printed" if dry_run else sent
     moved = _moved(distribution, found)
     also = f", and {len(moved)} more on the Hub already ({', '.join(moved)})" if moved else ""
     return (

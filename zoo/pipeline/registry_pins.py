@@ -60,7 +60,7 @@ def looked_up(entries: Entries, org: str, signer: Path | None, before: Mapping[s
 
     Each must be signed by `signer`, the file of a public key, or else by that which `before` has for it, if it has one;
     the key is pinned too. Raises :class:`PreflightError` with a line for each that is not there whole with the same
-    manifest, or not signed so.
+    manifest, or not signed so, and :class:`HubError` where the Hub cannot be reached.
     """
     problems, found = [], {}
     given = "" if signer is None else _public(signer)
@@ -72,8 +72,8 @@ def looked_up(entries: Entries, org: str, signer: Path | None, before: Mapping[s
                 commit = _commit(HubSource(repository), entry["manifest_sha256"])
                 if key:
                     _check_signed(HubSource(repository, commit), key)
-            except HubError as error:
-                problems.append(f"{name}: {error}")
+            except HubError as error:  # the next would meet the same
+                raise HubError(f"{name}: {error}") from error
             except ZooError as error:
                 again = f"zoo publish {name} --repo {org}/{name}{' --sign KEY' if key else ''}"
                 problems.append(f"{name}: {sentence(error)} Publish it: {again}")
