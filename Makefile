@@ -53,7 +53,7 @@ community: $(VENV)/.test
 publish: $(VENV)/.test
 	@test -n "$(ORG)" || { echo "Say where: make publish ORG=NAME, your user or an organisation on the Hub"; exit 1; }
 	@$(BIN)/zoo publish --all --distribution genzoo --org $(ORG) --dry-run
-	@printf 'Publish this under $(ORG)? [y/N] '; read answer; test "$$answer" = y
+	@printf 'Publish this under $(ORG)? All weights are verified again first. [y/N] '; read answer; test "$$answer" = y
 	@$(BIN)/zoo publish --all --distribution genzoo --org $(ORG)
 	@echo 'Next, to pin these commits: zoo registry build --hub $(ORG)'
 

@@ -1,4 +1,4 @@
-"""The progress of transfers: one bar on a terminal, plain lines elsewhere, nothing if quiet."""
+"""The progress of transfers: one bar on a terminal, plain lines elsewhere, if quiet, notes alone."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ def upload(quiet: bool = False) -> None:
     with Transfers("Uploading", quiet) as uploads:
         for done in (0, 500_000, 1_000_000):
             uploads.move(done, 2_000_000, "a.onnx")
+        uploads.step("A step.")
         uploads.say("A line.")
         uploads.move(2_000_000, 2_000_000, "b.onnx")
 
 
 def test_each_file_is_a_line_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     upload()
-    assert capsys.readouterr().err.splitlines() == ["Uploading a.onnx …", "A line.", "Uploading b.onnx …"]
+    assert capsys.readouterr().err.splitlines() == ["Uploading a.onnx …", "A step.", "A line.", "Uploading b.onnx …"]
     upload(quiet=True)
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == ("", "A line.\n")
 
 
 def test_a_terminal_shows_a_bar_for_all_files(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,7 @@ from double_faults import (
     Drip,
     Fault,
     Faults,
+    Late,
     LostAnswer,
     Request,
     Silent,
@@ -68,6 +69,7 @@ __all__ = [
     "Double",
     "Drip",
     "Huge",
+    "Late",
     "LostAnswer",
     "Request",
     "Silent",
@@ -216,6 +218,11 @@ class Double:
 
     def tags(self, name: str) -> dict[str, str]:
         return dict(self._repo(name).tags)
+
+    def close_pull(self, name: str, number: int) -> None:
+        """Close a pull request; its branch stays."""
+        with self.lock:
+            self._repo(name).closed.add(f"refs/pr/{number}")
 
     def pulls(self, name: str) -> dict[str, str]:
         """The pull requests: ``refs/pr/1`` to the head of each."""

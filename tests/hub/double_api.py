@@ -223,3 +223,18 @@ def commits(state: State, request: Request, name: str, revision: str) -> Answer:
         for commit in history
     ]
     return _page(state, request, entries)
+
+
+def discussions(state: State, request: Request, name: str) -> Answer:
+    """The pull requests, the newest first; the double has no other discussions."""
+    repo = state.repo(request, name)
+    wanted = request.query.get("status", ["all"])[0]
+    found = []
+    for number, (ref, commit) in reversed([*enumerate(repo.pulls.items(), 1)]):
+        status = "closed" if ref in repo.closed else "open"
+        entry = {"num": number, "title": repo.commits[commit].title, "status": status, "isPullRequest": True}
+        entry |= {"author": {"name": repo.commits[commit].author}, "createdAt": repo.commits[commit].time}
+        if wanted in ("all", status):
+            found.append(entry | {"repo": {"name": repo.name, "type": "model"}})
+    start = 50 * int(request.query.get("p", ["0"])[0])
+    return Answer({"discussions": found[start : start + 50], "count": len(found), "start": start})

@@ -123,13 +123,20 @@ class LostAnswer:
 
 
 @dataclass(frozen=True)
+class Late:
+    """Take the request, wait for the event, and do the work only then, without an answer."""
+
+    go: threading.Event
+
+
+@dataclass(frozen=True)
 class Before:
     """Call this before the work is done, for instance to put a commit of somebody else there."""
 
     action: Callable[[], object]
 
 
-Fault = Status | Cut | Corrupt | Slow | Silent | Drip | LostAnswer | Before
+Fault = Status | Cut | Corrupt | Slow | Silent | Drip | LostAnswer | Late | Before
 _OF_CONTENT = (Corrupt, Slow)
 
 

@@ -119,6 +119,8 @@ class Repo:
     tags: dict[str, str] = field(default_factory=dict)
     pulls: dict[str, str] = field(default_factory=dict)
     """``refs/pr/1`` to the head of that pull request."""
+    closed: set[str] = field(default_factory=set)
+    """Those of them that were closed."""
     objects: dict[str, bytes | Huge] = field(default_factory=dict)
     """The large files that were uploaded, by SHA-256, whether or not a commit names them."""
 

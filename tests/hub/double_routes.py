@@ -26,6 +26,7 @@ ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [
     ("GET", f"{MODEL}/auth-check(/write)?", api.auth_check),
     ("GET", f"{MODEL}(?:/revision/(.+))?", api.model),
     ("GET", f"{MODEL}/refs", api.refs),
+    ("GET", f"{MODEL}/discussions", api.discussions),
     ("GET", f"{MODEL}/commits/(.+)", api.commits),
     ("GET", f"{MODEL}/tree/([^/]+)(?:/(.*))?", api.tree),
     ("POST", f"{MODEL}/paths-info/(.+)", api.paths_info),

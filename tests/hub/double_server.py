@@ -15,7 +15,21 @@ from socketserver import TCPServer
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from double_faults import Answer, Before, Corrupt, Cut, Drip, Faults, LostAnswer, Request, Silent, Slow, Status, error
+from double_faults import (
+    Answer,
+    Before,
+    Corrupt,
+    Cut,
+    Drip,
+    Faults,
+    Late,
+    LostAnswer,
+    Request,
+    Silent,
+    Slow,
+    Status,
+    error,
+)
 from double_repos import Refused
 
 CHUNK = 2**16
@@ -120,6 +134,8 @@ class Handler(BaseHTTPRequestHandler):
         request.body = self.read_chunks() if self.headers.get("Transfer-Encoding") == "chunked" else self.read(length)
         if isinstance(fault, Before):
             fault.action()
+        if isinstance(fault, Late):
+            fault.go.wait(30)
         try:
             if isinstance(fault, Status):
                 raise Refused(fault.status, fault.message, fault.code)
@@ -128,7 +144,7 @@ class Handler(BaseHTTPRequestHandler):
             answer = error(refused)
             if isinstance(fault, Status) and fault.retry_after is not None:
                 answer.headers["Retry-After"] = str(fault.retry_after)
-        if isinstance(fault, LostAnswer):
+        if isinstance(fault, (LostAnswer, Late)):
             return self.drop()
         self.send(request, answer)
 

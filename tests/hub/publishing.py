@@ -103,3 +103,8 @@ def check_token(folder: Path, hub: Double, *printed: str) -> None:
     assert TOKEN not in "".join(printed)
     assert not [path for path in folder.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
     assert [request for request in hub.storage_requests if request.token is not None] == []
+
+
+def unchanged(hub: Double, head: str) -> bool:
+    """Whether a repository still has the release at a head."""
+    return hub.head(REPOSITORY) == head and hub.files(REPOSITORY)[MANIFEST] == (released() / MANIFEST).read_bytes()

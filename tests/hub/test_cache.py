@@ -255,7 +255,7 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, zoo
 
 
 def test_zoo_cache(hub: Double, commit: str, zoo_call: Command, refused: Refused) -> None:
-    assert zoo_call("cache", "list").stdout == f"0 releases, 0.0 MB, in {cache.folder()}\n"
+    assert zoo_call("cache", "list").stdout == f"0 releases, 0 bytes, in {cache.folder()}\n"
     folder = Path(zoo_call("pull", SOURCE, "--quiet").stdout.strip())
     other = hub.put("acme/other", altered(released(), name="vae.other"))
     json_line = json.loads(zoo_call("pull", "hub:acme/other", "--json").stdout)

@@ -16,7 +16,7 @@ from publishing import released
 from conftest import RELEASED, Shelf, Stepwise
 from zoo import registry
 from zoo.hub import card, extras, licences
-from zoo.hub.repository import Repository
+from zoo.hub.repository import Blob, Repository
 from zoo.release import CARD, MANIFEST, read
 from zoo_export.card import model_card
 
@@ -73,6 +73,9 @@ def test_every_metric_is_in_the_model_index_with_its_unit_and_protocol(name: str
         assert arguments["unit"] == metric["unit"]
         assert arguments["protocol"] == metric["protocol"]
         assert result.dataset_type == manifest["provenance"]["data"]["name"]
+        against_training = metric["name"] in ("fid", "kid", "precision", "recall")
+        no_data = metric["name"] in ("commonest_class", "rarest_class", "label_accuracy", "code_accuracy")
+        assert result.dataset_split == (None if against_training or no_data else "test")
     ModelCardData(model_name=name, eval_results=results)
 
 
@@ -84,7 +87,7 @@ def test_every_metric_is_in_the_model_index_with_its_unit_and_protocol(name: str
         ("ddpm.digits", "unconditional-image-generation"),
         ("vq-vae.mnist", "unconditional-image-generation"),
         ("denoising-ae.mnist", "image-to-image"),
-        ("features.mnist", "image-feature-extraction"),
+        ("features.mnist", "image-classification"),
         ("chargpt.shakespeare", "text-generation"),
         ("audio-vae.fsdd", "other"),
     ],
@@ -161,11 +164,20 @@ def test_the_examples_of_a_published_card_name_the_repository() -> None:
     assert 'model = zoo.load("hub:acme/vae.digits")' in text
     assert "zoo generate hub:acme/vae.digits --seed 0" in text
     assert "`zoo verify hub:acme/vae.digits`" in text
-    assert "./" not in text.replace("../", "")
+    assert "./" not in text
+    assert "-o vae.digits.png\n" in text
+    coder = extras.text_of("```sh\nzoo compress . FILE.png -o ../small.zooc\n```\n[up](../x)\n", "acme/x")
+    assert "zoo compress hub:acme/x FILE.png -o small.zooc\n" in coder
+    assert "(../x)" in coder
 
 
 def there(readme: str, config: bytes = b"{}") -> Repository:
-    return Repository("acme/x", "0" * 40, False, {}, {CARD: readme.encode(), "config.json": config})
+    return _there({CARD: readme.encode(), "config.json": config})
+
+
+def _there(texts: dict[str, bytes], *others: str) -> Repository:
+    blobs = {name: Blob(len(texts.get(name, b"")), "", "") for name in (*texts, *others)}
+    return Repository("acme/x", "0" * 40, False, blobs, texts)
 
 
 FIELDS = {"library_name": "genzoo", "license": "mit", "tags": ["zoo", "onnx"]}
@@ -178,11 +190,27 @@ def test_fields_and_tags_that_people_added_stay_and_those_of_zoo_are_replaced() 
     assert fields == {**FIELDS, "tags": ["zoo", "onnx", "art"], "language": "en"}
     assert text.strip() == "# Old"  # nothing says that zoo wrote it
     assert "--replace-card" in note
-    written, note = extras.merged_card(FIELDS, "# New\n", there(before), replace=True)
-    assert (written.decode(), note) == (card.written(FIELDS, "# New\n"), "")
+    replaced, note = extras.merged_card(FIELDS, "# New\n", there(before), replace=True)
+    assert (replaced.decode(), note) == (card.written(fields, "# New\n"), "")
+
+
+def test_metadata_that_cannot_be_read_is_replaced_and_said() -> None:
+    before = "---\nlanguage: [en\n---\n# Old\n"
+    for replace, text in ((False, "# Old\n"), (True, "# New\n")):
+        written, note = extras.merged_card(FIELDS, "# New\n", there(before), replace=replace)
+        assert written.decode() == card.written(FIELDS, text)
+        assert note.endswith("acme/x: the metadata of README.md there is not valid YAML, and is replaced whole.")
+        assert ("--replace-card" in note) == (not replace)
+    for repository, reason in ((_there({}, CARD), "too large to be read"), (_there({CARD: b"\xff"}), "not text in")):
+        written, note = extras.merged_card(FIELDS, "# New\n", repository, replace=True)
+        assert written.decode() == card.written(FIELDS, "# New\n")
+        assert f"README.md is {reason}" in note
+        assert note.endswith("the metadata that people added to it is lost.")
 
 
 def test_tags_that_are_no_text_are_dropped() -> None:
+    written, _ = extras.merged_card(FIELDS, "# New\n", there("---\ntags: art\n---\n# New\n"))
+    assert card.split(written.decode())[0]["tags"] == ["zoo", "onnx", "art"]
     written, _ = extras.merged_card(FIELDS, "# New\n", there("---\ntags: [{a: b}, [c], 7, art]\n---\n# New\n"))
     assert card.split(written.decode())[0] == {**FIELDS, "tags": ["zoo", "onnx", "art"]}
 
@@ -204,7 +232,7 @@ def test_another_way_to_write_the_same_card_is_no_change() -> None:
 
 
 def test_a_card_that_is_no_text_stays() -> None:
-    repository = Repository("acme/x", "0" * 40, False, {}, {CARD: b"\xff\xfe"})
+    repository = _there({CARD: b"\xff\xfe"})
     assert extras.merged_card(FIELDS, "# New\n", repository)[0] == b"\xff\xfe"
 
 

@@ -1,12 +1,10 @@
-"""Publishing: what a commit has, what it leaves alone, what makes none, and what is refused beforehand."""
+"""Publishing: what a commit has, what it leaves alone, and what makes none."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,76 +13,27 @@ from double import Double
 from publishing import (
     EXTRAS,
     REPOSITORY,
-    TOKEN,
     Publisher,
     changed,
-    check_token,
     names,
-    publish_elsewhere,
     released,
-    trained_further,
 )
 from publishing import without_score as without_score_
 
 import zoo
-from conftest import TRAINING, Command, one_error, python, raises
+from conftest import TRAINING, python, raises
 from zoo.core.errors import ReleaseError
-from zoo.hub import card, preflight
-from zoo.hub.preflight import PreflightError
+from zoo.hub import card
 from zoo.release import CARD, MANIFEST, read
 
-pytest_plugins = ("double_fixture",)
-
-
-@pytest.fixture(autouse=True)
-def _nobody_sees_the_token(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: Double
-) -> Iterator[None]:
-    """Ana may write to acme; after each test her token is nowhere, and the storage never got one."""
-    hub.user("ana", token=TOKEN, orgs=("acme",))
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    yield
-    check_token(tmp_path, hub, *capsys.readouterr())
-
-
-@pytest.fixture
-def command(zoo_call: Command) -> Command:
-    """Calls ``zoo ARGUMENTS``; the token is not in what it prints."""
-
-    def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        done = zoo_call(*arguments)
-        assert TOKEN not in done.stdout + done.stderr
-        return done
-
-    return call
-
-
-@pytest.fixture
-def publisher() -> Publisher:
-    return Publisher()
+pytest_plugins = ("double_fixture", "publishing_fixture")
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture
 def without_score(tmp_path: Path) -> Path:
     """The release with one graph fewer."""
     return changed(released(), tmp_path / "fewer", without_score_)
-
-
-@pytest.fixture
-def newer(tmp_path: Path) -> Path:
-    """The release, trained further."""
-    return changed(released(), tmp_path / "newer", trained_further)
-
-
-def problems(
-    publisher: Publisher, hub: Double, folder: Path, repository: str = REPOSITORY, **options: object
-) -> list[str]:
-    """Why it is refused; nothing was sent that writes."""
-    with pytest.raises(PreflightError) as refused:
-        publisher(folder, repository, **options)
-    assert hub.writes == []
-    assert all(len(problem.splitlines()) == 1 for problem in refused.value.problems)
-    return list(refused.value.problems)
 
 
 def test_a_commit_has_exactly_the_release_and_the_extras(hub: Double, publisher: Publisher) -> None:
@@ -191,7 +140,9 @@ def test_the_text_that_people_wrote_stays_and_is_said(hub: Double, publisher: Pu
     assert text.endswith("A remark.\n")
     assert "the text of README.md was edited there and stays" in publisher.lines[-1]
     publisher(newer, replace_card=True)
-    assert b"A remark." not in hub.files(REPOSITORY)[CARD]
+    fields, text = card.split(hub.files(REPOSITORY)[CARD].decode())
+    assert "A remark." not in text
+    assert fields["language"] == "en"
 
 
 def test_a_card_of_somebody_before_the_first_publish_stays(hub: Double, publisher: Publisher) -> None:
@@ -199,16 +150,6 @@ def test_a_card_of_somebody_before_the_first_publish_stays(hub: Double, publishe
     publisher(released())
     fields, text = card.split(hub.files(REPOSITORY)[CARD].decode())
     assert (fields["license"], text.strip()) == ("mit", "# Mine")
-
-
-def test_a_release_without_a_card_gets_one_from_its_manifest(
-    hub: Double, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bare = Path(shutil.copytree(released(), tmp_path / "bare"))
-    (bare / CARD).unlink()
-    done = command("publish", bare, "--repo", REPOSITORY)
-    assert done.returncode == 0, done.stderr
-    assert "# vae.digits" in hub.files(REPOSITORY)[CARD].decode()
 
 
 def test_a_dry_run_sends_nothing_that_writes(hub: Double, publisher: Publisher, without_score: Path) -> None:
@@ -241,22 +182,6 @@ def test_a_new_repository_may_begin_with_a_branch(hub: Double, publisher: Publis
     assert set(hub.files(REPOSITORY)) == {".gitattributes"}
 
 
-def test_a_commit_is_tagged_and_a_tag_never_moves(hub: Double, publisher: Publisher, newer: Path) -> None:
-    first = publisher(released(), tag="v1")
-    assert hub.tags(REPOSITORY) == {"v1": first.commit}
-    assert publisher(released(), tag="v1").commit == first.commit
-    sent = len(hub.writes)
-    with raises(PreflightError, "The tag 'v1' of acme/vae.digits is at commit", first.commit, "Choose another"):
-        publisher(newer, tag="v1")
-    publisher(released())
-    hub.put(REPOSITORY, {"note.txt": b"x"})
-    with raises(PreflightError, "The tag 'v1'", first.commit):
-        publisher(released(), tag="v1")
-    assert len(hub.writes) == sent
-    publisher(newer, tag="v2")
-    assert hub.tags(REPOSITORY) == {"v1": first.commit, "v2": hub.head(REPOSITORY)}
-
-
 def test_a_pull_request_leaves_main_alone(hub: Double, publisher: Publisher, newer: Path) -> None:
     hub.put("other/vae", {name.name: name.read_bytes() for name in released().iterdir()})
     head = hub.head("other/vae")
@@ -275,129 +200,9 @@ def test_a_private_repository_is_made_and_stays_private(hub: Double, publisher: 
     assert hub.private(REPOSITORY)
 
 
-def test_private_on_a_public_repository_is_refused_before_anything_is_sent(hub: Double, publisher: Publisher) -> None:
-    hub.repo(REPOSITORY)
-    (problem,) = problems(publisher, hub, released(), private=True)
-    assert problem.startswith(f"{REPOSITORY} is public, and --private does not change that.")
-    assert f"{hub.endpoint}/{REPOSITORY}/settings" in problem
-
-
-def test_what_stands_in_the_way_is_told_apart(
-    hub: Double, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Missing, private, gated, a bad token, no token, a read-only token: six lines that differ."""
-    hub.repo("other/secret", private=True)
-    hub.repo("other/gated", gated="manual")
-    hub.put("other/gated", {MANIFEST: b"{}"})
-    found = {
-        "missing": problems(publisher, hub, released(), "acme/nothing", pull_request=True)[0],
-        "private": problems(publisher, hub, released(), "other/secret", pull_request=True)[0],
-        "gated": problems(publisher, hub, released(), "other/gated", pull_request=True)[0],
-    }
-    hub.user("rita", token="hf_rita_read_0123456789", role="read", orgs=("acme",))
-    for what, token in (("bad token", "hf_wrong_0123456789"), ("read-only token", "hf_rita_read_0123456789")):
-        monkeypatch.setenv("HF_TOKEN", token)
-        found[what] = problems(publisher, hub, released())[0]
-    monkeypatch.delenv("HF_TOKEN")
-    found["no token"] = problems(publisher, hub, released())[0]
-    expected = {
-        "missing": "acme/nothing does not exist, so there is nothing to propose a change to.",
-        "private": f"other/secret does not exist on {hub.endpoint}, or is private and this token may not read it.",
-        "gated": "other/gated is gated: its owners decide who may download it.",
-        "bad token": "The Hub refuses the token in HF_TOKEN: it is wrong, or has expired.",
-        "read-only token": f"The token of rita may only read. Make one that may write at {hub.endpoint}/settings/",
-        "no token": "No token is set, and publishing needs one that may write. Log in: hf auth login",
-    }
-    assert {what: line.startswith(expected[what]) for what, line in found.items()} == dict.fromkeys(expected, True)
-    assert len(set(found.values())) == 6
-
-
-def test_a_renamed_repository_is_named(hub: Double, publisher: Publisher) -> None:
-    hub.repo("acme/old")
-    hub.rename("acme/old", "acme/new")
-    (problem,) = problems(publisher, hub, released(), "acme/old")
-    assert problem == "acme/old was renamed, and is acme/new now. Give that as --repo."
-
-
-def test_another_namespace_is_refused(hub: Double, publisher: Publisher) -> None:
-    (problem, other) = problems(publisher, hub, released(), "other/vae.digits")
-    assert problem.startswith("ana may not publish under 'other'. Choose one of ana, acme, or propose")
-    assert other.startswith("other/vae.digits does not exist")
-
-
-def test_the_role_in_an_organisation_counts(hub: Double, publisher: Publisher) -> None:
-    hub.user("ana", token=TOKEN, orgs={"readers": "read"})
-    (problem,) = problems(publisher, hub, released(), "readers/vae.digits")
-    assert problem == "ana may only read in readers. Ask its admins for the role to write."
-
-
-def test_a_fine_grained_token_needs_the_right_to_write(
-    hub: Double, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fine = "hf_fine_0123456789"
-    hub.user("ana", token=fine, role="fine-grained", scopes={"acme": ["repo.content.read"]})
-    monkeypatch.setenv("HF_TOKEN", fine)
-    (problem,) = problems(publisher, hub, released())
-    assert problem.startswith("The token of ana may not make repositories in acme. Allow it at")
-    hub.repo(REPOSITORY)
-    (problem,) = problems(publisher, hub, released())
-    assert problem.startswith(f"This token may not do that with {REPOSITORY}")
-    hub.user("ana", token=fine, role="fine-grained", scopes={"acme": ["repo.content.read", "repo.write"]})
-    assert publisher(released()).commit == hub.head(REPOSITORY)
-
-
-def test_everything_that_is_wrong_is_said_at_once(
-    hub: Double, publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(preflight, "LARGEST_FILE", 10**6)
-    unlicensed = changed(
-        released(), tmp_path / "own", lambda manifest, _: manifest["plugin"].update(distribution="nobody-has-this")
-    )
-    hub.user("rita", token="hf_rita_read_0123456789", role="read")
-    monkeypatch.setenv("HF_TOKEN", "hf_rita_read_0123456789")
-    found = problems(publisher, hub, unlicensed, "acme/a--b", revision="a b", tag="..", message=" ")
-    expected = (
-        "The licence of vae.digits is not known",
-        "model.safetensors has 1,456,956 bytes, and the Hub takes files of at most 1,000,000.",
-        "--revision 'a b' is no name for a branch.",
-        "--tag '..' is no name for a tag.",
-        "--message is empty.",
-        "The token of rita may only read.",
-        "rita may not publish under 'acme'.",
-        "'acme/a--b' names no repository on the Hub.",
-    )
-    assert len(found) == len(expected)
-    assert [line.startswith(begin) for line, begin in zip(found, expected, strict=True)] == [True] * len(expected)
-
-
 def test_a_licence_that_is_given_is_used(hub: Double, publisher: Publisher, tmp_path: Path) -> None:
     publisher(released(), licence="CC-BY-4.0")
     assert card.split(hub.files(REPOSITORY)[CARD].decode())[0]["license"] == "cc-by-4.0"
-
-
-def test_options_that_exclude_each_other_are_refused(hub: Double, publisher: Publisher) -> None:
-    hub.repo(REPOSITORY)
-    found = problems(publisher, hub, released(), pull_request=True, revision="dev", tag="v1")
-    assert [line.partition(":")[0].partition(",")[0] for line in found] == [
-        "--pr opens a pull request to main",
-        "--pr takes no --tag",
-    ]
-
-
-def test_commits_go_to_branches_only(hub: Double, publisher: Publisher) -> None:
-    commit = hub.put(REPOSITORY, {"x.txt": b"x"})
-    hub.tag(REPOSITORY, "v1")
-    assert "is a tag, and commits go to a branch" in problems(publisher, hub, released(), revision="v1")[0]
-    assert "is no name for a branch" in problems(publisher, hub, released(), revision=commit)[0]
-    assert "'' is no name for a branch" in problems(publisher, hub, released(), revision="")[0]
-    assert "no such pull request" in problems(publisher, hub, released(), revision="refs/pr/7")[0]
-
-
-def test_a_repository_with_another_model_is_not_overwritten(hub: Double, publisher: Publisher) -> None:
-    hub.put(REPOSITORY, {"config.json": b"{}", "model.safetensors": b"theirs", MANIFEST: b'{"short_name": "app"}'})
-    (problem,) = problems(publisher, hub, released())
-    assert "has config.json, manifest.json, model.safetensors, which no release of zoo has put there." in problem
-    assert hub.files(REPOSITORY)["model.safetensors"] == b"theirs"
 
 
 def test_a_damaged_release_on_the_hub_is_replaced_and_nothing_is_removed(
@@ -416,28 +221,6 @@ def test_a_signature_of_a_damaged_manifest_is_removed(hub: Double, publisher: Pu
     publisher(released(), signature=b"signed")
     hub.put(REPOSITORY, {MANIFEST: (released() / MANIFEST).read_bytes().replace(b'"seed": 0', b'"seed": 1')})
     assert set(publisher(released()).changes.deleted) == {"model.sig"}
-
-
-def test_a_huge_card_is_not_read(hub: Double, publisher: Publisher) -> None:
-    hub.put(REPOSITORY, {CARD: b"x" * (2**20 + 1)})
-    (problem,) = problems(publisher, hub, released())
-    assert problem == (
-        f"hub:{REPOSITORY} has a README.md of 1,048,577 bytes, and zoo reads 1,048,576. "
-        "Shorten it there, or replace it: --replace-card"
-    )
-    publisher(released(), replace_card=True)
-    assert len(hub.files(REPOSITORY)[CARD]) < 20_000
-    assert CARD not in [path.rpartition("/")[2] for path in hub.fetched]
-
-
-def test_a_card_that_the_next_publish_would_not_read_is_refused(
-    hub: Double, publisher: Publisher, tmp_path: Path
-) -> None:
-    folder = Path(shutil.copytree(released(), tmp_path / "wordy"))
-    (folder / CARD).write_text("x" * 1_200_000)
-    (problem,) = problems(publisher, hub, folder)
-    assert problem.startswith("README.md would have 1,20")
-    assert problem.endswith("bytes, and a card has at most 1,048,576. Shorten it.")
 
 
 def test_a_strangers_manifest_does_not_draw_on_the_terminal(hub: Double, publisher: Publisher) -> None:
@@ -469,122 +252,3 @@ def test_files_beside_the_release_are_not_published(hub: Double, publisher: Publ
     (folder / "private-notes.txt").write_text("x")
     publisher(folder)
     assert set(hub.files(REPOSITORY)) == names(read(released()))
-
-
-def test_publishing_needs_the_network(hub: Double, publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert problems(publisher, hub, released()) == [
-        "Publishing needs the network, and HF_HUB_OFFLINE switches it off. Unset it to go on."
-    ]
-    assert hub.requests == []
-
-
-def test_the_command_publishes_and_says_how_to_load_it(hub: Double, command: Command) -> None:
-    done = command("publish", "vae.digits", "--repo", REPOSITORY, "--dry-run")
-    assert done.returncode == 0, done.stderr
-    assert f"{REPOSITORY} (public) would be made: 12 files added (1.6 MB). Nothing was sent." in done.stdout
-    assert hub.writes == []
-    done = command("publish", "vae.digits", "--repo", REPOSITORY)
-    commit = hub.head(REPOSITORY)
-    assert done.stdout.splitlines() == [
-        f"{REPOSITORY} (public) was made: 11 files added (1.6 MB).",
-        f"Commit:     {commit}",
-        f"Address:    {hub.endpoint}/{REPOSITORY}",
-        f'Load it:    zoo.load("hub:{REPOSITORY}@{commit}")',
-    ]
-    assert "Uploading model.safetensors …" in done.stderr.splitlines()
-    done = command("publish", "vae.digits", "--repo", REPOSITORY, "--quiet", "--json")
-    assert done.stderr == ""
-    found = json.loads(done.stdout)
-    assert (found["ok"], found["commit"], found["added"]) == (True, commit, {})
-
-
-def test_the_command_says_every_problem_on_a_line(
-    hub: Double, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done = command("publish", "vae.digits", "--repo", "other/vae.digits", "--message", "")
-    one_error(done, "There are 3 problems. Nothing was changed.")
-    assert done.stderr.splitlines()[0] == "Verifying vae.digits …"
-    assert [line[:2] for line in done.stderr.splitlines()[1:-1]] == ["- "] * 3
-    done = command("publish", "vae.digits", "--repo", "other/vae.digits", "--message", "", "--json")
-    assert len(json.loads(done.stdout)["problems"]) == 3
-    monkeypatch.delenv("HF_TOKEN")
-    one_error(command("publish", "vae.digits", "--repo", REPOSITORY), "No token is set")
-    assert hub.writes == []
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [[], ["vae.digits"], ["--all"], ["vae.digits", "--all", "--org", "acme"], ["vae.digits", "--org", "acme"]],
-)
-def test_the_command_takes_one_source_or_all(hub: Double, command: Command, arguments: list[str]) -> None:
-    one_error(command("publish", *arguments), "--org", "--all")
-    assert hub.requests == []
-
-
-def test_a_process_of_its_own_publishes_with_the_token_of_a_login(hub: Double, tmp_path: Path) -> None:
-    """Without the fixture: the client reads its settings when it is imported, and a token from a file."""
-    (tmp_path / "huggingface").mkdir()
-    (tmp_path / "huggingface" / "token").write_text(TOKEN)
-    done = publish_elsewhere(hub, released(), tmp_path)
-    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, hub.head(REPOSITORY), "")
-    assert {request.token for request in hub.requests if request.origin == "hub"} == {TOKEN}
-    (tmp_path / "huggingface" / "token").unlink()
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> tuple[Path, Path]:
-    """A private key in a file, and its public one."""
-    pytest.importorskip("cryptography")
-    from cryptography.hazmat.primitives import serialization as forms
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    made = ec.generate_private_key(ec.SECP256R1())
-    private = made.private_bytes(
-        forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.BestAvailableEncryption(b"correct horse")
-    )
-    public = made.public_key().public_bytes(forms.Encoding.PEM, forms.PublicFormat.SubjectPublicKeyInfo)
-    (tmp_path / "key.pem").write_bytes(private)
-    (tmp_path / "key.pub").write_bytes(public)
-    return tmp_path / "key.pem", tmp_path / "key.pub"
-
-
-def test_a_signed_release_is_published_with_its_signature(
-    hub: Double,
-    command: Command,
-    publisher: Publisher,
-    keys: tuple[Path, Path],
-    newer: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    private, public = keys
-    arguments = ("publish", "vae.digits", "--repo", REPOSITORY, "--sign", private)
-    one_error(command(*arguments), "is encrypted")
-    monkeypatch.setenv("ZOO_SIGN_PASSWORD", "correct horse")
-    assert command(*arguments).returncode == 0
-    signed = hub.head(REPOSITORY)
-    assert len(hub.commits(REPOSITORY)) == 2
-    assert "no commit was made" in command(*arguments).stdout
-    done = command("verify", f"hub:{REPOSITORY}", "--key", public, "--require-signature")
-    assert done.returncode == 0, done.stderr
-    publisher(released())  # unsigned, and still the same manifest, so the signature is right
-    assert (hub.head(REPOSITORY), "model.sig" in hub.files(REPOSITORY)) == (signed, True)
-    made = publisher(newer)
-    assert set(made.changes.deleted) == {"model.sig"}
-    assert "model.sig" not in hub.files(REPOSITORY)
-
-
-def test_a_repository_with_another_model_is_refused(hub: Double, publisher: Publisher, tmp_path: Path) -> None:
-    publisher(released())
-    head = hub.head(REPOSITORY)
-    other = changed(released(), tmp_path / "other", lambda manifest, _: manifest.update(name="vae.other"))
-    with raises(PreflightError, f"{REPOSITORY} has the release of vae.digits, and this is vae.other"):
-        publisher(other)
-    assert hub.head(REPOSITORY) == head
-
-
-@pytest.mark.parametrize("licence", ["x\x1b[31m", "mit\nlicense: other", "x" * 101])
-def test_a_licence_is_one_printable_line(licence: str, hub: Double, publisher: Publisher) -> None:
-    with raises(PreflightError, "--licence is no name of a licence"):
-        publisher(released(), licence=licence)
-    assert not hub.writes

@@ -7,129 +7,33 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from double import Before, Cut, Double, LostAnswer, Silent, Slow, Status
+from double import Before, Cut, Double, Silent, Slow, Status
 from publishing import (
     REPOSITORY,
     TOKEN,
     Publisher,
     changed,
-    check_token,
     names,
     publish_elsewhere,
     released,
     trained_further,
+    unchanged,
 )
 
 from conftest import raises
 from zoo.core.errors import HubError, NotFoundError, ReleaseError
-from zoo.hub import client, sending, session
+from zoo.hub import session
 from zoo.hub.preflight import PreflightError
 from zoo.release import MANIFEST, read
 
-pytest_plugins = ("double_fixture",)
+pytest_plugins = ("double_fixture", "publishing_fixture")
+pytestmark = pytest.mark.usefixtures("quick")
 
 COMMIT = "/commit/"
-
-
-@pytest.fixture(autouse=True)
-def _quick(
-    hub: Double, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[None]:
-    """Nothing waits before it tries again; the token is nowhere afterwards."""
-    from huggingface_hub.utils import _http
-
-    hub.user("ana", token=TOKEN, orgs=("acme",))
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=lambda seconds: None))
-    monkeypatch.setattr(sending, "LOOKS", (0.0, 0.0))
-    yield
-    check_token(tmp_path, hub, *capsys.readouterr())
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time-outs come soon."""
-    for name in ("CONNECT", "SMALL", "LARGE"):
-        monkeypatch.setattr(session, name, 1.0)
-    monkeypatch.setattr(client, "PATIENCE", 1.0)
-
-
-@pytest.fixture
-def publisher() -> Publisher:
-    return Publisher()
-
-
-@pytest.fixture
-def newer(tmp_path: Path) -> Path:
-    """The release, trained further."""
-    return changed(released(), tmp_path / "newer", trained_further)
-
-
-@pytest.fixture
-def head(hub: Double, publisher: Publisher) -> str:
-    """The commit of a release that was published before."""
-    return publisher(released()).commit
-
-
-def unchanged(hub: Double, head: str) -> bool:
-    return hub.head(REPOSITORY) == head and hub.files(REPOSITORY)[MANIFEST] == (released() / MANIFEST).read_bytes()
-
-
-def test_a_lost_answer_to_a_commit_is_looked_up(hub: Double, publisher: Publisher, head: str, newer: Path) -> None:
-    fault = hub.fail(LostAnswer(), method="POST", path=COMMIT, times=1)
-    made = publisher(newer)
-    assert fault.happened == 1
-    assert made.commit == hub.head(REPOSITORY) != head
-    assert len(hub.commits(REPOSITORY)) == 3
-    assert publisher.lines[-1].endswith("The commit is there all the same.")
-
-
-def test_a_lost_answer_is_found_below_a_commit_of_somebody_else(
-    hub: Double, publisher: Publisher, head: str, newer: Path
-) -> None:
-    hub.fail(LostAnswer(), method="POST", path=COMMIT, times=1)
-    hub.fail(Before(lambda: hub.put(REPOSITORY, {"note.txt": b"x"})), method="GET", path="/commits/", times=1)
-    made = publisher(newer)
-    assert hub.commits(REPOSITORY)[0].title == "A change by somebody else"
-    assert hub.commits(REPOSITORY)[1].id == made.commit
-
-
-def test_a_lost_answer_to_a_pull_request_is_looked_up(
-    hub: Double, publisher: Publisher, head: str, newer: Path
-) -> None:
-    hub.fail(LostAnswer(), method="POST", path=COMMIT, times=1)
-    assert hub.pulls(REPOSITORY) == {}
-    made = publisher(newer, pull_request=True)
-    assert hub.pulls(REPOSITORY) == {"refs/pr/1": made.commit}
-    assert made.address == f"{hub.endpoint}/{REPOSITORY}/discussions/1"
-
-
-def test_a_commit_that_did_not_arrive_is_said_to_be_missing(
-    hub: Double, publisher: Publisher, head: str, newer: Path
-) -> None:
-    hub.fail(Cut(), method="POST", path=COMMIT, times=1)
-    with raises(HubError, "cannot be reached", f"Nothing was committed: {REPOSITORY} is at {head} as before."):
-        publisher(newer)
-    assert unchanged(hub, head)
-    assert publisher(newer).commit == hub.head(REPOSITORY)
-
-
-def test_where_the_head_cannot_be_asked_nothing_is_claimed(
-    hub: Double, publisher: Publisher, head: str, newer: Path
-) -> None:
-    hub.fail(LostAnswer(), method="POST", path=COMMIT, times=1)
-    hub.fail(Status(503), method="GET", path="/commits/")
-    with raises(HubError, "Whether the commit is there could not be found out", "makes no second commit"):
-        publisher(newer)
-    assert hub.head(REPOSITORY) != head
-    again = publisher(newer)
-    assert (bool(again.changes), len(hub.commits(REPOSITORY))) == (False, 3)
 
 
 def test_a_concurrent_commit_is_not_overwritten(hub: Double, publisher: Publisher, head: str, newer: Path) -> None:
@@ -191,7 +95,8 @@ def test_an_upload_that_always_fails_leaves_the_repository_as_it_was(
     hub: Double, publisher: Publisher, head: str, newer: Path, path: str, status: int
 ) -> None:
     hub.fail(Status(status), path=path)
-    with raises(HubError, "model.safetensors could not be uploaded.", "may not" if status == 403 else "answers 503"):
+    forbidden = "The storage of" if path.startswith("^") else "may not"
+    with raises(HubError, "model.safetensors could not be uploaded.", forbidden if status == 403 else "answers 503"):
         publisher(newer)
     assert unchanged(hub, head)
 
@@ -214,7 +119,8 @@ def test_a_cut_upload_is_tried_again_from_the_start(hub: Double, publisher: Publ
 
 def test_an_upload_that_is_always_cut_is_one_line(hub: Double, publisher: Publisher, head: str, newer: Path) -> None:
     hub.fail(Cut(), method="PUT")
-    with raises(HubError, "model.safetensors could not be uploaded.", "cannot be reached"):
+    cannot = f"The storage of {hub.endpoint} cannot be reached"
+    with raises(HubError, "model.safetensors could not be uploaded.", cannot):
         publisher(newer)
     assert unchanged(hub, head)
 
@@ -236,11 +142,6 @@ def test_a_repository_that_was_made_and_stays_empty_is_said(hub: Double, publish
         publisher(released())
     assert set(hub.files(REPOSITORY)) == {".gitattributes"}
     assert publisher.lines[-1].startswith(f"{REPOSITORY} was made just now and has no release yet. Run the same")
-
-
-def test_a_lost_answer_to_the_making_of_a_repository_is_looked_up(hub: Double, publisher: Publisher) -> None:
-    hub.fail(LostAnswer(), path="/api/repos/create", times=1)
-    assert publisher(released()).commit == hub.head(REPOSITORY)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +223,8 @@ def test_a_hub_that_falls_silent_later_is_one_line_too(hub: Double, publisher: P
 def test_a_stalled_upload_ends(hub: Double, publisher: Publisher, head: str, newer: Path) -> None:
     """The storage takes the connection and then nothing more."""
     fault = hub.fail(Silent(), method="PUT")
-    with raises(HubError, "model.safetensors could not be uploaded.", "http://localhost:", "does not answer in time"):
+    storage = f"The storage of {hub.endpoint} (http://localhost:"
+    with raises(HubError, "model.safetensors could not be uploaded.", storage, "does not answer in time"):
         publisher(newer)
     assert fault.happened == 1  # the client would try it six times
     assert unchanged(hub, head)
@@ -334,6 +236,21 @@ def test_a_storage_that_forbids_is_not_the_token(hub: Double, publisher: Publish
         publisher(newer)
     assert "token" not in str(found.value)
     assert unchanged(hub, head)
+
+
+def test_a_storage_that_fails_is_not_the_hub(hub: Double, publisher: Publisher, head: str, newer: Path) -> None:
+    hub.fail(Status(500), method="PUT")
+    with raises(HubError, f"The storage of {hub.endpoint} answers 500"):
+        publisher(newer)
+    assert unchanged(hub, head)
+
+
+def test_a_command_at_the_end_of_a_reason_is_a_sentence(
+    hub: Double, publisher: Publisher, head: str, newer: Path
+) -> None:
+    hub.fail(Status(403), method="POST", path=COMMIT)
+    with raises(HubError, "Choose another: hf auth login. Nothing was committed."):
+        publisher(newer)
 
 
 def test_a_slow_hub_is_waited_for(hub: Double, publisher: Publisher) -> None:

@@ -48,7 +48,7 @@ def test_the_commands_of_the_guide_run(hub: Double, zoo_call: Command, monkeypat
 def test_every_option_is_in_the_guide(zoo_call: Command) -> None:
     options = re.findall(r"^ +(?:-\w, )?(--[\w-]+)", zoo_call("publish", "--help").stdout, re.MULTILINE)
     assert len(options) > 12
-    assert [one for one in options if one not in GUIDE] == ["--repo", "--quiet", "--json", "--help"][1:]
+    assert [one for one in options if one not in GUIDE] == ["--json", "--help"]
 
 
 @pytest.mark.parametrize(("answer", "calls"), [("y\n", 2), ("n\n", 1), ("", 1)])
@@ -67,7 +67,7 @@ def test_make_publish_says_what_it_will_do_and_asks(answer: str, calls: int, tmp
     done = subprocess.run([*command, "ORG=acme"], **options)
     asked = "publish --all --distribution genzoo --org acme"
     assert log.read_text().splitlines() == [f"{asked} --dry-run", asked][:calls], done.stderr
-    assert "Publish this under acme? [y/N]" in done.stdout
+    assert "Publish this under acme? All weights are verified again first. [y/N]" in done.stdout
     assert (done.returncode == 0) == (calls == 2)
     done = subprocess.run(command, **options)
     assert (done.returncode, "Say where: make publish ORG=NAME" in done.stdout) == (2, True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.arguments import as_json, print_json, table
+from zoo.core.text import size
 
 if TYPE_CHECKING:
     from zoo.hub.cache import Cached
@@ -53,11 +54,11 @@ def list_command(as_json: bool) -> None:
         rows = [("NAME", "SIZE", "DOWNLOADED", "LAST USED", "MANIFEST", "FROM")]
         for one in found:
             dates = _date(one.downloaded), _date(one.used)
-            rows.append((one.name or "not whole", _size(one.bytes), *dates, one.sha256[:12], ", ".join(one.sources)))
+            rows.append((one.name or "not whole", size(one.bytes), *dates, one.sha256[:12], ", ".join(one.sources)))
         table(rows)
         click.echo()
     count, total = len(found), sum(one.bytes for one in found)
-    click.echo(f"{count} {'release' if count == 1 else 'releases'}, {_size(total)}, in {cache.folder()}")
+    click.echo(f"{count} {'release' if count == 1 else 'releases'}, {size(total)}, in {cache.folder()}")
 
 
 @cache_command.command("prune", epilog="Example:  zoo cache prune --unused-for 30 --dry-run")
@@ -87,12 +88,12 @@ def prune_command(manifests: tuple[str, ...], unused_for: float | None, every: b
     for one in chosen:
         if not dry_run:
             cache.remove(one, lambda text: click.echo(text, err=True))
-        click.echo(f"{one.name or 'a folder that is not whole'} ({one.sha256[:12]}, {_size(one.bytes)})")
+        click.echo(f"{one.name or 'a folder that is not whole'} ({one.sha256[:12]}, {size(one.bytes)})")
     if not dry_run:
         cache.sweep()
     count, total = len(chosen), sum(one.bytes for one in chosen)
     verb = "would be removed" if dry_run else "removed"
-    click.echo(f"{count} {'release' if count == 1 else 'releases'} {verb}, {_size(total)}")
+    click.echo(f"{count} {'release' if count == 1 else 'releases'} {verb}, {size(total)}")
 
 
 def _is(one: Cached, wanted: str) -> bool:
@@ -101,7 +102,3 @@ def _is(one: Cached, wanted: str) -> bool:
 
 def _date(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB"

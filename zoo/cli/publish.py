@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.arguments import FILE, as_json, as_one, complete_source, print_json, table
+from zoo.core.text import size
 
 if TYPE_CHECKING:
     from zoo.hub.publish import Published
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--pr", "pull_request", is_flag=True, help="Open a pull request instead of a commit to main.")
 @click.option("--message", metavar="TEXT", help="The first line of the commit.")
 @click.option("--licence", metavar="NAME", default="", help="That of the weights.  [default: as the release says]")
-@click.option("--replace-card", is_flag=True, help="Replace a README.md that was edited on the Hub.")
+@click.option("--replace-card", is_flag=True, help="Replace the text of a README.md that was edited on the Hub.")
 @click.option(
     "--sign", "key", type=FILE, metavar="KEY", help="Sign with a private key; ZOO_SIGN_PASSWORD has its password."
 )
@@ -47,8 +48,8 @@ def publish_command(
 ) -> None:
     """Publish a release on the Hugging Face Hub, in one commit.
 
-    The release is verified first. Then everything else that could go wrong is checked: the token, the repository, the
-    licence. The commit has exactly the files of the release, a card, config.json and .gitattributes; files of an older
+    Everything that could go wrong is checked first: the token, the repository, the licence. Then the release is
+    verified. The commit has exactly the files of the release, a card, config.json and .gitattributes; files of an older
     release that this one does not have are removed, and files of other people stay. The same content makes no commit.
     """
     from zoo.cli.registry import project_here
@@ -65,7 +66,7 @@ def publish_command(
     shared: Any = {"key": signer, "dry_run": dry_run}
     try:
         with Transfers("Uploading", quiet) as uploads:
-            report = TransferReport(uploads.say, uploads.move)
+            report = TransferReport(uploads.say, uploads.move, uploads.step)
             if every:
                 target = Target("", **options)
                 found = publish_all(distribution or project_here(), str(org), target, report, **shared)
@@ -99,6 +100,7 @@ def _entry(one: Published, dry_run: bool) -> dict[str, Any]:
         "commit": one.commit,
         "address": one.address,
         "source": "" if dry_run else one.source,
+        "branch": one.branch,
         "tag": one.tag,
         "added": changes.added,
         "replaced": changes.replaced,
@@ -110,16 +112,23 @@ def _entry(one: Published, dry_run: bool) -> dict[str, Any]:
 def _say(one: Published, dry_run: bool) -> None:
     changes, place = one.changes, f"{one.repository} ({'private' if one.is_private else 'public'})"
     parts = {"added": changes.added, "replaced": changes.replaced, "deleted": changes.deleted}
+    if dry_run and one.pull_request:
+        click.echo(f"This release is already in the pull request {one.pull_request}: no commit would be made.")
+        return
     if dry_run:
         click.echo(f"{place}{' would be made' if one.is_new else ''}: {_summary(parts)}. Nothing was sent.")
         if changes:
             rows = [(verb, name, f"{size:,}") for verb, sizes in parts.items() for name, size in sizes.items()]
             table([("CHANGE", "FILE", "BYTES"), *rows])
         return
+    made = f"; the branch {one.branch} was made" if one.is_new_branch else ""
+    made += f"; tagged {one.tag}" if one.is_new_tag else ""
     if changes:
-        click.echo(f"{place}{' was made' if one.is_new else ''}: {_summary(parts)}.")
+        click.echo(f"{place}{' was made' if one.is_new else ''}: {_summary(parts)}{made}.")
+    elif one.pull_request:
+        click.echo(f"This release is already in the pull request {one.pull_request}: no commit was made.")
     else:
-        click.echo(f"{place} has this release already: no commit was made.")
+        click.echo(f"{place} has this release already: no commit was made{made}.")
     click.echo(f"Commit:     {one.commit}")
     click.echo(f"Address:    {one.address}")
     click.echo(f'Load it:    zoo.load("{one.source}")')
@@ -127,7 +136,7 @@ def _say(one: Published, dry_run: bool) -> None:
 
 def _summary(parts: dict[str, Any]) -> str:
     counts = [
-        f"{len(sizes)} {'file' if len(sizes) == 1 else 'files'} {verb} ({sum(sizes.values()) / 1e6:,.1f} MB)"
+        f"{len(sizes)} {'file' if len(sizes) == 1 else 'files'} {verb} ({size(sum(sizes.values()))})"
         for verb, sizes in parts.items()
         if sizes
     ]

@@ -23,7 +23,9 @@ def registry_command() -> None:
 @click.option("-o", "--output", type=FILE, metavar="FILE", help="The file to write.  [default: its registry.yaml]")
 @click.option("--check", is_flag=True, help="Write nothing; the exit status is 1 if the file is out of date.")
 @click.option("--hub", metavar="ORG", help="Pin the weights to ORG/MODEL.RECIPE on the Hub, as they are there now.")
-@click.option("--signer", type=FILE, metavar="PUB", help="With --hub: they must be signed by this key, and pin it.")
+@click.option(
+    "--signer", type=FILE, metavar="PUB", help="With --hub: they must be signed by this key.  [default: the pinned one]"
+)
 def build_command(
     distribution: str | None, output: Path | None, check: bool, hub: str | None, signer: Path | None
 ) -> None:

@@ -138,8 +138,13 @@ class Transfers:
         """Print a line, above the bar if there is one."""
         if self._bar is not None:
             self._bar.say(text)
-        elif not self._quiet:
+        else:
             print(text, file=sys.stderr, flush=True)
+
+    def step(self, text: str) -> None:
+        """Print a line that only says how far it is."""
+        if not self._quiet:
+            self.say(text)
 
 
 _LIVE: set[Transfers] = set()
@@ -161,6 +166,8 @@ class TransferReport(NamedTuple):
 
     say: Callable[[str], None]
     progress: Callable[[int, int | None, str], None]
+    step: Callable[[str], None] = lambda text: None
+    """Lines that only say how far it is."""
 
     @classmethod
     def on_stderr(cls, quiet: bool = False) -> TransferReport:

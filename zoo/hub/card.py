@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import groupby
 from typing import Any
 
 from zoo.contract.generation import generation_from_json
@@ -84,6 +85,8 @@ def pipeline_tag(manifest: Mapping[str, Any]) -> str:
     ]
     if not isinstance(x, Image):
         return OTHER
+    if "classify" in manifest["tasks"]:
+        return "image-classification"
     if any(Image.kind in takes and Image.kind in gives for takes, gives in takes_and_gives):
         return "image-to-image"
     return "image-feature-extraction"
@@ -124,40 +127,59 @@ def written(fields: Mapping[str, Any], text: str) -> str:
 def split(card: str) -> tuple[dict[str, Any], str]:
     """The fields of a card and the text below them. Fields that are no YAML mapping count as none."""
     found = _BLOCK.match(card)
-    if found is None:
-        return {}, card
+    return ({}, card) if found is None else (_fields(found[1]) or {}, card[found.end() :])
+
+
+def has_bad_fields(card: str) -> bool:
+    """Whether a card has fields that are no YAML mapping."""
+    found = _BLOCK.match(card)
+    return found is not None and bool(found[1].strip()) and _fields(found[1]) is None
+
+
+def _fields(block: str) -> dict[str, Any] | None:
     import yaml
 
     try:
-        fields = yaml.safe_load(found[1])
+        fields = yaml.safe_load(block)
     except Exception:  # not only YAMLError: ValueError for 2024-13-45, KeyError for !!bool x
-        fields = None
-    return (fields if isinstance(fields, dict) else {}), card[found.end() :]
+        return None
+    return fields if isinstance(fields, dict) else None
 
 
 def for_repository(text: str, repository: str) -> str:
-    """The text of a card whose examples name the release's own folder, with examples that name a repository."""
+    """The text of a card whose examples name the release's own folder, with examples that name a repository.
+
+    They write into the current folder then, and not beside the release.
+    """
     source = f"{PREFIX}{repository}"
     text = text.replace('zoo.load("./")', f'zoo.load("{source}")')
+    text = re.sub(r"^(zoo (?:generate|compress) \..* -o )\.\./", r"\1", text, flags=re.MULTILINE)
     return re.sub(r"(?<=\bzoo )(generate|compress|verify|info) \.(?=[ `\n])", rf"\1 {source}", text)
 
 
 def _results(manifest: Mapping[str, Any], tag: str) -> dict[str, Any]:
     """The metrics of a release as an entry of ``model-index``, each with its unit and its protocol."""
-    data = _data_names(manifest)[0]
+    data, results = _data_names(manifest)[0], []
+    for is_of_test, entries in groupby(manifest["metrics"], _is_of_test):
+        dataset = {"type": data, "name": data, **({"split": "test"} if is_of_test else {})}
+        results.append({"task": {"type": tag}, "dataset": dataset, "metrics": _metrics(entries)})
+    return {"name": manifest["name"], "results": results}
+
+
+def _is_of_test(entry: Mapping[str, Any]) -> bool:
+    """Whether a metric is of the test split, as its protocol says; others compare with training samples, or none."""
+    return " test " in entry["protocol"]
+
+
+def _metrics(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     metrics = []
-    for entry in manifest["metrics"]:
+    for entry in entries:
         measured = from_json(entry)
         arguments: dict[str, Any] = {"unit": measured.unit, "protocol": measured.protocol, "better": measured.better}
         if measured.low is not None and measured.high is not None:
             arguments |= {"low": measured.low, "high": measured.high, "interval": measured.interval}
         metrics.append({"type": measured.name, "name": measured.name, "value": measured.value, "args": arguments})
-    return {
-        "name": manifest["name"],
-        "results": [
-            {"task": {"type": tag}, "dataset": {"type": data, "name": data, "split": "test"}, "metrics": metrics}
-        ],
-    }
+    return metrics
 
 
 def _data_names(manifest: Mapping[str, Any]) -> list[str]:

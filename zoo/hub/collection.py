@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zoo.core.errors import HubError
+from zoo.core.text import sentence
 from zoo.hub import client, reasons, session
 
 
@@ -24,6 +25,6 @@ def add(namespace: str, title: str, repositories: Sequence[str], *, private: boo
     except Exception as error:
         raise HubError(
             f"The models are published, and {done} of {len(repositories)} are in the collection {title!r} of "
-            f"{namespace}. {reasons.unreachable(error)} The same command goes on."
+            f"{namespace}. {sentence(reasons.unreachable(error))} The same command goes on."
         ) from error
     return f"{reasons.address()}/collections/{made.slug}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoo.core.errors import ZooError
 from zoo.core.text import plain
-from zoo.hub import cache, client
+from zoo.hub import cache, client, complete
 from zoo.hub.community import Reviewed
 from zoo.hub.origins import HubFiles
 from zoo.hub.pull import fetch_manifest
@@ -15,17 +15,15 @@ def problem_of(entry: Reviewed) -> str:
     """Return what is wrong with an entry as one line, or ``""``. Its weights are not downloaded."""
     try:
         size = client.resolve(entry.source, MANIFEST).bytes
-        origin = HubFiles(entry.source, size)
         with cache.scratch() as folder:
-            fetch_manifest(origin, folder, entry.manifest_sha256)
+            fetch_manifest(HubFiles(entry.source, size), folder, entry.manifest_sha256)
             release = read(folder)
-        there = origin.sizes(list(release.sizes)) or {}
+        if problem := _difference(entry, release):
+            return problem
+        complete.check(entry.source, release)
     except ZooError as error:
         return plain(error)
-    if problem := _difference(entry, release):
-        return problem
-    missing = [name for name, size in release.sizes.items() if there.get(name) != size]
-    return f"{missing[0]} is not there as the manifest says." if missing else ""
+    return ""
 
 
 def _difference(entry: Reviewed, release: Release) -> str:

@@ -50,29 +50,40 @@ def text_of(readme: str, repository: str) -> str:
 def merged_card(
     fields: Mapping[str, Any], text: str, there: Repository | None, replace: bool = False
 ) -> tuple[bytes, str]:
-    """The card to publish, and a line to say if people's own text stays in place of `text`.
+    """The card to publish, and a line to say if something that people wrote is not what they might expect.
 
     The fields of zoo replace those in the repository; fields and tags that people have added stay. A text that people
-    have edited, or that zoo has not written, stays too, unless `replace`: their work is not lost by a publish.
+    have edited, or that zoo has not written, stays too in place of `text`, unless `replace`: their work is not lost by
+    a publish.
     """
-    before = there.texts.get(CARD) if there else None
-    if there is None or before is None or replace:
+    if there is None or CARD not in there.blobs:
         return card.written(fields, text).encode(), ""
-    notice = f"{there.name}: the text of README.md was edited there and stays. --replace-card puts that of the release."
+    before = there.texts.get(CARD)
+    stays = f"{there.name}: the text of README.md was edited there and stays. --replace-card puts that of the release."
     try:
-        old_fields, old_text = card.split(before.decode())
+        old = None if before is None else before.decode()
     except UnicodeDecodeError:
-        return before, notice
+        old = None
+    if old is None and not replace and before is not None:
+        return before, stays
+    if old is None:
+        reason = "is too large to be read" if before is None else "is not text in UTF-8"
+        lost = f"{there.name}: README.md {reason} there, so the metadata that people added to it is lost."
+        return card.written(fields, text).encode(), lost
+    old_fields, old_text = card.split(old)
     theirs = {key: value for key, value in old_fields.items() if key not in fields and key not in card.FIELDS}
     old_tags = old_fields.get("tags")
-    old_tags = old_tags if isinstance(old_tags, list) else []
+    old_tags = [old_tags] if isinstance(old_tags, str) else old_tags if isinstance(old_tags, list) else []
     added = [tag for tag in old_tags if isinstance(tag, str) and tag not in there.tags]
     new_fields = {**fields, "tags": list(dict.fromkeys([*fields["tags"], *added])), **theirs}
     edited = bool(old_text.strip()) and _hash(old_text) != there.text_sha256 and old_text.strip() != text.strip()
-    new_text = old_text if edited else text
+    new_text = old_text if edited and not replace else text
+    notes = [stays] if edited and not replace else []
+    if card.has_bad_fields(old):
+        notes.append(f"{there.name}: the metadata of README.md there is not valid YAML, and is replaced whole.")
     if new_fields == old_fields and new_text.strip() == old_text.strip():
-        return before, notice if edited else ""  # however its YAML is written
-    return card.written(new_fields, new_text).encode(), notice if edited else ""
+        return before or b"", " ".join(notes)  # however its YAML is written
+    return card.written(new_fields, new_text).encode(), " ".join(notes)
 
 
 def _hash(text: str) -> str:

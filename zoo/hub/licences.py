@@ -33,13 +33,23 @@ def of_manifest(manifest: Mapping[str, Any]) -> str:
 
 def of_distribution(distribution: str) -> str:
     """The licence of a distribution and its weights; "unknown" if it is not installed or declares none."""
+    declared = _declared(distribution) or {}
+    return str(declared.get("License-Expression") or declared.get("License") or UNKNOWN)
+
+
+def is_installed(distribution: str) -> bool:
+    """Whether a distribution is installed, so that it could declare a licence."""
+    return _declared(distribution) is not None
+
+
+def _declared(distribution: str) -> dict[str, Any] | None:
+    """What a distribution declares of itself; None if it is not installed."""
     from importlib.metadata import PackageNotFoundError, metadata
 
     try:
-        declared = dict(metadata(distribution).items())  # type: ignore[attr-defined]
+        return dict(metadata(distribution).items())  # type: ignore[attr-defined]
     except (PackageNotFoundError, ValueError):
-        return UNKNOWN
-    return str(declared.get("License-Expression") or declared.get("License") or UNKNOWN)
+        return None
 
 
 def on_the_hub(licence: str) -> dict[str, str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from zoo.core.errors import HubError, NotFoundError, SettingError, ZooError
-from zoo.hub import account, client, licences, reasons, repository
+from zoo.hub import account, client, licences, reasons, references, repository
 from zoo.hub.account import Account
 from zoo.hub.deadline import TooLate, in_time
+from zoo.hub.references import References
 from zoo.hub.repository import ATTRIBUTES, CONFIG, Repository
 from zoo.hub.source import MAIN, HubSource, check_repository, check_revision
 from zoo.release import MANIFEST, SIGNATURE, Release
@@ -42,7 +42,7 @@ class Target:
     licence: str = ""
     """That of the weights; "" for what the manifest and the distribution say."""
     replace_card: bool = False
-    """Whether the card replaces a text that people have edited on the Hub."""
+    """Whether the text of the card replaces one that people have edited on the Hub."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Cleared:
     new_branch: bool = False
     tags: Mapping[str, str] | None = None
     """The commit of each tag; None if they were not looked up."""
+    who: Account | None = None
 
 
 def check(release: Release, target: Target, who: Account | None = None) -> Cleared:
@@ -75,7 +76,7 @@ def check(release: Release, target: Target, who: Account | None = None) -> Clear
     except ZooError as error:
         problems.append(str(error))
     else:
-        cleared = found
+        cleared = replace(found, who=who)
         if not wrong_account:
             problems += _of_access(target, who, cleared)
         problems += _of_repository(release, target, cleared)
@@ -86,9 +87,10 @@ def check(release: Release, target: Target, who: Account | None = None) -> Clear
 
 def _of_release(release: Release, target: Target) -> Iterator[str]:
     if not target.licence and licences.of_manifest(release.manifest) == licences.UNKNOWN:
+        distribution = release.manifest["plugin"]["distribution"]
         yield (
-            f"The licence of {release.name} is not known: its manifest names none, and "
-            f"{release.manifest['plugin']['distribution']} is not installed or declares none. Give it: --licence mit"
+            f"The licence of {release.name} is not known: its manifest names none, and {distribution} "
+            f"{'declares none' if licences.is_installed(distribution) else 'is not installed'}. Give it: --licence mit"
         )
     for name, size in release.sizes.items():
         if size > LARGEST_FILE:
@@ -136,15 +138,15 @@ def _of_account(target: Target, who: Account) -> Iterator[str]:
 def _find(target: Target, who: Account) -> Cleared:
     """The repository that is there. Raises :class:`NotFoundError` or :class:`HubError`."""
     source = HubSource(target.repository, target.revision)
-    references = None
+    found = None
     try:
         if target.tag or target.revision != MAIN:
-            references = _references(target.repository)
-        new_branch = references is not None and target.revision not in references.branches
-        if new_branch and references is not None:
-            _check_new(source, references)
+            found = references.look_up(target.repository)
+        new_branch = found is not None and target.revision not in found.branches
+        if new_branch and found is not None:
+            _check_new(source, found)
             source = source.at(MAIN)
-        there = repository.inspect(source, skip_card=target.replace_card)
+        there = repository.inspect(source, any_card=target.replace_card)
     except ZooError:
         raise
     except (Exception, TooLate) as error:
@@ -157,26 +159,11 @@ def _find(target: Target, who: Account) -> Cleared:
         raise reason from error
     if there.name.lower() != target.repository.lower():
         raise NotFoundError(f"{target.repository} was renamed, and is {there.name} now. Give that as --repo.")
-    return Cleared(there, new_branch, references.tags if references else None)
+    return Cleared(there, new_branch, found.tags if found else None)
 
 
-@dataclass(frozen=True)
-class _References:
-    branches: Mapping[str, str]
-    tags: Mapping[str, str]
-
-
-def _references(name: str) -> _References:
-    found: Any = in_time(client.PATIENCE, lambda: client.api().list_repo_refs(name, include_pull_requests=True))
-    pulls = {one.ref: one.target_commit for one in found.pull_requests or ()}
-    return _References(
-        {one.name: one.target_commit for one in found.branches} | pulls,
-        {one.name: one.target_commit for one in found.tags},
-    )
-
-
-def _check_new(source: HubSource, references: _References) -> None:
-    if source.revision in references.tags:
+def _check_new(source: HubSource, found: References) -> None:
+    if source.revision in found.tags:
         raise SettingError(f"{source} is a tag, and commits go to a branch. Give a branch as --revision.")
     if source.revision.startswith("refs/"):
         raise NotFoundError(f"{source} does not exist: there is no such pull request. Give a branch as --revision.")

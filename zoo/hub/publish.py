@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from zoo.core.errors import ReleaseError
 from zoo.core.progress import TransferReport
 from zoo.core.text import plain
-from zoo.hub import card, extras, preflight, reasons, session
+from zoo.hub import card, extras, preflight, pulls, reasons, session
 from zoo.hub.account import Account
 from zoo.hub.changes import Changes, compare
 from zoo.hub.preflight import PreflightError, Target
 from zoo.hub.repository import ATTRIBUTES, CONFIG, LARGEST_EXTRA, Content, Repository
 from zoo.hub.sending import Sender
-from zoo.hub.source import HubSource
+from zoo.hub.source import MAIN, HubSource
 from zoo.release import CARD, MANIFEST, SIGNATURE, Release, verify
 from zoo.release.manifest import parse
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Published:
     """A release on the Hub, or what publishing it would do."""
 
@@ -34,8 +34,11 @@ class Published:
     """Whether the repository was made."""
     is_private: bool
     pull_request: str = ""
-    """The address of the pull request, if one was opened."""
+    """The address of the pull request: of one that was opened, or of an open one that has the same content."""
+    branch: str = MAIN
+    is_new_branch: bool = False
     tag: str = ""
+    is_new_tag: bool = False
 
     @property
     def source(self) -> str:
@@ -60,10 +63,10 @@ def publish(
 ) -> Published:
     """Publish a release; `readme` is its card, and `signature` the content of ``model.sig``, if it is signed.
 
-    The same content as in the repository makes no commit. With `dry_run` nothing is sent that writes. Raises
-    :class:`PreflightError` with all that stands in the way, :class:`ReleaseError` for files that are not as the
-    manifest says, and :class:`HubError` where the Hub cannot be reached or refuses: then the repository is as before,
-    or the error says what is not known.
+    The same content as in the repository, or in an open pull request with `target.pull_request`, makes no commit. With
+    `dry_run` nothing is sent that writes. Raises :class:`PreflightError` with all that stands in the way,
+    :class:`ReleaseError` for files that are not as the manifest says, and :class:`HubError` where the Hub cannot be
+    reached or refuses: then the repository is as before, or the error says what is not known.
     """
     with session.bounded():
         cleared = preflight.check(release, target, who)
@@ -80,13 +83,25 @@ def publish(
             report.say(note)
         if there and there.problem:
             report.say(f"{name}: {plain(there.problem)} What that release has and this one has not stays there.")
-        if dry_run:
-            commit, pull_request = there.commit if there else "", ""
-        else:
+        commit, pull_request = there.commit if there else "", ""
+        held = pulls.holding(name, contents, changes.deleted) if there and changes and target.pull_request else None
+        if held is not None:
+            commit, pull_request, changes = held
+        elif not dry_run:
             sender = Sender(release, target, name, report)
             commit, pull_request, changes = sender.send(cleared, contents, changes)
     return Published(
-        release.name, name, changes, commit, there is None, private, pull_request, "" if dry_run else target.tag
+        name=release.name,
+        repository=name,
+        changes=changes,
+        commit=commit,
+        is_new=there is None,
+        is_private=private,
+        pull_request=pull_request,
+        branch=target.revision,
+        is_new_branch=cleared.new_branch,
+        tag="" if dry_run else target.tag,
+        is_new_tag=bool(target.tag) and commit_of_tag is None and not dry_run,
     )
 
 

@@ -74,8 +74,8 @@ def explain(error: BaseException, source: HubSource, file: str = "") -> ZooError
             f"{name} does not exist on {address()}, or is private and this token may not read it. Check the name, or "
             f"log in as somebody who may: {LOGIN}"
         )
-    if status == 403 and not _is_of_the_hub(error):
-        return HubError(f"The storage of {address()} forbids that ({message(error)}). Try again; check proxies.")
+    if status == 403 and not is_of_the_hub(error):
+        return HubError(f"{place(error)} forbids that ({message(error)}). Try again; check proxies.")
     if status == 403 and not has_token():
         return HubError(f"{address()} forbids that for {name} without a token. Log in: {LOGIN}")
     if status == 403:
@@ -101,20 +101,20 @@ def unreachable(error: BaseException) -> ZooError:
         return limited(_headers(error).get("retry-after", ""))
     if status is not None:
         page = "; see status.huggingface.co" if endpoint() == PUBLIC else ""
-        return HubError(f"{address()} answers {status} ({message(error)}). Try again later{page}.")
+        return HubError(f"{place(error)} answers {status} ({message(error)}). Try again later{page}.")
     if isinstance(error, UnicodeError):
         return HubError(f"The token cannot be right: it has letters that no token has. Make another: {LOGIN}")
     if is_timeout(error):
         return HubError(
-            f"{address()} does not answer in time. Check the network, HF_ENDPOINT and proxies; try again later."
+            f"{place(error)} does not answer in time. Check the network, HF_ENDPOINT and proxies; try again later."
         )
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return HubError(
-            f"{address()} shows a certificate that is not trusted here. Give the file of your authority in "
+            f"{place(error)} shows a certificate that is not trusted here. Give the file of your authority in "
             "SSL_CERT_FILE or REQUESTS_CA_BUNDLE."
         )
     return HubError(
-        f"{address()} cannot be reached ({message(error)}). Check the network, HF_ENDPOINT and proxies; "
+        f"{place(error)} cannot be reached ({message(error)}). Check the network, HF_ENDPOINT and proxies; "
         "try again later."
     )
 
@@ -156,10 +156,21 @@ def status_of(error: BaseException) -> int | None:
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
-def _is_of_the_hub(error: BaseException) -> bool:
-    """Whether an answer came from the Hub itself, and not from its storage, which is sent no token."""
-    request = getattr(getattr(error, "response", None), "request", None)
-    return str(getattr(request, "url", "")).startswith(f"{endpoint()}/")
+def url_of(error: BaseException | None) -> str:
+    """The address of the request that an exception is about; "" where it does not say it."""
+    request = getattr(getattr(error, "response", None), "request", None) or getattr(error, "_request", None)
+    return str(getattr(request, "url", ""))
+
+
+def is_of_the_hub(error: BaseException) -> bool:
+    """Whether an exception is about the Hub itself, and not about its storage, which is sent no token."""
+    url = url_of(error)
+    return not url or url.startswith(f"{endpoint()}/")
+
+
+def place(error: BaseException) -> str:
+    """What an exception is about, for people: the Hub or its storage."""
+    return address() if is_of_the_hub(error) else f"The storage of {address()}"
 
 
 def _headers(error: BaseException) -> Any:

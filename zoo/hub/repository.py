@@ -92,8 +92,10 @@ def describe(source: HubSource) -> Repository:
     return Repository(info.id, info.sha, bool(info.private), blobs)
 
 
-def inspect(source: HubSource, *, skip_card: bool = False) -> Repository:
-    """The same with the contents that publishing reads: the manifest, the card unless `skip_card`, and other extras.
+def inspect(source: HubSource, *, any_card: bool = False) -> Repository:
+    """The same with the contents that publishing reads: the manifest and the extras.
+
+    A card that is too large is an error, unless `any_card`: then it is not read.
 
     Raises the client's own errors for a repository or a revision that cannot be described, and :class:`HubError` for
     contents that cannot be read.
@@ -103,7 +105,7 @@ def inspect(source: HubSource, *, skip_card: bool = False) -> Repository:
     with TemporaryDirectory() as place:
         folder = Path(place)
         for name, most in ((MANIFEST, LARGEST), (CARD, LARGEST_EXTRA), (CONFIG, LARGEST_EXTRA), (ATTRIBUTES, 2**16)):
-            if name not in found.blobs or (name == CARD and skip_card):
+            if name not in found.blobs or (name == CARD and any_card and found.blobs[name].size > most):
                 continue
             if found.blobs[name].size > most:
                 then = "Shorten it there, or replace it: --replace-card" if name == CARD else "Delete it there first."

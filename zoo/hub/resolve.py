@@ -124,12 +124,9 @@ def on_hub(source: str | Path) -> HubSource | None:
     return pin.source if folder is None else None
 
 
-def signer(source: str | Path) -> bytes | None:
-    """The public key in PEM that a registry pins for a SOURCE whose weights are on the Hub; None for others."""
-    if is_path(source) or is_hub(source):
-        return None
-    folder, pin = _installed(str(source))
-    return pin.signer.encode() if folder is None and pin.signer else None
+def pin_of(source: str | Path) -> Pin | None:
+    """What a registry, or the list of reviewed releases, pins for a released name; None for any other SOURCE."""
+    return None if is_path(source) or is_hub(source) else _installed(str(source))[1]
 
 
 def _installed(name: str) -> tuple[Path | None, Pin]:

@@ -5,20 +5,20 @@ The answer to a commit may be lost. Then the head says what became of it.
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from zoo.core.errors import HubError, ReleaseError
 from zoo.core.progress import TransferReport
-from zoo.hub import client, extras, preflight, reasons, repository
+from zoo.core.text import sentence
+from zoo.hub import client, extras, preflight, pulls, reasons, references, repository, session
 from zoo.hub.changes import Changes, compare
 from zoo.hub.preflight import Cleared, Target
 from zoo.hub.repository import ATTRIBUTES, Content, Repository
 from zoo.hub.source import HubSource
+from zoo.hub.watched import Watched
 from zoo.release import Release
 
 LOOKS = (0.0, 1.0, 3.0)
@@ -44,8 +44,7 @@ class Sender:
                 contents = {**contents, ATTRIBUTES: extras.attributes(self._release.files, there)}
                 changes = compare(contents, [], there)
             if cleared.new_branch:
-                branch = {"branch": self._target.revision, "revision": there.commit}
-                self._call("The branch could not be made", self._api.create_branch, **branch)
+                self._branch(there.commit)
             commit = there.commit
             if changes:
                 commit, pull_request = self._commit(there, contents, changes)
@@ -109,7 +108,7 @@ class Sender:
 
         operations, total, done = [], sum(changes.sent.values()), 0
         for name, size in changes.sent.items():
-            file: Any = stack.enter_context(_Watched(contents[name]))
+            file: Any = stack.enter_context(Watched(contents[name]))
             operation = CommitOperationAdd(path_in_repo=name, path_or_fileobj=file)
             if self._release.files.get(name) not in (None, operation.upload_info.sha256.hex()):
                 raise ReleaseError(f"{self._release.folder / name} was changed just now. Nothing was committed.")
@@ -130,7 +129,7 @@ class Sender:
         status = reasons.status_of(error)
         reason = self._reason(error)
         if status is not None and 400 <= status < 500 and status != 412:
-            raise type(reason)(f"{reason} Nothing was committed.") from error
+            raise type(reason)(f"{sentence(reason)} Nothing was committed.") from error
         for wait in LOOKS[:1] if status == 412 else LOOKS:
             time.sleep(wait)
             try:
@@ -150,26 +149,45 @@ class Sender:
                     f"Somebody else has committed to {self._name} just now: it was at {there.commit}, and is at "
                     f"{newer[0][0]}. Nothing was overwritten. Look at that commit, and run the same command again."
                 ) from error
-        raise HubError(f"{reason} Nothing was committed: {self._name} is at {there.commit} as before.") from error
+        place = "has no such pull request" if self._target.pull_request else f"is at {there.commit} as before"
+        if session.may_arrive(error, "/commit/"):
+            raise HubError(
+                f"{sentence(reason)} {self._name} {place}, and the commit may still come. Run the same command again: "
+                "the same content makes no second commit."
+            ) from error
+        raise HubError(f"{sentence(reason)} Nothing was committed: {self._name} {place}.") from error
 
     def _candidates(self, there: Repository) -> list[tuple[str, str]]:
         """The commits after the one that was seen, the newest first; or the heads of the last few pull requests."""
         if not self._target.pull_request:
             newer = repository.commits_since(self._name, self._target.revision, there.commit)
             return [(commit, "") for commit in newer]
-        found = self._api.list_repo_refs(self._name, include_pull_requests=True).pull_requests or []
-        heads = sorted(((int(one.ref.rpartition("/")[2]), one.target_commit) for one in found), reverse=True)[:5]
-        page = f"{reasons.address()}/{self._name}/discussions"
-        return [(commit, f"{page}/{number}") for number, commit in heads]
+        return pulls.heads(self._name)
+
+    def _branch(self, commit: str) -> None:
+        branch = self._target.revision
+        at = self._make("branch", branch, commit, "The branch")
+        if at != commit:
+            raise HubError(
+                f"Somebody else has made the branch {branch!r} of {self._name} just now, at commit {at}. Nothing was "
+                "committed. Look at it, and run the same command again."
+            )
 
     def _tag(self, commit: str) -> None:
-        tag = self._target.tag
-        what = f"The release is at commit {commit}, and its tag {tag!r} could not be made"
-        self._call(what, self._api.create_tag, tag=tag, revision=commit, exist_ok=True)
-        found = self._call(what, self._api.list_repo_refs)
-        for one in found.tags:
-            if one.name == tag and one.target_commit != commit:
-                raise HubError(f"{what}. {preflight.moved(self._target, one.target_commit)}")
+        what = f"The release is at commit {commit}, and its tag {self._target.tag!r}"
+        if (at := self._make("tag", self._target.tag, commit, what)) != commit:
+            raise HubError(f"{what} could not be made. {preflight.moved(self._target, at)}")
+
+    def _make(self, kind: Literal["branch", "tag"], reference: str, commit: str, what: str) -> str:
+        """Make a branch or a tag, and return the commit where it is; `what` begins the error."""
+        try:
+            return references.make(kind, self._name, reference, commit)
+        except Exception as error:
+            reason = self._reason(error)
+            if session.may_arrive(error, f"/{kind}/"):
+                text = f"{what} is not there, and may still come. {sentence(reason)} Run the same command again."
+                raise type(reason)(text) from error
+            raise type(reason)(f"{what} could not be made. {reason}") from error
 
     def _call(self, otherwise: str, call: Callable[..., Any], **arguments: Any) -> Any:
         """Call the client; an error begins with `otherwise`."""
@@ -185,34 +203,3 @@ class Sender:
         if type(error) is ValueError:  # so it says what the Hub thinks of a card, or of large files
             return HubError(f"The Hub refuses what was sent ({reasons.message(error)}).")
         return reasons.explain(error, HubSource(self._name, self._target.revision))
-
-
-class _Watched(io.BufferedIOBase):
-    """The content of a file that tells how far it was read, from the start again where an upload is tried again.
-
-    The client sends a path by Xet, which has no time-outs; what it can only read goes over its own HTTP connections.
-    """
-
-    def __init__(self, content: Content) -> None:
-        self._file = open(content, "rb") if isinstance(content, Path) else io.BytesIO(content)  # noqa: SIM115
-        self._moved: Callable[[int], None] | None = None
-
-    def watch(self, moved: Callable[[int], None] | None) -> None:
-        """Call `moved` with the bytes read so far, each time."""
-        self._moved = moved
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = self._file.read(size)
-        if self._moved is not None:
-            self._moved(self._file.tell())
-        return data
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()

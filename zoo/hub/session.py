@@ -84,7 +84,8 @@ class _Limited:
         except Exception as error:
             if not reasons.is_timeout(error):
                 raise
-            place = reasons.without_secrets(f"{parts.scheme}://{parts.netloc}")
+            host = reasons.without_secrets(f"{parts.scheme}://{parts.netloc}")
+            place = host if reasons.is_of_the_hub(error) else f"{reasons.place(error)} ({host})"
             raise HubError(
                 f"{place} does not answer in time. Check the network and proxies; try again later."
             ) from error
@@ -94,6 +95,16 @@ class _Limited:
         if self._conflicts > MOST_CONFLICTS:
             raise HubError(f"{reasons.address()} is busy with making another repository of yours. Try again soon.")
         return response
+
+
+def may_arrive(error: BaseException, path: str) -> bool:
+    """Whether a request to a path was sent and not answered by the Hub, so that it may still do what was asked."""
+    cause = error.__cause__ if isinstance(error, HubError) else error
+    if cause is None or path not in reasons.url_of(cause):
+        return False
+    if (status := reasons.status_of(cause)) is not None:
+        return status in (502, 504)  # of a gateway before it
+    return not re.search("Connect|Pool|Proxy", type(cause).__name__)  # else it was not sent
 
 
 def _wait(headers: Any) -> int:

@@ -116,13 +116,29 @@ def verify(folder: Path, signature: bytes, key: Path | bytes, where: str = "") -
     """
     public = keys.public_key(key)
     where = where or str(folder / SIGNATURE)
-    signed = _resources(_statement_of(signature, public, where), where)
+    envelope = _opened(signature, where)
+    _check_owner(envelope, public, where)
+    return Signed(*_as_signed(folder, envelope, where), keys.fingerprint(public))
+
+
+def check_fits(folder: Path, signature: bytes, where: str = "") -> Sequence[str]:
+    """Check that a signature covers the manifest and every file that it names as they are now, whoever made it.
+
+    That needs no key and no package, and says nothing about who signed. Returns the names of other files that are
+    signed. Raises :class:`ReleaseError` as :func:`verify`.
+    """
+    where = where or str(folder / SIGNATURE)
+    return _as_signed(folder, _opened(signature, where), where)[1]
+
+
+def _as_signed(folder: Path, envelope: _Envelope, where: str) -> tuple[dict[str, str], list[str]]:
+    """The files of a release that are as they were signed, with their SHA-256, and the names of others."""
+    signed = _resources(_statement_in(envelope, where), where)
     _check(folder, MANIFEST, signed, where)
     names = covered(releases.read(folder))
     for name in names:
         _check(folder, name, signed, where)
-    others = sorted(signed.keys() - set(names))
-    return Signed({name: signed[name] for name in names}, others, keys.fingerprint(public))
+    return {name: signed[name] for name in names}, sorted(signed.keys() - set(names))
 
 
 @dataclass(frozen=True)
@@ -177,8 +193,19 @@ def _encoded(payload: bytes) -> bytes:
     return b"DSSEv1 %d %s %d %s" % (len(_PAYLOAD), _PAYLOAD.encode(), len(payload), payload)
 
 
-def _statement_of(signature: bytes, public: ec.EllipticCurvePublicKey, where: str) -> Any:
-    """The statement of a bundle that the owner of a key signed, as JSON. Raises :class:`ReleaseError` otherwise."""
+@dataclass(frozen=True)
+class _Envelope:
+    """What a bundle holds; nothing of it is checked."""
+
+    payload: bytes
+    signature: bytes
+    by_key: bool
+    """Whether a key made it; else a certificate."""
+    hint: Any
+
+
+def _opened(signature: bytes, where: str) -> _Envelope:
+    """What a bundle holds. Raises :class:`ReleaseError` for what is no bundle of a signature."""
     if len(signature) > LARGEST:
         raise ReleaseError(f"{where} has more than {LARGEST:,} bytes, which no signature has. {_AGAIN}")
     try:
@@ -192,20 +219,30 @@ def _statement_of(signature: bytes, public: ec.EllipticCurvePublicKey, where: st
         raise ReleaseError(f"{where} is damaged, or no signature in the model-signing format. {_AGAIN}") from error
     if kinds != (_BUNDLE, _PAYLOAD):
         raise ReleaseError(f"{where} is a signature of another kind: {str(kinds)[:160]}. {_AGAIN}")
-    if not by_key:
+    return _Envelope(payload, value, by_key, hint)
+
+
+def _check_owner(envelope: _Envelope, public: ec.EllipticCurvePublicKey, where: str) -> None:
+    """Raise :class:`ReleaseError` unless the owner of a key signed the payload."""
+    if not envelope.by_key:
         raise ReleaseError(
             f"{where} is signed with a certificate, and zoo checks signatures of keys. Check it with the tool: "
             "model_signing verify --help"
         )
-    if not keys.is_signed(public, _encoded(payload), value):
-        if hint == keys.fingerprint(public):
-            raise ReleaseError(f"{where} is damaged or altered: its signature is not valid. {_AGAIN}")
-        raise ReleaseError(
-            f"{where} is not signed with the given key, whose fingerprint is {keys.fingerprint(public)}. "
-            "Get the publisher's public key, and do not use the release until it fits."
-        )
+    if keys.is_signed(public, _encoded(envelope.payload), envelope.signature):
+        return
+    if envelope.hint == keys.fingerprint(public):
+        raise ReleaseError(f"{where} is damaged or altered: its signature is not valid. {_AGAIN}")
+    raise ReleaseError(
+        f"{where} is not signed with the given key, whose fingerprint is {keys.fingerprint(public)}. "
+        "Get the publisher's public key, and do not use the release until it fits."
+    )
+
+
+def _statement_in(envelope: _Envelope, where: str) -> Any:
+    """The statement of an envelope, as JSON. Raises :class:`ReleaseError` for anything else."""
     try:
-        return json.loads(payload.decode())
+        return json.loads(envelope.payload.decode())
     except (ValueError, RecursionError) as error:
         raise ReleaseError(f"{where} signs something that is not JSON. {_AGAIN}") from error
 

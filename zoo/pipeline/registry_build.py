@@ -36,17 +36,19 @@ def build(distribution: str, hub: str | None = None, signer: Path | None = None)
     """The text of ``registry.yaml`` for the installed models and data sets of a distribution: all are imported.
 
     Released weights keep the revisions on the Hub to which they are pinned. With `hub`, an organisation there, each is
-    pinned to what that has now, with `signer`, the file of a public key, to a signature by it; see
-    :mod:`zoo.pipeline.registry_pins`.
+    pinned to what that has now. It must be signed by `signer`, the file of a public key, or else by the signer that is
+    pinned already; see :mod:`zoo.pipeline.registry_pins`.
     """
     own, sets = plugins_of(distribution)
     released = registry_pins.kept(releases(own), own, distribution)
+    if hub:
+        released = registry_pins.looked_up(released, hub, signer, registry_pins.signers(distribution))
     content: dict[str, Any] = {
         "format": schema.FORMAT,
         "distribution": distribution,
         "contract": CONTRACT,
         "models": {name: describe(name, registry.load(name)) for name in own},
-        "releases": registry_pins.looked_up(released, hub, signer) if hub else released,
+        "releases": released,
         "data": {name: describe_data(name) for name in sets},
     }
     problem = schema.problem_of(content)

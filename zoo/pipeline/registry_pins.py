@@ -9,13 +9,14 @@ from typing import Any
 
 from zoo import registry
 from zoo.core import files
-from zoo.core.errors import PluginError, ReleaseError, ZooError
+from zoo.core.errors import HubError, PluginError, ReleaseError, ZooError
 from zoo.core.progress import TransferReport
-from zoo.hub import client, keys, pull, session, signature_files, signing
+from zoo.core.text import sentence
+from zoo.hub import client, complete, keys, pull, session, signature_files, signing
 from zoo.hub.origins import HubFiles
 from zoo.hub.preflight import PreflightError
 from zoo.hub.source import HubSource, check_repository
-from zoo.release import MANIFEST
+from zoo.release import MANIFEST, SIGNATURE, read
 
 Entries = dict[str, dict[str, Any]]
 
@@ -47,38 +48,56 @@ def kept(entries: Entries, models: list[str], distribution: str) -> Entries:
     return dict(sorted({**found, **moved}.items()))
 
 
-def looked_up(entries: Entries, org: str, signer: Path | None = None) -> Entries:
-    """The same releases, each pinned to ORG/MODEL.RECIPE as it is on the Hub now.
+def signers(distribution: str) -> dict[str, str]:
+    """The public key in PEM of each release that has a pinned signer in the ``registry.yaml`` that is there."""
+    before = registry.read_file(distribution).releases
+    pinned = {name: (entry.get("hub") or {}).get("signer", "") for name, entry in before.items()}
+    return {name: signer for name, signer in pinned.items() if signer}
 
-    With `signer`, the file of a public key, each must be signed by it, and the key is pinned too. Raises
-    :class:`PreflightError` with a line for each that is not there with the same manifest, or not signed so.
+
+def looked_up(entries: Entries, org: str, signer: Path | None, before: Mapping[str, str]) -> Entries:
+    """The same releases, each pinned to ORG/MODEL.RECIPE as it is on the Hub now, where all of its files must be.
+
+    Each must be signed by `signer`, the file of a public key, or else by that which `before` has for it, if it has one;
+    the key is pinned too. Raises :class:`PreflightError` with a line for each that is not there whole with the same
+    manifest, or not signed so, and :class:`HubError` where the Hub cannot be reached.
     """
     problems, found = [], {}
-    key = {} if signer is None else {"signer": _public(signer)}
+    given = "" if signer is None else _public(signer)
     with session.bounded():
         for name, entry in entries.items():
+            key = given or before.get(name, "")
             try:
                 repository = check_repository(f"{org}/{name}")
                 commit = _commit(HubSource(repository), entry["manifest_sha256"])
-                if signer is not None:
-                    _check_signed(HubSource(repository, commit), signer)
+                if key:
+                    _check_signed(HubSource(repository, commit), key)
+            except HubError as error:  # the next would meet the same
+                raise HubError(f"{name}: {error}") from error
             except ZooError as error:
-                problems.append(f"{name}: {error} Publish it: zoo publish {name} --repo {org}/{name}")
+                again = f"zoo publish {name} --repo {org}/{name}{' --sign KEY' if key else ''}"
+                problems.append(f"{name}: {sentence(error)} Publish it: {again}")
             else:
-                found[name] = _pinned(entry, {"hub": {"repository": repository, "revision": commit, **key}})
+                pin = {"repository": repository, "revision": commit, **({"signer": key} if key else {})}
+                found[name] = _pinned(entry, {"hub": pin})
     if problems:
         raise PreflightError(problems)
     return found
 
 
 def _commit(source: HubSource, sha256: str) -> str:
-    """The commit that a repository is at, whose manifest has this SHA-256. Raises :class:`ZooError` otherwise."""
+    """The commit that a repository is at, which has all files of the release whose manifest has this SHA-256.
+
+    Raises :class:`ZooError` otherwise.
+    """
     commit, size, _name = client.resolve(source, MANIFEST)
+    at = source.at(commit)
     with TemporaryDirectory() as folder:
-        pull.fetch_manifest(HubFiles(source.at(commit), size), Path(folder), None)
+        pull.fetch_manifest(HubFiles(at, size), Path(folder), None)
         found = files.sha256(Path(folder) / MANIFEST)
-    if found != sha256:
-        raise PluginError(f"{source} has another release: its manifest has the SHA-256 {found}, not {sha256}.")
+        if found != sha256:
+            raise PluginError(f"{source} has another release: its manifest has the SHA-256 {found}, not {sha256}.")
+        complete.check(at, read(Path(folder)))
     return commit
 
 
@@ -89,12 +108,13 @@ def _public(key: Path) -> str:
     return keys.public_key(key).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
 
 
-def _check_signed(source: HubSource, key: Path) -> None:
+def _check_signed(source: HubSource, key: str) -> None:
     """Raise :class:`ReleaseError` unless the release at a commit is signed by a key. It is downloaded for that."""
     content = signature_files.fetch(source)
     if content is None:
         raise ReleaseError(f"{source} has no signature.")
-    signing.verify(pull.pull(source, TransferReport.on_stderr()).folder, content, key)
+    folder = pull.pull(source, TransferReport.on_stderr()).folder
+    signing.verify(folder, content, key.encode(), f"{SIGNATURE} of {source}")
 
 
 def _pinned(entry: Mapping[str, Any], pins: Mapping[str, Any]) -> dict[str, Any]:

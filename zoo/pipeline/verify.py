@@ -12,9 +12,9 @@ from zoo import registry
 from zoo import release as releases
 from zoo.contract.specs import Spec
 from zoo.core import files
-from zoo.core.errors import ParityError, ReleaseError, SettingError, ZooError, installed
+from zoo.core.errors import HubError, ParityError, ReleaseError, SettingError, ZooError, installed
 from zoo.hub import keys, signature_files, signing
-from zoo.hub.resolve import find, on_hub, signer
+from zoo.hub.resolve import find, on_hub, pin_of
 from zoo.hub.source import HubSource
 from zoo.media import kinds
 from zoo.media.convert import from_batch
@@ -32,9 +32,11 @@ def verify(source: str | Path, key: str | Path | None = None, require_signature:
 
     With `key`, the public key of a publisher in PEM, the signature of the release is checked too; a release without one
     is an error if `require_signature`. Without `key`, that which a registry pins for the release is taken, and then the
-    signature is required; :class:`SettingError` if there is none and `require_signature`.
+    signature is required; :class:`SettingError` if there is none and `require_signature`. The signature of weights in
+    a package is at the pinned commit; where the Hub cannot be reached, that is a note, unless `require_signature`.
     """
-    pinned = signer(source) if key is None else None
+    pin = pin_of(source)
+    pinned = pin.signer.encode() if key is None and pin is not None and pin.signer else None
     public = pinned if key is None else files.expand(key)
     required = require_signature or pinned is not None
     if required and public is None:
@@ -46,8 +48,14 @@ def verify(source: str | Path, key: str | Path | None = None, require_signature:
     if strays := releases.strays(release):
         names = f"{', '.join(strays[:5])}{' …' if len(strays) > 5 else ''}"
         found["other files"] = Note(f"{names}: not in the manifest, and not used")
-    if signature := _signature(release, on_hub(source), public, required):
-        found["signature"] = signature
+    place = on_hub(source)
+    try:
+        if signature := _signature(release, place or (pin.source if pin else None), public, required):
+            found["signature"] = signature
+    except HubError as error:
+        if place is not None or require_signature:
+            raise
+        found["signature"] = Note(f"not checked: the weights are in the package, and their signature is not. {error}")
     backend = OnnxBackend(release, "cpu")
     model = LoadedModel(release, backend)
     found["graphs"] = _graphs(model, release, backend)
@@ -77,7 +85,8 @@ def verify(source: str | Path, key: str | Path | None = None, require_signature:
 def _signature(release: releases.Release, source: HubSource | None, key: Path | bytes | None, required: bool) -> str:
     """Check the signature of a release; empty where there is neither a signature nor a key.
 
-    That of a release on the Hub is not in its cached folder, and is downloaded if there is a key to check it with.
+    That of a release on the Hub is neither in its cached folder nor in the package, and is downloaded if there is a key
+    to check it with. Raises :class:`HubError` where the Hub cannot be reached.
     """
     content, where = signing.read(release.folder), str(release.folder / releases.SIGNATURE)
     if content is None and source is not None and key is not None:
