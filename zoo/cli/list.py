@@ -105,6 +105,7 @@ def _reviewed(entry: Reviewed) -> dict[str, object]:
 
 def _list_hub(query: str, task: str | None, data: str | None, limit: int | None, as_json: bool) -> None:
     from zoo.core.errors import NotFoundError
+    from zoo.core.text import size
     from zoo.hub import reasons, search
 
     limit = limit or search.LIMIT
@@ -122,7 +123,7 @@ def _list_hub(query: str, task: str | None, data: str | None, limit: int | None,
                 one.source if one.access == "public" else f"{one.source} ({one.access})",
                 ", ".join(one.data) or "-",
                 f"{one.metric.name} {one.metric.value:.4g}" if one.metric else "-",
-                "-" if one.bytes is None else f"{one.bytes / 1e6:,.1f} MB",
+                "-" if one.bytes is None else size(one.bytes),
                 f"{one.downloads:,}",
                 " ".join(one.tasks) or one.pipeline_tag or "-",
             )

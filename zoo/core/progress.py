@@ -171,8 +171,8 @@ class TransferReport(NamedTuple):
 
     @classmethod
     def on_stderr(cls, quiet: bool = False) -> TransferReport:
-        """Lines and progress on standard error; none if `quiet`."""
-        return cls((lambda text: None) if quiet else _say_once, downloads(quiet))
+        """Lines and progress on standard error; if `quiet`, lines alone."""
+        return cls(_say_once, downloads(quiet))
 
 
 _NOTICES: set[str] = set()
