@@ -352,9 +352,11 @@ def test_a_download_that_drips_ends(hub: Double, commit: str, monkeypatch: pytes
     ],
     ids=" ".join,
 )
-def test_a_command_asks_a_hub_that_is_down_once(command: list[str], hub: Double, zoo_call: Command) -> None:
+def test_a_command_asks_a_hub_that_is_down_once(
+    command: list[str], hub: Double, zoo_call: Command, tmp_path: Path
+) -> None:
     hub.fail(Status(503))
-    Path("a.png").write_bytes(b"")
+    (tmp_path / "a.png").write_bytes(b"")
     one_error(zoo_call(*(word.format(SOURCE) for word in command)), f"{hub.endpoint} answers 503")
     assert len(hub.requests) == 1
 
