@@ -87,6 +87,7 @@ with zoo.load(sys.argv[1]) as model:
     assert not torch
 
 
+@pytest.mark.slow
 def test_the_command_line_works_without_what_training_needs(shelf: Shelf, tmp_path: Path) -> None:
     code = """
 import sys

@@ -85,6 +85,7 @@ def test_the_tour_runs(tmp_path: Path, zoo_call: Command) -> None:
     exec(script, {})
 
 
+@pytest.mark.slow
 def test_the_plugin_guide_is_a_working_plugin(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "plugins.md").read_text("utf-8")
     package = tmp_path / "zoo_mine"

@@ -121,6 +121,7 @@ def test_json_has_everything(zoo_call: Command, shelf: Shelf) -> None:
     assert "torch" not in " ".join(found["versions"])
 
 
+@pytest.mark.slow
 def test_releases_beside_each_other(zoo_call: Command, shelf: Shelf) -> None:
     ae, vae = shelf.release("ae"), shelf.release("vae")
     done = zoo_call(

@@ -86,6 +86,7 @@ def lines(run: Path) -> list[dict[str, Any]]:
     return [line for line in found if "metrics" in line]
 
 
+@pytest.mark.slow
 def test_a_set_of_images_from_training_to_a_release(
     declare: Declare, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

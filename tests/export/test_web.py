@@ -297,6 +297,7 @@ def colours(image: dict[str, Any]) -> NDArray[np.int64]:
     return np.array(image["data"]).reshape(image["height"], image["width"], 4)
 
 
+@pytest.mark.slow
 @browser
 def test_the_page_shows_images_with_alpha(page_run: Callable[..., Path], browse: Browse, tmp_path: Path) -> None:
     run = page_run("flat", "four")
@@ -346,6 +347,7 @@ def test_the_page_shows_texts_that_are_made_at_once(
     assert seen["texts"] == zoo.load(run).generate(16, seed=0)
 
 
+@pytest.mark.slow
 @browser
 def test_the_page_shows_names_of_classes_and_planes_side_by_side(
     page_run: Callable[..., Path], browse: Browse, tmp_path: Path
@@ -403,6 +405,7 @@ def test_a_file_that_cannot_be_read_is_reported_and_nothing_else_is_taken(
     assert seen["said"] == []
 
 
+@pytest.mark.slow
 @browser
 def test_a_given_text_is_padded_with_the_first_character(
     stepwise: Mapping[str, Path], browse: Browse, tmp_path: Path
@@ -438,6 +441,7 @@ def test_the_page_refuses_a_top_p_of_zero(gpt: Path, browse: Browse, tmp_path: P
     assert (seen["small"], seen["status"], seen["said"]) == ("", "", [])
 
 
+@pytest.mark.slow
 @browser
 def test_without_a_network_the_page_names_the_option(shelf: Shelf, browse: Browse, tmp_path: Path) -> None:
     folder = bundle(shelf.release("vae"), tmp_path / "site")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from double import Double, env
 
 from zoo.hub import resolve
@@ -20,6 +21,7 @@ pytest_plugins = ("double_fixture",)
 GUIDE = re.sub(r"(?ms)^## Publish a release$.*", "", (Path(__file__).parents[2] / "docs" / "hub.md").read_text("utf-8"))
 
 
+@pytest.mark.slow
 def test_the_guide_to_the_hub_runs(hub: Double, tmp_path: Path) -> None:
     content = {path.name: path.read_bytes() for path in resolve.find("vae.digits").iterdir()}
     content["README.md"] = b"---\nlibrary_name: genzoo\ntags: [zoo, reconstruct]\ndatasets: [digits]\n---\n"

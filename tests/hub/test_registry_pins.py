@@ -72,14 +72,18 @@ def test_a_repository_without_the_files_of_its_manifest_is_not_pinned(
     assert zoo_call(*BUILD, "--hub", "acme").returncode == 0
 
 
-def test_a_pin_goes_with_the_manifest_that_it_is_for(hub: Double, package: Path, tmp_path: Path) -> None:
+def test_a_pin_goes_with_the_manifest_that_it_is_for(
+    hub: Double, package: Path, tmp_path: Path, zoo_call: Command
+) -> None:
     publish_both(package)
     registry_build.write(DISTRIBUTION, hub="acme")
     folder = package / "releases" / NAMES[0]
     newer = changed(folder, tmp_path / "newer", trained_further)
     shutil.rmtree(folder)
     shutil.copytree(newer, folder)
-    registry_build.write(DISTRIBUTION)
+    done = zoo_call(*BUILD)
+    place = f"hub:acme/{NAMES[0]}@{hub.head(f'acme/{NAMES[0]}')}"
+    assert done.stderr.startswith(f"{NAMES[0]} has other weights than {place}, so it is not pinned any more.")
     assert entry(package)["manifest_sha256"] == files.sha256(folder / MANIFEST)
     assert "hub" not in entry(package)
     assert entry(package, NAMES[1])["hub"]["repository"] == f"acme/{NAMES[1]}"

@@ -44,6 +44,7 @@ def brighter(model: onnx.ModelProto) -> None:
     model.graph.node.append(onnx.helper.make_node("Add", ["exact", "amount"], [output]))
 
 
+@pytest.mark.slow
 def test_graphs_that_are_as_they_would_be_stay(release: Path) -> None:
     before = contents(release)
     assert refresh(release) == []

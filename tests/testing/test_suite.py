@@ -181,6 +181,7 @@ def test_the_command_does_not_overwrite_a_folder(site: Path, tmp_path: Path, ref
     refused("plugin", "test", "mine", "--keep", "there", says=("there",))
 
 
+@pytest.mark.slow
 def test_the_suite_for_pytest(site: Path, tmp_path: Path) -> None:
     """One test for each check; what fails says what to change."""
     write_plugin(site / "mine_plugin.py", SOUND.replace("steps=8", "steps=2"))

@@ -173,6 +173,7 @@ def test_the_plugin_of_a_need_is_not_installed(judged: Path, monkeypatch: pytest
         zoo.load_module(judged / "release")
 
 
+@pytest.mark.slow
 def test_weights_to_start_from_do_not_replace_it(judged: Path, tmp_path: Path) -> None:
     """A run's checkpoint has other weights for it than the release that is needed now."""
     classifier = shelf_classifier(tmp_path)

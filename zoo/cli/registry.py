@@ -35,14 +35,19 @@ def build_command(
     the package: they are downloaded then.
     """
     from zoo.core.errors import SettingError, ZooError
-    from zoo.pipeline import registry_build
+    from zoo.pipeline import registry_build, registry_pins
 
     if signer is not None and hub is None:
         raise SettingError("--signer is for weights on the Hub. Give --hub ORG too.")
+    distribution = distribution or project_here()
     try:
-        path, stale = registry_build.write(distribution or project_here(), output, check, hub, signer)
+        before = registry_pins.pinned(distribution)
+        path, stale = registry_build.write(distribution, output, check, hub, signer)
     except ZooError as error:
         raise as_one(error) from error
+    for name in sorted(before.keys() - registry_pins.pinned(distribution).keys()):
+        text = f"{name} has other weights than {before[name]}, so it is not pinned any more."
+        click.echo(f"{text} Publish it, then run: zoo registry build --hub ORG", err=True)
     if check and stale:
         click.echo(f"{path} is stale. Run: zoo registry build", err=True)
         click.get_current_context().exit(1)

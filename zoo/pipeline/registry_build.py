@@ -40,7 +40,7 @@ def build(distribution: str, hub: str | None = None, signer: Path | None = None)
     pinned already; see :mod:`zoo.pipeline.registry_pins`.
     """
     own, sets = plugins_of(distribution)
-    released = registry_pins.kept(releases(own), own, distribution)
+    released = registry_pins.with_pins(releases(own), own, distribution)
     if hub:
         released = registry_pins.looked_up(released, hub, signer, registry_pins.signers(distribution))
     content: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Where ``registry.yaml`` says that released weights are on the Hub: repository and full commit, kept or looked up."""
+"""Where ``registry.yaml`` says that released weights are on the Hub: repository and full commit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PINS = ("hub", "mirror")
 """The fields of a release in a registry that say where else it is."""
 
 
-def kept(entries: Entries, models: list[str], distribution: str) -> Entries:
+def with_pins(entries: Entries, models: list[str], distribution: str) -> Entries:
     """The releases in the packages of `models`, with the pins of the ``registry.yaml`` that is there.
 
     A pin stays as long as the SHA-256 of the manifest is the same. A release that is pinned on the Hub and not in the
@@ -46,6 +46,13 @@ def kept(entries: Entries, models: list[str], distribution: str) -> Entries:
         if name not in found and "hub" in entry and registry.split(name)[0] in models
     }
     return dict(sorted({**found, **moved}.items()))
+
+
+def pinned(distribution: str) -> dict[str, str]:
+    """The SOURCE on the Hub of each release that the ``registry.yaml`` that is there pins, by name."""
+    before = registry.read_file(distribution).releases
+    hubs = {name: entry["hub"] for name, entry in before.items() if "hub" in entry}
+    return {name: str(HubSource(hub["repository"], hub["revision"])) for name, hub in hubs.items()}
 
 
 def signers(distribution: str) -> dict[str, str]:
