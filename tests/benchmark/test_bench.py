@@ -88,6 +88,7 @@ def test_processes_tell_what_computes_and_how_much_memory_they_took(shelf: Shelf
     assert (found.threads, found.rounds, found.machine["cores"]) == (1, 2, os.cpu_count())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_threads_are_those_asked_for(shelf: Shelf) -> None:
     counts = []

@@ -157,6 +157,7 @@ def groups(optimisers: list[torch.optim.Optimizer]) -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 def test_a_lap_of_zoo_train(tmp_path: Path) -> None:
     """The command that training.py runs: it writes the lines that a trial is timed by, and stops when it is told to."""
     ways = training.ours(sys.executable, "vae.tiny", "cpu", rehearsal.LONG - 1)

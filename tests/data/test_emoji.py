@@ -115,6 +115,7 @@ def test_a_missing_archive(tmp_path: Path) -> None:
         data.load("emoji", "train", data_dir=tmp_path)
 
 
+@pytest.mark.slow
 def test_emoji_as_published(real: Path) -> None:
     """The counts and the classes of both splits; what a resized pair looks like; no name on both sides."""
     if not (real / "emoji").is_dir():

@@ -205,6 +205,7 @@ def test_other_data_is_measured_and_not_kept(vae: Path, tmp_path: Path) -> None:
     assert "no labels" in found.left_out["representation"]
 
 
+@pytest.mark.slow
 def test_what_does_not_apply_says_why(shelf: Shelf, zoo_call: Command) -> None:
     done = zoo_call("evaluate", shelf.release("dcgan"), "--samples", "40", "--json")
     found = json.loads(done.stdout)

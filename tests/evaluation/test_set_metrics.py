@@ -135,6 +135,7 @@ def test_a_set_of_images_from_training_to_a_release(
     assert "50 generated samples (seeds 0 to 2), the first 50 of 297" in again.measurements[0].protocol
 
 
+@pytest.mark.slow
 def test_each_sample_is_of_the_label_of_its_test_sample(declare: Declare, tmp_path: Path) -> None:
     seen: list[tuple[np.ndarray, dict[str, Any]]] = []
 
@@ -239,6 +240,7 @@ def test_a_metric_of_a_set_that_fails_later(
         zoo.evaluate(run.folder, only=["fails"], quiet=True)
 
 
+@pytest.mark.slow
 def test_a_quantised_release_is_held_to_it(declare: Declare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(losses, "BUDGET", Budget(limit=100, most=60, fit=200, reference=100))
     monkeypatch.setattr(losses, "SECONDS", 0.05)

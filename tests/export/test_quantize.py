@@ -454,6 +454,7 @@ def test_without_what_it_needs(package: str, refused: Refused, monkeypatch: pyte
         quantised("vae.digits", Path("new"), "fp16")
 
 
+@pytest.mark.slow
 def test_torch_has_no_weights_of_it(digits: Mapping[str, Path], refused: Refused) -> None:
     of = read(digits["int8"]).manifest["quantized"]["of"]
     words = ("is in int8 and has no weights for torch", "the release of vae.digits that it was made of", of)

@@ -262,6 +262,7 @@ def test_the_page_walks_through_the_codes(shelf: Shelf, browse: Browse, tmp_path
     assert seen["said"] == []
 
 
+@pytest.mark.slow
 @browser
 def test_the_page_reconstructs_what_is_chosen_and_drawn(shelf: Shelf, browse: Browse, tmp_path: Path) -> None:
     image = np.kron(np.arange(0, 256, 64, dtype=np.uint8).reshape(2, 2), np.ones((4, 4), np.uint8))
@@ -433,6 +434,7 @@ def test_transparent_images_are_laid_on_the_background(shelf: Shelf, browse: Bro
     assert seen["said"] == []
 
 
+@pytest.mark.slow
 @browser
 def test_the_page_refuses_a_top_p_of_zero(gpt: Path, browse: Browse, tmp_path: Path) -> None:
     seen = browse(bundle(gpt, tmp_path / "site"), "nucleus")

@@ -46,6 +46,7 @@ def test_a_release_without_a_card_gets_one_from_its_manifest(
     assert "# vae.digits" in hub.files(REPOSITORY)[CARD].decode()
 
 
+@pytest.mark.slow
 def test_the_same_content_opens_no_second_pull_request(hub: Double, command: Command, newer: Path) -> None:
     hub.put("other/vae", {name.name: name.read_bytes() for name in released().iterdir()})
     arguments = ("publish", newer, "--repo", "other/vae", "--pr")
