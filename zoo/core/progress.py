@@ -121,7 +121,7 @@ class Transfers:
         """Report the bytes done, the total if it is known, and the name of what is transferred."""
         if self._quiet:
             return
-        if not sys.stderr.isatty():
+        if self._bar is None and not sys.stderr.isatty():  # a bar may have put something else in its place
             if name not in self._seen:
                 print(f"{self._what} {name} …", file=sys.stderr, flush=True)
             self._seen.add(name)
