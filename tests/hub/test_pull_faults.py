@@ -398,6 +398,11 @@ def test_certificates_that_cannot_be_used(
             f"The certificates in SSL_CERT_FILE = '{wrong}' cannot be used",
             "unset it",
         )
+        del settings[name]
+        for other in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+            done = zoo_command("pull", SOURCE, env={**settings, name: "", other: str(wrong)})
+            one_error(done, f"The certificates in {other} = '{wrong}' cannot be used")
+        settings[name] = str(wrong)
     resolve.find(SOURCE)
     assert zoo_command("generate", SOURCE, "-o", "a.png", env=settings).returncode == 0
 
@@ -415,11 +420,11 @@ def test_a_token_that_the_hub_sends_back_is_not_shown(
 
 def test_a_cached_commit_needs_no_hub(hub: Double, commit: str, zoo_call: Command) -> None:
     source = f"{SOURCE}@{commit}"
-    folder = resolve.find(source)
+    folder = resolve.find(SOURCE)
     hub.fail(Status(503))
     assert zoo_call("pull", source).stdout == f"{folder}\n"
     for which in (SOURCE, source):
-        hub_part = json.loads(zoo_call("info", source, "--json").stdout)["hub"]
+        hub_part = json.loads(zoo_call("info", which, "--json").stdout)["hub"]
         assert hub_part["commit"] == commit, which
         assert hub_part["note"].startswith("as the cache has it.")
         assert "answers 503" in hub_part["note"]

@@ -25,7 +25,7 @@ MOST_WAIT = 5
 """Seconds that a server which is busy may ask for."""
 
 CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""The variables that name certificates. The first two do not count where the third is set."""
+"""The variables that name certificates; within :func:`authorities` the value of one of the first is in the third."""
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
@@ -96,10 +96,11 @@ def session() -> Any:
         try:
             return utils.get_session()
         except OSError as error:  # ssl.SSLError is one
-            name = next((name for name in CERTIFICATES if os.environ.get(name)), "")
+            used = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR", "")
+            name = next((name for name in CERTIFICATES if os.environ.get(name) == used), "SSL_CERT_FILE")
             raise HubError(
-                f"The certificates in {name} = {os.environ.get(name, '')!r} cannot be used: {one_line(error)}. Give "
-                "the file of your authority, or unset it."
+                f"The certificates in {name} = {used!r} cannot be used: {one_line(error)}. Give the file of your "
+                "authority, or unset it."
             ) from error
 
 
