@@ -16,7 +16,7 @@ help:
 	@echo "make slow    run the tests that take long"
 	@echo "make browser install what the tests in Node and in a browser need"
 	@echo "make matrix  test the lowest and the newest versions, and each Python that is here"
-	@echo "make benchmarks  measure again what docs/benchmarks.md shows (25 to 55 minutes on 2 quiet cores)"
+	@echo "make benchmarks  measure again what docs/reference/benchmarks.md shows (25 to 55 minutes on 2 quiet cores)"
 	@echo "make community  check the reviewed releases of third parties again on the Hub"
 	@echo "make publish ORG=NAME  put the released weights on the Hugging Face Hub; says first what it will do, and asks"
 	@echo "make format  format the code"

@@ -1,8 +1,8 @@
-"""Runs the benchmarks of docs/benchmarks.md, one after the other, and writes their tables into that page.
+"""Runs the benchmarks of docs/reference/benchmarks.md, one after the other, and writes their tables into that page.
 
     ZOO_DATA_DIR=DIR python benchmarks/all.py [SCRIPT]… [--list]
 
-docs/benchmarks.md lists the commands: the text between a line `<!-- made by: python benchmarks/startup.py -->` and the
+docs/reference/benchmarks.md lists the commands: the text between a line `<!-- made by: python benchmarks/startup.py -->` and the
 next `<!-- end -->` is the output of that command. Lines that begin with `<!-- made at length by:` mark slow commands,
 which run only if SCRIPT names them, such as "anomaly". --list only lists the commands. If a script fails, its output is
 not written, and the other scripts still run.
@@ -23,7 +23,7 @@ from measure import MISSED, data_dir
 from zoo.core import files
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCS = ROOT / "docs" / "benchmarks.md"
+DOCS = ROOT / "docs" / "reference" / "benchmarks.md"
 BLOCK = re.compile(
     r"(<!-- made (at length )?by: python benchmarks/((\w+)\.py.*?) -->\n)(.*?)(<!-- end -->\n)", re.DOTALL
 )

@@ -37,7 +37,7 @@ def texts() -> list[Path]:
     found = [
         path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".md", ".html")
     ]
-    return [  # docs/models.md is made of what releases hold
+    return [  # docs/models/index.md is made of what releases hold
         *(path for path in found if not {"releases", "node_modules", "models.md"} & set(path.parts)),
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",

@@ -2,7 +2,7 @@
 
 He, Zhang, Ren & Sun 2016, "Deep residual learning for image recognition", https://arxiv.org/abs/1512.03385: the
 small ResNet of section 4.2, with three stages of 3×3 convolutions and global average pooling. The pooled vector is the
-feature vector from which FID, KID, precision and recall are computed (docs/metrics.md).
+feature vector from which FID, KID, precision and recall are computed (docs/reference/metrics.md).
 """
 
 from __future__ import annotations

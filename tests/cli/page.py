@@ -1,4 +1,4 @@
-"""docs/cli.md: what ``zoo COMMAND --help`` says of every command.
+"""docs/reference/cli.md: what ``zoo COMMAND --help`` says of every command.
 
 python tests/cli/page.py --write  # after a change to a command
 """
@@ -13,7 +13,7 @@ import click
 
 from zoo.cli import COMMANDS, cli
 
-FILE = Path(__file__).parents[2] / "docs" / "cli.md"
+FILE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 HEAD = """# Commands
 
 What `zoo COMMAND --help` says, made by `python tests/cli/page.py --write`. SOURCE is a released name such as

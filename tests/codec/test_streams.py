@@ -88,7 +88,7 @@ def test_tables_are_worth_their_bits(runs: Mapping[str, Path]) -> None:
 
 
 def test_the_format_is_as_documented(runs: Mapping[str, Path]) -> None:
-    """A reader of a stream written from docs/codec.md alone, for static tables."""
+    """A reader of a stream written from docs/how-to/compress.md alone, for static tables."""
     x = images(7)
     with zoo.load(runs["latent"]) as model:
         data, symbols = model.compress(x), model.run("analyse", x)
@@ -447,7 +447,7 @@ def test_what_has_no_codec_has_no_rate(shelf: Shelf) -> None:
 
 
 def test_the_guide_is_a_working_codec(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "codec.md").read_text("utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / "compress.md").read_text("utf-8")
     (code,) = re.findall(r"```python\n# zoo_mine/coded.py\n(.*?)```", text, re.S)
     (tmp_path / "coded_plugin.py").write_text(code)
     with plugged(tmp_path, coded="coded_plugin:coded"):

@@ -21,7 +21,7 @@ from zoo.data.where import locate
 from zoo.media import wav
 
 REAL = os.environ.get("ZOO_DATA_DIR")
-GUIDE = (Path(__file__).parents[2] / "docs" / "data.md").read_text("utf-8")
+GUIDE = (Path(__file__).parents[2] / "docs" / "how-to" / "data.md").read_text("utf-8")
 
 
 @pytest.fixture(autouse=True)
@@ -202,7 +202,7 @@ def test_names_are_completed(zoo_command: Command) -> None:
 
 
 def test_the_guide_has_every_set() -> None:
-    """docs/data.md holds the table of the sets, made from the one in the code."""
+    """docs/how-to/data.md holds the table of the sets, made from the one in the code."""
     made = [
         "| name | what | train + test | fields | licence | tried on |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -219,7 +219,7 @@ def test_the_guide_has_every_set() -> None:
         )
         cells = (f"`{row.name}`", known.card.title, counts, forms, known.card.licence, tried)
         made.append("| " + " | ".join(cells) + " |")
-    assert "\n".join(made) in GUIDE, "put this table into docs/data.md:\n" + "\n".join(made)
+    assert "\n".join(made) in GUIDE, "put this table into docs/how-to/data.md:\n" + "\n".join(made)
     for name in NAMED:
         known = named(name)
         for file in (*known.every_file, *(file for files in known.unpacked.values() for file in files)):

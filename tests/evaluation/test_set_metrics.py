@@ -44,8 +44,8 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Declare:
 
 
 def mmd_of_the_docs() -> zoo.SetMetric:
-    """The example of docs/metrics.md."""
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "metrics.md").read_text("utf-8"), re.S)
+    """The example of docs/how-to/metric.md."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "how-to" / "metric.md").read_text("utf-8"), re.S)
     names: dict[str, Any] = {}
     exec(code, names)
     metric = names["metric"]

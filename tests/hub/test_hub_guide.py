@@ -1,4 +1,4 @@
-"""Every command and every block of Python in docs/hub.md runs, one after the other, against a Hub.
+"""Every command and every block of Python in docs/how-to/hub.md runs, one after the other, against a Hub.
 
 Those on publishing run in test_publish_guide.py, and those on signatures in test_signing.py.
 """
@@ -18,7 +18,7 @@ from zoo.hub import resolve
 
 pytest_plugins = ("double_fixture",)
 
-GUIDE = re.sub(r"(?ms)^## Publish a release$.*", "", (Path(__file__).parents[2] / "docs" / "hub.md").read_text("utf-8"))
+GUIDE = re.sub(r"(?ms)^## Publish a release$.*", "", (Path(__file__).parents[2] / "docs" / "how-to" / "hub.md").read_text("utf-8"))
 
 
 @pytest.mark.slow

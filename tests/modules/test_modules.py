@@ -1,4 +1,4 @@
-"""The modules of `zoo.load_module`: calling one does what docs/training.md says, and it can be trained."""
+"""The modules of `zoo.load_module`: calling one does what docs/how-to/train.md says, and it can be trained."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zoo import data, registry
 from zoo.runtime.example_inputs import example
 from zoo.training.batches import Batches
 
-DOCS = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8").split("## In a loop of your own")[1]
+DOCS = (Path(__file__).parents[2] / "docs" / "how-to" / "fine-tune.md").read_text("utf-8").split("## In a loop of your own")[1]
 CALLS = {
     name: call.split(", ")
     for names, call in re.findall(r"^\| (`.*?`) \| `net\((.*?)\)` \|", DOCS, re.MULTILINE)

@@ -200,7 +200,7 @@ def test_the_class_that_was_found_is_no_part_of_a_protocol_and_the_hash_of_featu
 @pytest.mark.slow
 def test_the_commands_of_the_docs(tmp_path: Path, zoo_call: Command) -> None:
     """The smallest released weights are reproduced in full, and others quickly."""
-    text = (ROOT / "docs" / "metrics.md").read_text("utf-8").split("## Reproduce a release")[1]
+    text = (ROOT / "docs" / "how-to" / "reproduce.md").read_text("utf-8")
     full, quick = re.findall(r"^zoo ([^#\n]*)", text, re.M)
     done = zoo_call(*full.split(), "--json")
     assert done.returncode == 0, (done.stdout, done.stderr)

@@ -20,7 +20,7 @@ from zoo.release import FORMAT, MANIFEST, read
 from zoo.runtime.derived import ATOL, RTOL
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-FORMATS = (Path(__file__).parents[2] / "docs" / "format.md").read_text("utf-8")
+FORMATS = (Path(__file__).parents[2] / "docs" / "reference" / "format.md").read_text("utf-8")
 NAMES = sorted(path.name for path in GOLDEN.iterdir() if (path / "expected.json").is_file())
 
 _spec = importlib.util.spec_from_file_location("golden_make", GOLDEN / "make.py")
@@ -47,7 +47,7 @@ def number(name: str) -> int:
 
 
 def test_every_format_has_golden_releases_and_a_line() -> None:
-    """Also the current one: whoever raises FORMAT makes new ones, and says in docs/format.md what changed."""
+    """Also the current one: whoever raises FORMAT makes new ones, and says in docs/reference/format.md what changed."""
     assert {number(name) for name in NAMES} == set(range(1, FORMAT + 1))
     assert FORMATS.startswith(f"# The release format, version {FORMAT}\n")
     described = re.findall(r"^\| (\d+) \|", FORMATS.partition("## Changing it")[2], re.MULTILINE)

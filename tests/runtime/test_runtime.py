@@ -479,7 +479,7 @@ def test_save_writes_what_a_model_gave(shelf: Shelf, tmp_path: Path) -> None:
 
 
 def test_the_guide_runs(tmp_path: Path) -> None:
-    guide = (Path(__file__).parents[2] / "docs" / "runtime.md").read_text("utf-8")
+    guide = (Path(__file__).parents[2] / "docs" / "reference" / "runtime.md").read_text("utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", guide, re.S)
     shapes = "print([a.shape for a in (images, latents, same, way, also, walk, whole)])"
     shown = python(f"{code}\n{shapes}", block=("torch", "onnx"), cwd=tmp_path).splitlines()

@@ -235,8 +235,8 @@ def test_it_is_a_full_citizen(new: New, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_guide_runs(tmp_path: Path) -> None:
-    """The first commands of docs/plugins.md, with the recipe ``tiny`` for speed and without downloads."""
-    text = (ROOT / "docs" / "plugins.md").read_text("utf-8")
+    """The first commands of docs/how-to/plugin.md, with the recipe ``tiny`` for speed and without downloads."""
+    text = (ROOT / "docs" / "how-to" / "plugin.md").read_text("utf-8")
     lines = re.findall(r"^([^#\n]+)", re.findall(r"```sh\n(.*?)```", text, re.S)[0], re.M)
     python, cwd = environment(tmp_path / "venv"), tmp_path
     for line in lines:

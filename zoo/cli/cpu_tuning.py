@@ -14,7 +14,7 @@ than 32 MiB, the largest value allowed, are mapped one by one (M_MMAP_THRESHOLD)
 
 
 def prepare() -> None:
-    """Make torch faster on the CPU (measured in docs/benchmarks.md). Call this before torch is imported.
+    """Make torch faster on the CPU (measured in docs/reference/benchmarks.md). Call this before torch is imported.
 
     Each training step frees memory that the next step allocates again. By default glibc returns it to the kernel,
     which then has to provide every page again. If other work uses the same cores, torch's threads wait for each other

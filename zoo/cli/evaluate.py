@@ -61,7 +61,7 @@ def evaluate_command(
     """Compute the metrics that apply to a model: reconstruction, likelihood, generation, latents, anomalies.
 
     The results of a run are written to its evaluation.json, and zoo export copies them into the release. An existing
-    release never changes. docs/metrics.md defines each metric.
+    release never changes. docs/reference/metrics.md defines each metric.
     """
     prepare()
     from zoo.contract.metric import cells, format_protocol

@@ -72,7 +72,7 @@ def export_command(
     """Write the release of a run, or copy a release. Torch and ONNX Runtime must give the same results.
 
     If they differ, the command fails and writes nothing. It also fails if quantisation degrades a metric by more than
-    --quantize-loss or the recipe allows. docs/export.md describes what each option writes.
+    --quantize-loss or the recipe allows. docs/how-to/export.md describes what each option writes.
     """
     if quantize:
         prepare()

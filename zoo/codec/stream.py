@@ -1,4 +1,4 @@
-"""The bytes of a stream of compressed samples (docs/codec.md has the table): header, payload, checksum."""
+"""The bytes of a stream of compressed samples (docs/how-to/compress.md has the table): header, payload, checksum."""
 
 from __future__ import annotations
 

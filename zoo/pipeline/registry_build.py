@@ -231,7 +231,7 @@ def write(
     hub: str | None = None,
     signer: Path | None = None,
 ) -> tuple[Path, bool]:
-    """Write ``registry.yaml``, and update the model table of its README and its ``docs/models.md``, if they exist.
+    """Write ``registry.yaml``, and update the model table of its README and its ``docs/models/index.md``, if they exist.
 
     `hub` and `signer` are as for :func:`build`. Returns the path of ``registry.yaml``, and whether any of the files was
     stale. With `check` nothing is written.
@@ -242,7 +242,7 @@ def write(
         raise NotFoundError(f"{distribution} has no package folder for a registry.yaml. Give its path with -o.")
     wanted = {target: build(distribution, hub, signer)}
     content = registry.parse(wanted[target])
-    readme, models = target.parent / "README.md", target.parent / "docs" / "models.md"
+    readme, models = target.parent / "README.md", target.parent / "docs" / "models" / "index.md"
     try:
         if readme.is_file():
             wanted[readme] = tables.readme(readme.read_text("utf-8"), content)

@@ -1,4 +1,4 @@
-"""What people read of a registry: the model table of a README, and ``docs/models.md``."""
+"""What people read of a registry: the model table of a README, and ``docs/models/index.md``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ QUESTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ("linear_probe", "knn", "nmi"),
     ),
 }
-"""The tables of ``docs/models.md``: by the question, what the columns have in common, and their metrics."""
+"""The tables of ``docs/models/index.md``: by the question, what the columns have in common, and their metrics."""
 
 THRESHOLDS = ("score_threshold",)
 """Metrics that are of use to a program, and no sign of quality."""
@@ -64,7 +64,7 @@ def readme(text: str, content: Mapping[str, Any]) -> str:
 
 
 def models(content: Mapping[str, Any]) -> str:
-    """``docs/models.md``: every model, its released weights, and a table of metrics for each question."""
+    """``docs/models/index.md``: every model, its released weights, and a table of metrics for each question."""
     releases = content["releases"]
     total = sum(entry["bytes"] for entry in releases.values())
     lines = [
@@ -74,8 +74,8 @@ def models(content: Mapping[str, Any]) -> str:
         "",
         f"{len(content['models'])} models, {len(releases)} sets of released weights, {_size(total)} in all.",
         "`zoo.load(NAME)` loads them, offline, right after the installation. The value after ± is half of the 95%",
-        "interval. [metrics.md](metrics.md) defines the metrics; speed, denoising and anomaly detection are in",
-        "[benchmarks.md](benchmarks.md).",
+        "interval. [metrics.md](../reference/metrics.md) defines the metrics; speed, denoising and anomaly detection are in",
+        "[benchmarks.md](../reference/benchmarks.md).",
         "",
         "```sh",
         "zoo info NAME        # tasks, settings, and each metric with its protocol and baseline",

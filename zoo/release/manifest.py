@@ -22,7 +22,7 @@ from zoo.release import given
 from zoo.release.folder import CARD, MANIFEST, QUANTIZED, WEIGHTS, Release, ReleasedTask
 
 FORMAT = 3
-"""The version of the release format; a change that an older zoo would misread adds one (docs/format.md)."""
+"""The version of the release format; a change that an older zoo would misread adds one (docs/reference/format.md)."""
 
 LARGEST = 2**24
 """Bytes of a manifest, at most."""

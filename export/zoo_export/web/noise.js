@@ -1,4 +1,4 @@
-// The seeded noise of a release: Philox4x32-10 (Salmon et al. 2011), as docs/format.md of zoo writes it down.
+// The seeded noise of a release: Philox4x32-10 (Salmon et al. 2011), as docs/reference/format.md of zoo writes it down.
 
 const MULTIPLY = [0xd2511f53n, 0xcd9e8d57n];
 const WEYL = [0x9e3779b9n, 0xbb67ae85n];

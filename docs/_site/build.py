@@ -1,0 +1,132 @@
+"""Builds the documentation site from docs/: python docs/_site/build.py [--quick] [--output DIR].
+
+First the pages are made whole in build/docs: pages that say ``notebook: true`` are executed and get their outputs,
+linked files of the repository get pages, equations become MathML, which browsers display without a script, and the
+gallery is written. Then Zensical makes the site of mkdocs.yml from them, strictly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+import notebooks
+import sources
+from latex2mathml.converter import convert
+
+ROOT = sources.ROOT
+PAGES = ROOT / "build" / "docs"
+FRONT = re.compile(r"\A---\n(.*?)\n---\n+", re.DOTALL)
+MATH = re.compile(r"(?<![\\$])\$\$(?P<block>[^$]+)\$\$|(?<![\\$\w])\$(?P<inline>[^$\n]+?)\$(?![\w$])")
+
+
+def main() -> None:
+    """Build the site."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="execute nothing, and leave out the gallery")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="copy the site there (default: it is in build/site)")
+    options = parser.parse_args()
+    shutil.rmtree(PAGES, ignore_errors=True)
+    prepare(PAGES, quick=options.quick)
+    done = subprocess.run([sys.executable, "-m", "zensical", "build", "--strict", "--clean"], cwd=ROOT)
+    if done.returncode:
+        sys.exit(done.returncode)
+    if options.output:
+        shutil.copytree(ROOT / "build" / "site", options.output, dirs_exist_ok=True)
+
+
+def prepare(out: Path, *, quick: bool) -> None:
+    """Write the whole pages below `out`."""
+    waiting = [
+        PurePosixPath(path.relative_to(ROOT).as_posix())
+        for path in sorted((ROOT / "docs").rglob("*"))
+        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
+    ]
+    seen = set(waiting)
+    while waiting:
+        file = waiting.pop(0)
+        target = out / sources.site_path(file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.suffix != ".md":
+            shutil.copyfile(ROOT / file, target)
+            continue
+        text, linked = page(file, target, quick=quick)
+        target.write_text(text, "utf-8")
+        new = [one for one in linked if one not in seen and (ROOT / one).is_file()]
+        seen.update(new)
+        waiting += new
+    if not quick:
+        gallery(out / "gallery")
+
+
+def page(file: PurePosixPath, target: Path, *, quick: bool) -> tuple[str, list[PurePosixPath]]:
+    """The whole text of a page, and the files of the repository to which it links."""
+    if file.suffix != ".md":
+        return sources.page(file), []
+    text = (ROOT / file).read_text("utf-8")
+    front = FRONT.match(text)
+    text = text[front.end() :] if front else text
+    if front and re.search(r"^notebook: true$", front[1], re.MULTILINE) and not quick:
+        text = executed(file, text, target)
+    here, found = sources.site_path(file).parent, []
+
+    def change(link: str) -> str:
+        resolved = sources.resolve(file, link)
+        if resolved is None:
+            return link
+        found.append(resolved[0])
+        return os.path.relpath(sources.site_path(resolved[0]), here) + resolved[1]
+
+    return outside_code(sources.links(text, change), mathml), found
+
+
+def executed(file: PurePosixPath, text: str, target: Path) -> str:
+    """The text of a page with its outputs; its notebook and its images are written beside it."""
+    name = target.stem
+    print(f"Executing {file} …", flush=True)
+    with tempfile.TemporaryDirectory(prefix="zoo-docs-") as folder:
+        try:
+            done = notebooks.execute(text, Path(folder), name)
+        except notebooks.CellExecutionError as error:
+            sys.exit(f"{file}: a cell fails.\n{error}")
+    target.with_suffix(".ipynb").write_text(done.notebook, "utf-8")
+    for image, content in done.images.items():
+        (target.parent / image).write_bytes(content)
+    title, _, rest = done.text.partition("\n")
+    return f"{title}\n\n[This page as a notebook]({name}.ipynb){{ .notebook }}\n{rest}"
+
+
+def mathml(text: str) -> str:
+    """Text with its equations as MathML."""
+
+    def one(found: re.Match[str]) -> str:
+        if found["block"]:
+            return f'<div class="equation">{convert(found["block"].strip(), display="block")}</div>'
+        return convert(found["inline"])
+
+    return MATH.sub(one, text)
+
+
+def outside_code(text: str, change: Callable[[str], str]) -> str:
+    """Text whose parts outside blocks and spans of code are changed."""
+    parts = re.split(r"(^(?:```|~~~).*?^(?:```|~~~)[ \t]*$|`[^`\n]+`|<div class=\"output\".*?</div>\n)", text, flags=re.M | re.S)
+    return "".join(part if number % 2 else change(part) for number, part in enumerate(parts))
+
+
+def gallery(folder: Path) -> None:
+    """The gallery of all released models, as ``zoo gallery`` writes it."""
+    print("Writing the gallery …", flush=True)
+    done = subprocess.run([sys.executable, "-m", "zoo", "gallery", "-o", str(folder)], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"zoo gallery fails: {done.stderr.strip()}")
+
+
+if __name__ == "__main__":
+    main()
