@@ -235,9 +235,11 @@ def test_it_is_a_full_citizen(new: New, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_guide_runs(tmp_path: Path) -> None:
-    """The first commands of docs/how-to/plugin.md, with the recipe ``tiny`` for speed and without downloads."""
-    text = (ROOT / "docs" / "how-to" / "plugin.md").read_text("utf-8")
-    lines = re.findall(r"^([^#\n]+)", re.findall(r"```sh\n(.*?)```", text, re.S)[0], re.M)
+    """The first commands of two guides, with the recipe ``tiny`` for speed and without downloads."""
+    pages = [(ROOT / "docs" / "how-to" / name).read_text("utf-8") for name in ("plugin.md", "ship-weights.md")]
+    blocks = [re.findall(r"```sh\n(.*?)```", page, re.S)[0] for page in pages]
+    lines = re.findall(r"^([^#\n]+)", "".join(blocks), re.M)
+    assert len(lines) >= 12
     python, cwd = environment(tmp_path / "venv"), tmp_path
     for line in lines:
         program, *arguments = shlex.split(line.replace("mine.digits", "mine.tiny"))
@@ -248,7 +250,7 @@ def test_the_guide_runs(tmp_path: Path) -> None:
         elif program == "python":
             run(python, *arguments, "--no-isolation", cwd=cwd)
         else:
-            again = ["--force"] if line.startswith("zoo train mine.digits") else []
+            again = ["--force"] if re.match("zoo (train|release) (runs/)?mine.digits", line) else []
             run(python, "-m", program, *arguments, *again, cwd=cwd)
     (wheel,) = (cwd / "dist").glob("*.whl")
     assert "zoo_mine/releases/mine.tiny/model.safetensors" in zipfile.ZipFile(wheel).namelist()
