@@ -1,10 +1,11 @@
-"""The pages of docs/models: every model is in one, under its own title, with its paper, recipes and metrics as they are."""
+"""The pages of docs/models: each model is in one, and its title, paper, settings and metrics are the registry's."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,11 +60,11 @@ def test_settings_are_those_of_the_recipes(name: str, text: str) -> None:
 def metric(name: str, models: tuple[str, ...] = ()) -> Mapping[str, float]:
     """The values of a metric of the MNIST weights, of these models or of all."""
     found = {
-        release.removesuffix(".mnist"): measured["value"]
+        release.removesuffix(".mnist"): one["value"]
         for release, entry in REGISTRY["releases"].items()
         if release.endswith(".mnist")
-        for measured in entry["metrics"]
-        if measured["name"] == name
+        for one in entry["metrics"]
+        if one["name"] == name
     }
     return {model: value for model, value in found.items() if not models or model in models}
 
@@ -93,9 +94,7 @@ def test_what_the_page_of_variational_autoencoders_says_of_the_metrics() -> None
     assert ranked("mse")[0] == "vq-vae"
     closer = [name for name in GANS if metric("fid")[name] < metric("fid")["vae"]]
     assert len(closer) > len(GANS) / 2
-    (low, high) = (
-        {m["name"]: m for m in REGISTRY["releases"][f"{n}.mnist"]["metrics"]}["iwae_100"] for n in unlabelled
-    )
+    low, high = (measurements(name)["iwae_100"] for name in unlabelled)
     assert low["low"] < high["high"]
     assert high["low"] < low["high"]
 
@@ -114,5 +113,9 @@ def test_reconstructions_of_convolutions_are_closer() -> None:
 
 def baseline(model: str) -> float:
     """The mean squared error of PCA."""
-    measured = {entry["name"]: entry for entry in REGISTRY["releases"][f"{model}.mnist"]["metrics"]}
-    return float(measured["mse"]["baseline"]["value"])
+    return float(measurements(model)["mse"]["baseline"]["value"])
+
+
+def measurements(model: str) -> dict[str, Any]:
+    """What was measured of the MNIST weights, by the name of the metric."""
+    return {measured["name"]: measured for measured in REGISTRY["releases"][f"{model}.mnist"]["metrics"]}
