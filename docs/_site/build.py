@@ -35,9 +35,11 @@ def main() -> None:
     options = parser.parse_args()
     shutil.rmtree(PAGES, ignore_errors=True)
     prepare(PAGES, quick=options.quick)
-    done = subprocess.run([sys.executable, "-m", "zensical", "build", "--strict", "--clean"], cwd=ROOT)
+    command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    print(re.sub(r"\x1b\[[\d;]*m", "", done.stdout.partition("Traceback")[0]), end="")
     if done.returncode:
-        sys.exit(done.returncode)
+        sys.exit("The site was not built: mend what is reported above.")
     if options.output:
         shutil.copytree(ROOT / "build" / "site", options.output, dirs_exist_ok=True)
 

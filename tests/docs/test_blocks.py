@@ -124,7 +124,7 @@ def quick(line: str) -> str:
     for pattern, instead in QUICK:
         line = re.sub(pattern, instead, line)
     if re.match(r"(zoo|torchrun .*zoo) train", line) and "--resume" not in line:
-        line += " --force"
+        line = line.partition("  #")[0] + " --force"
     return line
 
 
