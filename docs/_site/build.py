@@ -40,6 +40,7 @@ def main() -> None:
     print(re.sub(r"\x1b\[[\d;]*m", "", done.stdout.partition("Traceback")[0]), end="")
     if done.returncode:
         sys.exit("The site was not built: mend what is reported above.")
+    own_worker(ROOT / "build" / "site")
     if options.output:
         shutil.copytree(ROOT / "build" / "site", options.output, dirs_exist_ok=True)
 
@@ -120,6 +121,15 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
     """Text whose parts outside blocks and spans of code are changed."""
     parts = re.split(r"(^(?:```|~~~).*?^(?:```|~~~)[ \t]*$|`[^`\n]+`|<div class=\"output\".*?</div>\n)", text, flags=re.M | re.S)
     return "".join(part if number % 2 else change(part) for number, part in enumerate(parts))
+
+
+def own_worker(site: Path) -> None:
+    """Replace the script that makes search work from the disk, which the theme loads from another server, by our own."""
+    for path in site.rglob("*.html"):
+        text = path.read_text("utf-8")
+        if "iframe-worker" in text:
+            ours = os.path.relpath(site / "_site" / "worker.js", path.parent)
+            path.write_text(re.sub(r'"https://[^"]*/iframe-worker/[^"]*"', f'"{ours}"', text), "utf-8")
 
 
 def gallery(folder: Path) -> None:
