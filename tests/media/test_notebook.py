@@ -206,6 +206,8 @@ CELLS = (
     "images / 255",
     "zoo.load('audio-vae.fsdd').generate(2)",
     "zoo.load('chargpt.shakespeare').generate(2, length=40)",
+    "from zoo.media.convert import from_batch\nfrom zoo.media.kinds import of_sample\n"
+    "spec = zoo.Video(1, 3, 4, 5)\nfrom_batch(of_sample(spec).example(spec, 4, 0), spec)",
     "import sys\nprint(sorted({'torch', 'zoo.modules'} & {*sys.modules}))",
 )
 
@@ -218,7 +220,7 @@ def test_a_kernel_shows_what_a_model_returns(tmp_path: Path, monkeypatch: pytest
     nbclient.NotebookClient(book, timeout=120, kernel_name="python3").execute()
     outputs = [cell.outputs for cell in book.cells]
     assert [len(found) for found in outputs] == [1] * len(CELLS)
-    table, images, plain, audio, text = (found[0]["data"] for found in outputs[:-1])
+    table, images, plain, audio, text, video = (found[0]["data"] for found in outputs[:-1])
     assert outputs[-1][0]["text"] == "[]\n"
     with zoo.load("vae.digits") as model:
         assert table["text/html"] == model._repr_html_()
@@ -231,6 +233,7 @@ def test_a_kernel_shows_what_a_model_returns(tmp_path: Path, monkeypatch: pytest
     assert [(rate, clip.ndim) for rate, clip in clips_in(audio["text/html"])] == [(8000, 1)] * 2
     assert opened(b64decode(audio["image/png"])).ndim == 2
     assert text["text/html"].count("</pre>") == 2
+    assert b64decode(video["image/png"]) == made(zoo.Video(1, 3, 4, 5), 4)._repr_png_()  # an animated one, unchanged
 
 
 @pytest.mark.slow

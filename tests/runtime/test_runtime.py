@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import io
 import json
 import os
 import pickle
@@ -578,3 +579,22 @@ def test_the_table_of_a_hostile_manifest_is_text(release: Path) -> None:
         "table", "/table", "tr", "/tr", "td", "/td", "b", "/b", "code", "/code", "a", "/a",
     }  # fmt: skip
     assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 5
+
+
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_all_samples_show_themselves_in_a_notebook(release: Path, backend: Any) -> None:
+    mask = np.zeros((8, 8), bool)
+    mask[4:] = True
+    with zoo.load(release, backend=backend) as model:
+        for images in (
+            model.generate(70),  # of two chunks
+            model.reconstruct(DIGITS[:70]),
+            model.run("decode", np.zeros((3, 2), np.float32)),
+            model.interpolate(0, 1, steps=3),
+            model.traverse(DIGITS[0], dimension=0, steps=3),
+            model.inpaint(DIGITS[:3], mask, steps=2),
+        ):
+            with Image.open(io.BytesIO(images._repr_png_())) as grid:
+                assert min(grid.size) > 100
+        assert type(model.encode(DIGITS[:3])) is np.ndarray
+        assert type(model.score(DIGITS[:3])) is np.ndarray
