@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import notebooks
@@ -87,7 +86,7 @@ def page(file: PurePosixPath, target: Path, *, quick: bool) -> tuple[str, list[P
         found.append(resolved[0])
         return os.path.relpath(sources.site_path(resolved[0]), here) + resolved[1]
 
-    return outside_code(sources.links(text, change), mathml), found
+    return sources.outside_code(sources.links(text, change), mathml), found
 
 
 def executed(file: PurePosixPath, text: str, target: Path) -> str:
@@ -115,12 +114,6 @@ def mathml(text: str) -> str:
         return convert(found["inline"])
 
     return MATH.sub(one, text)
-
-
-def outside_code(text: str, change: Callable[[str], str]) -> str:
-    """Text whose parts outside blocks and spans of code are changed."""
-    parts = re.split(r"(^(?:```|~~~).*?^(?:```|~~~)[ \t]*$|`[^`\n]+`|<div class=\"output\".*?</div>\n)", text, flags=re.M | re.S)
-    return "".join(part if number % 2 else change(part) for number, part in enumerate(parts))
 
 
 def own_worker(site: Path) -> None:

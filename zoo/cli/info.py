@@ -214,19 +214,17 @@ def _about_hub(source: str) -> dict[str, Any]:
 
 def _manifest(release: Release) -> dict[str, Any]:
     """What the manifest of a release says."""
-    from zoo.contract.metric import from_json
     from zoo.release import QUANTIZED
+    from zoo.runtime.describe import card_rows, measurements
 
-    manifest, card = release.manifest, release.manifest["card"]
+    manifest = release.manifest
     return {
-        "title": card["title"],
-        "summary": card["summary"],
-        "paper": f"{card['citation']}, {card['paper']}",
+        **card_rows(release),
         "tasks": {
             name: f"{', '.join(task.inputs)} → {', '.join(task.outputs)}" for name, task in release.tasks.items()
         },
         **_beside(release),
-        "metrics": {measurement.name: _format(measurement) for measurement in map(from_json, manifest["metrics"])},
+        "metrics": {measurement.name: _format(measurement) for measurement in measurements(release)},
         **({QUANTIZED: _about_quantized(manifest[QUANTIZED])} if QUANTIZED in manifest else {}),
         "recipe": manifest["recipe"],
         "provenance": {key: value for key, value in manifest["provenance"].items() if key != "needs"},
