@@ -54,7 +54,11 @@ def execute(text: str, folder: Path, name: str, environment: dict[str, str] | No
     bin = str(Path(sys.executable).parent)
     env = {**os.environ, "PATH": f"{bin}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1", "COLUMNS": "100"}
     client = NotebookClient(
-        book, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+        book,
+        timeout=SECONDS,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        extra_arguments=["--IPKernelApp.log_level=40"],  # not the warning that it uses TCP of this machine
     )
     client.execute(env={**env, **(environment or {})})
     images: dict[str, bytes] = {}
