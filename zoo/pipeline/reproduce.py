@@ -89,8 +89,7 @@ def reproduce(
     run has a fiftieth of the steps, at least 100, in ``runs/reproduce/NAME.quick``: the result says that the code runs,
     and how far the quick metrics are. `data` gives the path of the publisher's own data, as in ``"folder:DIR"``, of
     which a release has only the name. `start` is the SOURCE of the weights that the release started from, if its name
-    does not find them. `device` is "auto", "cpu", "cuda", "cuda:N" or "mps". The network has the precision of the
-    recipe.
+    does not find them. `device` is "auto", "cpu", "cuda", "cuda:N" or "mps".
 
     The result has one comparison for each recorded metric, in the order of the manifest: two values of a metric agree
     if they are equal, or if their 95% intervals overlap. A metric that differs is a result and no error.
