@@ -23,6 +23,8 @@ from latex2mathml.converter import convert
 ROOT = sources.ROOT
 PAGES = ROOT / "build" / "docs"
 FRONT = re.compile(r"\A---\n(.*?)\n---\n+", re.DOTALL)
+LONG = 40
+"""An inline equation of more characters scrolls on a phone."""
 MATH = re.compile(r"(?<![\\$])\$\$(?P<block>[^$]+)\$\$|(?<![\\$\w])\$(?P<inline>[^$\n]+?)\$(?![\w$])")
 
 
@@ -65,7 +67,7 @@ def prepare(out: Path, *, quick: bool) -> None:
         seen.update(new)
         waiting += new
     if not quick:
-        gallery(out / "gallery")
+        gallery(out)
 
 
 def page(file: PurePosixPath, target: Path, *, quick: bool) -> tuple[str, list[PurePosixPath]]:
@@ -111,7 +113,8 @@ def mathml(text: str) -> str:
     def one(found: re.Match[str]) -> str:
         if found["block"]:
             return f'<div class="equation">{convert(found["block"].strip(), display="block")}</div>'
-        return convert(found["inline"])
+        made = convert(found["inline"])
+        return f'<span class="long">{made}</span>' if len(found["inline"]) > LONG else made
 
     return MATH.sub(one, text)
 
@@ -125,12 +128,22 @@ def own_worker(site: Path) -> None:
             path.write_text(re.sub(r'"https://[^"]*/iframe-worker/[^"]*"', f'"{ours}"', text), "utf-8")
 
 
-def gallery(folder: Path) -> None:
-    """The gallery of all released models, as ``zoo gallery`` writes it."""
+def gallery(out: Path) -> None:
+    """Write the gallery of all released models, as ``zoo gallery`` does, and their samples into the page that leads to it."""
     print("Writing the gallery …", flush=True)
-    done = subprocess.run([sys.executable, "-m", "zoo", "gallery", "-o", str(folder)], capture_output=True, text=True)
+    command = [sys.executable, "-m", "zoo", "gallery", "-o", str(out / "gallery")]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"zoo gallery fails: {done.stderr.strip()}")
+    cards = [
+        f'<figure><a href="gallery/index.html#{folder.name}"><img src="gallery/models/{folder.name}/samples.png" '
+        f'alt="Samples of {folder.name}" loading="lazy"></a><figcaption><code>{folder.name}</code></figcaption></figure>'
+        for folder in sorted((out / "gallery" / "models").iterdir())
+        if (folder / "samples.png").is_file()
+    ]
+    page = out / "gallery.md"
+    text = page.read_text("utf-8")
+    page.write_text(text.replace("<!-- the models -->", f'<div class="models">{"".join(cards)}</div>'), "utf-8")
 
 
 if __name__ == "__main__":

@@ -50,4 +50,4 @@ def page(file: PurePosixPath) -> str:
     """The page of a file that is not Markdown."""
     text = (ROOT / file).read_text("utf-8")
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall(r"`{3,}", text))])
-    return f"# {file}\n\n{fence}{LANGUAGES.get(file.suffix, 'text')}\n{text.rstrip()}\n{fence}\n"
+    return f"---\nsearch:\n  exclude: true\n---\n# {file}\n\n{fence}{LANGUAGES.get(file.suffix, 'text')}\n{text.rstrip()}\n{fence}\n"

@@ -7,7 +7,7 @@ if (location.protocol === "file:") {
       this.frame.hidden = true;
       this.frame.worker = this;
       this.frame.srcdoc =
-        "<script>self.postMessage = (data) => setTimeout(() => frameElement.worker.receive(data))</script>" +
+        "<script>self.postMessage = (data) => setTimeout(() => frameElement?.worker.receive(data))</script>" +
         `<script src="${new URL(script, document.baseURI)}"></script>`;
       this.loaded = new Promise((resolve) => { this.frame.onload = resolve; });
       document.documentElement.append(this.frame);
@@ -15,13 +15,14 @@ if (location.protocol === "file:") {
 
     /** A message to the script. */
     async postMessage(data) {
+      const copy = structuredClone(data); // as a worker gets it
       await this.loaded;
-      this.frame.contentWindow?.dispatchEvent(new MessageEvent("message", { data }));
+      this.frame.contentWindow?.dispatchEvent(new MessageEvent("message", { data: copy }));
     }
 
     /** A message from the script. */
     receive(data) {
-      const event = new MessageEvent("message", { data });
+      const event = new MessageEvent("message", { data: structuredClone(data) });
       this.onmessage?.(event);
       this.dispatchEvent(event);
     }

@@ -16,8 +16,7 @@ from zoo.cli import COMMANDS, cli
 FILE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 HEAD = """# Commands
 
-What `zoo COMMAND --help` says, made by `python tests/cli/page.py --write`. SOURCE is a released name such as
-`vae.mnist`, a run folder or a release folder.
+What `zoo COMMAND --help` says. SOURCE is a released name such as `vae.mnist`, a run folder or a release folder.
 """
 
 

@@ -10,13 +10,14 @@ const [executablePath, site, words, folder] = process.argv.slice(2);
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 const said = [], requested = [];
 const address = (page) => pathToFileURL(join(site, page)).href;
-const pages = readdirSync(site, { recursive: true }).filter((name) => name.endsWith(".html") && !/^(source|gallery)\//.test(name));
+const pages = readdirSync(site, { recursive: true }).filter((name) => name.endsWith(".html") && name !== "404.html" && !/^(source|gallery)\//.test(name));
 
 async function open(options) {
   const context = await browser.newContext({ offline: true, ...options });
   const page = await context.newPage();
   page.on("console", (message) => { if (message.type() === "error") said.push(message.text()); });
   page.on("pageerror", (error) => said.push(error.message));
+  page.on("requestfailed", (request) => said.push(`${request.url()} ${request.failure().errorText}`));
   page.on("request", (request) => { if (!/^(file|data|blob):/.test(request.url())) requested.push(request.url()); });
   return page;
 }
@@ -27,12 +28,12 @@ try {
   await page.goto(address("index.html"));
   await page.keyboard.press("/");
   await page.getByRole("combobox", { name: "Search" }).pressSequentially(words, { delay: 20 });
-  await page.getByRole("option").first().waitFor({ timeout: 20000 });
-  await page.waitForTimeout(300);
+  await page.getByRole("option").filter({ hasText: words }).first().waitFor({ timeout: 20000 });
   if (folder) await page.screenshot({ path: `${folder}/search.png` });
   seen.found = await page.getByRole("option").allInnerTexts();
   await page.keyboard.press("Enter");
-  await page.waitForURL(/html.*$/);
+  await page.waitForURL((url) => !url.pathname.endsWith("/index.html"));
+  await page.waitForLoadState();
   seen.opened = await page.title();
   for (const [size, viewport] of Object.entries({ phone: { width: 390, height: 844 }, desktop: { width: 1280, height: 900 } })) {
     for (const colorScheme of ["light", "dark"]) {
