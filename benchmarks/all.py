@@ -2,10 +2,10 @@
 
     ZOO_DATA_DIR=DIR python benchmarks/all.py [SCRIPT]… [--list]
 
-docs/reference/benchmarks.md lists the commands: the text between a line `<!-- made by: python benchmarks/startup.py -->` and the
-next `<!-- end -->` is the output of that command. Lines that begin with `<!-- made at length by:` mark slow commands,
-which run only if SCRIPT names them, such as "anomaly". --list only lists the commands. If a script fails, its output is
-not written, and the other scripts still run.
+docs/reference/benchmarks.md lists the commands: the text between a line
+`<!-- made by: python benchmarks/startup.py -->` and the next `<!-- end -->` is the output of that command. Lines that
+begin with `<!-- made at length by:` mark slow commands, which run only if SCRIPT names them, such as "anomaly".
+--list only lists the commands. If a script fails, its output is not written, and the other scripts still run.
 """
 
 from __future__ import annotations

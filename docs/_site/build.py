@@ -120,7 +120,7 @@ def mathml(text: str) -> str:
 
 
 def own_worker(site: Path) -> None:
-    """Replace the script that makes search work from the disk, which the theme loads from another server, by our own."""
+    """Put our own script, which makes search work from the disk, in place of that of another server."""
     for path in site.rglob("*.html"):
         text = path.read_text("utf-8")
         if "iframe-worker" in text:
@@ -129,7 +129,7 @@ def own_worker(site: Path) -> None:
 
 
 def gallery(out: Path) -> None:
-    """Write the gallery of all released models, as ``zoo gallery`` does, and their samples into the page that leads to it."""
+    """Write the gallery of all released models, as ``zoo gallery`` does, and the page that leads to it."""
     print("Writing the gallery …", flush=True)
     command = [sys.executable, "-m", "zoo", "gallery", "-o", str(out / "gallery")]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -137,7 +137,8 @@ def gallery(out: Path) -> None:
         sys.exit(f"zoo gallery fails: {done.stderr.strip()}")
     cards = [
         f'<figure><a href="gallery/index.html#{folder.name}"><img src="gallery/models/{folder.name}/samples.png" '
-        f'alt="Samples of {folder.name}" loading="lazy"></a><figcaption><code>{folder.name}</code></figcaption></figure>'
+        f'alt="Samples of {folder.name}" loading="lazy"></a>'
+        f"<figcaption><code>{folder.name}</code></figcaption></figure>"
         for folder in sorted((out / "gallery" / "models").iterdir())
         if (folder / "samples.png").is_file()
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import sys
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ def notebook(text: str) -> nbformat.NotebookNode:
         if cell.cell_type == "code" and cell.source.startswith("%%sh"):
             cell.source = cell.source.replace("%%sh", "%%sh -e", 1)
     book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return book
+    return book  # type: ignore[no-any-return]
 
 
 def execute(text: str, folder: Path, name: str, environment: dict[str, str] | None = None) -> Page:
@@ -65,7 +66,7 @@ def execute(text: str, folder: Path, name: str, environment: dict[str, str] | No
     parts = []
     for cell in book.cells:
         parts.append(cell.source if cell.cell_type == "markdown" else _code(cell, name, images))
-    return Page(nbformat.writes(book), "\n\n".join(parts) + "\n", images)
+    return Page(json.dumps(book, indent=1), "\n\n".join(parts) + "\n", images)
 
 
 def _code(cell: nbformat.NotebookNode, name: str, images: dict[str, bytes]) -> str:

@@ -10,7 +10,7 @@ from griffe import Extension, Object
 _ROLE = re.compile(r":(?:class|func|meth|mod|attr|exc|data):`~?([^`]+)`")
 
 
-class Roles(Extension):  # type: ignore[misc]
+class Roles(Extension):
     """Replaces the roles of every docstring by plain code."""
 
     def on_object(self, *, obj: Object, **_: Any) -> None:

@@ -1,4 +1,4 @@
-"""Links from a page to files outside docs/: text becomes a page of its own with highlighted source, an image is copied."""
+"""Links from a page to files outside docs/: text becomes a page with highlighted source, and an image is copied."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[2]
-LANGUAGES = {".py": "python", ".yaml": "yaml", ".toml": "toml", ".json": "json", ".js": "javascript", ".mjs": "javascript"}
+LANGUAGES = {
+    ".py": "python",
+    ".yaml": "yaml",
+    ".toml": "toml",
+    ".json": "json",
+    ".js": "javascript",
+    ".mjs": "javascript",
+}
 IMAGES = (".png", ".gif", ".jpg", ".svg")
 _LINK = re.compile(r"(!?\[(?:[^\]\[]|\[[^\]]*\])*\]\()([^)\s]+)(\))")
 _BLOCK = re.compile(r"(^(?:```|~~~).*?^(?:```|~~~)[ \t]*$|<div class=\"output\".*?\n</div>\n)", re.M | re.S)
@@ -30,7 +37,7 @@ def links(text: str, change: Callable[[str], str]) -> str:
 
 
 def resolve(page: PurePosixPath, link: str) -> tuple[PurePosixPath, str] | None:
-    """The file of the repository that a link of a file of the repository names, and its anchor; None for other links."""
+    """The file of the repository to which a link on a page leads, and its anchor; None for other links."""
     if re.match(r"[a-z]+:|#|/", link):
         return None
     path, _, anchor = link.partition("#")
@@ -50,4 +57,5 @@ def page(file: PurePosixPath) -> str:
     """The page of a file that is not Markdown."""
     text = (ROOT / file).read_text("utf-8")
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall(r"`{3,}", text))])
-    return f"---\nsearch:\n  exclude: true\n---\n# {file}\n\n{fence}{LANGUAGES.get(file.suffix, 'text')}\n{text.rstrip()}\n{fence}\n"
+    language = LANGUAGES.get(file.suffix, "text")
+    return f"---\nsearch:\n  exclude: true\n---\n# {file}\n\n{fence}{language}\n{text.rstrip()}\n{fence}\n"

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 import zoo
 from conftest import patch_registry, raises
 from zoo import data, registry
-from zoo.cli.info import info_command
+from zoo.cli import cli
 from zoo.contract import names
 from zoo.contract.metric import Measurement
 from zoo.core.errors import NotFoundError, PluginError, SettingError
@@ -303,7 +303,7 @@ def test_a_models_own_metrics_stand_first(declares: Patch, tmp_path: Path) -> No
     folder = zoo.export(run.folder, tmp_path / "release", quiet=True)
     card = (folder / "README.md").read_text("utf-8")
     assert re.findall(r"^\| (\w+) \| [\d.]", card, re.M) == order
-    about = json.loads(CliRunner().invoke(info_command, [str(folder), "--json"]).stdout)
+    about = json.loads(CliRunner().invoke(cli, ["info", str(folder), "--json"]).stdout)
     assert [*about["metrics"]] == order
     found = zoo.evaluate(folder, only=["knn", "own"], quiet=True)
     assert [measurement.name for measurement in found.measurements] == ["error", "slow", "other", "knn"]

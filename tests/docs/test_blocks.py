@@ -13,13 +13,13 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
-
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -130,7 +130,9 @@ def quick(line: str) -> str:
 
 def serve(words: list[str], folder: Path, env: dict[str, str]) -> None:
     """A command that serves until it is stopped: its first page is there."""
-    with subprocess.Popen([*words, "0"], cwd=folder, env={**env, "PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*words, "0"], cwd=folder, env={**env, "PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout is not None
             port = re.search(r"port (\d+)", process.stdout.readline())
@@ -168,7 +170,7 @@ def test_the_blocks_of_a_page_run(name: str, tmp_path: Path) -> None:
                 if "http.server" in words:
                     serve(words, folder, env)
                     continue
-                for written in (folder / word for option, word in zip(words, words[1:], strict=False) if option == "-o"):
+                for written in (folder / word for option, word in pairwise(words) if option == "-o"):
                     if written.is_dir():  # as somebody who tries one command after the other would
                         shutil.rmtree(written)
                 done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""The documentation site: it builds strictly, every executed page runs, every link leads somewhere, search works offline."""
+"""The documentation site: it builds strictly, executed pages run, links lead somewhere, and search works offline."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 import zoo
 from conftest import contents, patch_registry, raises
 from zoo import data, registry
-from zoo.cli.info import info_command
+from zoo.cli import cli
 from zoo.core.errors import EvaluationError, ExportError, SettingError
 from zoo.evaluation import measurements_file
 from zoo.evaluation.evaluated_model import Budget
@@ -126,7 +126,7 @@ def test_a_set_of_images_from_training_to_a_release(
     assert manifest["metrics"][0] == first.to_json()
     card = (run.release / "README.md").read_text("utf-8")
     assert re.findall(r"^\| (\w+) \| [\d.]", card, re.M) == ["mmd", "followed", "negative_elbo"]
-    about = json.loads(CliRunner().invoke(info_command, [str(run.release), "--json"]).stdout)
+    about = json.loads(CliRunner().invoke(cli, ["info", str(run.release), "--json"]).stdout)
     assert [*about["metrics"]] == ["mmd", "followed", "negative_elbo"]
     before = contents(run.release)
     again = zoo.evaluate(run.release, only=["own"], samples=50, quiet=True)

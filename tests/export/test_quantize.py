@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 import zoo
 from conftest import Refused, Shelf, contents, plugged, python, raises, slow
-from zoo.cli.export import export_command
+from zoo.cli import cli
 from zoo.cli.info import info_command
 from zoo.core.errors import DataError, ExportError, MissingPackageError, ReleaseError, SettingError
 from zoo.evaluation import Measurement
@@ -213,7 +213,7 @@ def test_what_a_person_reads(digits: Mapping[str, Path], capsys: pytest.CaptureF
 
 
 def test_the_command_shows_what_is_lost(tmp_path: Path) -> None:
-    done = CliRunner().invoke(export_command, ["vae.digits", "-o", str(tmp_path / "small"), "--quantize", "fp16"])
+    done = CliRunner().invoke(cli, ["export", "vae.digits", "-o", str(tmp_path / "small"), "--quantize", "fp16"])
     assert done.exit_code == 0, done.output
     rows = [line.split() for line in done.stdout.splitlines()]
     assert rows[0] == ["METRIC", "FLOAT", "FP16", "WORSE", "UNIT"]
@@ -335,7 +335,7 @@ def test_the_bound_is_given_at_export(rotations: Mapping[str, Path], refused: Re
     line = refused(*export, "0.01", says=words)
     accepted = line.rpartition("--quantize-loss ")[2]
     done = CliRunner().invoke(
-        export_command, [*map(str, export[1:2]), "-o", str(tmp_path / "small"), *export[4:], accepted]
+        cli, ["export", *map(str, export[1:2]), "-o", str(tmp_path / "small"), *export[4:], accepted]
     )
     assert done.exit_code == 0, done.output
     assert read(tmp_path / "small").manifest["quantized"]["bound"] == float(accepted)

@@ -18,7 +18,9 @@ from zoo.hub import resolve
 
 pytest_plugins = ("double_fixture",)
 
-GUIDE = re.sub(r"(?ms)^## Publish a release$.*", "", (Path(__file__).parents[2] / "docs" / "how-to" / "hub.md").read_text("utf-8"))
+GUIDE = re.sub(
+    r"(?ms)^## Publish a release$.*", "", (Path(__file__).parents[2] / "docs" / "how-to" / "hub.md").read_text("utf-8")
+)
 
 
 @pytest.mark.slow

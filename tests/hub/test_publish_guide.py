@@ -21,7 +21,9 @@ pytest_plugins = ("double_fixture",)
 
 ROOT = Path(__file__).parents[2]
 GUIDE = re.search(
-    r"^## Publish a release$.*?(?=^## Signatures$)", (ROOT / "docs" / "how-to" / "hub.md").read_text("utf-8"), re.M | re.S
+    r"^## Publish a release$.*?(?=^## Signatures$)",
+    (ROOT / "docs" / "how-to" / "hub.md").read_text("utf-8"),
+    re.M | re.S,
 )[0]
 QUICK = "vae.digits"
 

@@ -29,7 +29,12 @@ from zoo.release import MANIFEST, SIGNATURE, WEIGHTS, read, seal
 HERE = Path(__file__).parent
 RELEASE = HERE.parent / "golden" / "vae.3" / "release"
 NAMES = sorted(path.name for path in RELEASE.iterdir() if path.name != "README.md")
-PAGE = (HERE.parents[1] / "docs" / "how-to" / "hub.md").read_text("utf-8").partition("## Signatures")[2].partition("\n## ")[0]
+PAGE = (
+    (HERE.parents[1] / "docs" / "how-to" / "hub.md")
+    .read_text("utf-8")
+    .partition("## Signatures")[2]
+    .partition("\n## ")[0]
+)
 
 BY_TOOL = HERE / "signed_by_tool.sig"
 """What model-signing 1.1.1 wrote for that release: ``model_signing sign key … --signature … --private_key …``."""

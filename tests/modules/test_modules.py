@@ -14,7 +14,11 @@ from zoo import data, registry
 from zoo.runtime.example_inputs import example
 from zoo.training.batches import Batches
 
-DOCS = (Path(__file__).parents[2] / "docs" / "how-to" / "fine-tune.md").read_text("utf-8").split("## In a loop of your own")[1]
+DOCS = (
+    (Path(__file__).parents[2] / "docs" / "how-to" / "fine-tune.md")
+    .read_text("utf-8")
+    .split("## In a loop of your own")[1]
+)
 CALLS = {
     name: call.split(", ")
     for names, call in re.findall(r"^\| (`.*?`) \| `net\((.*?)\)` \|", DOCS, re.MULTILINE)

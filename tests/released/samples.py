@@ -4,8 +4,8 @@
     python tests/released/samples.py --write  # adds what is not there yet; what is there never changes
 
 Weights stay when graphs are exported anew, and so does this. Bit for bit first; two processors, or two versions of ONNX
-Runtime, may differ as docs/reference/format.md allows: an image by one level of 255, a number by atol 1e-5 + rtol 1e-4, and a
-class, a text or a latent index not at all.
+Runtime, may differ as docs/reference/format.md allows: an image by one level of 255, a number by atol 1e-5 + rtol 1e-4,
+and a class, a text or a latent index not at all.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Metrics of trained models. The tasks that a model declares determine its metrics; docs/reference/metrics.md defines them.
+"""Metrics of trained models, which follow from the tasks that a model declares. docs/reference/metrics.md defines them.
 
     declared        the plugin's own metrics: of each sample, or of a set of generated samples
     reconstruction  MSE, PSNR, SSIM, if the model reconstructs images

@@ -235,7 +235,7 @@ def write(
     hub: str | None = None,
     signer: Path | None = None,
 ) -> tuple[Path, bool]:
-    """Write ``registry.yaml``, and update the model table of its README and its ``docs/models/index.md``, if they exist.
+    """Write ``registry.yaml``, and update the model table of its README and ``docs/models/index.md``, if they exist.
 
     `hub` and `signer` are as for :func:`build`. Returns the path of ``registry.yaml``, and whether any of the files was
     stale. With `check` nothing is written.

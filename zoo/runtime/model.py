@@ -227,7 +227,9 @@ class LoadedModel:
         return inpainting.inpaint(self._whole, self.release, x, mask, steps=steps, seed=seed, label=label)
 
     def compress(self, x: Any, *, progress: Callable[[int, int], None] | None = None) -> bytes:
-        """Compress samples to one stream (docs/how-to/compress.md). `x` is what the model's encoding task takes: one or a batch.
+        """Compress samples to one stream (docs/how-to/compress.md).
+
+        `x` is what the model's encoding task takes: one or a batch.
 
         The same symbols give the same bytes on every machine and backend. `progress` is called with the number of
         samples that are encoded, and of all. Raises :class:`SettingError` for a model without a codec.
