@@ -73,7 +73,7 @@ def execute(text: str, folder: Path, name: str, environment: dict[str, str] | No
         if PACKAGES.is_dir():
             (folder / "node_modules").symlink_to(PACKAGES)
         where = {"metadata": {"path": str(folder)}}
-        client = _Client(book, timeout=SECONDS, skip_cells_with_tag=SKIPPED, resources=where)
+        client = _Client(book, timeout=SECONDS, coalesce_streams=True, skip_cells_with_tag=SKIPPED, resources=where)
         client.own, client.python = Path(own), python
         try:
             client.execute(env={**_variables(python, Path(own) / "home"), **(environment or {})})
