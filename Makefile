@@ -8,12 +8,13 @@ BIN := $(VENV)/bin
 RUNTIME := $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test slow check browser matrix benchmarks community publish format clean help
+.PHONY: demo test slow check docs browser matrix benchmarks community publish format clean help
 
 help:
 	@echo "make demo    train vae.digits, check its parity, and sample from it without torch"
 	@echo "make test    run the tests, the linter and the type checker"
 	@echo "make slow    run the tests that take long"
+	@echo "make docs    build the documentation site into build/site; make docs QUICK=1 executes no page"
 	@echo "make browser install what the tests in Node and in a browser need"
 	@echo "make matrix  test the lowest and the newest versions, and each Python that is here"
 	@echo "make benchmarks  measure again what docs/reference/benchmarks.md shows (25 to 55 minutes on 2 quiet cores)"
@@ -37,6 +38,9 @@ check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
+
+docs: $(VENV)/.test
+	$(BIN)/python docs/_site/build.py $(if $(QUICK),--quick)
 
 browser:
 	tests/web/setup
@@ -74,6 +78,6 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@echo "Installing genzoo[$(RUNTIME),train,dev] into $(VENV); torch is large, so this takes minutes the first time …"
-	@$(PIP) --editable '.[$(RUNTIME),train,dev]'
+	@echo "Installing genzoo[$(RUNTIME),train,dev,docs] into $(VENV); torch is large, so this takes minutes the first time …"
+	@$(PIP) --editable '.[$(RUNTIME),train,dev,docs]'
 	@touch $@ $(VENV)/.demo

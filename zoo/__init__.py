@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from zoo.evaluation import Evaluation, Measurement, evaluate
     from zoo.modules import load_module
     from zoo.modules.frequencies import frequencies, symbol_counts
+    from zoo.pipeline.reproduce import Reproduction, reproduce
     from zoo.pipeline.train import train
     from zoo.plugin import (
         AdamW,
@@ -86,6 +87,7 @@ _HOME = {
     "zoo.runtime": ("LoadedModel", "load"),
     "zoo.modules": ("load_module",),
     "zoo.modules.frequencies": ("frequencies", "symbol_counts"),
+    "zoo.pipeline.reproduce": ("Reproduction", "reproduce"),
     "zoo.pipeline.train": ("train",),
     "zoo_export": ("export",),
 }  # fmt: skip
@@ -95,9 +97,9 @@ __all__ = [
     "AdamW", "Array", "Audio", "AudioOptions", "Autoregressive", "Batch", "Benchmark", "Card", "Chain", "Codec",
     "DataCard", "DataSet", "Evaluation", "Image", "ImageOptions", "Inside", "Iterative", "KnownFile", "Label",
     "Loaded", "LoadedModel", "LogMel", "Measurement", "Metric", "Model", "Noise", "Number", "Objective", "OneShot",
-    "Options", "RMSprop", "Recipe", "RunInfo", "Sample", "Score", "SetMetric", "Task", "Text", "TextOptions", "Use",
-    "Vector", "Video", "ZooError", "__version__", "bench", "evaluate", "export", "frequencies", "list_models", "load",
-    "load_module", "setting", "symbol_counts", "train", "use",
+    "Options", "RMSprop", "Recipe", "Reproduction", "RunInfo", "Sample", "Score", "SetMetric", "Task", "Text",
+    "TextOptions", "Use", "Vector", "Video", "ZooError", "__version__", "bench", "evaluate", "export", "frequencies",
+    "list_models", "load", "load_module", "reproduce", "setting", "symbol_counts", "train", "use",
 ]  # fmt: skip
 
 

@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import notebooks
@@ -35,9 +34,12 @@ def main() -> None:
     options = parser.parse_args()
     shutil.rmtree(PAGES, ignore_errors=True)
     prepare(PAGES, quick=options.quick)
-    done = subprocess.run([sys.executable, "-m", "zensical", "build", "--strict", "--clean"], cwd=ROOT)
+    command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    print(re.sub(r"\x1b\[[\d;]*m", "", done.stdout.partition("Traceback")[0]), end="")
     if done.returncode:
-        sys.exit(done.returncode)
+        sys.exit("The site was not built: mend what is reported above.")
+    own_worker(ROOT / "build" / "site")
     if options.output:
         shutil.copytree(ROOT / "build" / "site", options.output, dirs_exist_ok=True)
 
@@ -84,7 +86,7 @@ def page(file: PurePosixPath, target: Path, *, quick: bool) -> tuple[str, list[P
         found.append(resolved[0])
         return os.path.relpath(sources.site_path(resolved[0]), here) + resolved[1]
 
-    return outside_code(sources.links(text, change), mathml), found
+    return sources.outside_code(sources.links(text, change), mathml), found
 
 
 def executed(file: PurePosixPath, text: str, target: Path) -> str:
@@ -114,10 +116,13 @@ def mathml(text: str) -> str:
     return MATH.sub(one, text)
 
 
-def outside_code(text: str, change: Callable[[str], str]) -> str:
-    """Text whose parts outside blocks and spans of code are changed."""
-    parts = re.split(r"(^(?:```|~~~).*?^(?:```|~~~)[ \t]*$|`[^`\n]+`|<div class=\"output\".*?</div>\n)", text, flags=re.M | re.S)
-    return "".join(part if number % 2 else change(part) for number, part in enumerate(parts))
+def own_worker(site: Path) -> None:
+    """Replace the script that makes search work from the disk, which the theme loads from another server, by our own."""
+    for path in site.rglob("*.html"):
+        text = path.read_text("utf-8")
+        if "iframe-worker" in text:
+            ours = os.path.relpath(site / "_site" / "worker.js", path.parent)
+            path.write_text(re.sub(r'"https://[^"]*/iframe-worker/[^"]*"', f'"{ours}"', text), "utf-8")
 
 
 def gallery(folder: Path) -> None:

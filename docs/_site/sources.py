@@ -11,17 +11,22 @@ ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".toml": "toml", ".json": "json", ".js": "javascript", ".mjs": "javascript"}
 IMAGES = (".png", ".gif", ".jpg", ".svg")
 _LINK = re.compile(r"(!?\[(?:[^\]\[]|\[[^\]]*\])*\]\()([^)\s]+)(\))")
+_BLOCK = re.compile(r"(^(?:```|~~~).*?^(?:```|~~~)[ \t]*$|<div class=\"output\".*?\n</div>\n)", re.M | re.S)
+_CODE = re.compile(rf"{_BLOCK.pattern[:-1]}|`[^`\n]+`)", re.M | re.S)
+
+
+def outside_code(text: str, change: Callable[[str], str]) -> str:
+    """Text whose parts outside blocks and spans of code, and outside the output of cells, are changed."""
+    parts = _CODE.split(text)
+    return "".join(part if number % 2 else change(part) for number, part in enumerate(parts))
 
 
 def links(text: str, change: Callable[[str], str]) -> str:
-    """The text with each link outside code changed by `change`, which gets its address."""
-    lines, fence = [], ""
-    for line in text.split("\n"):
-        mark = re.match(r"\s*(`{3,}|~{3,})", line)
-        if mark and (not fence or mark[1].startswith(fence)):
-            fence = "" if fence else mark[1]
-        lines.append(line if fence else _LINK.sub(lambda found: found[1] + change(found[2]) + found[3], line))
-    return "\n".join(lines)
+    """The text with each link outside blocks of code changed by `change`, which gets its address."""
+    parts = _BLOCK.split(text)
+    for number in range(0, len(parts), 2):
+        parts[number] = _LINK.sub(lambda found: found[1] + change(found[2]) + found[3], parts[number])
+    return "".join(parts)
 
 
 def resolve(page: PurePosixPath, link: str) -> tuple[PurePosixPath, str] | None:

@@ -19,6 +19,7 @@ import pytest
 import zoo
 from conftest import Command, Refused, Shelf
 from zoo.contract.metric import Measurement
+from zoo.core.errors import DataError, NotFoundError, PluginError, ReleaseError, SettingError, TrainingError, ZooError
 from zoo.evaluation.agreement import agree, protocol_note, same_protocol
 from zoo.release import MANIFEST
 from zoo.release.manifest import seal
@@ -84,6 +85,10 @@ def test_weights_without_metrics_are_compared_and_a_metric_without_a_new_value_d
     assert "no new value: of_an_older_zoo" in done.stdout
 
 
+def same(manifest: dict[str, Any]) -> None:
+    pass
+
+
 def elsewhere(manifest: dict[str, Any]) -> None:
     manifest["plugin"]["distribution"] = "zoo-elsewhere"
 
@@ -142,6 +147,46 @@ def test_what_would_be_another_run_is_refused_before_training(
 ) -> None:
     folder = doctored(shelf.release("gan"), tmp_path / "release", change)
     refused("reproduce", folder, says=says)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "error"),
+    [
+        (nobody, {}, NotFoundError),
+        (elsewhere, {}, PluginError),
+        (other_data, {}, DataError),
+        (private_data, {}, DataError),
+        (other_start, {}, TrainingError),
+        (other_needs, {}, TrainingError),
+        (quantised, {}, ReleaseError),
+        (same, {"start": "vae.mnist"}, SettingError),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_the_function_raises_what_its_docstring_says(
+    change: Change, options: dict[str, Any], error: type[ZooError], shelf: Shelf, tmp_path: Path
+) -> None:
+    folder = doctored(shelf.release("gan"), tmp_path / "release", change)
+    with pytest.raises(error):
+        zoo.reproduce(folder, out=tmp_path / "run", quiet=True, **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_function_has_a_typed_result(shelf: Shelf, tmp_path: Path) -> None:
+    """A tiny recipe has fewer steps than a quick run has at least, so that the weights are the same."""
+    off = doctored(shelf.release("vae"), tmp_path / "off", far_off)
+    found = zoo.reproduce(off, quick=True, out=tmp_path / "run", quiet=True)
+    assert isinstance(found, zoo.Reproduction)
+    assert (found.name, found.run, found.quick) == ("vae.tiny", tmp_path / "run", True)
+    assert found.steps == found.recorded_steps == 20
+    assert found.bit_equal
+    recorded = json.loads((off / MANIFEST).read_text("utf-8"))["metrics"]
+    assert [one.recorded.name for one in found.comparisons] == [metric["name"] for metric in recorded]
+    first = found.comparisons[0]
+    assert first.new is not None
+    assert (first.recorded.value - first.new.value, first.verdict) == (pytest.approx(1000), "differs")
+    assert not found.agrees
+    assert {one.verdict for one in found.comparisons[1:]} <= {"agrees", "no new value"}
 
 
 @pytest.mark.parametrize(

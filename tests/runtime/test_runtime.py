@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import io
 import json
 import os
 import pickle
@@ -431,7 +432,7 @@ def test_a_task_that_is_not_there(release: Path) -> None:
     with zoo.load(release) as model:
         with pytest.raises(AttributeError, match=r"no task 'translate'\. It has: encode, decode"):
             _ = model.translate
-        assert not hasattr(model, "_repr_html_")
+        assert not hasattr(model, "_repr_svg_")
 
 
 # What it writes
@@ -533,3 +534,67 @@ def test_folders_whose_names_are_not_utf8(release: Path, refused: Refused, tmp_p
     refused("generate", odd, says=("is not UTF-8", "Rename the folder"))
     refused("export", release, "-o", tmp_path / os.fsdecode(b"other\xe9"), says=("is not UTF-8", "Choose another"))
     assert not (tmp_path / os.fsdecode(b"other\xe9")).exists()
+
+
+# What it is, in words
+
+
+def test_print_lists_what_a_model_does(release: Path) -> None:
+    with zoo.load(release) as model:
+        lines = str(model).splitlines()
+        assert repr(model) == "<vae.tiny: encode, decode, reconstruct, score>"
+        assert "  generate     n, seed → images, uint8 (n, 8, 8)" in lines
+        assert "  encode       image 8×8 → z (vector 2)" in lines
+        assert any(line.startswith("  traverse     ") for line in lines)
+        assert any(line.startswith("  negative_elbo  ") for line in lines)
+        assert lines[0].split() == ["name", "vae.tiny"]
+        assert lines[-1].split(maxsplit=1)[0] == "weights"
+        cells = re.sub("<[^>]+>", " ", model._repr_html_())
+        for word in ("vae.tiny", "n, seed → images, uint8 (n, 8, 8)", "negative_elbo", "CC BY 4.0"):
+            assert word in cells
+            assert word in str(model)
+        assert '<a href="https://arxiv.org/abs/1312.6114">' in model._repr_html_()
+        assert "color" not in model._repr_html_()
+
+
+def test_states_of_a_loop_are_counted(gpt: Path) -> None:
+    with zoo.load(gpt) as model:
+        (line,) = (line for line in str(model).splitlines() if line.startswith("  step "))
+    assert re.search(r"token \(label below \d+\), 2 states → logits \(vector \d+\), 2 states$", line)
+
+
+def test_the_table_of_a_hostile_manifest_is_text(release: Path) -> None:
+    path = release / "manifest.json"
+    manifest = json.loads(path.read_text("utf-8"))
+    script = "<script>alert(1)</script>"
+    manifest["card"]["title"] = script
+    manifest["card"]["citation"] = f'"><img src=x onerror="{script}">'
+    manifest["metrics"][0]["name"] = script
+    manifest["metrics"][0]["unit"] = script
+    manifest["provenance"]["data"]["source"] = f"https://x/\"onclick='{script}"
+    path.write_text(json.dumps(seal(manifest)), "utf-8")
+    with zoo.load(release) as model:
+        html = model._repr_html_()
+    assert set(re.findall(r"<(/?\w+)", html)) <= {
+        "table", "/table", "tr", "/tr", "td", "/td", "b", "/b", "code", "/code", "a", "/a",
+    }  # fmt: skip
+    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 5
+
+
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_all_samples_show_themselves_in_a_notebook(release: Path, backend: Any) -> None:
+    mask = np.zeros((8, 8), bool)
+    mask[4:] = True
+    with zoo.load(release, backend=backend) as model:
+        for images in (
+            model.generate(70),  # of two chunks
+            model.reconstruct(DIGITS[:70]),
+            model.run("decode", np.zeros((3, 2), np.float32)),
+            model.interpolate(0, 1, steps=3),
+            model.traverse(DIGITS[0], dimension=0, steps=3),
+            model.inpaint(DIGITS[:3], mask, steps=2),
+        ):
+            with Image.open(io.BytesIO(images._repr_png_())) as grid:
+                assert min(grid.size) > 100
+        assert type(model.encode(DIGITS[:3])) is np.ndarray
+        assert type(model.score(DIGITS[:3])) is np.ndarray

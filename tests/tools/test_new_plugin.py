@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import click
 import pytest
+import yaml
 
 from conftest import BLOCK, TRAINING, Command, contents, plugged, raises
 from zoo.cli.plugin import new_command
@@ -233,11 +234,54 @@ def test_it_is_a_full_citizen(new: New, tmp_path: Path) -> None:
     assert (tmp_path / "samples.png").is_file()
 
 
+def shell(script: str, python: Path, cwd: Path) -> None:
+    """Run a script as a step of a workflow runs, with the programs of an environment; it must succeed.
+
+    pip may use no index: every requirement must be met by the packages that are there.
+    """
+    path = os.pathsep.join((str(python.parent), str(Path(sys.executable).parent), os.environ["PATH"]))
+    offline = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_CONFIG_FILE": os.devnull}
+    done = subprocess.run(
+        ["bash", "-e", "-c", script],
+        cwd=cwd, capture_output=True, text=True, env={**os.environ, **offline, "PATH": path, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("bash") is None or shutil.which("git") is None, reason="needs bash and git")
+@pytest.mark.parametrize("new", [New("model", "vae", data=True), New("dataset"), New("logger")], ids=str)
+def test_its_readme_and_its_workflow_run(new: New, tmp_path: Path) -> None:
+    """Every command of the README, and then every step of the workflow, on the files that git holds."""
+    project = new.write(tmp_path / "project").folder
+    python = environment(tmp_path / "venv")
+    run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "setuptools", cwd=tmp_path)  # older than torch needs
+    for name in ("zoo", "pytest"):  # those of the lent packages run another Python
+        program = python.parent / name
+        program.write_text(f'#!/bin/sh\nexec "{python}" -m {name} "$@"\n')
+        program.chmod(0o755)
+    readme = re.findall(r"```sh\n(.*?)```", (project / "README.md").read_text("utf-8"), re.S)
+    assert "pip install -e '.[dev]'" in readme[0]
+    for block in readme:
+        shell(block.replace("python -m build", "python -m build --no-isolation"), python, project)
+
+    shell("git init --quiet && git add . && git checkout-index --all --prefix=../checkout/", python, project)
+    checkout = tmp_path / "checkout"
+    assert not {"runs", "dist"} & {path.name for path in checkout.iterdir()}
+    job = yaml.safe_load((checkout / ".github" / "workflows" / "test.yml").read_text("utf-8"))["jobs"]["test"]
+    steps = [step["run"] for step in job["steps"] if "run" in step]
+    assert steps[-1] == "pytest"
+    for step in steps:
+        shell(step, python, checkout)
+
+
 @pytest.mark.slow
 def test_the_guide_runs(tmp_path: Path) -> None:
-    """The first commands of docs/how-to/plugin.md, with the recipe ``tiny`` for speed and without downloads."""
-    text = (ROOT / "docs" / "how-to" / "plugin.md").read_text("utf-8")
-    lines = re.findall(r"^([^#\n]+)", re.findall(r"```sh\n(.*?)```", text, re.S)[0], re.M)
+    """The first commands of two guides, with the recipe ``tiny`` for speed and without downloads."""
+    pages = [(ROOT / "docs" / "how-to" / name).read_text("utf-8") for name in ("plugin.md", "ship-weights.md")]
+    blocks = [re.findall(r"```sh\n(.*?)```", page, re.S)[0] for page in pages]
+    lines = re.findall(r"^([^#\n]+)", "".join(blocks), re.M)
+    assert len(lines) >= 12
     python, cwd = environment(tmp_path / "venv"), tmp_path
     for line in lines:
         program, *arguments = shlex.split(line.replace("mine.digits", "mine.tiny"))
@@ -248,7 +292,7 @@ def test_the_guide_runs(tmp_path: Path) -> None:
         elif program == "python":
             run(python, *arguments, "--no-isolation", cwd=cwd)
         else:
-            again = ["--force"] if line.startswith("zoo train mine.digits") else []
+            again = ["--force"] if re.match("zoo (train|release) (runs/)?mine.digits", line) else []
             run(python, "-m", program, *arguments, *again, cwd=cwd)
     (wheel,) = (cwd / "dist").glob("*.whl")
     assert "zoo_mine/releases/mine.tiny/model.safetensors" in zipfile.ZipFile(wheel).namelist()

@@ -64,6 +64,7 @@ def _about_name(name: str) -> dict[str, Any]:
     from zoo import registry
     from zoo.contract import settings
     from zoo.hub import community
+    from zoo.hub.lacking import lacking
     from zoo.plugin import Recipe
 
     if (reviewed := community.find(name)) is not None:
@@ -87,8 +88,12 @@ def _about_name(name: str) -> dict[str, Any]:
         "from": origin,
         "tasks": described["tasks"],
     }
+    needs: Mapping[str, Mapping[str, str]] = described.get("needs") or {}
+    lacks = lacking(model)
     if not recipe:
-        return about | {"recipes": {f"{model}.{key}": fields for key, fields in described["recipes"].items()}}
+        about |= {"recipes": {f"{model}.{key}": fields for key, fields in described["recipes"].items()}}
+        about |= {"needs": {f"{model}.{key}": dict(sources) for key, sources in needs.items()}} if needs else {}
+        return about | ({"lacking": {f"{model}.{key}": texts for key, texts in lacks.items()}} if lacks else {})
     base = settings.flat(Recipe())
     helps = {
         field.name: f"{field.metadata['help']} ({settings.describe(Recipe, field.name)})"
@@ -102,6 +107,8 @@ def _about_name(name: str) -> dict[str, Any]:
         values[key], helps[key] = entry["default"], f"{entry['help']} ({entry.get('type', '')})"
     if name in listed.releases:
         about |= _abilities(name)
+    about |= {"needs": dict(needs[recipe])} if recipe in needs else {}
+    about |= {"lacking": lacks[recipe]} if recipe in lacks else {}
     return about | {
         "recipe": {
             key: {"value": value, "help": helps.get(key, "")}
@@ -214,19 +221,17 @@ def _about_hub(source: str) -> dict[str, Any]:
 
 def _manifest(release: Release) -> dict[str, Any]:
     """What the manifest of a release says."""
-    from zoo.contract.metric import from_json
     from zoo.release import QUANTIZED
+    from zoo.runtime.describe import card_rows, measurements
 
-    manifest, card = release.manifest, release.manifest["card"]
+    manifest = release.manifest
     return {
-        "title": card["title"],
-        "summary": card["summary"],
-        "paper": f"{card['citation']}, {card['paper']}",
+        **card_rows(release),
         "tasks": {
             name: f"{', '.join(task.inputs)} → {', '.join(task.outputs)}" for name, task in release.tasks.items()
         },
         **_beside(release),
-        "metrics": {measurement.name: _format(measurement) for measurement in map(from_json, manifest["metrics"])},
+        "metrics": {measurement.name: _format(measurement) for measurement in measurements(release)},
         **({QUANTIZED: _about_quantized(manifest[QUANTIZED])} if QUANTIZED in manifest else {}),
         "recipe": manifest["recipe"],
         "provenance": {key: value for key, value in manifest["provenance"].items() if key != "needs"},

@@ -42,7 +42,8 @@ def list_command(
     """List models and their recipes; PATTERN is a wildcard such as 'vae*' or '*.mnist'.
 
     The name of a recipe is model.recipe, such as vae.mnist. Recipes with a * have released weights; those with a + are
-    reviewed releases of third parties on the Hub. With --hub, PATTERN is a part of a repository's name.
+    reviewed releases of third parties on the Hub; those with a ! cannot be trained here, because a data set or a
+    released model that they need is missing. With --hub, PATTERN is a part of a repository's name.
     """
     if hub and everything:
         raise click.UsageError("--all goes without --hub.")
@@ -54,6 +55,7 @@ def list_command(
     from zoo import registry
     from zoo.core.errors import NotFoundError
     from zoo.hub import community
+    from zoo.hub.lacking import lacking, sentences
 
     pattern = pattern or "*"
     reviewed = community.matching(pattern, task=task, data=data)
@@ -65,8 +67,11 @@ def list_command(
             raise
     if not everything and "tiny" not in pattern:
         rows = [row for row in rows if row.pretrained or not row.name.endswith(".tiny")]
+    models = dict.fromkeys(row.model for row in rows)
+    lacks = {f"{model}.{recipe}": texts for model in models for recipe, texts in lacking(model).items()}
     if as_json:
-        print_json([*map(dataclasses.asdict, rows), *map(_reviewed, reviewed)])
+        own = [{**dataclasses.asdict(row), "lacking": lacks.get(row.name, [])} for row in rows]
+        print_json([*own, *map(_reviewed, reviewed)])
         return
     if not rows and not reviewed:
         filtered = " and the filters" if pretrained or task or data else ""
@@ -75,13 +80,19 @@ def list_command(
     for model, group in itertools.groupby(rows, lambda row: row.model):
         row, *others = group
         recipes = " ".join(
-            one.name.removeprefix(f"{model}.") + "*" * one.pretrained for one in (row, *others) if not one.note
+            one.name.removeprefix(f"{model}.") + "*" * one.pretrained + "!" * (one.name in lacks)
+            for one in (row, *others)
+            if not one.note
         )
         cells.append((model, recipes or "-", row.title or f"({row.note})", " ".join(row.tasks) or "-"))
     for entry in reviewed:
         recipe = entry.name.removeprefix(f"{entry.model}.")
         cells.append((entry.model, f"{recipe}+", entry.title, " ".join(entry.tasks)))
     table(cells)
+    if any(row.name in lacks for row in rows):
+        click.echo("\n! It cannot be trained here. What is released can be used.")
+        for text in itertools.chain.from_iterable(map(sentences, models)):
+            click.echo(f"  {text}")
     if reviewed:
         click.echo("\n+ A reviewed release of a third party: loading it downloads it from the Hub. See zoo info NAME.")
 
@@ -97,6 +108,7 @@ def _reviewed(entry: Reviewed) -> dict[str, object]:
         "tasks": entry.tasks,
         "pretrained": True,
         "note": "a reviewed release of a third party",
+        "lacking": [],
         "hub": str(entry.source),
         "licence": entry.licence,
         "manifest_sha256": entry.manifest_sha256,

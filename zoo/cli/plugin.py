@@ -19,14 +19,21 @@ def plugin_command() -> None:
 def list_command(as_json: bool) -> None:
     """List installed models, data sets and loggers, with the version of the contract that each was made for.
 
-    No plugin is imported. zoo doctor imports and tries each, in a process of its own.
+    The state of a model also says which data sets and released models its recipes need and do not find. No plugin is
+    imported. zoo doctor imports and tries each, in a process of its own.
     """
     import dataclasses
 
     from zoo.contract.version import CONTRACT
-    from zoo.registry import listing
+    from zoo.hub.lacking import sentences
+    from zoo.registry import GROUPS, MODELS, listing
 
-    found = listing.listed()
+    found = [
+        dataclasses.replace(one, problem=one.problem or "; ".join(sentences(one.name)))
+        if one.kind == GROUPS[MODELS].noun
+        else one
+        for one in listing.listed()
+    ]
     if as_json:
         print_json({"contract": CONTRACT, "plugins": [dataclasses.asdict(plugin) for plugin in found]})
         return

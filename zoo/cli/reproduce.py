@@ -63,7 +63,7 @@ def reproduce_command(
     """Train released weights again by their recorded recipe, and compare every recorded metric with its new value.
 
     A metric agrees if its recorded and its new 95% interval overlap. The exit status is 0 if all agree, and 1 if one
-    does not. If the run is interrupted, the same command continues it exactly. docs/reference/metrics.md says what is compared.
+    does not. If the run is interrupted, the same command continues it exactly. docs/how-to/reproduce.md says what is compared.
     """
     prepare()
     from zoo.pipeline.reproduce import reproduce

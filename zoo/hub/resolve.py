@@ -7,7 +7,7 @@ from pathlib import Path
 
 from zoo import registry
 from zoo.core import files
-from zoo.core.errors import NotFoundError, ReleaseError
+from zoo.core.errors import NotFoundError, ReleaseError, ZooError
 from zoo.core.progress import TransferReport
 from zoo.hub import community
 from zoo.hub.source import PREFIX, HubSource, Pin, is_hub, parse, resembles
@@ -122,6 +122,17 @@ def on_hub(source: str | Path) -> HubSource | None:
         return asked.at(last[0]) if last else asked
     folder, pin = _installed(str(source))
     return pin.source if folder is None else None
+
+
+def lost(source: str) -> str:
+    """Return why the release of a SOURCE cannot be had, or "". Nothing is downloaded, and what is on the Hub is not
+    lost. The manifest of what is here is checked against its hash."""
+    try:
+        if on_hub(source) is None:
+            find(source, network=False)
+    except ZooError as error:
+        return str(error)
+    return ""
 
 
 def pin_of(source: str | Path) -> Pin | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from zoo.contract.specs import Spec
-from zoo.media import kinds
+from zoo.media import kinds, notebook
 from zoo.media.kinds.base import Array, Fit, Reading
 
 
@@ -40,17 +40,20 @@ def from_batch(array: Array, spec: Spec) -> Any:
     """What a graph gives, as people hold it: images uint8 (n, h, w) or (n, h, w, c), videos the same with frames before
     h, a list of str, or an array.
 
-    Audio clips are clipped: float32 (n, samples) in [-1, 1], spectrograms float32 (n, bands, frames) in [0, 1]. Raises
-    :class:`ReleaseError` for values that are not numbers, and for characters that are not in the vocabulary.
+    Audio clips are clipped: float32 (n, samples) in [-1, 1], spectrograms float32 (n, bands, frames) in [0, 1]. In a
+    notebook, samples show themselves (:mod:`zoo.media.notebook`). Raises :class:`ReleaseError` for values that are not
+    numbers, and for characters that are not in the vocabulary.
     """
-    return kinds.of(spec).from_batch(array, spec)
+    return notebook.displayed(kinds.of(spec).from_batch(array, spec), spec)
 
 
 def join(parts: Sequence[Any]) -> Any:
     """Batches that :func:`from_batch` gave, one after the other as one."""
-    if isinstance(parts[0], list):
-        return [text for part in parts for text in part]
-    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+    if len(parts) == 1:
+        return parts[0]
+    texts = isinstance(parts[0], list)
+    made = [text for part in parts for text in part] if texts else np.concatenate(parts)
+    return notebook.like(made, parts[0])
 
 
 def takes(spec: Spec) -> str:

@@ -23,20 +23,33 @@ def needed(model: Model, recipe: Recipe, name: str) -> dict[str, Release]:
 
     Raises :class:`PluginError` for one that is not there.
     """
-    plugin = registry.split(name)[0]
-    subject = model.needs if callable(model.needs) else model.build
-    with registry.calling(plugin, "the function of the releases that it needs", subject):
-        sources: Any = model.needed(recipe)
-    if not typed.fits(sources, Mapping[str, str]):
-        said = f"needs gives {typed.shown(sources)}, and should give a released name for each argument of build"
-        raise registry.fault(plugin, f"{said}: {{'features': 'features.mnist'}}", subject)
     found = {}
-    for key, source in sources.items():
+    for key, source in sources(model, recipe, name).items():
         try:
             found[key] = read(find(source))
         except ZooError as error:
-            raise registry.fault(plugin, f"{name} needs the release {source!r} as {key!r}: {error}", subject) from error
+            why = f"{name} needs the release {source!r} as {key!r}: {error}"
+            raise registry.fault(registry.split(name)[0], why, _subject(model)) from error
     return found
+
+
+def sources(model: Model, recipe: Recipe, name: str) -> Mapping[str, str]:
+    """The SOURCE of each release that ``model.recipe`` needs, by argument of `build`. None is looked for.
+
+    Raises :class:`PluginError` where the plugin does not give such names.
+    """
+    plugin, subject = registry.split(name)[0], _subject(model)
+    with registry.calling(plugin, "the function of the releases that it needs", subject):
+        given: Any = model.needed(recipe)
+    if not typed.fits(given, Mapping[str, str]):
+        said = f"needs gives {typed.shown(given)}, and should give a released name for each argument of build"
+        raise registry.fault(plugin, f"{said}: {{'features': 'features.mnist'}}", subject)
+    return dict(given)
+
+
+def _subject(model: Model) -> object:
+    """The code of a plugin that says what it needs."""
+    return model.needs if callable(model.needs) else model.build
 
 
 def describe(releases: Mapping[str, Release]) -> dict[str, Any]:

@@ -86,13 +86,17 @@ def plugins_of(distribution: str) -> tuple[list[str], list[str]]:
 
 
 def describe(name: str, model: Model) -> dict[str, Any]:
-    """A model's entry: its card, tasks, own settings, and the fields that each recipe changes."""
+    """A model's entry: its card, tasks, own settings, and of each recipe what it changes and needs."""
+    from zoo.modules import needs
+
     recipe_class = type(model.recipes["tiny"])
+    needed = {key: dict(needs.sources(model, recipe, f"{name}.{key}")) for key, recipe in model.recipes.items()}
     return {
         **dataclasses.asdict(model.card),
         "tasks": tasks(name, model),
         "settings": _settings(recipe_class, {base.name for base in dataclasses.fields(Recipe)}),
         "recipes": {key: recipe_entry(recipe) for key, recipe in model.recipes.items()},
+        **({"needs": some} if (some := {key: value for key, value in needed.items() if value}) else {}),
     }
 
 

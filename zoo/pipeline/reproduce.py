@@ -84,11 +84,21 @@ def reproduce(
 ) -> Reproduction:
     """Train a release again by its recorded recipe, evaluate the run by the recorded protocols, and compare.
 
-    `source` is any SOURCE with a manifest. The run folder is `out`, or ``runs/reproduce/NAME``. A run that is there is
-    continued, exactly; with `force` it is replaced. With `quick` the run has a fraction of the steps: the result says
-    that the code runs, and how far the quick metrics are. `data` gives the path of the publisher's own data, of which a
-    release has only the name, and `start` the weights that the release started from, if its name does not find them.
-    Raises :class:`ZooError`.
+    `source` is a released name, the path of a run or release folder, or ``"hub:ORG/NAME"``. The run folder is `out`, or
+    ``runs/reproduce/NAME``. A run that is there is continued, exactly; with `force` it is replaced. With `quick` the
+    run has a fiftieth of the steps, at least 100, in ``runs/reproduce/NAME.quick``: the result says that the code runs,
+    and how far the quick metrics are. `data` gives the path of the publisher's own data, as in ``"folder:DIR"``, of
+    which a release has only the name. `start` is the SOURCE of the weights that the release started from, if its name
+    does not find them. `device` is "auto", "cpu", "cuda", "cuda:N" or "mps".
+
+    The result has one comparison for each recorded metric, in the order of the manifest: two values of a metric agree
+    if they are equal, or if their 95% intervals overlap. A metric that differs is a result and no error.
+
+    Whatever would make it another run raises a :class:`ZooError` before the first step: :class:`NotFoundError` for a
+    source or a plugin that is not found, :class:`PluginError` for a plugin of another distribution,
+    :class:`DataError` for data that is missing or has another SHA-256, :class:`TrainingError` for other starting
+    weights or other needed releases, :class:`ReleaseError` for a quantised release, and :class:`SettingError` for an
+    option that does not fit. An interrupted run raises :class:`TrainingError` too; the same call continues it.
     """
     if distributed.count() > 1:
         raise SettingError("zoo reproduce runs in one process. Start it without torchrun.")

@@ -4,6 +4,7 @@ from zoo.registry.data_sets import DataRow, data_index, data_options, data_rows
 from zoo.registry.discovery import (
     DATA,
     FILE,
+    GROUPS,
     LOGGERS,
     MODELS,
     OWN,
@@ -37,6 +38,7 @@ from zoo.registry.registry_file import (
 __all__ = [
     "DATA",
     "FILE",
+    "GROUPS",
     "LOGGERS",
     "MODELS",
     "OWN",

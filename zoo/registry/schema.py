@@ -55,8 +55,10 @@ MODEL = {
     "tasks": Each(str),
     "settings": Each({"default": object, "help": str}),
     "recipes": Each({"data": str}),
+    "needs?": Each(Each(str)),
 }
-"""A model: its card, each task as "inputs → outputs", its own settings, and what each recipe changes."""
+"""A model: its card, each task as "inputs → outputs", its own settings, what each recipe changes, and, of the recipes
+that are built with other releases, the SOURCE of each by argument of `build`."""
 
 RELEASE = {
     "package": str,
@@ -83,8 +85,9 @@ INDEXED = {
     "tasks": Many(str),
     "recipes": Each(str),
     "released": Each({key: RELEASE[key] for key in PINNED}),
+    "needs?": Each(Each(str)),
 }
-"""A model in the index: the data set of each recipe, and where the released weights of some lie."""
+"""A model in the index: the data set of each recipe, where the released weights of some are, and what some need."""
 
 KNOWN_FILE = {
     "name": str,
@@ -169,6 +172,7 @@ def index_of(content: Mapping[str, Any]) -> dict[str, Any]:
                 for recipe in entry["recipes"]
                 if f"{model}.{recipe}" in weights
             },
+            **({"needs": entry["needs"]} if entry.get("needs") else {}),
         }
         for model, entry in content["models"].items()
     }

@@ -19,7 +19,7 @@ from typing import Any
 
 from zoo import registry
 from zoo._version import __version__
-from zoo.core.errors import MissingPackageError, ZooError, installed, one_line
+from zoo.core.errors import MissingPackageError, installed, one_line
 from zoo.hub import resolve
 
 TIMEOUT = 60
@@ -112,23 +112,13 @@ def _registry_files() -> list[Finding]:
         text = listed.problem or (
             f"{len(listed.models)} models, {len(listed.releases)} releases, {len(listed.data)} data sets"
         )
-        lost = [problem for release in listed.releases if (problem := _lost(release))]
+        lost = [problem for release in listed.releases if (problem := resolve.lost(release))]
         if listed.problem and not own:
             text += "; its models and data sets are listed by name only. In its project, run: zoo registry build"
         unreadable = bool(listed.problem) and listed.path is not None and listed.path.is_file()
         found.append(Finding("registry", name, not (unreadable or (own and listed.problem)), text))
         found += [Finding("weights", name, False, problem) for problem in lost]
     return found
-
-
-def _lost(name: str) -> str:
-    """Return what is wrong with the weights released under a name, or "". The manifest pins all other files."""
-    try:
-        if resolve.on_hub(name) is None:
-            resolve.find(name, network=False)
-    except ZooError as error:
-        return str(error)
-    return ""
 
 
 def _plugins(group: str, timeout: float) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""What people read first is true: the README's commands, the plugin guide's code, the generated parts."""
+"""What people read first is true: the README's commands, the tables of the contract and the packages, help."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zoo.cli import COMMANDS
 from zoo.contract import names
 from zoo.pipeline import registry_build
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -85,39 +85,8 @@ def test_the_tour_runs(tmp_path: Path, zoo_call: Command) -> None:
     exec(script, {})
 
 
-@pytest.mark.slow
-def test_the_plugin_guide_is_a_working_plugin(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "plugins.md").read_text("utf-8")
-    package = tmp_path / "zoo_mine"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    for code in re.findall(r"```python\n(.*?)```", text, re.S):
-        (tmp_path / code.splitlines()[0].removeprefix("# ")).write_text(code)  # # zoo_mine/mine.py
-    info = tmp_path / "zoo_mine-0.1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo-mine\nVersion: 0.1.0\n")
-    points = re.findall(r'^\[project.entry-points."(.*)"\]\n(.*)$', text, re.M)
-    lines = [f"[{group}]\n{point.replace(chr(34), '')}\n" for group, point in points]
-    (info / "entry_points.txt").write_text("".join(lines))
-    script = "import json, zoo\n" + "".join(
-        f"run = zoo.train('mine.tiny', {more}quiet=True, out='{folder}')\n"
-        "print(zoo.load(run.folder).generate(2).shape)\n"
-        for folder, more in (("one", ""), ("two", "data='stripes', set={'data.side': 16, 'data.flip': True}, "))
-    )
-    script += """
-run = zoo.train('two.tiny', quiet=True)
-print(sorted(json.loads(open(run.folder / 'metrics.jsonl').readline())['terms']))
-run = zoo.train('flow.tiny', quiet=True)
-print(zoo.load(run.folder).generate(2, label=7, guidance=4, steps=20).shape)
-"""
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["(2, 8, 8)", "(2, 16, 16)", "['digits', 'stripes']", "(2, 8, 8)"]
-
-
-def test_the_plugin_guide_lists_the_contract() -> None:
-    text = (ROOT / "docs" / "plugins.md").read_text("utf-8")
+def test_the_reference_lists_the_contract() -> None:
+    text = (ROOT / "docs" / "reference" / "contract.md").read_text("utf-8")
     values = {
         name: getattr(zoo, name) for name in zoo.plugin.__all__ if name not in ("Batch", "Recipe", "setting", "use")
     }
