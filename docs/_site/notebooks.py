@@ -5,13 +5,20 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shlex
+import shutil
+import subprocess
 import sys
+import sysconfig
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jupytext
 import nbformat
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -19,6 +26,12 @@ SECONDS = 900
 """The longest time that a cell may take."""
 LINES = 40
 """Longer printed output is cut in the middle."""
+PACKAGES = Path(__file__).resolve().parents[2] / "tests" / "web" / "node_modules"
+"""The packages of Node that ``make browser`` installs."""
+HEADER = "---\njupyter:\n  kernelspec:\n    display_name: Python 3\n    language: python\n    name: python3\n---\n\n"
+"""Without it jupytext takes the language of most cells for that of the notebook."""
+SKIPPED = "not-executed"
+"""The tag of cells that are not executed."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +51,7 @@ def notebook(text: str) -> nbformat.NotebookNode:
 
     `text` has no front matter. What a cell must do for the site alone is between ``<!-- hidden`` and ``-->``.
     """
-    book = jupytext.reads(text, fmt="md")
+    book = jupytext.reads(HEADER + text, fmt="md")
     for cell in book.cells:
         if cell.cell_type == "code" and cell.source.startswith("%%sh"):
             cell.source = cell.source.replace("%%sh", "%%sh -e", 1)
@@ -49,24 +62,112 @@ def notebook(text: str) -> nbformat.NotebookNode:
 def execute(text: str, folder: Path, name: str, environment: dict[str, str] | None = None) -> Page:
     """Execute a page in `folder`, and return it with its outputs. `name` is that of its images.
 
-    Raises :class:`CellExecutionError` with the cell and its output if a cell fails.
+    The page has a virtual environment and a home of its own, so it may install packages: only `folder` changes. Cells
+    that run Node are skipped, and say so, where Node or its packages are missing. Raises :class:`CellExecutionError`
+    with the cell and its output if a cell fails.
     """
     book = notebook(text)
-    bin = str(Path(sys.executable).parent)
-    env = {**os.environ, "PATH": f"{bin}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1", "COLUMNS": "100"}
-    client = NotebookClient(
-        book,
-        timeout=SECONDS,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(folder)}},
-        extra_arguments=["--IPKernelApp.log_level=40"],  # not the warning that it uses TCP of this machine
-    )
-    client.execute(env={**env, **(environment or {})})
+    _skip_without_node(book)
+    with tempfile.TemporaryDirectory(prefix="zoo-page-") as own:
+        python = _environment(Path(own) / "environment")
+        if PACKAGES.is_dir():
+            (folder / "node_modules").symlink_to(PACKAGES)
+        where = {"metadata": {"path": str(folder)}}
+        client = _Client(book, timeout=SECONDS, coalesce_streams=True, skip_cells_with_tag=SKIPPED, resources=where)
+        client.own, client.python = Path(own), python
+        try:
+            client.execute(env={**_variables(python, Path(own) / "home"), **(environment or {})})
+        finally:
+            if PACKAGES.is_dir():
+                (folder / "node_modules").unlink()
+    _relative(book, folder)
     images: dict[str, bytes] = {}
     parts = []
     for cell in book.cells:
         parts.append(cell.source if cell.cell_type == "markdown" else _code(cell, name, images))
     return Page(json.dumps(book, indent=1), "\n\n".join(parts) + "\n", images)
+
+
+def _environment(folder: Path) -> Path:
+    """The Python of a new virtual environment that sees the packages of this one; pip installs into it, offline."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    lent = sysconfig.get_paths()["purelib"]
+    site = next(folder.rglob("site-packages"))
+    (site / "lent.pth").write_text(f"import site; site.addsitedir({lent!r})\n")  # with the .pth files that are there
+    python = folder / "bin" / "python"
+    for module in ("zoo", "pytest", "jupyter"):
+        _program(python, module, f'-m {module} "$@"')
+    # Built with the packages that are there: a page is executed without a network.
+    _program(python, "pip", '-m pip "$@" --no-build-isolation --no-index')
+    return python
+
+
+def _program(python: Path, name: str, arguments: str) -> None:
+    """A program of an environment."""
+    program = python.parent / name
+    program.write_text(f"#!/bin/sh\nexec {shlex.quote(str(python))} {arguments}\n")
+    program.chmod(0o755)
+
+
+class _Client(NotebookClient):
+    """Starts its kernel with the Python of a page, and keeps the files of the kernel in a folder of its own."""
+
+    own: Path
+    python: Path
+
+    def create_kernel_manager(self) -> AsyncKernelManager:
+        folder = self.own / "kernels" / "python3"
+        folder.mkdir(parents=True)
+        command = [str(self.python), "-m", "ipykernel_launcher", "--log-level=ERROR", "-f", "{connection_file}"]
+        spec = {"argv": command, "display_name": "Python 3", "language": "python"}
+        (folder / "kernel.json").write_text(json.dumps(spec))
+        self.km = AsyncKernelManager(
+            kernel_name="python3",
+            kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(folder.parent)]),
+            connection_file=str(self.own / "connection.json"),
+        )
+        return self.km
+
+
+def _variables(python: Path, home: Path) -> dict[str, str]:
+    """The environment variables of a page: nothing of the user's home is read or written."""
+    (home / "tmp").mkdir(parents=True)
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("ZOO_", "HF_", "XDG_", "JUPYTER"))
+    }
+    return {
+        **inherited,
+        "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(home),
+        "TMPDIR": str(home / "tmp"),
+        "NO_COLOR": "1",
+        "COLUMNS": "100",
+        "OMP_NUM_THREADS": "1",  # results do not depend on the number of cores
+        "HF_HUB_OFFLINE": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_CACHE_DIR": "1",
+        "NODE_NO_WARNINGS": "1",  # IPython asks for colours, NO_COLOR for none
+    }
+
+
+def _skip_without_node(book: nbformat.NotebookNode) -> None:
+    """Mark the cells that run Node where it, or a package, is missing."""
+    if shutil.which("node") and PACKAGES.is_dir():
+        return
+    said = "Not executed when this page was built: it needs Node and its packages.\n"
+    for cell in book.cells:
+        if cell.cell_type == "code" and cell.source.startswith("%%sh") and "\nnode " in cell.source:
+            cell.metadata["tags"] = [SKIPPED]
+            cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=said)]
+
+
+def _relative(book: nbformat.NotebookNode, folder: Path) -> None:
+    """Print the paths of files in `folder` without it, which is gone when the page is read."""
+    for cell in book.cells:
+        for output in cell.get("outputs", ()):
+            if output.output_type == "stream":
+                for absolute in (folder, folder.resolve()):
+                    output.text = output.text.replace(f"{absolute}{os.sep}", "")
 
 
 def _code(cell: nbformat.NotebookNode, name: str, images: dict[str, bytes]) -> str:
