@@ -113,8 +113,8 @@ def mathml(text: str) -> str:
     def one(found: re.Match[str]) -> str:
         if found["block"]:
             return f'<div class="equation">{convert(found["block"].strip(), display="block")}</div>'
-        made = convert(found["inline"])
-        return f'<span class="long">{made}</span>' if len(found["inline"]) > LONG else made
+        kind = "long" if len(found["inline"]) > LONG else "short"
+        return f'<span class="{kind}">{convert(found["inline"])}</span>'  # at the start of a line it is inline too
 
     return MATH.sub(one, text)
 

@@ -49,7 +49,7 @@ class Page:
 def notebook(text: str) -> nbformat.NotebookNode:
     """A page as a notebook: its blocks of Python and of shell commands are the cells. A command that fails is an error.
 
-    `text` has no front matter. What a cell must do for the site alone is between ``<!-- hidden`` and ``-->``.
+    `text` has no front matter.
     """
     book = jupytext.reads(HEADER + text, fmt="md")
     for cell in book.cells:
@@ -158,7 +158,7 @@ def _skip_without_node(book: nbformat.NotebookNode) -> None:
     for cell in book.cells:
         if cell.cell_type == "code" and cell.source.startswith("%%sh") and "\nnode " in cell.source:
             cell.metadata["tags"] = [SKIPPED]
-            cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=said)]
+            cell.outputs = nbformat.from_dict([{"output_type": "stream", "name": "stdout", "text": said}])
 
 
 def _relative(book: nbformat.NotebookNode, folder: Path) -> None:

@@ -30,8 +30,8 @@ METRICS: Mapping[str, tuple[str, ...]] = {
     "likelihood": ("nll",),
     "codec": ("bits_per_dimension",),
 }
-"""zoo's own metrics, by group. They follow from the tasks of a model (docs/reference/metrics.md). The metrics of a plugin
-have other names."""
+"""zoo's own metrics, by group. They follow from the tasks of a model (docs/reference/metrics.md). A plugin's have other
+names."""
 
 ZOO_METRICS = tuple(name for group in METRICS.values() for name in group)
 
