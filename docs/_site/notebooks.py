@@ -158,7 +158,7 @@ def _skip_without_node(book: nbformat.NotebookNode) -> None:
     for cell in book.cells:
         if cell.cell_type == "code" and cell.source.startswith("%%sh") and "\nnode " in cell.source:
             cell.metadata["tags"] = [SKIPPED]
-            cell.outputs = nbformat.from_dict([{"output_type": "stream", "name": "stdout", "text": said}])
+            cell.outputs = nbformat.from_dict([{"output_type": "stream", "name": "stdout", "text": said}])  # type: ignore[no-untyped-call]
 
 
 def _relative(book: nbformat.NotebookNode, folder: Path) -> None:
