@@ -76,6 +76,7 @@ def models(content: Mapping[str, Any]) -> str:
         "`zoo.load(NAME)` loads them, offline, right after the installation. The value after ± is half of the 95%",
         "interval. [The reference](../reference/metrics.md) defines the metrics. Speed, denoising and anomaly",
         "detection are in [benchmarks](../reference/benchmarks.md).",
+        "The other pages of this section explain the models family by family, with equations and figures.",
         "",
         "```sh",
         "zoo info vae.digits         # tasks, settings, and each metric with its protocol and baseline",
