@@ -17,7 +17,10 @@ async function open(options) {
   const page = await context.newPage();
   page.on("console", (message) => { if (message.type() === "error") said.push(message.text()); });
   page.on("pageerror", (error) => said.push(error.message));
-  page.on("requestfailed", (request) => said.push(`${request.url()} ${request.failure().errorText}`));
+  page.on("requestfailed", (request) => {
+    const { errorText } = request.failure();
+    if (errorText !== "net::ERR_ABORTED") said.push(`${request.url()} ${errorText}`); // aborted: the next page was opened
+  });
   page.on("request", (request) => { if (!/^(file|data|blob):/.test(request.url())) requested.push(request.url()); });
   return page;
 }
