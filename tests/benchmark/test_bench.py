@@ -53,7 +53,7 @@ def check(found: Benchmark, release: Path, engines: tuple[str, ...], batch: int)
         assert row.backend != row.base or row.speed == Ratio(1.0, 1.0, 1.0)
 
 
-@pytest.mark.parametrize("model", ["chargpt", *slow("cgan", "ddpm", "vae")])
+@pytest.mark.parametrize("model", ["cgan", *slow("chargpt", "ddpm", "vae")])
 def test_every_task_and_generate_of_every_kind(model: str, shelf: Shelf) -> None:
     release = shelf.release(model)
     check(zoo.bench(release, batches=[3], rounds=1, only=["onnx"], device="cpu", quiet=True), release, ("onnx",), 3)
@@ -149,6 +149,7 @@ def without(folder: Path, *packages: str) -> dict[str, str]:
     return {"PYTHONPATH": str(folder)}
 
 
+@pytest.mark.slow
 def test_without_torch_its_rows_are_left_out(zoo_command: Command, shelf: Shelf, tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     env = without(tmp_path / "gone", "torch", "onnx", "onnxscript", "zoo_autoencoders")

@@ -124,7 +124,7 @@ def test_node_gives_the_samples_of_python(model_name: str, shelf: Shelf) -> None
     [
         ("dots", {"sampling": SamplingParams(0.7, 4, 0.9)}),
         *slow(("cells", {}), ("mist", {"steps": 7}), ("masked", {}), ("drift", {}), ("sentence", {"length": 9})),
-        ("flow", {"steps": 3}),
+        *slow(("flow", {"steps": 3})),
     ],
 )
 def test_node_gives_the_samples_of_many_steps(model: str, asked: dict[str, Any], stepwise: Mapping[str, Path]) -> None:
@@ -223,8 +223,11 @@ def test_the_page_runs_low_precision(kind: Literal["fp16", "int8"], browse: Brow
         *slow(
             ("dots", {"Label": "7", "Temperature": "0.6", "Top k": "3"}, {"label": 7, "temperature": 0.6, "top_k": 3})
         ),
-        ("mist", {"Steps": "6", "Eta": "0.5"}, {"steps": 6, "eta": 0.5}),
-        *slow(("flow", {"Label": "4", "Guidance": "5.5"}, {"label": 4, "guidance": 5.5}), ("drift", {}, {})),
+        *slow(
+            ("mist", {"Steps": "6", "Eta": "0.5"}, {"steps": 6, "eta": 0.5}),
+            ("flow", {"Label": "4", "Guidance": "5.5"}, {"label": 4, "guidance": 5.5}),
+            ("drift", {}, {}),
+        ),
         ("paint", {"Image from the test data": "2", "Strength": "1.5"}, {"image": 2, "strength": 1.5}),
     ],
 )

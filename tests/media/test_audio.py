@@ -451,6 +451,7 @@ def test_a_model_of_waveforms(runs: dict[str, Path]) -> None:
     assert set(verify(run)) == {"files", "graphs", "samples", "parity"}
 
 
+@pytest.mark.slow
 def test_a_model_of_spectrograms(runs: dict[str, Path]) -> None:
     run = runs["mel"]
     model = zoo.load(run)

@@ -51,6 +51,7 @@ def test_graphs_that_are_as_they_would_be_stay(release: Path) -> None:
     assert contents(release) == before
 
 
+@pytest.mark.slow
 def test_old_graphs_are_made_anew(release: Path) -> None:
     before = contents(release)
     manifest = json.loads((release / MANIFEST).read_text("utf-8"))

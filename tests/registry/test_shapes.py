@@ -86,6 +86,7 @@ def test_lists_describe_it_without_importing_it(variables: Mapping[str, str], tm
     assert shapes["where"] == str(Path(variables["ZOO_DATA_DIR"]) / "shapes")
 
 
+@pytest.mark.slow
 def test_it_is_proven_and_measured(variables: Mapping[str, str], run: Path) -> None:
     found = json.loads(call(variables, run, "verify", run, "--json"))
     assert "agree on every task" in found["parity"]
@@ -105,6 +106,7 @@ with zoo.load(sys.argv[1], backend=sys.argv[2]) as model:
 """
 
 
+@pytest.mark.slow
 def test_torch_and_onnx_runtime_generate_the_same(variables: Mapping[str, str], run: Path, tmp_path: Path) -> None:
     with zoo.load(run) as model:  # without its plugin
         outline = given_of(model, 4)["outline"]
@@ -117,6 +119,7 @@ def test_torch_and_onnx_runtime_generate_the_same(variables: Mapping[str, str], 
     assert np.abs(np.array(json.loads(done.stdout)) - here.astype(int)).max() <= 1
 
 
+@pytest.mark.slow
 def test_it_generates_compresses_and_decompresses_files_without_torch_and_its_plugin(run: Path, tmp_path: Path) -> None:
     with zoo.load(run) as model:
         model.save(given_of(model, 1)["outline"], tmp_path / "outline.npy")
@@ -140,6 +143,7 @@ for words in (
         assert np.array_equal(again, model.decode(model.encode(filled)))
 
 
+@pytest.mark.slow
 @node
 def test_the_graph_in_node_gives_the_same(run: Path) -> None:
     release = read(run / "release")
