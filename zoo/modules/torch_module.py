@@ -163,8 +163,8 @@ def load_module(source: str | Path) -> nn.Module:
     The release's plugin must be installed. Submodules that no task uses, such as a GAN's critic, are not in a release
     and have fresh weights. Parametrisations such as spectral norm are folded into plain weights. The plugin defines the
     module's ``forward``: docs/how-to/fine-tune.md has a table of zoo's own models. The modules of releases that
-    the model needs are built as its manifest describes them; where no task uses them, they have their released weights if that
-    release is installed, and fresh ones if not.
+    the model needs are built as its manifest describes them; where no task uses them, they have their released weights
+    if that release is installed, and fresh ones if not.
     """
     return of_release(read(find(source)))
 
