@@ -59,7 +59,7 @@ def notebook(text: str) -> nbformat.NotebookNode:
     return book  # type: ignore[no-any-return]
 
 
-def execute(text: str, folder: Path, name: str, environment: dict[str, str] | None = None) -> Page:
+def execute(text: str, folder: Path, name: str) -> Page:
     """Execute a page in `folder`, and return it with its outputs. `name` is that of its images.
 
     The page has a virtual environment and a home of its own, so it may install packages: only `folder` changes. Cells
@@ -76,7 +76,7 @@ def execute(text: str, folder: Path, name: str, environment: dict[str, str] | No
         client = _Client(book, timeout=SECONDS, coalesce_streams=True, skip_cells_with_tag=SKIPPED, resources=where)
         client.own, client.python = Path(own), python
         try:
-            client.execute(env={**_variables(python, Path(own) / "home"), **(environment or {})})
+            client.execute(env=_variables(python, Path(own) / "home"))
         finally:
             if PACKAGES.is_dir():
                 (folder / "node_modules").unlink()

@@ -18,8 +18,9 @@ LANGUAGES = {
 }
 IMAGES = (".png", ".gif", ".jpg", ".svg")
 _LINK = re.compile(r"(!?\[(?:[^\]\[]|\[[^\]]*\])*\]\()([^)\s]+)(\))")
-_BLOCK = re.compile(r"(^(?:```|~~~).*?^(?:```|~~~)[ \t]*$|<div class=\"output\".*?\n</div>\n)", re.M | re.S)
-_CODE = re.compile(rf"{_BLOCK.pattern[:-1]}|`[^`\n]+`)", re.M | re.S)
+_BLOCKS = r"^(?:```|~~~).*?^(?:```|~~~)[ \t]*$|<div class=\"output\".*?\n</div>\n"
+_BLOCK = re.compile(f"({_BLOCKS})", re.M | re.S)
+_CODE = re.compile(f"({_BLOCKS}|`[^`\n]+`)", re.M | re.S)
 
 
 def outside_code(text: str, change: Callable[[str], str]) -> str:

@@ -33,12 +33,11 @@ SKIPPED = ("pip install", "npm install", "zoo plugin new", "cd zoo-mine", "pytes
 """Commands of the guides to plugins that tests/tools/test_new_plugin.py runs in an environment of its own, and
 downloads."""
 QUICK = [
-    (r"vae\.mnist\b(?=.*)", "vae.tiny"),
+    (r"vae\.mnist\b", "vae.tiny"),
     (r"\b(mine|coded)\.digits\b", r"\1.tiny"),
     (r"(train|runs/)( ?)vae\.digits(?! --from)", r"\1\2vae.tiny"),
     (r"--set steps=\d+", "--set steps=20"),
     (r"--set data\.size=64", "--set data.size=8"),
-    (r"--out runs/vae.tiny", ""),
     (r"zoo reproduce (\S+)", r"zoo reproduce \1 --quick"),
     (r"zoo gallery", "zoo gallery 'vae.*'"),
     ("~/data", os.environ.get("ZOO_DATA_DIR", "")),

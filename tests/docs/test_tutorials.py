@@ -12,17 +12,13 @@ from typing import NamedTuple
 
 import pytest
 from site_fixture import seen
+from test_blocks import PAGES, executed
 
 pytest_plugins = ("site_fixture",)
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "docs" / "_site"
-FRONT = re.compile(r"\A---\n(.*?)\n---\n+", re.DOTALL)
-PAGES = [
-    path.relative_to(ROOT / "docs").as_posix()
-    for path in sorted((ROOT / "docs").rglob("*.md"))
-    if (front := FRONT.match(path.read_text("utf-8"))) and re.search(r"^notebook: true$", front[1], re.MULTILINE)
-]
+NOTEBOOKS = [name for name, page in PAGES.items() if executed(page)]
 
 
 class Done(NamedTuple):
@@ -104,11 +100,11 @@ MATTERS: dict[str, Callable[[Done], None]] = {
 
 
 def test_the_pages_are_there() -> None:
-    assert set(MATTERS) <= set(PAGES)
+    assert set(MATTERS) <= set(NOTEBOOKS)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", NOTEBOOKS)
 def test_a_page_displays_what_it_says(page: str, site: Path) -> None:
     book = json.loads((site / page).with_suffix(".ipynb").read_text("utf-8"))
     outputs = [output for cell in book["cells"] for output in cell.get("outputs", ())]

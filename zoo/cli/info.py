@@ -222,7 +222,7 @@ def _about_hub(source: str) -> dict[str, Any]:
 def _manifest(release: Release) -> dict[str, Any]:
     """What the manifest of a release says."""
     from zoo.release import QUANTIZED
-    from zoo.runtime.describe import card_rows, measurements
+    from zoo.runtime.summary import card_rows, measurements
 
     manifest = release.manifest
     return {

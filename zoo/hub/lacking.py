@@ -17,15 +17,15 @@ def lacking(model: str) -> dict[str, list[str]]:
         return {}
     found: dict[str, list[str]] = {}
     for recipe, data in described["recipes"].items():
-        lacks = [] if data.partition(":")[0] in registry.plugins(registry.DATA) else [data]
-        found[recipe] = [f"the data set {name!r}, which is not installed" for name in lacks]
+        if data.partition(":")[0] not in registry.plugins(registry.DATA):
+            found[recipe] = [f"the data set {data!r}, which is not installed"]
     for recipe, needed in (described.get("needs") or {}).items():
         from zoo.hub import resolve  # few models need releases, and lists of others are faster without this import
 
         for key, source in needed.items():
             if why := resolve.lost(source):
                 found.setdefault(recipe, []).append(f"the release {source!r} as {key!r}: {why}")
-    return {recipe: lacks for recipe, lacks in found.items() if lacks}
+    return found
 
 
 def sentences(model: str) -> list[str]:

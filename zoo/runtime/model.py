@@ -22,8 +22,9 @@ from zoo.hub.resolve import find
 from zoo.media import kinds
 from zoo.media.convert import from_batch, join, to_batch
 from zoo.release import MANIFEST, THRESHOLD, Release, read
-from zoo.runtime import describe
+from zoo.runtime import summary
 from zoo.runtime.backend import BACKENDS, Backend, Device, open_backend
+from zoo.runtime.describe import describe_generate, describe_task
 from zoo.sampling import generation, inpainting, latent
 from zoo.sampling.generation import Labels
 
@@ -49,11 +50,11 @@ class LoadedModel:
         return f"<{self.name}: {', '.join(self.tasks)}>"
 
     def __str__(self) -> str:
-        return describe.as_text(describe.rows(self.release))
+        return summary.as_text(summary.rows(self.release))
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        return describe.as_html(describe.rows(self.release))
+        return summary.as_html(summary.rows(self.release))
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.tasks]
@@ -144,7 +145,7 @@ class LoadedModel:
         listed, or 1.
         """
         if "generate" not in self._described:
-            self._described["generate"] = describe.describe_generate(self.name, self.release.plan)
+            self._described["generate"] = describe_generate(self.name, self.release.plan)
 
         def generate(self: LoadedModel, n: int | None = None, *, seed: int = 0, first: int = 0, **options: Any) -> Any:
             plan = self.release.plan
@@ -321,7 +322,7 @@ class LoadedModel:
             return self.run(name, *values, **named)
 
         if name not in self._described:
-            self._described[name] = describe.describe_task(name, self.release.tasks[name], self.name)
+            self._described[name] = describe_task(name, self.release.tasks[name], self.name)
         method.__name__ = method.__qualname__ = name
         method.__doc__, method.__signature__ = self._described[name]  # type: ignore[attr-defined]
         return MethodType(method, self)  # a bound method is pickled by name
