@@ -18,6 +18,7 @@ from zoo.registry.discovery import (
     OWN,
     conflict,
     contract_of,
+    entry_points,
     file_path,
     find,
     load,
@@ -96,7 +97,7 @@ def index(distribution: str) -> Index:
 
 def forget() -> None:
     """Clear the caches, so that plugins are found and imported, and registries read, again."""
-    for cached in (plugins, load_value, contract_of, read_file, index):
+    for cached in (entry_points, plugins, load_value, contract_of, read_file, index):
         cached.cache_clear()
 
 
