@@ -277,7 +277,7 @@ def test_a_method_that_is_no_task(release: Path) -> None:
         (("--top-k", "3"), ("top_k = 3 is for models that sample tokens",)),
         (("--top-p", "0.5"), ("top_p = 0.5 is for models that sample tokens",)),
         (("--steps", "9"), ("steps = 9 is for models that turn noise into a sample step by step",)),
-        (("--eta", "1"), ("No such option '--eta'", "Run: zoo generate --help")),
+        (("--eta", "1"), ("No such option '--eta'", "Run: zoo generate /", "release --help")),
         (("-n", "0"), ("n = 0", "at least 1")),
         (("--first", "-1"), ("from index -1 is out of range",)),
         (("-n", "2", "--first", "4294967295"), ("from index 4294967295 is out of range", "below 2**32")),

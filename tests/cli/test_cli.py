@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -397,3 +398,14 @@ def test_tables_fit_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert below == ["a" * 30, "    one two three four five six seven", "    eight nine"]
     monkeypatch.setattr("sys.stdout.isatty", lambda: False, raising=False)
     assert hanging("a" * 30 + "  ", words) == "a" * 30 + "  " + words
+
+
+def test_what_comes_next_gives_what_the_model_must_be_given(zoo_call: Command, tmp_path: Path) -> None:
+    """The line that is suggested after an export runs as it is."""
+    golden = Path(__file__).parents[1] / "golden" / "painter.3" / "release"
+    done = zoo_call("export", str(golden), "-o", str(tmp_path / "copy"))
+    assert done.returncode == 0, done.stderr
+    suggested = shlex.split(done.stdout.partition(" zoo generate ")[2])
+    assert suggested == [str(tmp_path / "copy"), "--outline", "image.png"]
+    Image.new("L", (16, 16)).save(tmp_path / "image.png")
+    assert zoo_call("generate", *suggested).returncode == 0

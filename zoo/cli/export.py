@@ -79,6 +79,7 @@ def export_command(
     import zoo
     from zoo.contract.metric import format_loss
     from zoo.release import QUANTIZED, read
+    from zoo.runtime.describe import example_of_given
 
     folder = zoo.export(
         source,
@@ -109,4 +110,4 @@ def export_command(
         )
         return
     look = "info" if release.generation is None else "generate"
-    click.echo(f"{folder} written. Next:  zoo verify {place}   zoo {look} {place}")
+    click.echo(f"{folder} written. Next:  zoo verify {place}   zoo {look} {place}{example_of_given(release.plan)[1]}")

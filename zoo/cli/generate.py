@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,15 +28,19 @@ class GenerateCommand(click.Command):
     """A command whose options include those of the model that SOURCE names: see ``zoo generate SOURCE --help``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        plan, faults = _plan(self._words(args))
+        words = self._words(args)
+        plan, faults = _plan(words)
         ctx.meta[OPTIONS] = list(_options(plan))
         ctx.meta[FAULT] = fault = next(iter(faults.values()), None)
         try:
             rest = super().parse_args(ctx, args)
-        except click.NoSuchOption:
-            if fault is not None:  # an option of a model that is not there
+        except click.UsageError as error:
+            if fault is not None and isinstance(error, click.NoSuchOption):  # an option of a model that is not there
                 raise fault from None
-            raise
+            if plan is None:
+                raise
+            source = shlex.quote(next(word for word in words if word not in faults))  # its help has its own options too
+            raise click.UsageError(f"{error.format_message()} Run: {ctx.command_path} {source} --help", ctx) from None
         if not ctx.resilient_parsing and (fault := faults.get(ctx.params["source"])):
             raise fault  # before a Hub that does not answer is asked again
         return rest

@@ -142,7 +142,11 @@ def train_command(
     click.echo(f"  run:     {run.folder}  (metrics.jsonl, evaluation.json, curves.png, samples/, checkpoints/)")
     if run.release is not None:
         click.echo(f"  release: {run.release}")
+        from zoo.release import read
+        from zoo.runtime.describe import example_of_given
+
         alone = len(run.folder.parts) == 1  # a bare word would be read as a model's name
         folder = shlex.quote(f"./{run.folder}" if alone else str(run.folder))
         look = "evaluate" if model.generate is None else "generate"
-        click.echo(f"Next:  zoo {look} {folder}   zoo verify {folder}   zoo info {folder}")
+        given = example_of_given(read(run.release).plan)[1]
+        click.echo(f"Next:  zoo {look} {folder}{given}   zoo verify {folder}   zoo info {folder}")
