@@ -63,7 +63,8 @@ def call(variables: Mapping[str, str], cwd: Path, *arguments: object) -> str:
 @pytest.fixture(scope="module")
 def run(variables: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("painter")
-    call(variables, folder, "train", "painter.tiny", "-q")
+    said = call(variables, folder, "train", "painter.tiny")
+    assert 'zoo generate runs/painter.tiny --outline "image.png"' in said
     return folder / "runs" / "painter.tiny"
 
 
